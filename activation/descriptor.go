@@ -1,0 +1,85 @@
+package activation
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// A Descriptor is one passed file descriptor. It owns the descriptor until a
+// method turns it into something else, gives it away or closes it.
+type Descriptor struct {
+	// Name is what the unit calls it: FileDescriptorName=, or the name that it was
+	// stored under, or one of the reserved names in the package documentation.
+	Name string
+
+	// Kind decides which of Listener, PacketConn, Conn and File apply.
+	Kind Kind
+
+	// Network is the socket's network as package net names it: tcp, udp, unix,
+	// unixgram, unixpacket, ip; or vsock, netlink, sctp, udplite. It is empty for
+	// what is no socket.
+	Network string
+
+	// Addr is the socket's own address, nil where there is none. It is a
+	// *net.TCPAddr, *net.UDPAddr, *net.UnixAddr or *net.IPAddr, or an address of
+	// another type whose Network is vsock (String is "CID:port") or netlink.
+	Addr net.Addr
+
+	// Peer is the address at the other end of a connected socket, else nil. A
+	// unix peer is usually unnamed.
+	Peer net.Addr
+
+	fd   *fd.FD
+	info fd.Info
+}
+
+func describe(f *fd.FD, name string) (*Descriptor, error) {
+	info, err := fd.Inspect(f)
+	if err != nil {
+		return nil, err
+	}
+	return &Descriptor{
+		Name:    name,
+		Kind:    Kind(info.Kind),
+		Network: info.Network,
+		Addr:    info.Addr,
+		Peer:    info.Peer,
+		fd:      f,
+		info:    info,
+	}, nil
+}
+
+// acceptedFrom takes the manager's word for who is at the other end. A peer that
+// has reset its connection in the meantime is unknown to the kernel, and the
+// socket looks as if it had never been connected.
+func (d *Descriptor) acceptedFrom(peer *net.TCPAddr) {
+	if d.Kind == KindSocket && d.Network == "tcp" && peer != nil {
+		d.Kind, d.Peer = KindConnection, peer
+	}
+}
+
+// open reports whether d still owns its descriptor.
+func (d *Descriptor) open() bool { return d.fd.Raw() >= 0 }
+
+// String describes d for a log line: `"http": tcp listener 127.0.0.1:8080`.
+func (d *Descriptor) String() string {
+	text := fmt.Sprintf("%q: ", d.Name)
+	if d.Network != "" && d.Kind != KindNetlink {
+		text += d.Network + " "
+	}
+	text += d.Kind.String()
+	if d.Addr != nil && d.Addr.String() != "" {
+		text += " " + d.Addr.String()
+	}
+	return text
+}
+
+// Release gives the descriptor away and returns its number, which is close-on-exec
+// and the caller's to close; -1 if it was used up before.
+func (d *Descriptor) Release() int { return d.fd.Release() }
+
+// Close closes the descriptor. Once it was turned into something else or closed,
+// Close does nothing.
+func (d *Descriptor) Close() error { return d.fd.Close() }

@@ -1,0 +1,79 @@
+package activation
+
+import (
+	"fmt"
+	"net"
+	"os"
+)
+
+// Listener turns d into a listener. It uses d up, also when the kernel refuses; if
+// d is of another kind it stays as it is, and the error says what the unit must
+// say instead. The listener is non-blocking, whatever NonBlocking= says, and its
+// Close does not remove the path of a unix socket.
+func (d *Descriptor) Listener() (net.Listener, error) {
+	return turn(d, KindListener, d.fd.Listener)
+}
+
+// PacketConn turns d into a datagram socket; as Listener.
+func (d *Descriptor) PacketConn() (net.PacketConn, error) {
+	return turn(d, KindDatagram, d.fd.PacketConn)
+}
+
+// Conn turns d into a connection; as Listener. A datagram socket that is connected
+// (Peer is set) can be one, too.
+func (d *Descriptor) Conn() (net.Conn, error) {
+	if d.Kind == KindDatagram && d.Peer != nil {
+		return turn(d, KindDatagram, d.fd.Conn)
+	}
+	return turn(d, KindConnection, d.fd.Conn)
+}
+
+// File turns d, whatever it is, into a file called by its name. It uses d up. The
+// file is as blocking as it came: with NonBlocking=yes in the .service unit a FIFO
+// or a device has deadlines, and its Close ends a Read that waits.
+func (d *Descriptor) File() *os.File { return d.fd.File(d.Name) }
+
+func turn[T any](d *Descriptor, kind Kind, to func() (T, error)) (t T, err error) {
+	if err = d.want(kind); err == nil {
+		t, err = to()
+	}
+	if err != nil {
+		return t, fmt.Errorf("activation: %w", err)
+	}
+	return t, nil
+}
+
+// want says what is wrong if d is not of the given kind.
+func (d *Descriptor) want(kind Kind) error {
+	if !d.open() {
+		return fmt.Errorf("%v: used up: %w", d, os.ErrClosed)
+	}
+	if d.Kind == kind {
+		return nil
+	}
+	return fmt.Errorf("%v: not a %v: the .socket unit must say %s%s", d, kind, settings[kind], d.insteadOf(kind))
+}
+
+// settings lead to descriptors of a kind.
+var settings = map[Kind]string{
+	KindListener:     "ListenStream= or ListenSequentialPacket= with Accept=no",
+	KindDatagram:     "ListenDatagram=",
+	KindConnection:   "ListenStream= with Accept=yes",
+	KindNetlink:      "ListenNetlink=",
+	KindFIFO:         "ListenFIFO=",
+	KindSpecial:      "ListenSpecial=",
+	KindMessageQueue: "ListenMessageQueue=",
+}
+
+// insteadOf names what the unit seems to say now.
+func (d *Descriptor) insteadOf(kind Kind) string {
+	switch has := settings[d.Kind]; {
+	case d.Kind == KindConnection && kind == KindListener:
+		return " instead of Accept=yes"
+	case d.Kind == KindListener && kind == KindConnection:
+		return " instead of Accept=no"
+	case has != "":
+		return " instead of " + has
+	}
+	return ""
+}

@@ -1,0 +1,71 @@
+package fd
+
+import "net"
+
+// Kind says what one can do with a descriptor.
+type Kind uint8
+
+// The kinds, by what the kernel says of the descriptor and not by what it was
+// announced as.
+const (
+	KindUnknown      Kind = iota // none of the below: pidfd, eventfd, epoll, directory ...
+	KindListener                 // listening stream or sequential packet socket
+	KindDatagram                 // datagram socket, connected or not, and raw IP
+	KindConnection               // connected stream or sequential packet socket
+	KindSocket                   // any other socket, such as a stream socket that does neither
+	KindNetlink                  // netlink socket
+	KindFIFO                     // named pipe, or one end of an unnamed one
+	KindSpecial                  // character or block device
+	KindRegular                  // regular file, memfd, file in /proc or /sys
+	KindMessageQueue             // POSIX message queue
+)
+
+var kindNames = [...]string{
+	KindUnknown:      "unknown",
+	KindListener:     "listener",
+	KindDatagram:     "datagram socket",
+	KindConnection:   "connection",
+	KindSocket:       "unconnected socket",
+	KindNetlink:      "netlink socket",
+	KindFIFO:         "fifo",
+	KindSpecial:      "special file",
+	KindRegular:      "regular file",
+	KindMessageQueue: "message queue",
+}
+
+// String returns the kind in words, such as "listener" or "message queue".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return kindNames[KindUnknown]
+}
+
+// Info is what the kernel says of a descriptor.
+type Info struct {
+	Kind Kind
+
+	// Network is the socket's network in the words of package net (tcp, udp,
+	// unix, unixgram, unixpacket, ip), or vsock, netlink, sctp, udplite. It is
+	// empty for what is not a socket and for families not named here.
+	Network string
+
+	// Addr is the local address, nil where there is none that is understood. An
+	// unnamed unix socket has an address with an empty name.
+	Addr net.Addr
+
+	// Peer is the address at the other end, nil if the socket is not connected.
+	Peer net.Addr
+
+	// Dev and Ino identify the inode, which a socket has to itself.
+	Dev, Ino uint64
+
+	socket bool
+}
+
+// SameSocket reports whether i and o describe one and the same socket. It is
+// false for anything but sockets: two descriptors of one file, say, need not
+// share their open file description, so one cannot stand in for the other.
+func (i Info) SameSocket(o Info) bool {
+	return i.socket && o.socket && i.Dev == o.Dev && i.Ino == o.Ino
+}
