@@ -1,0 +1,111 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+)
+
+// Store asks the manager to keep the open files behind files under name, also
+// when this process ends, and to pass them to the unit's next main process
+// (FDSTORE=1). Anything with a descriptor will do: an *os.File, a
+// *net.TCPListener, a *net.UDPConn ... The files stay the caller's, who may close
+// them as soon as Store has returned: the manager gets duplicates.
+//
+// Each goes in a message of its own, in the order given. The store itself is a
+// bag: it hands back several files of one name in any order, and two Stores under
+// one name add up. Names that make out an order, or one name for each file, are
+// up to the caller.
+//
+// The unit needs FileDescriptorStoreMax=. A file that does not fit, or that the
+// store holds already, is dropped without a word; see StoreMax. One that hangs up
+// is removed at once, unless it was given as Unpolled.
+//
+// It blocks as Send does. If some files could not be sent the error is a
+// *StoreError. Protocol: sd_pid_notify_with_fds(3), FDSTORE= in sd_notify(3).
+func (n *Notifier) Store(ctx context.Context, name string, files ...syscall.Conn) error {
+	if n == nil {
+		return nil
+	}
+	if err := checkName(name); err != nil {
+		return &StoreError{Name: name, Of: len(files), Err: err}
+	}
+	for i, f := range files {
+		if err := n.send(ctx, storing(name, f)); err != nil {
+			return &StoreError{Name: name, Sent: i, Of: len(files), Err: err}
+		}
+	}
+	return nil
+}
+
+// A StoreError reports that the manager was not given all files of a Store.
+type StoreError struct {
+	Name string // as given to Store
+	Sent int    // how many were sent, the first ones
+	Of   int    // how many were to be
+	Err  error  // why the next one was not; never nil
+}
+
+func (e *StoreError) Error() string {
+	return fmt.Sprintf("notify: store %q: %d of %d sent: %v", e.Name, e.Sent, e.Of, e.Err)
+}
+
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// storing is the message that puts f into the store.
+func storing(name string, f syscall.Conn) []Assignment {
+	a := []Assignment{{key: "FDSTORE", value: "1", file: f}, {key: "FDNAME", value: name}}
+	if u, ok := f.(unpolled); ok {
+		a[0].file = u.Conn
+		a = append(a, Assignment{key: "FDPOLL", value: "0"})
+	}
+	return a
+}
+
+// Unpolled makes Store keep f even when it hangs up (FDPOLL=0): a pipe or a
+// connection whose other end is gone, a TCP socket that is not connected, the
+// pidfd of a process that has exited, an O_PATH descriptor. Only Remove takes it
+// out again. Least version: systemd 246.
+func Unpolled(f syscall.Conn) syscall.Conn { return unpolled{f} }
+
+type unpolled struct{ syscall.Conn }
+
+// Remove takes everything stored under name out of the store
+// (FDSTOREREMOVE=1). A name that is not there is no error; the empty name stands
+// for the files stored with an empty one. It blocks as Send does.
+// Least version: systemd 236.
+func (n *Notifier) Remove(ctx context.Context, name string) error {
+	if n == nil {
+		return nil
+	}
+	err := checkCharacters(name)
+	if err == nil {
+		err = n.send(ctx, []Assignment{{key: "FDSTOREREMOVE", value: "1"}, {key: "FDNAME", value: name}})
+	}
+	if err != nil {
+		return fmt.Errorf("notify: remove %q from the store: %w", name, err)
+	}
+	return nil
+}
+
+// checkName reports why name cannot be used in the store.
+func checkName(name string) error {
+	if name == "" {
+		return fmt.Errorf("a stored file needs a name to be claimed by")
+	}
+	return checkCharacters(name)
+}
+
+// checkCharacters applies the manager's rule for names: a bad one would silently
+// become "stored".
+func checkCharacters(name string) error {
+	if len(name) > 255 {
+		return fmt.Errorf("name of %d bytes: at most 255 are allowed", len(name))
+	}
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' || c == ':' {
+			return fmt.Errorf("name has the byte %q: printable ASCII without a colon is allowed", c)
+		}
+	}
+	return nil
+}
