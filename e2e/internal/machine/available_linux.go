@@ -1,0 +1,43 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+)
+
+// Available returns nil if machines can be booted here from the host's own root, or an
+// error that says what is missing: the privileges of root, systemd, a cgroup2
+// hierarchy, or the right to make namespaces. It tries for real, which takes a few
+// milliseconds.
+func Available() error {
+	if os.Geteuid() != 0 {
+		return errors.New("machine: not root, which namespaces and mounts need")
+	}
+	if _, err := os.Stat(manager); err != nil {
+		return fmt.Errorf("machine: this host has no systemd: %w", err)
+	}
+	if err := probe(); err != nil {
+		return fmt.Errorf("machine: %w", err)
+	}
+	return nil
+}
+
+// probe starts this program in a cgroup and namespaces like those of a machine.
+func probe() (err error) {
+	group, err := newCgroup()
+	if err != nil {
+		return fmt.Errorf("no cgroup can be made: %w", err)
+	}
+	defer func() { err = errors.Join(err, group.Close()) }()
+	// See pid1.own: Pdeathsig goes by threads.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := &exec.Cmd{Path: self, Args: []string{roleProbe}, Env: []string{}, SysProcAttr: namespaces(group)}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("no process can be started in namespaces of its own: %w\n%s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path"
+	"strings"
+)
+
+// An ExitError is a program in a machine that ended with an exit code other than 0.
+type ExitError struct {
+	Command string // as one would type it
+	Code    int
+	Stderr  string // all of it
+}
+
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("machine: %s: exit code %d: %s", e.Command, e.Code, strings.TrimSpace(e.Stderr))
+}
+
+// Install writes text as the unit file name and has systemd read it. name may be that
+// of a drop-in, such as demo.service.d/limit.conf.
+func (m *Machine) Install(ctx context.Context, name, text string) error {
+	if err := m.WriteFile(path.Join("/etc/systemd/system", name), []byte(text), 0o644); err != nil {
+		return err
+	}
+	return m.DaemonReload(ctx)
+}
+
+// DaemonReload has systemd read all unit files again.
+func (m *Machine) DaemonReload(ctx context.Context) error { return m.do(ctx, "daemon-reload") }
+
+// Start starts unit and returns when that has come to an end. If systemctl says
+// no, the error is an [*ExitError]; so for all that follow.
+func (m *Machine) Start(ctx context.Context, unit string) error { return m.do(ctx, "start", unit) }
+
+// Stop stops unit and returns when it has stopped.
+func (m *Machine) Stop(ctx context.Context, unit string) error { return m.do(ctx, "stop", unit) }
+
+// Restart restarts unit and returns when it has started again.
+func (m *Machine) Restart(ctx context.Context, unit string) error { return m.do(ctx, "restart", unit) }
+
+// Reload has unit reload and returns when that has come to an end.
+func (m *Machine) Reload(ctx context.Context, unit string) error { return m.do(ctx, "reload", unit) }
+
+// Show returns the value of one property of unit, as systemctl show prints it. A
+// property that this systemd does not have is "".
+func (m *Machine) Show(ctx context.Context, unit, property string) (string, error) {
+	return m.systemctl(ctx, "show", "--value", "--property="+property, "--", unit)
+}
+
+// Log returns what the journal has of unit: the output of its processes, and
+// systemd's own messages about it, one message a line without time and source. All
+// that was written before the call is there.
+func (m *Machine) Log(ctx context.Context, unit string) (string, error) {
+	if _, err := m.output(ctx, "journalctl", "--sync"); err != nil {
+		return "", err
+	}
+	return m.output(ctx, "journalctl", "--no-pager", "--quiet", "--output=cat", "--unit="+unit)
+}
+
+func (m *Machine) do(ctx context.Context, arg ...string) error {
+	_, err := m.systemctl(ctx, arg...)
+	return err
+}
+
+// systemctl runs systemctl in the machine and returns its output without the last
+// line's end.
+func (m *Machine) systemctl(ctx context.Context, arg ...string) (string, error) {
+	out, err := m.output(ctx, "systemctl", arg...)
+	return strings.TrimSuffix(out, "\n"), err
+}
+
+// output runs a program in the machine and returns what it printed.
+func (m *Machine) output(ctx context.Context, name string, arg ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := m.Command(ctx, name, arg...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err == nil {
+		return stdout.String(), nil
+	}
+	command := strings.Join(append([]string{name}, arg...), " ")
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && ctx.Err() == nil {
+		return stdout.String(), &ExitError{Command: command, Code: exit.ExitCode(), Stderr: stderr.String()}
+	}
+	return stdout.String(), fmt.Errorf("machine: %s: %w", command, err)
+}

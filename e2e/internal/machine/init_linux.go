@@ -1,0 +1,116 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// self is this program, also after its file was deleted.
+const self = "/proc/self/exe"
+
+// The roles that this program plays inside a machine, told by its argument 0: unlike a
+// variable of the environment, no program that is started later inherits it.
+const (
+	roleInit  = "cutover-machine: init"  // becomes PID 1
+	roleEnter = "cutover-machine: enter" // runs a command in the machine
+	roleProbe = "cutover-machine: probe" // only has to start
+)
+
+// Init must be the first call of a program that boots machines, in main or TestMain.
+// In the copies of the program that this package starts it does not return.
+func Init() {
+	var err error
+	code := 0
+	switch os.Args[0] {
+	case roleInit:
+		err = becomeSystemd(os.Args[1:])
+	case roleEnter:
+		code, err = enter(os.Args[1:])
+	case roleProbe:
+	default:
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "machine:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// The descriptors that PID 1 gets.
+const (
+	notifyFD = 3 // an unbound datagram socket, to be bound to notifyPath
+	ownerFD  = 4 // the pidfd of the process that boots the machine
+)
+
+// notifyPath is where systemd as PID 1 says that it is ready.
+const notifyPath = "/run/host/notify"
+
+// becomeSystemd makes the namespaces that this process is the first of a machine, and
+// executes its systemd. It returns only with an error.
+func becomeSystemd(args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("PID 1 got %d arguments, not a root and a console", len(args))
+	}
+	root, console := args[0], args[1]
+	if err := assemble(root, console); err != nil {
+		return err
+	}
+	if err := configure(); err != nil {
+		return fmt.Errorf("configure: %w", err)
+	}
+	if err := loopbackUp(); err != nil {
+		return fmt.Errorf("bring lo up: %w", err)
+	}
+	if err := unix.Bind(notifyFD, &unix.SockaddrUnix{Name: notifyPath}); err != nil {
+		return fmt.Errorf("bind %s: %w", notifyPath, err)
+	}
+	if err := ownerAlive(); err != nil {
+		return err
+	}
+	unix.CloseOnExec(notifyFD)
+	unix.CloseOnExec(ownerFD)
+	return fmt.Errorf("execute %s: %w", manager, unix.Exec(manager, managerArgs(), managerEnv()))
+}
+
+// ownerAlive makes up for a check that os/exec does with Pdeathsig and that cannot
+// work in a new pid namespace: whether the parent died before it was set.
+func ownerAlive() error {
+	n, err := unix.Poll([]unix.PollFd{{Fd: ownerFD, Events: unix.POLLIN}}, 0)
+	if err == nil && n > 0 {
+		err = errors.New("the process that boots this machine has ended")
+	}
+	return err
+}
+
+func managerArgs() []string {
+	return []string{manager, "--system", "--show-status=yes"}
+}
+
+func managerEnv() []string {
+	return []string{
+		"container=cutover", // no hardware, no kernel settings, no clock
+		"NOTIFY_SOCKET=" + notifyPath,
+		"PATH=" + searchPath,
+		"LANG=C.UTF-8",
+		"TERM=dumb",
+	}
+}
+
+// loopbackUp brings the network namespace's only interface up.
+func loopbackUp() error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo)
+}

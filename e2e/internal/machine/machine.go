@@ -1,0 +1,60 @@
+// Package machine boots a real systemd as PID 1, so that tests can tell stories
+// to it.
+//
+// A [Machine] is a set of fresh namespaces (mount, pid, net, uts, ipc, cgroup)
+// over a throw-away overlay of a root tree: the host's own, or one of [Roots].
+// Nothing that happens inside changes the tree, and nothing is left when the
+// Machine is closed or the process that booted it dies. It boots to a target
+// of its own that has the journal and nothing else: no udev, no getty, no
+// timers, no bus; what a test needs besides, it installs.
+//
+// The program that boots machines starts copies of itself inside them, so
+// [Init] must be the first call of its main or TestMain:
+//
+//	func TestMain(m *testing.M) {
+//		machine.Init()
+//		os.Exit(m.Run())
+//	}
+//
+// It needs Linux 5.14 (cgroup.kill), root, a writable cgroup2 hierarchy and
+// systemd 247 or newer in the root tree; [Available] says what is missing. On
+// other systems the package compiles, and everything returns an error wrapping
+// [errors.ErrUnsupported].
+package machine
+
+import (
+	"io"
+	"time"
+)
+
+// BootTimeout is how long [Boot] waits if [Options] does not say.
+const BootTimeout = 60 * time.Second
+
+// Options are the settings of a machine. The zero value boots the host's own
+// systemd.
+type Options struct {
+	// Root is the tree below which the machine's systemd and all its programs
+	// lie; "" is the host's own root. It is only read.
+	Root string
+
+	// Timeout bounds the boot, besides the context; 0 is [BootTimeout].
+	Timeout time.Duration
+
+	// Console gets a copy of what the machine's systemd writes to its console, as it
+	// comes, from a goroutine that ends with the machine; nil is none.
+	Console io.Writer
+}
+
+func (o Options) root() string {
+	if o.Root == "" {
+		return "/"
+	}
+	return o.Root
+}
+
+func (o Options) timeout() time.Duration {
+	if o.Timeout == 0 {
+		return BootTimeout
+	}
+	return o.Timeout
+}

@@ -1,0 +1,125 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxThreads bounds the threads inside one machine. It is what a wave of dials needs
+// that the machine lets wait; a dial that is answered takes a thread for microseconds.
+const maxThreads = 64
+
+// threads are OS threads of this process that stand inside a machine: its file system
+// is theirs, and sockets that they make are in its network. They stay in the host's
+// pid namespace.
+type threads struct {
+	pidfd int
+	jobs  chan func()   // to a thread that waits
+	quit  chan struct{} // closed by close
+	group sync.WaitGroup
+
+	mu     sync.Mutex
+	n      int
+	closed bool
+}
+
+var errClosed = errors.New("machine: closed")
+
+func newThreads(pidfd int) *threads {
+	return &threads{pidfd: pidfd, jobs: make(chan func()), quit: make(chan struct{})}
+}
+
+// do runs f on a thread inside the machine and returns when f has. What goes through
+// the calling thread is inside: paths, new sockets. Goroutines that f starts are not.
+// It fails without calling f if ctx ends or the machine is closed first.
+func (t *threads) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	job := func() { defer close(done); f() }
+	select {
+	case t.jobs <- job: // a thread was waiting
+	default:
+		if err := t.grow(); err != nil {
+			return err
+		}
+		select {
+		case t.jobs <- job:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.quit:
+			return errClosed
+		}
+	}
+	<-done
+	return nil
+}
+
+// grow adds a thread if there may be more.
+func (t *threads) grow() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return errClosed
+	}
+	if t.n == maxThreads {
+		return nil
+	}
+	entered := make(chan error)
+	t.group.Go(func() { t.run(entered) }) // ends when quit is closed; close waits
+	if err := <-entered; err != nil {
+		return err
+	}
+	t.n++
+	return nil
+}
+
+// run is one thread inside the machine.
+func (t *threads) run(entered chan<- error) {
+	// Never unlocked: the runtime ends the thread with the goroutine.
+	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// The main thread cannot be ended, it would stay inside for good. While this
+		// goroutine holds it, the next one gets another.
+		t.group.Go(func() { t.run(entered) })
+		<-t.quit
+		runtime.UnlockOSThread()
+		return
+	}
+	err := enterNamespaces(t.pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWNET)
+	entered <- err
+	for err == nil {
+		select {
+		case job := <-t.jobs:
+			job()
+		case <-t.quit:
+			return
+		}
+	}
+}
+
+// enterNamespaces moves the calling thread, which must be locked, into namespaces
+// of the process behind pidfd. Its root and working directory become the root of the
+// mount namespace. Least kernel: 5.8.
+func enterNamespaces(pidfd, which int) error {
+	// The kernel refuses a mount namespace to a thread that shares its root and
+	// working directory with others.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	return os.NewSyscallError("setns", unix.Setns(pidfd, which))
+}
+
+// close ends all threads once their jobs have returned.
+func (t *threads) close() {
+	t.mu.Lock()
+	if !t.closed {
+		t.closed = true
+		close(t.quit)
+	}
+	t.mu.Unlock()
+	t.group.Wait()
+}
