@@ -45,3 +45,8 @@ func ParseRights(oob []byte) (_ []*FD, err error) {
 	}
 	return fds, nil
 }
+
+// Truncated reports whether the flags of net.UnixConn.ReadMsgUnix say that a part
+// of the message was lost: it was too long, or there was no room for its
+// descriptors in the buffer or in the process (RLIMIT_NOFILE).
+func Truncated(flags int) bool { return flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 }

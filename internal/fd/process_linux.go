@@ -1,0 +1,161 @@
+package fd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a process that is watched by pidfd (Linux 5.3), whoever its parent is.
+type Process struct {
+	PID    int
+	pidfd  *os.File
+	reap   bool
+	over   chan struct{} // closed when the watch is over
+	ended  bool          // the process has, not just the watch; set before over is closed
+	state  string        // how it ended; set before over is closed
+}
+
+// Start starts a program. The caller closes the Process when it is done with it.
+func Start(s Spawn) (*Process, error) {
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Dir:   s.Dir,
+		Env:   s.Env,
+		Files: []uintptr{standard(0), standard(1), standard(2), uintptr(s.Line.Raw())},
+		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
+	}
+	if s.Sibling {
+		attr.Sys.Cloneflags = unix.CLONE_PARENT
+	}
+	// Not os/exec: it would put the descriptors that it passes into blocking mode.
+	pid, err := syscall.ForkExec(s.Path, s.Args, attr)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.Path, err)
+	}
+	if pidfd < 0 {
+		return nil, fmt.Errorf("start %s: the kernel gave no pidfd (Linux 5.3 or newer is needed)", s.Path)
+	}
+	return watch(pid, New(pidfd), !s.Sibling)
+}
+
+// standard returns the standard descriptor n, or what makes ForkExec leave it
+// closed when it is closed here.
+func standard(n int) uintptr {
+	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
+		return ^uintptr(0)
+	}
+	return uintptr(n)
+}
+
+// Watch watches the process pid behind pidfd, which it consumes, also on error.
+func Watch(pid int, pidfd *FD) (*Process, error) { return watch(pid, pidfd, false) }
+
+func watch(pid int, pidfd *FD, reap bool) (*Process, error) {
+	// Non-blocking, so that os.NewFile gives it to the runtime's poller.
+	if err := unix.SetNonblock(pidfd.Raw(), true); err != nil {
+		_ = pidfd.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &Process{PID: pid, pidfd: pidfd.File("pidfd"), over: make(chan struct{}), reap: reap}
+	rc, err := p.pidfd.SyscallConn()
+	if err != nil {
+		_ = p.pidfd.Close()
+		return nil, err
+	}
+	go p.wait(rc) // ends with the process or by Close
+	return p, nil
+}
+
+func (p *Process) wait(rc syscall.RawConn) {
+	defer close(p.over)
+	err := rc.Read(func(raw uintptr) bool { return dead(int(raw)) })
+	if err != nil {
+		return // closed by us
+	}
+	p.ended = true
+	p.collect()
+}
+
+// dead reports whether the process behind the pidfd has ended: it polls readable
+// then (pidfd_open(2)).
+func dead(pidfd int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}
+
+// collect reaps our own child and keeps how it ended.
+func (p *Process) collect() {
+	p.state = "ended"
+	if !p.reap {
+		return // its parent reaps it, and only the parent may read its status
+	}
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.PID, &ws, 0, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err == nil {
+			p.state = describe(ws)
+		}
+		return
+	}
+}
+
+func describe(ws syscall.WaitStatus) string {
+	if ws.Signaled() {
+		return "was ended by signal " + ws.Signal().String()
+	}
+	return fmt.Sprintf("exited with status %d", ws.ExitStatus())
+}
+
+// Over is closed when the process has ended, or Close was called before that.
+func (p *Process) Over() <-chan struct{} { return p.over }
+
+// Dead reports whether the process has ended, also when Over is not closed yet.
+// After Close it says what was known then.
+func (p *Process) Dead() bool {
+	select {
+	case <-p.over:
+		return p.ended
+	default:
+	}
+	var gone bool
+	if rc, err := p.pidfd.SyscallConn(); err == nil {
+		_ = rc.Control(func(raw uintptr) { gone = dead(int(raw)) }) // an error: closed this moment, not known
+	}
+	return gone
+}
+
+// State says in words how the process ended, once Over is closed and Dead says so.
+func (p *Process) State() string { return p.state }
+
+// Kill sends SIGKILL. A process that has ended already is no error.
+func (p *Process) Kill() error {
+	rc, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	if err := rc.Control(func(raw uintptr) { sent = unix.PidfdSendSignal(int(raw), unix.SIGKILL, nil, 0) }); err != nil {
+		return err
+	}
+	if errors.Is(sent, unix.ESRCH) {
+		return nil
+	}
+	return os.NewSyscallError("pidfd_send_signal", sent)
+}
+
+// Dup returns a pidfd of its own for the process.
+func (p *Process) Dup() (*FD, error) { return DupOf(p.pidfd) }
+
+// Close stops watching; the process goes on.
+func (p *Process) Close() error { return p.pidfd.Close() }

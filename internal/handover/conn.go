@@ -1,0 +1,127 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// Conn is one end of the line between two generations. One goroutine may send
+// while another receives.
+type Conn struct {
+	uc  *net.UnixConn
+	buf []byte
+	oob []byte
+}
+
+// NewConn makes a Conn of one end of fd.Pair. It consumes f, also on error.
+func NewConn(f *fd.FD) (*Conn, error) {
+	c, err := f.Conn()
+	if err != nil {
+		return nil, fmt.Errorf("control descriptor: %w", err)
+	}
+	uc, ok := c.(*net.UnixConn)
+	if !ok || uc.LocalAddr().Network() != "unixpacket" {
+		_ = c.Close() // it is not ours to use, and the next error says so
+		return nil, fmt.Errorf("control descriptor: a %s socket, not a SOCK_SEQPACKET pair", c.LocalAddr().Network())
+	}
+	return &Conn{uc: uc, buf: make([]byte, maxFrame+1), oob: make([]byte, fd.RightsSpace)}, nil
+}
+
+// Close closes this end; the other one reads EOF.
+func (c *Conn) Close() error { return c.uc.Close() }
+
+// Dup returns a descriptor for this end, to be given to another process.
+func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
+
+// Send writes one message with its descriptors, which stay the caller's. It
+// blocks while the other side's buffer is full, until ctx ends.
+func (c *Conn) Send(ctx context.Context, m Message) error {
+	frame, err := encode(m)
+	if err != nil {
+		return err
+	}
+	stop := deadline(ctx, c.uc.SetWriteDeadline)
+	defer stop()
+	_, _, err = c.uc.WriteMsgUnix(frame, fd.Rights(descriptorsOf(m)), nil)
+	return ended(ctx, err)
+}
+
+func descriptorsOf(m Message) []*fd.FD {
+	switch m := m.(type) {
+	case Descriptors:
+		return m.FDs
+	case Goodbye:
+		return m.FDs
+	}
+	return nil
+}
+
+// Receive reads one message and blocks until there is one or ctx ends. It
+// returns io.EOF when the other side is gone, and an error wrapping ErrProtocol
+// for bytes that make no sense.
+func (c *Conn) Receive(ctx context.Context) (Message, error) {
+	stop := deadline(ctx, c.uc.SetReadDeadline)
+	defer stop()
+	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf, c.oob)
+	if err != nil {
+		return nil, ended(ctx, gone(err))
+	}
+	fds, err := fd.ParseRights(c.oob[:oobn])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if n == 0 && oobn == 0 {
+		return nil, io.EOF // SOCK_SEQPACKET: our own frames are never empty
+	}
+	m, err := c.decode(c.buf[:n], fds, flags)
+	if err != nil {
+		fd.CloseAll(fds)
+	}
+	return m, err
+}
+
+func (c *Conn) decode(frame []byte, fds []*fd.FD, flags int) (Message, error) {
+	if fd.Truncated(flags) {
+		return nil, fmt.Errorf("%w: message cut off (LimitNOFILE= too low?)", ErrProtocol)
+	}
+	return decode(frame, fds)
+}
+
+// gone turns the ways in which a dead peer shows into io.EOF.
+func gone(err error) error {
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return io.EOF
+	}
+	return err
+}
+
+// deadline lets the end of ctx interrupt a read or write. The function it returns
+// must be called when that is over.
+func deadline(ctx context.Context, set func(time.Time) error) (stop func()) {
+	_ = set(time.Time{}) // fails on a closed connection only, which the caller finds out next
+	fired := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		_ = set(time.Unix(1, 0))
+		close(fired)
+	})
+	return func() {
+		if !cancel() {
+			<-fired // else it could hit the next call
+		}
+	}
+}
+
+// ended replaces the deadline error that deadline provoked by ctx's own.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

@@ -1,0 +1,227 @@
+package handover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// The protocol versions that this package speaks.
+const (
+	MinVersion = 1
+	MaxVersion = 1
+)
+
+// ErrProtocol is wrapped by every error that the other side's bytes caused.
+var ErrProtocol = errors.New("handover protocol")
+
+// A Message is one of the types below.
+type Message interface{ kind() kind }
+
+type kind byte
+
+const (
+	kindHello       kind = 1
+	kindDescriptors kind = 2
+	kindReceived    kind = 3
+	kindReady       kind = 4
+	kindFailed      kind = 5
+	kindGo          kind = 6
+	kindServing     kind = 7
+	kindCommitting  kind = 8
+	kindCommitted   kind = 9
+	kindStopping    kind = 10
+	kindSuperseded  kind = 11
+	kindGoodbye     kind = 12
+
+	// kindOptional is the first kind that a reader may skip.
+	kindOptional kind = 128
+)
+
+// Hello is the first message in both directions.
+type Hello struct {
+	MinVersion int    `json:"min"`
+	MaxVersion int    `json:"max"`
+	PID        int    `json:"pid"`
+	ParentPID  int    `json:"ppid"`
+	Generation int    `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
+	Build      string `json:"build,omitempty"`
+}
+
+// Entry describes one descriptor of a batch.
+type Entry struct {
+	Name   string `json:"name"`
+	Index  int    `json:"index"`            // among those of the same name
+	Origin string `json:"origin"`           // who keeps it while no process does
+	Unlink string `json:"unlink,omitempty"` // unix path that this program bound
+}
+
+// Origins of a descriptor.
+const (
+	OriginUnit = "unit" // a .socket unit; never put into the fd store
+	OriginOwn  = "own"  // bound by a generation of the program; in the fd store
+)
+
+// Descriptors is a batch. FDs and Entries run in parallel. Whoever receives it
+// owns the FDs.
+type Descriptors struct {
+	Entries []Entry  `json:"entries"`
+	Last    bool     `json:"last,omitempty"`
+	FDs     []*fd.FD `json:"-"`
+}
+
+// Received acknowledges a batch.
+type Received struct{}
+
+// Ready says that the successor could serve now.
+type Ready struct{}
+
+// Failed says why the successor cannot serve. It exits next.
+type Failed struct {
+	Reason string `json:"reason"`
+}
+
+// Go lets the successor accept.
+type Go struct{}
+
+// Serving says that the successor accepts.
+type Serving struct{}
+
+// Committing says that the manager is about to be told. If the predecessor is
+// gone after it, the successor is the main process.
+type Committing struct{}
+
+// Committed says that the manager has been told.
+type Committed struct{}
+
+// Stopping says that the successor was asked to end: its death is no crash.
+type Stopping struct{}
+
+// Superseded says that a third generation has taken over from the successor,
+// whose death is no crash of the main process any more.
+type Superseded struct{}
+
+// Goodbye is the successor's last word when it has been superseded and is
+// drained. FDs holds the pidfd of the main process and the line to it.
+type Goodbye struct {
+	PID int      `json:"pid"`
+	FDs []*fd.FD `json:"-"`
+}
+
+// Unknown is a message that this version may ignore.
+type Unknown struct{ Kind byte }
+
+func (Hello) kind() kind       { return kindHello }
+func (Descriptors) kind() kind { return kindDescriptors }
+func (Received) kind() kind    { return kindReceived }
+func (Ready) kind() kind       { return kindReady }
+func (Failed) kind() kind      { return kindFailed }
+func (Go) kind() kind          { return kindGo }
+func (Serving) kind() kind     { return kindServing }
+func (Committing) kind() kind  { return kindCommitting }
+func (Committed) kind() kind   { return kindCommitted }
+func (Stopping) kind() kind    { return kindStopping }
+func (Superseded) kind() kind  { return kindSuperseded }
+func (Goodbye) kind() kind     { return kindGoodbye }
+func (u Unknown) kind() kind   { return kind(u.Kind) }
+
+const (
+	headerSize = 4
+	framing    = 1
+
+	// maxFrame leaves room below the default SO_SNDBUF of an AF_UNIX socket,
+	// 212992 bytes (net.core.wmem_default), which bounds one message.
+	maxFrame = 128 << 10
+)
+
+// encode renders m. The descriptors of m are not part of it.
+func encode(m Message) ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", m, err)
+	}
+	frame := append([]byte{'C', 'O', framing, byte(m.kind())}, body...)
+	if len(frame) > maxFrame {
+		return nil, fmt.Errorf("encode %T: %d bytes are more than a frame's %d", m, len(frame), maxFrame)
+	}
+	return frame, nil
+}
+
+// decode parses a frame that came with fds, which the message owns on success
+// and the caller on error.
+func decode(frame []byte, fds []*fd.FD) (Message, error) {
+	if len(frame) < headerSize || frame[0] != 'C' || frame[1] != 'O' {
+		return nil, fmt.Errorf("%w: not a frame of this library (%d bytes)", ErrProtocol, len(frame))
+	}
+	if frame[2] != framing {
+		return nil, fmt.Errorf("%w: framing %d, this program knows %d", ErrProtocol, frame[2], framing)
+	}
+	m, err := decodeBody(kind(frame[3]), frame[headerSize:], fds)
+	if err != nil {
+		return nil, fmt.Errorf("%w: kind %d: %w", ErrProtocol, frame[3], err)
+	}
+	return m, nil
+}
+
+func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
+	switch k {
+	case kindDescriptors:
+		m, err := parse[Descriptors](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		return withFDs(m.(Descriptors), fds)
+	case kindGoodbye:
+		m, err := parse[Goodbye](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		g := m.(Goodbye)
+		g.FDs = fds
+		return g, nil
+	}
+	if k >= kindOptional {
+		fd.CloseAll(fds)
+		return Unknown{Kind: byte(k)}, nil
+	}
+	parser, ok := parsers[k]
+	if !ok {
+		return nil, errors.New("unknown")
+	}
+	return parser(body, fds)
+}
+
+// parsers holds the kinds that carry no descriptors.
+var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
+	kindHello:      parse[Hello],
+	kindReceived:   parse[Received],
+	kindReady:      parse[Ready],
+	kindFailed:     parse[Failed],
+	kindGo:         parse[Go],
+	kindServing:    parse[Serving],
+	kindCommitting: parse[Committing],
+	kindCommitted:  parse[Committed],
+	kindStopping:   parse[Stopping],
+	kindSuperseded: parse[Superseded],
+}
+
+func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {
+	if len(fds) > 0 {
+		return nil, fmt.Errorf("came with %d descriptors", len(fds))
+	}
+	var m M
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func withFDs(d Descriptors, fds []*fd.FD) (Message, error) {
+	if len(d.Entries) != len(fds) {
+		return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(d.Entries))
+	}
+	d.FDs = fds
+	return d, nil
+}

@@ -1,0 +1,233 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// perform does a of the table, for e in p.
+func (u *Upgrader) perform(p *present, e event, a action) {
+	switch a {
+	case actAnnounce:
+		u.readyErr = u.announce()
+		u.becomeMain(p)
+	case actAdopt:
+		u.adopt()
+		u.becomeMain(p)
+	case actOpenGates:
+		u.sockets.open()
+	case actShutGates:
+		u.sockets.shut()
+	case actWithdraw:
+		u.withdraw()
+	case actSayReady:
+		u.tellPredecessor(handover.Ready{})
+	case actSayServing:
+		u.tellPredecessor(handover.Serving{})
+	case actSayStopping:
+		u.sayStopping(p)
+	case actForget:
+		u.pred.forget()
+	case actBegin:
+		u.beginUpgrade(p, e)
+	case actGo:
+		u.tellSuccessor(p, handover.Go{})
+		p.timer.Reset(switchTimeout)
+	case actTry:
+		p.timer.Reset(u.opts.Trial)
+	case actCommit:
+		u.commit(p)
+	case actKill:
+		u.kill(p, e)
+	case actUndone:
+		u.undone(p, e)
+	case actDone:
+		u.done(p)
+	case actLate:
+		u.answer(p, &UpgradeError{PhaseCommit, p.succ.process.PID, e.err})
+	case actRelieved:
+		p.relieved = true
+	case actFollow:
+		u.follow(p, e.goodbye)
+	case actCover:
+		u.drain.cover()
+	case actResume:
+		u.resume(p)
+	case actExpire:
+		u.drain.expire()
+	case actDrainDeadline:
+		p.timer.Reset(u.opts.Drain)
+	case actRefuse:
+		e.request.answer <- refusal(p.state)
+	case actRelease:
+		u.releaseAll(p)
+	}
+}
+
+// becomeMain makes this process reachable as the main one.
+func (u *Upgrader) becomeMain(p *present) {
+	p.main = true
+	if err := u.control.Publish(); err != nil {
+		u.log.Warn("operators cannot reach this process", "error", err)
+	}
+}
+
+// withdraw accepts no more, for good. With a manager, units and fd store keep the
+// sockets for the next start, so clients may wait in their queues; without one,
+// waiting would be in vain.
+func (u *Upgrader) withdraw() {
+	u.sockets.shut()
+	if !u.supervised() {
+		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
+	}
+}
+
+func (u *Upgrader) sayStopping(p *present) {
+	u.tellPredecessor(handover.Stopping{})
+	if p.main {
+		u.sayStop()
+	}
+}
+
+func (u *Upgrader) beginUpgrade(p *present, e event) {
+	p.request, p.reason = e.request, nil
+	u.sayReloading()
+	p.timer.Reset(u.opts.ReadyTimeout)
+	succ, err := u.startSuccessor()
+	if err != nil {
+		p.self = append(p.self, event{kind: evNotStarted, err: err})
+		return
+	}
+	p.succ = succ
+}
+
+// kill ends a successor that has not taken over, and keeps the reason for the
+// answer that is given once it is gone.
+func (u *Upgrader) kill(p *present, e event) {
+	err := e.err
+	switch {
+	case e.kind == evDeadline && p.state == preparing:
+		err = fmt.Errorf("not ready within %v", u.opts.ReadyTimeout)
+	case e.kind == evDeadline:
+		err = fmt.Errorf("did not accept within %v", switchTimeout)
+	case e.kind == evSuccessorStops:
+		err = errors.New("the successor was asked to end")
+	case e.kind == evStop || e.kind == evClose:
+		err = ErrStopped
+	}
+	p.reason = &UpgradeError{phaseOf(p.state), p.succ.process.PID, err}
+	if err := p.succ.process.Kill(); err != nil {
+		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
+	}
+}
+
+// undone ends an upgrade that came to nothing.
+func (u *Upgrader) undone(p *present, e event) {
+	if p.reason == nil {
+		p.reason = &UpgradeError{Phase: phaseOf(p.state), Err: e.err}
+		if p.succ != nil {
+			p.reason = &UpgradeError{phaseOf(p.state), p.succ.process.PID, e.err}
+		}
+	}
+	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
+	u.sayUndone(p.reason)
+	u.answerConfirmed(p, p.reason)
+	u.dropSuccessor(p)
+}
+
+// done ends an upgrade that succeeded: from here on the successor is the unit's
+// main process, and this one says nothing to the manager any more.
+func (u *Upgrader) done(p *present) {
+	p.main = false
+	u.tellSuccessor(p, handover.Committed{})
+	u.tellPredecessor(handover.Superseded{})
+	u.answer(p, nil)
+}
+
+// answer gives the result to whoever waits for it.
+func (u *Upgrader) answer(p *present, result error) {
+	if p.request != nil {
+		p.request.answer <- result
+		p.request = nil
+	}
+}
+
+// answerConfirmed is answer once the manager has read all that was said before:
+// READY=1 must be there before an ExecReload= process ends.
+func (u *Upgrader) answerConfirmed(p *present, result error) {
+	r := p.request
+	if r == nil {
+		return
+	}
+	p.request = nil
+	u.task(func() { // ends within sayTimeout
+		ctx, cancel := saying(u.life)
+		defer cancel()
+		if err := u.notifier.Barrier(ctx); err != nil {
+			u.log.Warn("manager does not confirm", "error", err)
+		}
+		r.answer <- result
+	})
+}
+
+// resume makes this process main again after its successor died where no manager
+// would start another one.
+func (u *Upgrader) resume(p *present) {
+	u.log.Warn("successor died, serving again", "generation", u.generation, "successor", p.succ.process.PID)
+	u.dropSuccessor(p)
+	u.becomeMain(p)
+}
+
+// follow puts the third generation in the place of the successor that said
+// goodbye, so that this process covers for it if it crashes.
+func (u *Upgrader) follow(p *present, g handover.Goodbye) {
+	third, err := adoptSuccessor(g)
+	if err != nil {
+		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
+		return
+	}
+	u.dropSuccessor(p)
+	p.succ, p.relieved = third, false
+	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
+}
+
+func (u *Upgrader) dropSuccessor(p *present) {
+	if p.succ != nil {
+		p.succ.close()
+		p.succ = nil
+	}
+}
+
+// releaseAll closes everything, and leaves a predecessor that still drains the
+// line to our successor.
+func (u *Upgrader) releaseAll(p *present) {
+	finished := p.state == draining || p.state == leaving
+	if finished && p.succ != nil && !p.relieved && !p.succ.process.Dead() {
+		u.sayGoodbye(p.succ)
+	}
+	u.dropSuccessor(p)
+	u.closeErr = u.release()
+	u.endLife()
+}
+
+func (u *Upgrader) tellPredecessor(m handover.Message) {
+	if err := u.pred.say(u.life, m); err != nil {
+		u.log.Debug("predecessor cannot be told", "message", fmt.Sprintf("%T", m), "error", err)
+	}
+}
+
+// tellSuccessor says m. A successor that cannot be told is dead or hangs: its
+// end, or the deadline of the state, decides then.
+func (u *Upgrader) tellSuccessor(p *present, m handover.Message) {
+	if err := p.succ.say(u.life, m); err != nil {
+		u.log.Debug("successor cannot be told", "message", fmt.Sprintf("%T", m), "error", err)
+	}
+}
+
+// saying bounds one message, which takes no time unless the other side hangs.
+func saying(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, sayTimeout)
+}

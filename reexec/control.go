@@ -1,0 +1,54 @@
+package reexec
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/control"
+)
+
+// requestTimeout is how long a connected command may take to say what it wants.
+const requestTimeout = 10 * time.Second
+
+// serveControl answers operators' commands until the control socket is closed.
+func (u *Upgrader) serveControl() {
+	for {
+		c, err := u.control.Accept()
+		if err != nil {
+			return
+		}
+		u.task(func() { // ends with its command, or with life
+			defer c.Close()
+			u.serveCommand(c)
+		})
+	}
+}
+
+func (u *Upgrader) serveCommand(c *control.Conn) {
+	defer context.AfterFunc(u.life, c.Interrupt)()
+	r, err := c.Request(requestTimeout)
+	if err != nil {
+		return // it hung up, or never was one of ours
+	}
+	ctx, cancel := context.WithCancelCause(u.life)
+	defer cancel(nil)
+	go func() { // ends when serveCommand's caller closes c
+		c.Gone()
+		cancel(fmt.Errorf("the command that asked for the upgrade has gone"))
+	}()
+	if err := c.Answer(u.execute(ctx, r)); err != nil {
+		u.log.Debug("command has gone without its answer", "error", err)
+	}
+}
+
+func (u *Upgrader) execute(ctx context.Context, r control.Request) control.Answer {
+	switch r.Verb {
+	case control.Upgrade:
+		if err := u.Upgrade(ctx); err != nil {
+			return control.Answer{Error: err.Error()}
+		}
+		return control.Answer{Generation: u.generation + 1}
+	}
+	return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
+}

@@ -1,0 +1,79 @@
+package reexec
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that a caller may want to tell apart.
+var (
+	// ErrNotReady: the program has not called Ready, or is not the main process yet.
+	ErrNotReady = errors.New("reexec: this generation is not serving as the main process yet")
+
+	// ErrBusy: another upgrade is under way.
+	ErrBusy = errors.New("reexec: another upgrade is under way")
+
+	// ErrReplaced: a successor has taken over; ask that one.
+	ErrReplaced = errors.New("reexec: this generation has been replaced and is no longer the main process")
+
+	// ErrStopped: the process was asked to end.
+	ErrStopped = errors.New("reexec: this process is stopping")
+
+	// ErrDrainDeadline: work was still held when the time for the drain was over.
+	ErrDrainDeadline = errors.New("reexec: drain deadline reached")
+)
+
+// A Phase says how far an upgrade had come.
+type Phase string
+
+// The phases of an upgrade, in order.
+const (
+	PhaseStart  Phase = "start"  // the new program was started and initialised
+	PhaseSwitch Phase = "switch" // it was told to accept
+	PhaseTrial  Phase = "trial"  // it accepted, on trial
+	PhaseCommit Phase = "commit" // the manager was told
+)
+
+// An UpgradeError reports why an upgrade was undone. The process that gets it
+// still serves; nothing was committed.
+type UpgradeError struct {
+	Phase Phase // where it stopped
+	PID   int   // successor, 0 if none was started
+	Err   error // never nil
+}
+
+func (e *UpgradeError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("reexec: upgrade undone (%s): %v", e.Phase, e.Err)
+	}
+	return fmt.Sprintf("reexec: upgrade undone (%s, process %d): %v", e.Phase, e.PID, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UpgradeError) Unwrap() error { return e.Err }
+
+// phaseOf is the phase that an upgrade is in while we are in s.
+func phaseOf(s state) Phase {
+	switch s {
+	case switching:
+		return PhaseSwitch
+	case trial:
+		return PhaseTrial
+	case committing:
+		return PhaseCommit
+	}
+	return PhaseStart
+}
+
+// refusal is the answer to somebody who wants an upgrade in state s.
+func refusal(s state) error {
+	switch s {
+	case preparing, switching, trial, committing, undoing:
+		return ErrBusy
+	case draining, covering:
+		return ErrReplaced
+	case leaving, ended:
+		return ErrStopped
+	}
+	return ErrNotReady
+}

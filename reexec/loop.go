@@ -1,0 +1,142 @@
+package reexec
+
+import (
+	"time"
+
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// event is what can happen to a generation.
+type event struct {
+	kind    eventKind
+	err     error            // why
+	request *request         // evUpgrade, evCanceled
+	from    *successor       // events of a successor
+	goodbye handover.Goodbye // evGoodbye
+}
+
+// request is somebody's wish for an upgrade.
+type request struct {
+	answer chan error // buffered, gets one value
+}
+
+// post gives e to the loop. It blocks while the loop is busy, and returns false
+// once it has ended.
+func (u *Upgrader) post(e event) bool {
+	select {
+	case u.events <- e:
+		return true
+	case <-u.loopDone:
+		return false
+	}
+}
+
+// present is the state that the loop alone reads and writes.
+type present struct {
+	state     state
+	main      bool       // we are the unit's main process
+	succ      *successor // the one being prepared, or the one that is main
+	relieved  bool       // succ has been superseded
+	request   *request   // nil if nobody waits for the upgrade
+	reason    error      // why the upgrade is being undone
+	postponed []event
+	self      []event // posted by actions
+	timer     *time.Timer
+}
+
+// loop takes events one by one until the generation has ended.
+func (u *Upgrader) loop(first state) {
+	defer close(u.loopDone)
+	p := &present{state: first, main: first == starting, timer: time.NewTimer(time.Hour)}
+	p.timer.Stop()
+	defer p.timer.Stop()
+	for p.state != ended {
+		u.dispatch(p, u.await(p))
+	}
+}
+
+// await returns the next event.
+func (u *Upgrader) await(p *present) event {
+	if len(p.self) > 0 {
+		e := p.self[0]
+		p.self = p.self[1:]
+		return e
+	}
+	select {
+	case e := <-u.events:
+		return e
+	case <-p.timer.C:
+		return event{kind: evDeadline}
+	case <-u.oldIdle:
+		return event{kind: evOldIdle}
+	}
+}
+
+func (u *Upgrader) dispatch(p *present, e event) {
+	if !p.concerns(e) {
+		return
+	}
+	c := next(p.state, e.kind)
+	switch c.disposition {
+	case postpone:
+		p.postponed = append(p.postponed, e)
+	case move:
+		u.move(p, e, c)
+	}
+}
+
+// concerns weeds out what the table cannot know: events of a successor or request
+// that is history by now, and the end of a successor that is main no more.
+func (p *present) concerns(e event) bool {
+	switch {
+	case e.from != nil && e.from != p.succ:
+		return false
+	case e.kind == evCanceled && e.request != p.request:
+		return false
+	case (e.kind == evGone || e.kind == evGoneAlone) && p.relieved:
+		return false
+	case e.kind == evStop && p.state == draining && p.succ != nil && !p.relieved && p.succ.process.Dead():
+		// The successor died first: this is the stop half of the manager's restart,
+		// and evGone is on its way.
+		return false
+	}
+	return true
+}
+
+func (u *Upgrader) move(p *present, e event, c cell) {
+	was := p.state
+	for _, a := range c.do {
+		u.perform(p, e, a)
+	}
+	if c.to == was {
+		return
+	}
+	u.log.Debug("state", "generation", u.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
+	p.state = c.to
+	u.enter(c.to)
+	p.self = append(p.self, p.postponed...)
+	p.postponed = nil
+}
+
+// enter tells the program what a new state means to it.
+func (u *Upgrader) enter(s state) {
+	u.drain.set(s == draining || s == leaving || s == ended)
+	switch s {
+	case probation, serving:
+		closeOnce(u.accepting)
+	case draining:
+		closeOnce(u.draining)
+	case leaving, ended:
+		closeOnce(u.draining)
+		closeOnce(u.stopping)
+	}
+}
+
+// closeOnce closes c unless it is closed. Only the loop closes these channels.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}

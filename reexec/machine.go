@@ -1,0 +1,256 @@
+package reexec
+
+// This file is the whole life of one generation as a table: which state takes
+// which event where, and what is done on the way. It holds no data and does
+// nothing; loop.go drives it.
+
+type state uint8
+
+const (
+	starting   state = iota // New has returned; nobody came before us
+	arriving                // New has returned; a predecessor started us
+	waiting                 // we are ready; the predecessor has not said go
+	probation               // we accept; the predecessor is still main
+	adopting                // the manager is being told that we are main
+	serving                 // we are main and accept
+	preparing               // as serving, and a successor initialises
+	switching               // gates shut; the successor has been told to accept
+	trial                   // the successor accepts, we are still main
+	committing              // the manager is being told that the successor is main
+	undoing                 // the successor has been killed and is not gone yet
+	draining                // the successor is main, we finish our work
+	covering                // the successor died as main, we accept until the manager's restart
+	leaving                 // asked to end, we finish our work
+	ended                   // everything is closed
+	numStates
+)
+
+type eventKind uint8
+
+const (
+	evReady          eventKind = iota // the program called Ready
+	evGo                              // predecessor: accept
+	evCommitting                      // predecessor: the manager is about to be told
+	evCommitted                       // predecessor: the manager knows
+	evOrphaned                        // the predecessor's line is closed
+	evUpgrade                         // somebody asks for an upgrade and waits
+	evHangup                          // SIGHUP asks for one and does not wait
+	evNotStarted                      // there is no successor: it could not be started
+	evPrepared                        // successor: ready
+	evAccepting                       // successor: serving
+	evFailed                          // the successor said why it cannot, hung up or broke the protocol
+	evGone                            // the successor's process has ended; the manager restarts us
+	evGoneAlone                       // the same where no manager would
+	evSuccessorStops                  // successor: asked to end
+	evSuperseded                      // successor: a third generation is main
+	evGoodbye                         // successor: drained; here is the line to that one
+	evDeadline                        // the time of the current state is over
+	evCanceled                        // nobody waits for the upgrade any more
+	evConfirmed                       // the manager has read MAINPID=
+	evUnconfirmed                     // it has not for too long
+	evCommitFailed                    // it could not be told
+	evStop                            // SIGTERM, or Stop
+	evOldIdle                         // what was in work when covering began is finished
+	evClose                           // Close
+	numEvents
+)
+
+type action uint8
+
+const (
+	actAnnounce      action = iota // fd store and READY=1
+	actAdopt                       // take over a main process's duties
+	actOpenGates                   // accept
+	actShutGates                   // accept no more; returns when no Accept is under way
+	actWithdraw                    // shut for good
+	actSayReady                    // to the predecessor
+	actSayServing                  // to the predecessor
+	actSayStopping                 // to predecessor and manager
+	actForget                      // the predecessor is gone
+	actBegin                       // RELOADING=1, start the successor, ready deadline
+	actGo                          // to the successor; switch deadline
+	actTry                         // trial deadline
+	actCommit                      // Committing to the successor, MAINPID= to the manager
+	actKill                        // SIGKILL to the successor, keep the reason
+	actUndone                      // READY=1, STATUS= with the reason, answer
+	actDone                        // Committed to the successor, answer, drain deadline
+	actLate                        // answer that the manager did not confirm
+	actRelieved                    // note that the successor is not main any more
+	actFollow                      // watch the third generation in the successor's place
+	actCover                       // tell old work from new
+	actResume                      // main again, as nothing had been handed over
+	actExpire                      // give up what is still in work
+	actDrainDeadline               // start the drain's time
+	actRefuse                      // answer that it cannot be done now
+	actRelease                     // close everything
+)
+
+// disposition says what becomes of an event.
+type disposition uint8
+
+const (
+	undecided disposition = iota // no rule: the exhaustive test fails
+	move                         // go to cell.to, doing cell.do
+	ignore                       // it means nothing here
+	postpone                     // keep it for the next state
+)
+
+type cell struct {
+	disposition disposition
+	to          state
+	do          []action
+}
+
+type rule struct {
+	on   eventKind
+	in   []state
+	cell cell
+}
+
+func to(s state, do ...action) cell { return cell{move, s, do} }
+func stay(do ...action) cell        { return cell{move, numStates, do} } // numStates: where we are
+
+var (
+	nothing = cell{disposition: ignore}
+	later   = cell{disposition: postpone}
+)
+
+// Groups of states, in the order of a life.
+var (
+	unready = []state{starting, arriving}
+	young   = []state{waiting, probation, adopting}         // ready, not main
+	handing = []state{preparing, switching, trial}          // an upgrade that can be undone at once
+	busy    = []state{preparing, switching, trial, undoing} // the same, or being undone
+	after   = []state{draining, covering, leaving, ended}   // no upgrade of ours can begin
+	main    = []state{serving, preparing, switching, trial, committing, undoing}
+)
+
+func states(groups ...[]state) (all []state) {
+	for _, g := range groups {
+		all = append(all, g...)
+	}
+	return all
+}
+
+func only(s ...state) []state { return s }
+
+func except(not ...state) (all []state) {
+	for s := range numStates {
+		keep := true
+		for _, n := range not {
+			keep = keep && s != n
+		}
+		if keep {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// rules decides every event in every state, once.
+var rules = []rule{
+	{evReady, only(starting), to(serving, actAnnounce, actOpenGates)},
+	{evReady, only(arriving), to(waiting, actSayReady)},
+	{evReady, except(starting, arriving), nothing}, // Ready was called before, or its waiter is told by leaving
+
+	{evGo, only(waiting), to(probation, actOpenGates, actSayServing)},
+	{evGo, except(waiting), nothing},
+	{evCommitting, only(probation), to(adopting)},
+	{evCommitting, except(probation), nothing},
+	{evCommitted, only(probation, adopting), to(serving, actAdopt)},
+	{evCommitted, except(probation, adopting), nothing},
+
+	// Between Committing and Committed the manager may or may not have been told.
+	// If not, it restarts the unit for the predecessor's death and ends us with
+	// SIGTERM. If so, we are main. To go on is right in both cases.
+	{evOrphaned, only(arriving, waiting, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
+	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
+	{evOrphaned, except(arriving, waiting, probation, adopting), stay(actForget)},
+
+	{evUpgrade, only(serving), to(preparing, actBegin)},
+	{evUpgrade, except(serving), stay(actRefuse)},
+	{evHangup, only(serving), to(preparing, actBegin)},
+	{evHangup, states(unready, young), later},
+	{evHangup, states(busy, only(committing), after), nothing},
+
+	{evNotStarted, only(preparing), to(serving, actUndone)},
+	{evNotStarted, except(preparing), nothing},
+	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
+	{evPrepared, except(preparing), nothing},
+	{evAccepting, only(switching), to(trial, actTry)},
+	{evAccepting, except(switching), nothing},
+
+	// A successor may close its line after the commit; only its death counts then.
+	{evFailed, handing, to(undoing, actKill)},
+	{evFailed, except(handing...), nothing},
+	{evSuccessorStops, handing, to(undoing, actKill)},
+	{evSuccessorStops, only(draining), to(leaving)}, // with the unit; what is left of the drain's time still counts
+	{evSuccessorStops, except(preparing, switching, trial, draining), nothing},
+
+	// Before the manager has confirmed, a dead successor was not made main, or was
+	// and the manager is about to end us with SIGTERM: we serve in both cases.
+	{evGone, states(busy, only(committing)), to(serving, actOpenGates, actUndone)},
+	{evGone, only(draining), to(covering, actCover, actOpenGates)},
+	{evGone, states(unready, young, only(serving, covering, leaving, ended)), nothing},
+	{evGoneAlone, states(busy, only(committing)), to(serving, actOpenGates, actUndone)},
+	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
+	{evGoneAlone, states(unready, young, only(serving, covering, leaving, ended)), nothing},
+
+	{evSuperseded, only(draining), stay(actRelieved)},
+	{evSuperseded, except(draining), nothing},
+	{evGoodbye, only(draining), stay(actFollow)},
+	{evGoodbye, except(draining), nothing},
+
+	{evDeadline, only(preparing, switching), to(undoing, actKill)},
+	{evDeadline, only(trial), to(committing, actCommit)},
+	{evDeadline, only(draining, leaving), stay(actExpire)},
+	{evDeadline, only(covering), to(leaving, actShutGates, actExpire)},
+	{evDeadline, states(unready, young, only(serving, committing, undoing, ended)), nothing},
+	{evCanceled, handing, to(undoing, actKill)},
+	{evCanceled, except(handing...), nothing},
+
+	{evConfirmed, only(committing), to(draining, actDone, actDrainDeadline)},
+	{evConfirmed, except(committing), nothing},
+	{evUnconfirmed, only(committing), stay(actLate)}, // the datagram is queued and will be read: there is no way back
+	{evUnconfirmed, except(committing), nothing},
+	{evCommitFailed, only(committing), to(undoing, actKill)},
+	{evCommitFailed, except(committing), nothing},
+
+	{evStop, unready, to(leaving, actSayStopping)},
+	{evStop, states(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, handing, to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
+	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
+	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
+
+	{evOldIdle, only(covering), to(leaving, actShutGates)},
+	{evOldIdle, except(covering), nothing},
+
+	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
+	{evClose, only(undoing, committing), to(ended, actUndone, actRelease)},
+	{evClose, states(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
+	{evClose, only(ended), nothing},
+}
+
+// table is rules by state and event.
+var table = tabulate(rules)
+
+func tabulate(rules []rule) (t [numStates][numEvents]cell) {
+	for _, r := range rules {
+		for _, s := range r.in {
+			if t[s][r.on].disposition != undecided {
+				panic("reexec: two rules for " + r.on.String() + " in " + s.String())
+			}
+			c := r.cell
+			if c.disposition == move && c.to == numStates {
+				c.to = s
+			}
+			t[s][r.on] = c
+		}
+	}
+	return t
+}
+
+// next decides e in s.
+func next(s state, e eventKind) cell { return table[s][e] }

@@ -1,0 +1,114 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// This file is what a generation tells the service manager. Without one,
+// u.notifier is nil and all of it does nothing.
+
+// announce makes a first generation ready: what only this process has goes into
+// the fd store before anybody relies on it.
+func (u *Upgrader) announce() error {
+	u.settleStore()
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	return u.notifier.Send(ctx, notify.Ready, notify.Status(u.serves(u.generation)))
+}
+
+// adopt makes a successor the main process. READY=1 was in the message that made
+// it so.
+func (u *Upgrader) adopt() { u.settleStore() }
+
+// settleStore brings the fd store in line with the sockets of this generation. A
+// store that does not work costs the insurance against a crash, not the service.
+func (u *Upgrader) settleStore() {
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	var errs []error
+	for _, name := range u.sockets.seal() {
+		u.log.Debug("socket not claimed", "stored", name)
+		errs = append(errs, u.notifier.Remove(ctx, name))
+	}
+	for name, c := range u.sockets.unkept() {
+		errs = append(errs, u.notifier.Store(ctx, name, c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		u.log.Warn("fd store", "error", err)
+	}
+}
+
+// sayReloading begins an upgrade, and asks for the time that it may take.
+func (u *Upgrader) sayReloading() {
+	u.tellManager(notify.Reloading(),
+		notify.ExtendTimeout(u.opts.ReadyTimeout+switchTimeout+u.opts.Trial+confirmTimeout),
+		notify.Status(fmt.Sprintf("%s, generation %d starts", u.serves(u.generation), u.generation+1)))
+}
+
+// sayUndone ends an upgrade that came to nothing.
+func (u *Upgrader) sayUndone(reason error) {
+	u.tellManager(notify.Ready, notify.Status(fmt.Sprintf("%s; %v", u.serves(u.generation), reason)))
+}
+
+func (u *Upgrader) sayStop() {
+	u.tellManager(notify.Stopping, notify.Status(fmt.Sprintf("generation %d finishes its work", u.generation)))
+}
+
+func (u *Upgrader) tellManager(what ...notify.Assignment) {
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	if err := u.notifier.Send(ctx, what...); err != nil {
+		u.log.Warn("manager cannot be told", "error", err)
+	}
+}
+
+func (u *Upgrader) serves(generation int) string {
+	return fmt.Sprintf("generation %d serves", generation)
+}
+
+// commit hands the role of main process over. The successor hears of it before the
+// manager does: if we die in between, it must not mistake that for an upgrade
+// that was undone.
+func (u *Upgrader) commit(p *present) {
+	s := p.succ
+	if err := s.say(u.life, handover.Committing{}); err != nil {
+		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
+		return
+	}
+	u.task(func() { // ends when the manager has answered, or with life
+		if err := u.sayMain(s.process.PID); err != nil {
+			u.post(event{kind: evCommitFailed, from: s, err: err})
+			return
+		}
+		u.confirm(s)
+	})
+}
+
+// sayMain is the commit: one datagram, authorised as a whole before MAINPID= applies.
+func (u *Upgrader) sayMain(pid int) error {
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	return u.notifier.Send(ctx, notify.MainPID(pid), notify.Ready, notify.Status(u.serves(u.generation+1)))
+}
+
+// confirm waits until the manager has read MAINPID=: a process that exits before
+// takes the whole service down. There is no way back any more, so a manager that
+// is late is reported and waited for.
+func (u *Upgrader) confirm(s *successor) {
+	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
+	defer cancel()
+	err := u.notifier.Barrier(ctx)
+	if err != nil {
+		u.post(event{kind: evUnconfirmed, from: s, err: err})
+		err = u.notifier.Barrier(u.life)
+	}
+	if err != nil {
+		u.log.Warn("manager does not confirm the new main process", "pid", s.process.PID, "error", err)
+	}
+	u.post(event{kind: evConfirmed, from: s})
+}

@@ -1,0 +1,31 @@
+package reexec
+
+import "fmt"
+
+func (s state) String() string {
+	return name(int(s), []string{
+		starting: "starting", arriving: "arriving", waiting: "waiting", probation: "probation",
+		adopting: "adopting", serving: "serving", preparing: "preparing", switching: "switching",
+		trial: "trial", committing: "committing", undoing: "undoing", draining: "draining",
+		covering: "covering", leaving: "leaving", ended: "ended",
+	})
+}
+
+func (e eventKind) String() string {
+	return name(int(e), []string{
+		evReady: "ready", evGo: "go", evCommitting: "committing", evCommitted: "committed",
+		evOrphaned: "orphaned", evUpgrade: "upgrade", evHangup: "hangup", evNotStarted: "not started",
+		evPrepared: "prepared", evAccepting: "accepting", evFailed: "failed", evGone: "gone",
+		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
+		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",
+		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop",
+		evOldIdle: "old work done", evClose: "close",
+	})
+}
+
+func name(i int, names []string) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return fmt.Sprint(i)
+}

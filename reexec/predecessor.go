@@ -1,0 +1,84 @@
+package reexec
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// predecessor is the line up: to the process that started us. A nil predecessor,
+// that of the first generation, takes every message and does nothing.
+type predecessor struct {
+	line       *handover.Conn
+	generation int
+	gone       bool // forget was called; the loop's
+}
+
+// meet goes through the successor's side of the exchange up to the descriptors.
+// It consumes line, also on error.
+func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.Entry, []*fd.FD, error) {
+	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid()})
+	if err == nil && theirs.Generation < 1 {
+		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
+	}
+	p := &predecessor{line: line, generation: theirs.Generation}
+	if err != nil {
+		p.refuse(err)
+		return nil, nil, nil, err
+	}
+	entries, fds, err := line.ReceiveDescriptors(ctx)
+	if err != nil {
+		p.refuse(err)
+		return nil, nil, nil, err
+	}
+	return p, entries, fds, nil
+}
+
+// refuse tells the predecessor why we cannot take over, and hangs up.
+func (p *predecessor) refuse(err error) {
+	if p == nil {
+		return
+	}
+	_ = p.say(context.Background(), handover.Failed{Reason: err.Error()}) // hanging up says the rest
+	_ = p.line.Close()
+}
+
+func (p *predecessor) say(ctx context.Context, m handover.Message) error {
+	if p == nil {
+		return nil
+	}
+	ctx, cancel := saying(ctx)
+	defer cancel()
+	return p.line.Send(ctx, m)
+}
+
+// forget closes our end, when the other side is gone or we are. A second call
+// does nothing.
+func (p *predecessor) forget() {
+	if p != nil && !p.gone {
+		p.gone = true
+		_ = p.line.Close() // nobody is there, or will read any more
+	}
+}
+
+// listen posts what the predecessor says, until the line is closed.
+func (p *predecessor) listen(post func(event) bool) {
+	for {
+		m, err := p.line.Receive(context.Background())
+		if err != nil {
+			post(event{kind: evOrphaned, err: err})
+			return
+		}
+		switch m.(type) {
+		case handover.Go:
+			post(event{kind: evGo})
+		case handover.Committing:
+			post(event{kind: evCommitting})
+		case handover.Committed:
+			post(event{kind: evCommitted})
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// successor is the line down: to the process that is to replace us, or has.
+type successor struct {
+	process *fd.Process
+	line    *handover.Conn
+}
+
+// hangupGrace is how long after the end of a process, or of its line, the other
+// is waited for: they go together unless a grandchild has inherited the line.
+const hangupGrace = time.Second
+
+// startSuccessor starts the program and, on a goroutine, its introduction.
+func (u *Upgrader) startSuccessor() (*successor, error) {
+	if os.Getpid() == 1 {
+		return nil, errors.New("PID 1 cannot start a successor beside itself")
+	}
+	if err := u.checkParent(); err != nil {
+		return nil, err
+	}
+	ours, theirs, err := fd.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	line, err := handover.NewConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	process, err := u.program.start(theirs, u.supervised())
+	if err != nil {
+		_ = line.Close() // never used
+		return nil, err
+	}
+	s := &successor{process: process, line: line}
+	u.task(func() { // ends with the process or dropSuccessor
+		if err := u.introduce(s); err != nil {
+			u.post(event{kind: evFailed, from: s, err: s.explain(err)})
+			s.awaitEnd(u.post, u.supervised())
+			return
+		}
+		s.listen(u.post, u.supervised())
+	})
+	return s, nil
+}
+
+// checkParent refuses what could not be committed: a main process that is not the
+// manager's child is not noticed when it dies, nor restarted.
+func (u *Upgrader) checkParent() error {
+	if !u.supervised() {
+		return nil
+	}
+	if v, ok := os.LookupEnv("SYSTEMD_EXEC_PID"); ok && v != fmt.Sprint(os.Getpid()) {
+		return fmt.Errorf("the manager started process %s, this one is %d: a wrapper script must exec the program", v, os.Getpid())
+	}
+	if ppid := os.Getppid(); ppid != u.parent {
+		return fmt.Errorf("the process that started this one, %d, has ended (parent is %d now): no manager supervises it", u.parent, ppid)
+	}
+	return nil
+}
+
+// introduce exchanges greetings and hands over every socket.
+func (u *Upgrader) introduce(s *successor) error {
+	ctx, cancel := context.WithCancel(u.life)
+	defer cancel()
+	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation}
+	theirs, _, err := s.line.Greet(ctx, ours)
+	if err != nil {
+		return err
+	}
+	if theirs.PID != s.process.PID {
+		return fmt.Errorf("process %d answers, %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
+	}
+	if u.supervised() && theirs.ParentPID != u.parent {
+		return fmt.Errorf("its parent is process %d, not the manager %d", theirs.ParentPID, u.parent)
+	}
+	entries, fds, err := u.sockets.export()
+	if err != nil {
+		return err
+	}
+	defer fd.CloseAll(fds)
+	return s.line.SendDescriptors(ctx, entries, fds)
+}
+
+// explain turns a line that went silent into what happened to the process.
+func (s *successor) explain(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	select {
+	case <-s.process.Over():
+		return s.ending()
+	case <-time.After(hangupGrace):
+		return errors.New("the successor closed its control descriptor")
+	}
+}
+
+func (s *successor) ending() error {
+	return fmt.Errorf("the successor %s", s.process.State())
+}
+
+func (s *successor) say(ctx context.Context, m handover.Message) error {
+	ctx, cancel := saying(ctx)
+	defer cancel()
+	return s.line.Send(ctx, m)
+}
+
+// listen posts what the successor says, its hanging up, and its end.
+func (s *successor) listen(post func(event) bool, supervised bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go s.endReading(cancel) // ends with the process or close; what it does later is harmless
+	for {
+		m, err := s.line.Receive(ctx)
+		if err != nil {
+			post(event{kind: evFailed, from: s, err: s.explain(err)})
+			break
+		}
+		if e, ok := translate(m); ok {
+			e.from = s
+			post(e)
+		}
+	}
+	s.awaitEnd(post, supervised)
+}
+
+// endReading ends the reading of a line that a grandchild keeps open.
+func (s *successor) endReading(cancel func()) {
+	<-s.process.Over()
+	time.AfterFunc(hangupGrace, cancel)
+}
+
+func translate(m handover.Message) (event, bool) {
+	switch m := m.(type) {
+	case handover.Ready:
+		return event{kind: evPrepared}, true
+	case handover.Failed:
+		return event{kind: evFailed, err: errors.New(m.Reason)}, true
+	case handover.Serving:
+		return event{kind: evAccepting}, true
+	case handover.Stopping:
+		return event{kind: evSuccessorStops}, true
+	case handover.Superseded:
+		return event{kind: evSuperseded}, true
+	case handover.Goodbye:
+		return event{kind: evGoodbye, goodbye: m}, true
+	}
+	return event{}, false
+}
+
+// awaitEnd posts the end of the process.
+func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
+	<-s.process.Over()
+	if !s.process.Dead() {
+		return // closed: nobody is interested any more
+	}
+	kind := evGone
+	if !supervised {
+		kind = evGoneAlone
+	}
+	post(event{kind: kind, from: s, err: s.ending()})
+}
+
+// sayGoodbye gives our predecessor, which may still drain, the line to our
+// successor.
+func (u *Upgrader) sayGoodbye(s *successor) {
+	pidfd, err := s.process.Dup()
+	if err != nil {
+		return // it cannot cover then, which is what it does without a goodbye
+	}
+	defer pidfd.Close()
+	line, err := s.line.Dup()
+	if err != nil {
+		return // as above
+	}
+	defer line.Close()
+	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, FDs: []*fd.FD{pidfd, line}})
+}
+
+// adoptSuccessor is the other side of sayGoodbye.
+func adoptSuccessor(g handover.Goodbye) (*successor, error) {
+	if len(g.FDs) != 2 {
+		fd.CloseAll(g.FDs)
+		return nil, fmt.Errorf("%w: goodbye with %d descriptors", handover.ErrProtocol, len(g.FDs))
+	}
+	line, err := handover.NewConn(g.FDs[1])
+	if err != nil {
+		_ = g.FDs[0].Close() // of no use alone
+		return nil, err
+	}
+	process, err := fd.Watch(g.PID, g.FDs[0])
+	if err != nil {
+		_ = line.Close() // of no use alone
+		return nil, err
+	}
+	return &successor{process: process, line: line}, nil
+}
+
+func (s *successor) close() {
+	_ = s.line.Close()    // its reader ends, and the other side sees it
+	_ = s.process.Close() // its watcher ends
+}

@@ -1,0 +1,264 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/cutover-go/cutover/activation"
+	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// An Upgrader is one generation of a program: it has the sockets by name, tells
+// the service manager what it has to know, and can replace the process. Its
+// methods may be called from any goroutine.
+type Upgrader struct {
+	opts     Options
+	log      *slog.Logger
+	program  program
+	notifier *notify.Notifier // nil without a manager
+	sockets  *sockets
+	drain    *drain
+	control  *control.Listener
+	pred     *predecessor // nil in the first generation
+
+	generation int
+	parent     int // our parent's pid at the start: the manager, if there is one
+
+	// Closed by the loop.
+	accepting chan struct{} // we accept for the first time, or readyErr says why not
+	draining  chan struct{}
+	stopping  chan struct{}
+
+	events   chan event
+	oldIdle  chan struct{}
+	life     context.Context // ends with Close
+	endLife  context.CancelFunc
+	tasks    sync.WaitGroup // every goroutine but the loop
+	loopDone chan struct{}
+	closeErr error // of actRelease; read after loopDone
+
+	readyErr error // read after accepting is closed
+}
+
+// New takes what came to this process by name: the sockets of systemd's units, of
+// its fd store, or of the predecessor that started it. Call it once, first thing
+// in main: until it returns, SIGHUP ends a program, and a predecessor waits.
+//
+// The Upgrader owns the sockets until Close, which ends the goroutines that New
+// starts. New does not block, but for the exchange with a predecessor, which
+// takes microseconds and ends with that one's life. Outside Linux it returns an
+// error wrapping [errors.ErrUnsupported].
+func New(o Options) (*Upgrader, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	u := &Upgrader{
+		opts:      o,
+		log:       o.Logger,
+		parent:    os.Getppid(),
+		accepting: make(chan struct{}),
+		draining:  make(chan struct{}),
+		stopping:  make(chan struct{}),
+		events:    make(chan event),
+		oldIdle:   make(chan struct{}, 1),
+		loopDone:  make(chan struct{}),
+	}
+	u.life, u.endLife = context.WithCancel(context.Background())
+	u.drain = newDrain(func() { u.oldIdle <- struct{}{} }) // called once
+	signals := catchSignals(o.Signals)
+	if err := u.arrive(); err != nil {
+		signals.release()
+		u.endLife()
+		return nil, errors.Join(err, u.release())
+	}
+	u.run(signals)
+	return u, nil
+}
+
+// arrive finds out how we came to be, and collects what was passed to us.
+func (u *Upgrader) arrive() (err error) {
+	if u.program, err = thisProgram(); err != nil {
+		return err
+	}
+	if u.notifier, err = notify.New(); err != nil {
+		return err
+	}
+	line, err := takeLine(os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	if line != nil {
+		err = u.succeed(line)
+	} else {
+		err = u.begin()
+	}
+	if err != nil {
+		return err
+	}
+	u.control, err = control.Listen(control.Address(os.LookupEnv, os.Getpid()), os.Getpid())
+	if err != nil {
+		err = fmt.Errorf("reexec: %w", err)
+		u.pred.refuse(err)
+	}
+	return err
+}
+
+// begin is arrive for the first generation.
+func (u *Upgrader) begin() error {
+	set, err := activation.Take()
+	if err != nil {
+		return fmt.Errorf("reexec: %w", err)
+	}
+	u.generation = 1
+	u.sockets = fromActivation(set)
+	return nil
+}
+
+// succeed is arrive for a successor.
+func (u *Upgrader) succeed(line *handover.Conn) error {
+	pred, entries, fds, err := meet(u.life, line)
+	if err != nil {
+		return fmt.Errorf("reexec: predecessor: %w", err)
+	}
+	u.pred = pred
+	u.generation = pred.generation + 1
+	u.sockets = fromPredecessor(entries, fds)
+	return nil
+}
+
+// run starts the goroutines of a generation that has arrived.
+func (u *Upgrader) run(signals signals) {
+	first := starting
+	if u.pred != nil {
+		first = arriving
+		u.task(func() { u.pred.listen(u.post) }) // ends when the line is closed, by either side
+	}
+	u.task(func() { signals.relay(u.life, u.post) }) // ends with life
+	u.task(u.serveControl)                           // ends when the control socket is closed
+	go u.loop(first)                                 // ends on Close, which waits for loopDone
+}
+
+// task runs f on a goroutine that Close waits for.
+func (u *Upgrader) task(f func()) {
+	u.tasks.Add(1)
+	go func() {
+		defer u.tasks.Done()
+		f()
+	}()
+}
+
+// Listen returns the listener called name: the next one of that name which came
+// to this process and was not claimed yet, else one that it binds now, as
+// net.Listen would. The name is FileDescriptorName= of the socket unit. It alone
+// decides: a changed address takes effect with the next bind under that name.
+//
+// Accept waits until Ready says that this generation may accept, and again while
+// a successor does. Close closes this process's descriptor and takes the listener
+// out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
+// sequential packet sockets are possible. ctx bounds the name look-up of a bind.
+func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
+	return u.sockets.listen(ctx, name, network, address)
+}
+
+// Ready says that the program has initialised and could accept. It blocks until
+// it may: at once in the first generation, after READY=1 is sent to the service
+// manager; in a successor when the predecessor has stopped accepting. It returns
+// [ErrStopped] if the process was asked to end before that. A second call returns
+// what the first did.
+//
+// Sockets that an earlier process of the program had bound and this one has not
+// claimed are closed and leave the fd store.
+func (u *Upgrader) Ready(ctx context.Context) error {
+	u.post(event{kind: evReady})
+	select {
+	case <-u.accepting:
+		return u.readyErr
+	case <-u.stopping:
+		return ErrStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Upgrade replaces this process by the program that lies at its path now, and
+// blocks until that one is the main process, which returns nil, or the upgrade is
+// undone: then this process still serves as if nothing had been tried, and the
+// error is an [*UpgradeError], or [ErrNotReady], [ErrBusy], [ErrReplaced] or
+// [ErrStopped] where none was begun. The end of ctx undoes an upgrade that is not
+// committed yet.
+func (u *Upgrader) Upgrade(ctx context.Context) error {
+	r := &request{answer: make(chan error, 1)}
+	if !u.post(event{kind: evUpgrade, request: r}) {
+		return ErrStopped
+	}
+	cancel := context.AfterFunc(ctx, func() {
+		u.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
+	})
+	defer cancel()
+	return <-r.answer // the table answers whatever it takes, also when it ends
+}
+
+// Stop asks this generation to end, as SIGTERM does: it accepts no more, and
+// Draining and Stopping are closed. It does not wait.
+func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
+
+// Draining is closed when a successor has taken over, or the process was asked to
+// end. The program should finish what it has in work, call Drain and return.
+func (u *Upgrader) Draining() <-chan struct{} { return u.draining }
+
+// Stopping is closed when somebody waits for this process to end: it was asked
+// to, by SIGTERM or Stop, or the manager is about to restart the unit. Then it is
+// not the time to wait for idle clients.
+func (u *Upgrader) Stopping() <-chan struct{} { return u.stopping }
+
+// Hold keeps Drain from returning until release is called, for a connection or
+// whatever else must not be cut. Release may be called more than once.
+func (u *Upgrader) Hold() (release func()) { return u.drain.hold() }
+
+// Drain blocks until this generation was replaced or stopped, and everything held
+// is released. It returns [ErrDrainDeadline] when Options.Drain is over before.
+//
+// If the successor dies while this generation drains, its listeners accept again,
+// for as long as something from before is held, so that no client waits for the
+// manager's restart; Drain covers that time, too.
+func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.wait(ctx) }
+
+// Generation counts the processes of this program since the service manager, or
+// the user, started one: 1 in the first.
+func (u *Upgrader) Generation() int { return u.generation }
+
+// Close ends this generation: it closes the listeners and the control socket,
+// kills a successor that has not taken over, and waits for the goroutines of the
+// Upgrader. Call it last in main. A second call does nothing.
+func (u *Upgrader) Close() error {
+	u.post(event{kind: evClose})
+	<-u.loopDone
+	u.tasks.Wait()
+	return u.closeErr
+}
+
+// release closes what a generation has open. It runs on the loop, or in New
+// before there is one.
+func (u *Upgrader) release() error {
+	var errs []error
+	if u.sockets != nil {
+		errs = append(errs, u.sockets.close())
+	}
+	if u.control != nil {
+		errs = append(errs, u.control.Close(true))
+	}
+	u.pred.forget()
+	return errors.Join(append(errs, u.notifier.Close())...)
+}
+
+// supervised says whether a service manager started us, so that a successor has
+// to become its child.
+func (u *Upgrader) supervised() bool { return u.notifier != nil }
