@@ -1,0 +1,82 @@
+package load
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// lineLimit bounds what is kept of an answer: its first line says who answered.
+const lineLimit = 512
+
+// An answer is what the client learns from one.
+type answer struct {
+	complete   bool // read to its last byte; set also for some failures
+	closes     bool // the connection ends with it
+	version    string
+	generation string
+}
+
+// readAnswer reads one answer to the end. An answer that comes with a failure
+// may be complete; then the connection can carry the next request. The failure
+// of an incomplete one says Malformed, whatever ended it.
+func (c *class) readAnswer(br *bufio.Reader) (answer, *Failure) {
+	resp, err := http.ReadResponse(br, c.asked)
+	if err != nil {
+		return answer{}, &Failure{Kind: Malformed, Err: err}
+	}
+	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
+		// It would end with the connection, and so look complete when cut short.
+		err := errors.New("an answer with neither Content-Length nor chunks has no provable end")
+		return answer{}, &Failure{Kind: Malformed, Err: err}
+	}
+	line, err := readBody(resp.Body)
+	if err != nil {
+		return answer{}, &Failure{Kind: Malformed, Err: fmt.Errorf("read body: %w", err)}
+	}
+	a := answer{complete: true, closes: resp.Close || c.Conns == 0}
+	if resp.StatusCode != c.Status {
+		err := fmt.Errorf("status %s instead of %d: %q", resp.Status, c.Status, line)
+		return a, &Failure{Kind: BadStatus, Err: err}
+	}
+	if err := a.parse(line, len(c.Body)); err != nil {
+		return a, &Failure{Kind: Malformed, Err: err}
+	}
+	return a, nil
+}
+
+// readBody reads body to its end and returns the first line of it.
+func readBody(body io.Reader) (string, error) {
+	head, err := io.ReadAll(io.LimitReader(body, lineLimit))
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(head), "\n")
+	return line, nil
+}
+
+// parse reads a line like "version=v2 generation=3 pid=4711 bytes=10". Each part
+// may be missing; bytes must agree with what was sent.
+func (a *answer) parse(line string, sent int) error {
+	for field := range strings.FieldsSeq(line) {
+		key, value, _ := strings.Cut(field, "=")
+		switch key {
+		case "version":
+			a.version = value
+		case "generation":
+			a.generation = value
+		case "bytes":
+			if value != strconv.Itoa(sent) {
+				return fmt.Errorf("the server read bytes=%s of a body of %d", value, sent)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+// Package load puts HTTP/1.1 load on a server and counts every request that the
+// server lost.
+//
+// It is an open loop: the requests of a [Class] start at a constant rate, on an
+// absolute schedule, whether or not earlier ones were answered, and a latency is
+// counted from the instant at which a request was due. A pause of the server
+// therefore shows in the figures of all requests that were due during it.
+//
+// It does not use net/http's client, which sends a request again on another
+// connection when a kept one turns out to be dead and so hides what is measured
+// here. A request is written to a connection once; if one byte of it was written
+// and no complete answer came, it has failed.
+package load
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultTimeout is the Timeout of a Class that sets none.
+	DefaultTimeout = 10 * time.Second
+	// DefaultLimit is the Limit of a Config that sets none.
+	DefaultLimit = 5 * time.Minute
+	// DefaultMaxPending is the MaxPending of a Class that sets none.
+	DefaultMaxPending = 4096
+)
+
+// A Config says what to send and where.
+type Config struct {
+	// Addr is the server's address, host:port.
+	Addr string
+	// Dial opens a connection and must heed its context. Nil: a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Classes are run at the same time, each with connections of its own.
+	Classes []Class
+	// Limit ends the run by itself, as Stop would. Zero: DefaultLimit.
+	Limit time.Duration
+}
+
+// A Class is a stream of equal requests.
+type Class struct {
+	// Name is its name in the report.
+	Name string
+	// Rate is how many requests start each second; none do unless it is above zero.
+	Rate float64
+	// Count is how many requests are sent in all. Zero: until the run ends.
+	Count int
+	// Conns is the number of connections kept open between requests. The one that
+	// was idle for longest is used first, so that each of them is idle for a while.
+	// When all are busy a further one is opened and closed again after its answer,
+	// so that no request ever waits for another one's. Zero: a new connection for
+	// each request, which then says "Connection: close".
+	Conns int
+	// Method and Path are those of the requests. Empty: POST and "/".
+	Method, Path string
+	// Body is sent with each request, and an answer that says bytes=N must agree
+	// with its length. It must not be changed while the run lasts.
+	Body []byte
+	// Status is the only status that is not a failure. Zero: 200.
+	Status int
+	// Timeout is the time from the intended start to the last byte of the answer.
+	// Zero: DefaultTimeout.
+	Timeout time.Duration
+	// MaxPending bounds the requests that wait for an answer; one that is due when
+	// that many wait fails as Saturated. Zero: DefaultMaxPending.
+	MaxPending int
+}
+
+// A Run is load on a server. Its methods are safe for concurrent use.
+type Run struct {
+	began   time.Time
+	classes []*class
+	halt    context.CancelFunc
+	done    chan struct{}
+	ended   time.Time // set before done is closed
+}
+
+// Start starts to send what c says and returns at once. The run ends when ctx
+// does, when c.Limit has passed, when Stop is called, or when each class has
+// sent the Count of requests that it was given. The end of ctx closes the
+// connections at once and abandons the requests on them, which then count
+// neither as answered nor as failed; every other end waits for the answers
+// that are due, for no longer than the longest Timeout.
+func Start(ctx context.Context, c Config) *Run {
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Limit == 0 {
+		c.Limit = DefaultLimit
+	}
+	sending, halt := context.WithTimeout(ctx, c.Limit)
+	r := &Run{began: time.Now(), halt: halt, done: make(chan struct{})}
+	var all sync.WaitGroup
+	for _, spec := range c.Classes {
+		k := newClass(spec, c)
+		r.classes = append(r.classes, k)
+		all.Go(func() { k.run(ctx, sending, r.began) }) // ends with sending and its last answer; awaited below
+	}
+	go func() { // ends with the classes; Stop waits on r.done
+		all.Wait()
+		halt()
+		r.ended = time.Now()
+		close(r.done)
+	}()
+	return r
+}
+
+// Done is closed when the run has ended and its connections are closed.
+func (r *Run) Done() <-chan struct{} { return r.done }
+
+// Report returns the figures so far. For those of an interval take one at its
+// beginning and one at its end, and see [Report.Since].
+func (r *Run) Report() Report {
+	report := Report{Began: r.began, Elapsed: time.Since(r.began)}
+	select {
+	case <-r.done:
+		report.Elapsed = r.ended.Sub(r.began)
+	default:
+	}
+	for _, c := range r.classes {
+		report.Classes = append(report.Classes, c.tally.snapshot())
+	}
+	return report
+}
+
+// Stop stops sending, waits for the answers that are due, which takes no longer
+// than the longest Timeout, closes the connections and returns the final
+// figures. A second call returns them again.
+func (r *Run) Stop() Report {
+	r.halt()
+	<-r.done
+	return r.Report()
+}

@@ -1,0 +1,109 @@
+package load
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	keepFailures = 16  // failures of a class that are kept in full
+	keepNames    = 256 // versions and generations that are told apart
+)
+
+// A tally is the figures of one class as they grow.
+type tally struct {
+	mu    sync.Mutex
+	stats Stats
+}
+
+func newTally(name string) *tally {
+	return &tally{stats: Stats{Name: name, Versions: map[string]int{}, Generations: map[string]int{}}}
+}
+
+func (t *tally) snapshot() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.stats
+	s.First = slices.Clone(s.First)
+	s.Versions = maps.Clone(s.Versions)
+	s.Generations = maps.Clone(s.Generations)
+	return s
+}
+
+// sent enters a request that was due and is being started. It reports false if
+// maxPending others wait already.
+func (t *tally) sent(due time.Time, maxPending int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Sent++
+	t.stats.Pending++
+	t.stats.MaxLate = max(t.stats.MaxLate, time.Since(due))
+	return t.stats.Pending <= maxPending
+}
+
+func (t *tally) dialed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Dials++
+}
+
+// endedIdle enters the end of a connection on which no request was: a close, a
+// reset, or, without an error, bytes that nobody had asked for.
+func (t *tally) endedIdle(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil:
+		t.stats.Unsolicited++
+	case errors.Is(err, io.EOF):
+		t.stats.ClosedIdle++
+	default:
+		t.stats.ResetIdle++
+	}
+}
+
+func (t *tally) answered(q *request, a answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Pending--
+	t.stats.Answered++
+	t.stats.Latency.Add(time.Since(q.due))
+	countName(t.stats.Versions, a.version)
+	countName(t.stats.Generations, a.generation)
+}
+
+func countName(names map[string]int, name string) {
+	if name == "" {
+		return
+	}
+	if _, known := names[name]; !known && len(names) >= keepNames {
+		name = "others"
+	}
+	names[name]++
+}
+
+func (t *tally) abandoned() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Pending--
+	t.stats.Abandoned++
+}
+
+// failed enters f as the verdict on q.
+func (t *tally) failed(q *request, f *Failure) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Pending--
+	t.stats.Failures[f.Kind]++
+	if f.Reused && (f.Kind == Reset || f.Kind == NoAnswer || f.Kind == Truncated) {
+		t.stats.ClosedBusy++
+	}
+	if len(t.stats.First) < keepFailures {
+		f.Class, f.Due, f.At = t.stats.Name, q.due, time.Now()
+		t.stats.First = append(t.stats.First, *f)
+	}
+}
