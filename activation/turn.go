@@ -11,6 +11,9 @@ import (
 // say instead. The listener is non-blocking, whatever NonBlocking= says, and its
 // Close does not remove the path of a unix socket.
 func (d *Descriptor) Listener() (net.Listener, error) {
+	if d.foreign() {
+		return turn(d, KindListener, d.fd.SocketListener)
+	}
 	return turn(d, KindListener, d.fd.Listener)
 }
 
@@ -25,8 +28,14 @@ func (d *Descriptor) Conn() (net.Conn, error) {
 	if d.Kind == KindDatagram && d.Peer != nil {
 		return turn(d, KindDatagram, d.fd.Conn)
 	}
+	if d.foreign() {
+		return turn(d, KindConnection, func() (net.Conn, error) { return d.fd.SocketConn(d.Peer) })
+	}
 	return turn(d, KindConnection, d.fd.Conn)
 }
+
+// foreign reports whether package net cannot handle the socket.
+func (d *Descriptor) foreign() bool { return d.Network == "vsock" }
 
 // File turns d, whatever it is, into a file called by its name. It uses d up. The
 // file is as blocking as it came: with NonBlocking=yes in the .service unit a FIFO
