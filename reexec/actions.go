@@ -209,7 +209,7 @@ func (u *Upgrader) releaseAll(p *present) {
 		u.sayGoodbye(p.succ)
 	}
 	u.dropSuccessor(p)
-	u.closeErr = u.release()
+	u.closeErr = u.release(p.main)
 	u.endLife()
 }
 

@@ -77,7 +77,7 @@ func New(o Options) (*Upgrader, error) {
 	if err := u.arrive(); err != nil {
 		signals.release()
 		u.endLife()
-		return nil, errors.Join(err, u.release())
+		return nil, errors.Join(err, u.release(false))
 	}
 	u.run(signals)
 	return u, nil
@@ -246,14 +246,14 @@ func (u *Upgrader) Close() error {
 }
 
 // release closes what a generation has open. It runs on the loop, or in New
-// before there is one.
-func (u *Upgrader) release() error {
+// before there is one. The name of the control socket belongs to the main process.
+func (u *Upgrader) release(main bool) error {
 	var errs []error
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())
 	}
 	if u.control != nil {
-		errs = append(errs, u.control.Close(true))
+		errs = append(errs, u.control.Close(main))
 	}
 	u.pred.forget()
 	return errors.Join(append(errs, u.notifier.Close())...)

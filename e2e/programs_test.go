@@ -1,0 +1,52 @@
+package e2e
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// programs are the binaries that the stories deploy, each built once per run.
+var programs struct {
+	dir  string
+	once sync.Map // path of the binary to *built
+}
+
+type built struct {
+	sync.Once
+	err error
+}
+
+// program returns the path of pkg built as version.
+func program(t testing.TB, pkg, version string) string {
+	t.Helper()
+	path := filepath.Join(programs.dir, filepath.Base(pkg)+"-"+version)
+	v, _ := programs.once.LoadOrStore(path, new(built))
+	b := v.(*built)
+	b.Do(func() {
+		// Static, for trees whose libc is older than ours.
+		cmd := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, pkg)
+		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		}
+	})
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return path
+}
+
+// example is the HTTP server of examples/http.
+func example(t testing.TB, version string) string {
+	t.Helper()
+	return program(t, "../examples/http", version)
+}
+
+// server is the same with a look inside, in testdata/server.
+func server(t testing.TB, version string) string {
+	t.Helper()
+	return program(t, "./testdata/server", version)
+}

@@ -1,0 +1,9 @@
+// Command closesline is a successor that closes its control descriptor and lives on.
+package main
+
+import "os"
+
+func main() {
+	os.NewFile(3, "line").Close()
+	select {}
+}

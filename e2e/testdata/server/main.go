@@ -1,0 +1,101 @@
+// Command server is the example's server with what the stories need besides: a
+// listener whose Accept takes its time, options by flag, and a look inside.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
+)
+
+var version = "dev"
+
+// slow is what a connection limiter may be: a drain must not lose the connection
+// that Accept holds and nobody else knows of yet.
+type slow struct {
+	net.Listener
+	delay time.Duration
+}
+
+func (s slow) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	time.Sleep(s.delay)
+	return c, err
+}
+
+func main() {
+	run := serve
+	if len(os.Args) > 1 && os.Args[1] == "reload" {
+		run = reexec.Reload
+	}
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serve(ctx context.Context) (err error) {
+	delay := flag.Duration("accept", 0, "how long Accept takes")
+	addr := flag.String("addr", "127.0.0.1:8080", "where to listen if no socket is passed")
+	var o reexec.Options
+	flag.DurationVar(&o.ReadyTimeout, "ready", 0, "Options.ReadyTimeout")
+	flag.DurationVar(&o.Trial, "trial", 0, "Options.Trial")
+	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
+	flag.Parse()
+	o.Signals = true
+
+	u, err := reexec.New(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, u.Close()) }()
+	ln, err := u.Listen(ctx, "http", "tcp", *addr)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: handler(u, ln)}
+	return rehttp.Serve(ctx, u, srv, slow{ln, *delay})
+}
+
+func handler(u *reexec.Upgrader, ln net.Listener) http.Handler {
+	line := fmt.Sprintf("version=%s generation=%d pid=%d", version, u.Generation(), os.Getpid())
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body) // a short body shows in bytes=
+		fmt.Fprintf(w, "%s bytes=%d\n", line, n)
+	})
+	mux.HandleFunc("/sleep", func(w http.ResponseWriter, r *http.Request) {
+		d, _ := time.ParseDuration(r.URL.Query().Get("d")) // the stories write it themselves
+		time.Sleep(d)
+		fmt.Fprintln(w, line)
+	})
+	mux.HandleFunc("/inside", func(w http.ResponseWriter, r *http.Request) {
+		fds, _ := os.ReadDir("/proc/self/fd") // 0 fails the story
+		fmt.Fprintf(w, "%s goroutines=%d fds=%d nonblock=%v\n", line, runtime.NumGoroutine(), len(fds), nonblocking(ln))
+	})
+	return mux
+}
+
+// nonblocking reports whether O_NONBLOCK is set on the listening socket.
+func nonblocking(ln net.Listener) (set bool) {
+	rc, err := ln.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = rc.Control(func(fd uintptr) {
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFL, 0)
+		set = errno == 0 && flags&syscall.O_NONBLOCK != 0
+	})
+	return set && err == nil
+}

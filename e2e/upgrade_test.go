@@ -1,0 +1,65 @@
+package e2e
+
+import "testing"
+
+func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
+	s := newSite(t)
+	versions := []string{example(t, "v1"), example(t, "v2")}
+	s.start(versions[0])
+	run := s.load(normal...)
+	s.upgrades(20, versions)
+	r := s.nothingLost(run)
+	if seen := r.Total().Versions; seen["v1"] == 0 || seen["v2"] == 0 {
+		t.Errorf("answers came from %v, want both versions", seen)
+	}
+	if n := s.show("NRestarts"); n != "0" {
+		t.Errorf("NRestarts=%s, want 0", n)
+	}
+}
+
+func TestUpgradesBehindASlowAcceptLoseNothing(t *testing.T) {
+	s := newSite(t)
+	versions := []string{server(t, "v1"), server(t, "v2")}
+	s.start(versions[0], "-accept", "2ms")
+	run := s.load(kept, fresh)
+	s.upgrades(10, versions)
+	s.nothingLost(run)
+}
+
+// upgrades deploys versions[1], versions[0] ... and reloads, n times, and checks
+// each time that the new one serves when the reload is over.
+func (s *site) upgrades(n int, versions []string) {
+	s.Helper()
+	for i := range n {
+		before := s.mainPID()
+		s.deploy(versions[(i+1)%2])
+		s.must(s.machine.Reload(s.ctx, unitName))
+		now := s.mainPID()
+		a := s.get("/")
+		if want := []string{"v2", "v1"}[i%2]; a.version != want || a.generation != i+2 || a.pid != now || now == before {
+			s.Fatalf("after upgrade %d: answer %+v, MainPID %d (before %d), want version %s", i+1, a, now, before, want)
+		}
+		if ppid := s.parent(now); ppid != 1 {
+			s.Fatalf("after upgrade %d: parent of the main process is %d, want the manager", i+1, ppid)
+		}
+		s.pass(30)
+	}
+}
+
+// TestUpgradesLeaveNothingBehind looks inside generations 2 and 102: the socket
+// must have stayed non-blocking, or an old Accept would steal connections from a
+// later generation, and nothing may have piled up.
+func TestUpgradesLeaveNothingBehind(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	first := s.get("/inside")
+	for range 100 {
+		s.must(s.machine.Reload(s.ctx, unitName))
+	}
+	last := s.get("/inside")
+	if last.generation != 102 || last.rest != first.rest {
+		t.Errorf("generation %d: %s, generation %d: %s; want no difference", first.generation, first.rest, last.generation, last.rest)
+	}
+	t.Log(last.rest)
+}

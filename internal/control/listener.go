@@ -1,0 +1,112 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// Listen opens the socket of the process pid for address. A socket in a directory
+// is not visible under its name before Publish, so that a successor can be sure
+// of it while its predecessor still answers.
+func Listen(address string, pid int) (*Listener, error) {
+	l := &Listener{address: address, bound: address}
+	if !strings.HasPrefix(address, "@") {
+		l.bound = filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
+		_ = os.Remove(l.bound) // of a process that had our pid and is dead
+	}
+	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: l.bound, Net: "unixpacket"})
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s (is another process using it?): %w", address, err)
+	}
+	ln.SetUnlinkOnClose(false) // the name belongs to the next main process by then
+	l.ln = ln
+	return l, nil
+}
+
+// Listener is the main process's end.
+type Listener struct {
+	ln      *net.UnixListener
+	address string // as a command looks for it
+	bound   string // where the socket is now
+}
+
+// Publish makes the socket the one that commands reach. What was there under that
+// name, the predecessor's, is replaced in one step.
+func (l *Listener) Publish() error {
+	if l.bound == l.address {
+		return nil
+	}
+	if err := os.Rename(l.bound, l.address); err != nil {
+		return fmt.Errorf("publish control socket: %w", err)
+	}
+	l.bound = l.address
+	return nil
+}
+
+// Close stops listening. The name in the directory goes with unlink: the process
+// that is main last removes it, one that handed over must not.
+func (l *Listener) Close(unlink bool) error {
+	err := l.ln.Close()
+	if !strings.HasPrefix(l.bound, "@") && (unlink || l.bound != l.address) {
+		err = errors.Join(err, os.Remove(l.bound))
+	}
+	return err
+}
+
+// Accept waits for a command of root's or of our own user; others are sent away.
+func (l *Listener) Accept() (*Conn, error) {
+	for {
+		uc, err := l.ln.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		c := &Conn{uc: uc}
+		if trusted(uc) {
+			return c, nil
+		}
+		_ = c.Answer(Answer{Error: "permission denied: only root and the service's own user may ask"})
+		_ = c.Close()
+	}
+}
+
+// trusted reports whether the process at the other end of c is root's or our
+// own user's.
+func trusted(c *net.UnixConn) bool {
+	peer, err := fd.PeerOf(c)
+	return err == nil && (peer.UID == 0 || peer.UID == os.Geteuid())
+}
+
+// Conn is one conversation.
+type Conn struct{ uc *net.UnixConn }
+
+// Close hangs up.
+func (c *Conn) Close() error { return c.uc.Close() }
+
+// Request reads what the command asks, within timeout.
+func (c *Conn) Request(timeout time.Duration) (Request, error) {
+	_ = c.uc.SetReadDeadline(time.Now().Add(timeout)) // fails on a closed connection only, as does the read
+	var r Request
+	err := read(c.uc, &r)
+	return r, err
+}
+
+// Gone blocks until the command has hung up or Close is called. It is of use
+// after Request.
+func (c *Conn) Gone() {
+	_ = c.uc.SetReadDeadline(time.Time{}) // fails on a closed connection only
+	_, _ = c.uc.Read(make([]byte, 1))     // anything that ends it means the same
+}
+
+// Interrupt ends a Request or Gone that is under way. Answer is not affected.
+func (c *Conn) Interrupt() { _ = c.uc.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed connection only
+
+// Answer sends the result.
+func (c *Conn) Answer(a Answer) error { return write(c.uc, a) }
