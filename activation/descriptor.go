@@ -27,8 +27,9 @@ type Descriptor struct {
 	// another type whose Network is vsock (String is "CID:port") or netlink.
 	Addr net.Addr
 
-	// Peer is the address at the other end of a connected socket, else nil. A
-	// unix peer is usually unnamed.
+	// Peer is the address at the other end of a connected socket, else nil. That of
+	// a unix client, which rarely has one, is "@". It is what REMOTE_ADDR and
+	// REMOTE_PORT say if a TCP client has reset its connection in the meantime.
 	Peer net.Addr
 
 	fd   *fd.FD

@@ -4,6 +4,7 @@ package activation_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +83,9 @@ func (s *service) prepare(t testing.TB, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cmd = exec.CommandContext(t.Context(), self, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	s.cmd = exec.CommandContext(ctx, self, args...)
 }
 
 func (s *service) run(t testing.TB, env []string, fds []passed) {

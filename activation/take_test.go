@@ -122,6 +122,30 @@ func TestSocketPassedTwiceIsKeptOnce(t *testing.T) {
 	}
 }
 
+// TestExampleServesWhatItIsPassed runs the package's example as a service: with a
+// listener it serves, and with anything else it says what the unit must say.
+func TestExampleServesWhatItIsPassed(t *testing.T) {
+	listener, _ := listen(t)
+	wrong, _ := special(t)
+	for _, tt := range []struct {
+		file   *os.File
+		passes bool
+		says   string
+	}{
+		{listener, true, "--- PASS: Example "},
+		{wrong, false, "the .socket unit must say ListenStream="},
+	} {
+		fds := []passed{{"http", tt.file}}
+		s := &service{}
+		s.prepare(t, "-test.run=^Example$", "-test.v")
+		s.run(t, environ(fds), fds)
+		err := s.cmd.Wait()
+		if out := s.stdout.String() + s.stderr.String(); (err == nil) != tt.passes || !strings.Contains(out, tt.says) {
+			t.Errorf("example: %v\n%s\nwant one that says %q", err, out, tt.says)
+		}
+	}
+}
+
 func TestConcurrentTakesShareNothing(t *testing.T) {
 	a, _ := listen(t)
 	b, _ := listen(t)

@@ -50,8 +50,8 @@ type Info struct {
 	// empty for what is not a socket and for families not named here.
 	Network string
 
-	// Addr is the local address, nil where there is none that is understood. An
-	// unnamed unix socket has an address with an empty name.
+	// Addr is the local address, nil where there is none that is understood. That
+	// of an unnamed unix socket is "@", as in package net.
 	Addr net.Addr
 
 	// Peer is the address at the other end, nil if the socket is not connected.
