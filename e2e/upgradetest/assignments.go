@@ -1,0 +1,191 @@
+//go:build linux
+
+package upgradetest
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// notified does what an authorised message says, in systemd's order, which is
+// not that of the lines.
+func (s *service) notified(d *datagram) {
+	s.takeMainPID(d)
+	s.takeProgress(d)
+	s.takeStatus(d)
+	s.takeTimes(d)
+	s.takeStore(d)
+}
+
+// takeProgress reads READY=1, RELOADING=1 and STOPPING=1.
+func (s *service) takeProgress(d *datagram) {
+	switch s.progressOf(d) {
+	case "STOPPING":
+		s.said = "STOPPING"
+		if s.state == running || s.m.options.Version >= 253 && (s.state == reloadSig || s.state == reloadNote) {
+			s.enterStopByNotify()
+		}
+	case "READY":
+		if s.said == "STOPPING" && s.m.options.Version >= 259 {
+			return
+		}
+		s.said = "READY"
+		s.ready(d)
+	case "RELOADING":
+		s.said = "RELOADING"
+		switch s.state {
+		case running:
+			s.enterReloadByNotify()
+		case reloadSig:
+			if s.answersReload(d) {
+				s.enter(reloadNote, s.conf.timeoutStart)
+			}
+		}
+	}
+}
+
+// progressOf returns the one that counts: before 253 the last, then the weightiest.
+func (s *service) progressOf(d *datagram) string {
+	keys := []string{"STOPPING", "READY", "RELOADING"}
+	if s.m.options.Version >= 253 {
+		for _, k := range keys {
+			if d.has(k + "=1") {
+				return k
+			}
+		}
+		return ""
+	}
+	for _, a := range slices.Backward(d.Assignments) {
+		if k, ok := strings.CutSuffix(a, "=1"); ok && slices.Contains(keys, k) {
+			return k
+		}
+	}
+	return ""
+}
+
+func (s *service) ready(d *datagram) {
+	switch s.state {
+	case starting:
+		if s.conf.usesNotify() {
+			s.enterStartPost()
+		}
+	case reloadNote:
+		s.reloadDone(success)
+	case reloading:
+		if s.m.options.Version < 253 && s.control == 0 {
+			s.enterRunning(success)
+		}
+	case reloadSig:
+		if d.has("RELOADING=1") && s.answersReload(d) {
+			s.reloadDone(success)
+		}
+	}
+}
+
+// answersReload reports whether a RELOADING=1 is about the reload that was asked
+// for, and not about an earlier one.
+func (s *service) answersReload(d *datagram) bool {
+	v, ok := d.value("MONOTONIC_USEC")
+	usec, err := strconv.ParseInt(v, 10, 64)
+	return ok && err == nil && usec >= s.reloadBegan.Microseconds()
+}
+
+// takeStatus reads what is only shown, and NOTIFYACCESS=.
+func (s *service) takeStatus(d *datagram) {
+	if v, ok := d.value("STATUS"); ok && utf8.ValidString(v) {
+		s.statusText = v
+	}
+	if v, ok := d.value("NOTIFYACCESS"); ok && s.m.options.Version >= 254 {
+		if access, err := oneOf("none", "main", "exec", "all")(v); err == nil {
+			s.access = access
+		}
+	}
+	if v, ok := d.value("ERRNO"); ok {
+		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < 4096 {
+			s.statusErrno = n
+		} else if n := errnoNamed(v); n != 0 {
+			s.statusErrno = n
+		}
+	}
+	if d.has("RESTART_RESET=1") && s.m.options.Version >= 258 {
+		s.restarts = 0
+	}
+}
+
+// errnoNamed returns the number of an error name such as ENOENT, 0 if unknown.
+func errnoNamed(name string) int {
+	for n := range 134 { // the last of asm-generic/errno.h is EHWPOISON, 133
+		if unix.ErrnoName(unix.Errno(n)) == name {
+			return n
+		}
+	}
+	return 0
+}
+
+// takeTimes reads what moves a deadline.
+func (s *service) takeTimes(d *datagram) {
+	now := time.Now()
+	if v, ok := d.value("EXTEND_TIMEOUT_USEC"); ok {
+		if d, ok := parseUsec(v); ok {
+			s.timer = later(s.timer, now.Add(d))
+			s.watchdogTime = later(s.watchdogTime, now.Add(d))
+		}
+	}
+	if v, ok := d.value("WATCHDOG"); ok {
+		switch v {
+		case "1":
+			s.resetWatchdog()
+		case "trigger":
+			s.watchdogExpired()
+		}
+	}
+	if v, ok := d.value("WATCHDOG_USEC"); ok {
+		if d, ok := parseUsec(v); ok {
+			s.watchdogAfter = d
+			s.resetWatchdog()
+		}
+	}
+}
+
+// later moves a deadline that runs; it never makes it come sooner.
+func later(deadline, t time.Time) time.Time {
+	if deadline.IsZero() || deadline.After(t) {
+		return deadline
+	}
+	return t
+}
+
+func parseUsec(v string) (time.Duration, bool) {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 || n > forever.Microseconds() {
+		return 0, false
+	}
+	return time.Duration(n) * time.Microsecond, true
+}
+
+// takeStore reads FDSTORE=1 and FDSTOREREMOVE=1.
+func (s *service) takeStore(d *datagram) {
+	name, named := d.value("FDNAME")
+	switch {
+	case d.has("FDSTOREREMOVE=1"):
+		if !named || !validName(name) {
+			s.log.printf("%s: FDSTOREREMOVE=1 without a valid FDNAME=, ignoring", s.name)
+			return
+		}
+		s.dropStored(func(e *stored) bool { return e.name == name })
+	case d.has("FDSTORE=1"):
+		if named && !validName(name) {
+			s.log.printf("%s: descriptor name is not valid, using 'stored'", s.name)
+		}
+		if !named || !validName(name) {
+			name = "stored"
+		}
+		s.addStored(d.fds, name, !d.has("FDPOLL=0"))
+		d.fds = nil
+	}
+}

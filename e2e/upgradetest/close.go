@@ -1,0 +1,84 @@
+//go:build linux
+
+package upgradetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// closeGrace is how long Close waits for services that were asked to stop, less
+// if their TimeoutStopSec= is.
+const closeGrace = 10 * time.Second
+
+// Close stops all units as a shutdown would, waits until every process of theirs
+// is gone, and removes what the manager has put into its directory. What does
+// not stop within its TimeoutStopSec=, or in ten seconds, is killed. A second
+// call waits for the first and returns the same.
+func (m *Manager) Close() error {
+	m.closing.Do(func() { m.closeErr = m.shutdown() })
+	return m.closeErr
+}
+
+func (m *Manager) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	var names []string
+	_ = m.call(func() { // nothing has ended the loop yet
+		for name, u := range m.units {
+			names = append(names, name)
+			if s, ok := u.(*socket); ok {
+				s.enter(socketDead) // or it would start its service again
+			}
+		}
+	})
+	stopped := make(chan error, len(names))
+	for _, name := range names {
+		go func() { stopped <- m.Stop(ctx, name) }() // ends with ctx; joined below
+	}
+	for range names {
+		<-stopped // that it did not stop is no failure of Close: the next step ends it
+	}
+	_ = m.call(m.killAll)
+	m.reapers.Wait()
+	err := m.call(func() { m.finished = true })
+	<-m.done
+	if e := m.release(); e != nil {
+		err = errors.Join(err, fmt.Errorf("upgradetest: %w", e))
+	}
+	<-m.waiting
+	return err
+}
+
+// killAll ends the left-over processes of all groups.
+func (m *Manager) killAll() {
+	all := allProcesses()
+	for _, p := range all {
+		if m.groups[p.group] != nil && !p.zombie {
+			_ = unix.Kill(p.pid, unix.SIGKILL) // gone already, then
+		}
+	}
+}
+
+// release gives back what open took and the units hold.
+func (m *Manager) release() error {
+	var errs []error
+	for _, u := range m.units {
+		errs = append(errs, u.close())
+	}
+	if m.notify != nil {
+		errs = append(errs, m.notify.close())
+	}
+	if m.epoll != nil {
+		errs = append(errs, m.epoll.close())
+	}
+	if m.ownsDir {
+		errs = append(errs, os.RemoveAll(m.dir))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,87 @@
+//go:build linux
+
+package upgradetest_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+)
+
+// TestMain is the entry of three kinds of processes: the tests, the stage in
+// which a service sets its own pid, and the puppets that the services are.
+func TestMain(m *testing.M) {
+	upgradetest.Init()
+	if len(os.Args) > 1 && os.Args[1] == puppetArg {
+		puppetMain(os.Args[2:])
+	}
+	os.Exit(runCounted(m))
+}
+
+// runCounted fails if the tests leave a descriptor, a goroutine or a child.
+func runCounted(m *testing.M) int {
+	warmUp()
+	fds, goroutines := openFDs(), runtime.NumGoroutine()
+	code := m.Run()
+	if left := openFDs(); len(left) > len(fds) {
+		fmt.Printf("descriptors before: %v\nafter: %v\n", fds, left)
+		code = 1
+	}
+	// A goroutine that has said that it is done still needs a moment to be gone.
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if left := runtime.NumGoroutine(); left > goroutines {
+		fmt.Printf("%d goroutines before, %d after\n", goroutines, left)
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
+		code = 1
+	}
+	if left := children(); left != "" {
+		fmt.Printf("children left: %s\n", left)
+		code = 1
+	}
+	return code
+}
+
+// warmUp makes the runtime open what it keeps open.
+func warmUp() {
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	r.Close()
+	w.Close()
+}
+
+func openFDs() (fds []string) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			fds = append(fds, e.Name()+"="+target)
+		}
+	}
+	return fds
+}
+
+// children lists child processes of all threads, also zombies.
+func children() string {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		panic(err)
+	}
+	var all strings.Builder
+	for _, t := range tasks {
+		text, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children") // the thread may be gone
+		all.Write(text)
+	}
+	return strings.TrimSpace(all.String())
+}

@@ -1,0 +1,141 @@
+//go:build linux
+
+package upgradetest
+
+import (
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// others returns the living processes of the service besides the main and the
+// control process: predecessors that drain, helpers, left-overs of earlier runs.
+// Groups that have become empty are forgotten, so that their number is never
+// taken for that of a stranger.
+func (s *service) others() []int {
+	inhabited := map[int]bool{}
+	var pids []int
+	for _, p := range allProcesses() {
+		if g := s.m.groups[p.group]; g == nil || g.owner != s || p.zombie {
+			continue
+		}
+		inhabited[p.group] = true
+		if p.pid != s.main && p.pid != s.control {
+			pids = append(pids, p.pid)
+		}
+	}
+	s.groups = slices.DeleteFunc(s.groups, func(g *group) bool {
+		gone := g.reaped && !inhabited[g.id]
+		if gone {
+			delete(s.m.groups, g.id)
+		}
+		return gone
+	})
+	return pids
+}
+
+// A pidWatch awaits the end of a process that may be nobody's child here.
+type pidWatch struct {
+	m     *Manager
+	fd    int
+	watch *watch
+}
+
+// watchPid calls fn once when pid has died; nil if that cannot be known, since
+// it is gone already.
+func (m *Manager) watchPid(pid int, fn func()) *pidWatch {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	p := &pidWatch{m: m, fd: fd}
+	p.watch, err = m.epoll.add(fd, unix.EPOLLIN, func() {
+		p.close()
+		fn()
+	})
+	if err != nil {
+		p.close()
+		return nil
+	}
+	return p
+}
+
+// close may be called again, and on nil.
+func (p *pidWatch) close() {
+	if p == nil || p.fd < 0 {
+		return
+	}
+	p.m.epoll.remove(p.watch)
+	_ = unix.Close(p.fd) // nothing was written
+	p.fd = -1
+}
+
+// watchMembers awaits the end of pids, so that the stop goes on when the last of
+// them has gone. The manager's own children it would hear of in any case.
+func (s *service) watchMembers(pids []int) {
+	s.forgetMembers()
+	for _, pid := range pids {
+		if w := s.m.watchPid(pid, s.checkEmpty); w != nil {
+			s.members = append(s.members, w)
+		}
+	}
+}
+
+func (s *service) forgetMembers() {
+	for _, w := range s.members {
+		w.close()
+	}
+	s.members = nil
+}
+
+// A startPipe tells when the program of Type=exec is executed: that closes the
+// other end. One byte says that it could not be.
+type startPipe struct {
+	fd    int
+	watch *watch
+}
+
+// openStarted returns the end for the new process, which the caller closes.
+func (s *service) openStarted() (write int, err error) {
+	s.stopStarted()
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return -1, os.NewSyscallError("pipe2", err)
+	}
+	s.started = &startPipe{fd: p[0]}
+	err = os.NewSyscallError("fcntl", unix.SetNonblock(p[0], true))
+	if err == nil {
+		s.started.watch, err = s.m.epoll.add(p[0], unix.EPOLLIN, s.readStarted)
+	}
+	if err != nil {
+		s.stopStarted()
+		_ = unix.Close(p[1]) // the error that counts is the one before
+	}
+	return p[1], err
+}
+
+// readStarted looks whether the program has been executed.
+func (s *service) readStarted() {
+	if s.started == nil {
+		return
+	}
+	var b [1]byte
+	n, err := unix.Read(s.started.fd, b[:])
+	if n < 0 || err != nil {
+		return // not yet
+	}
+	s.stopStarted()
+	if n == 0 && s.state == starting && s.conf.kind == "exec" {
+		s.enterStartPost()
+	}
+}
+
+func (s *service) stopStarted() {
+	if s.started == nil {
+		return
+	}
+	s.m.epoll.remove(s.started.watch)
+	_ = unix.Close(s.started.fd) // it was only read
+	s.started = nil
+}

@@ -1,0 +1,213 @@
+//go:build linux
+
+package upgradetest
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func (s *service) stop() error {
+	s.noRestart = true
+	switch {
+	case s.state.ending():
+	case s.state == autoRestart:
+		s.enter(dead, forever)
+	case s.state == running:
+		s.enterStop(success)
+	default: // what has not come up, or reloads, gets no ExecStop=
+		s.enterSignal(stopTerm, success)
+	}
+	return nil
+}
+
+func (s *service) enterStop(r result) {
+	s.fail(r)
+	s.control = 0
+	if !s.runControl(stopping, "ExecStop", s.conf.timeoutStop) {
+		s.enterSignal(stopTerm, success)
+	}
+}
+
+// enterStopByNotify is as if the SIGTERM had been sent.
+func (s *service) enterStopByNotify() { s.enter(stopTerm, s.conf.timeoutStop) }
+
+// enterSignal sends the signal that belongs to a state and waits there until the
+// processes are gone; if there is none to wait for it goes on at once.
+func (s *service) enterSignal(state serviceState, r result) {
+	s.fail(r)
+	timeout := s.conf.timeoutStop
+	if state == stopAbrt {
+		timeout = s.conf.timeoutAbort
+	}
+	// The state comes first: what follows may find all processes gone.
+	if s.killAll(state) {
+		s.enter(state, timeout)
+		return
+	}
+	switch state {
+	case stopAbrt, stopTerm:
+		if s.conf.sendSIGKILL {
+			s.enterSignal(stopKill, success)
+			return
+		}
+		s.enterStopPost(success)
+	case stopKill:
+		s.enterStopPost(success)
+	case finalTerm:
+		s.enterSignal(finalKill, success)
+	default:
+		s.enterDead(success, true)
+	}
+}
+
+func (s *service) enterStopPost(r result) {
+	s.fail(r)
+	if !s.runControl(stopPost, "ExecStopPost", s.conf.timeoutStop) {
+		s.enterSignal(finalTerm, success)
+	}
+}
+
+// signalFor returns what the processes get in a state.
+func (s *service) signalFor(state serviceState) unix.Signal {
+	switch state {
+	case stopAbrt:
+		return s.conf.watchdogSignal
+	case stopKill, finalKill:
+		return s.conf.finalKill
+	case stopTerm:
+		if s.job != nil && s.job.kind == jobRestart {
+			return s.conf.restartKill
+		}
+	}
+	return s.conf.killSignal
+}
+
+// killAll sends the signal of state as KillMode= says and reports whether there
+// is anything to wait for.
+func (s *service) killAll(state serviceState) (wait bool) {
+	if s.conf.killMode == "none" {
+		return false
+	}
+	sig := s.signalFor(state)
+	others := s.others()
+	if s.main != 0 && s.mainAlive() {
+		s.kill(s.main, sig)
+		wait = !s.alien // systemd does not wait for what it cannot hear of
+	}
+	if s.control != 0 {
+		s.kill(s.control, sig)
+		wait = true
+	}
+	final := state == stopKill || state == finalKill
+	if s.conf.killMode == "control-group" || s.conf.killMode == "mixed" && final {
+		for _, pid := range others {
+			s.kill(pid, sig)
+		}
+		wait = wait || len(others) > 0
+	}
+	if wait {
+		s.watchMembers(others)
+	}
+	return wait
+}
+
+// kill signals one process of the service. It may have died meanwhile: it stays
+// a zombie as long as it is our child, and others are looked up just before.
+func (s *service) kill(pid int, sig unix.Signal) {
+	_ = unix.Kill(pid, sig)
+	if sig != unix.SIGKILL && sig != unix.SIGCONT {
+		_ = unix.Kill(pid, unix.SIGCONT)
+	}
+}
+
+// enterDead is the end of a run, and the beginning of the next where Restart=
+// wants one.
+func (s *service) enterDead(r result, mayRestart bool) {
+	s.fail(r)
+	state := dead
+	if s.result != success {
+		state = failed
+		s.log.printf("%s: Failed with result '%s'.", s.name, s.result)
+	}
+	again := mayRestart && s.shallRestart()
+	s.main, s.alien = 0, false
+	s.alienWatch.close()
+	s.forgetMembers()
+	if s.conf.storePreserve == "no" {
+		s.clearStore()
+	}
+	if state == dead && s.store.len() > 0 && !again && s.keepsStore() {
+		state = pinned
+	}
+	s.flushRestarts = !again
+	if !again || s.conf.restartMode != "direct" {
+		s.enter(state, forever)
+	}
+	if again {
+		s.enter(autoRestart, s.conf.restartSec)
+	}
+	s.noRestart, s.access = false, ""
+	s.removeRuntimeDirs(again || s.job != nil)
+}
+
+func (s *service) shallRestart() bool {
+	if s.noRestart || s.conf.restartPrevent.has(s.mainExit) {
+		return false
+	}
+	if s.conf.restartForce.has(s.mainExit) {
+		return true
+	}
+	return slices.Contains(restartsAfter[s.conf.restart], s.result)
+}
+
+// restartsAfter has the results that each value of Restart= acts upon.
+var restartsAfter = map[string][]result{
+	"always":      {success, badResources, badProtocol, timedOut, badExit, badSignal, coreDump, badWatchdog},
+	"on-success":  {success},
+	"on-failure":  {badResources, badProtocol, timedOut, badExit, badSignal, coreDump, badWatchdog},
+	"on-abnormal": {badResources, badProtocol, timedOut, badSignal, coreDump, badWatchdog},
+	"on-abort":    {badSignal, coreDump},
+	"on-watchdog": {badWatchdog},
+}
+
+// makeRuntimeDirs makes what RuntimeDirectory= names.
+func (s *service) makeRuntimeDirs() error {
+	for _, path := range s.runtimePaths() {
+		if err := os.MkdirAll(path, os.FileMode(s.conf.runtimeMode)); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, os.FileMode(s.conf.runtimeMode)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *service) removeRuntimeDirs(again bool) {
+	if s.conf.runtimeKeep == "yes" || s.conf.runtimeKeep == "restart" && again {
+		return
+	}
+	for _, path := range s.runtimePaths() {
+		if err := os.RemoveAll(path); err != nil {
+			s.log.printf("%s: remove runtime directory: %v", s.name, err)
+		}
+	}
+}
+
+// resetWatchdog is what WATCHDOG=1 does.
+func (s *service) resetWatchdog() {
+	s.watchdogTime = time.Time{}
+	if s.watchdogAfter > 0 && s.watchdogAfter < forever {
+		s.watchdogTime = time.Now().Add(s.watchdogAfter)
+	}
+}
+
+func (s *service) watchdogExpired() {
+	s.watchdogTime = time.Time{}
+	s.log.printf("%s: Watchdog timeout (limit %s)!", s.name, formatTimespan(s.watchdogAfter))
+	s.enterSignal(stopAbrt, badWatchdog)
+}
