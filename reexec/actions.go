@@ -60,6 +60,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.drain.expire()
 	case actDrainDeadline:
 		p.timer.Reset(u.opts.Drain)
+	case actLastDeadline:
+		p.timer.Reset(lastTimeout)
 	case actRefuse:
 		e.request.answer <- refusal(p.state)
 	case actRelease:

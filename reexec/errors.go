@@ -42,11 +42,13 @@ type UpgradeError struct {
 	Err   error // never nil
 }
 
-func (e *UpgradeError) Error() string {
+func (e *UpgradeError) Error() string { return "reexec: " + e.text() }
+
+func (e *UpgradeError) text() string {
 	if e.PID == 0 {
-		return fmt.Sprintf("reexec: upgrade undone (%s): %v", e.Phase, e.Err)
+		return fmt.Sprintf("upgrade undone (%s): %v", e.Phase, e.Err)
 	}
-	return fmt.Sprintf("reexec: upgrade undone (%s, process %d): %v", e.Phase, e.PID, e.Err)
+	return fmt.Sprintf("upgrade undone (%s, process %d): %v", e.Phase, e.PID, e.Err)
 }
 
 // Unwrap returns the cause.

@@ -34,11 +34,11 @@ func (u *Upgrader) post(e event) bool {
 // present is the state that the loop alone reads and writes.
 type present struct {
 	state     state
-	main      bool       // we are the unit's main process
-	succ      *successor // the one being prepared, or the one that is main
-	relieved  bool       // succ has been superseded
-	request   *request   // nil if nobody waits for the upgrade
-	reason    error      // why the upgrade is being undone
+	main      bool          // we are the unit's main process
+	succ      *successor    // the one being prepared, or the one that is main
+	relieved  bool          // succ has been superseded
+	request   *request      // nil if nobody waits for the upgrade
+	reason    *UpgradeError // why the upgrade is being undone
 	postponed []event
 	self      []event // posted by actions
 	timer     *time.Timer
@@ -126,7 +126,7 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.accepting)
 	case draining:
 		closeOnce(u.draining)
-	case leaving, ended:
+	case covering, leaving, ended:
 		closeOnce(u.draining)
 		closeOnce(u.stopping)
 	}

@@ -81,6 +81,7 @@ const (
 	actResume                      // main again, as nothing had been handed over
 	actExpire                      // give up what is still in work
 	actDrainDeadline               // start the drain's time
+	actLastDeadline                // a short time for what came in while covering
 	actRefuse                      // answer that it cannot be done now
 	actRelease                     // close everything
 )
@@ -204,7 +205,7 @@ var rules = []rule{
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actCommit)},
 	{evDeadline, only(draining, leaving), stay(actExpire)},
-	{evDeadline, only(covering), to(leaving, actShutGates, actExpire)},
+	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evDeadline, states(unready, young, only(serving, committing, undoing, ended)), nothing},
 	{evCanceled, handing, to(undoing, actKill)},
 	{evCanceled, except(handing...), nothing},
@@ -224,7 +225,7 @@ var rules = []rule{
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
 
-	{evOldIdle, only(covering), to(leaving, actShutGates)},
+	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evOldIdle, except(covering), nothing},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},

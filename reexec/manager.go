@@ -51,8 +51,8 @@ func (u *Upgrader) sayReloading() {
 }
 
 // sayUndone ends an upgrade that came to nothing.
-func (u *Upgrader) sayUndone(reason error) {
-	u.tellManager(notify.Ready, notify.Status(fmt.Sprintf("%s; %v", u.serves(u.generation), reason)))
+func (u *Upgrader) sayUndone(reason *UpgradeError) {
+	u.tellManager(notify.Ready, notify.Status(fmt.Sprintf("%s; %s", u.serves(u.generation), reason.text())))
 }
 
 func (u *Upgrader) sayStop() {

@@ -8,7 +8,7 @@ import (
 
 // Defaults for the zero value of the fields of Options. A unit's TimeoutStartSec=
 // (90 s by default) must be longer than ready timeout and trial together, its
-// TimeoutStopSec= longer than the drain.
+// TimeoutStopSec= at least 10 s longer than the drain.
 const (
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultDrain        = 30 * time.Second
@@ -20,6 +20,10 @@ const (
 	switchTimeout  = 5 * time.Second // successor: Go to Serving
 	sayTimeout     = 5 * time.Second // a message into an empty buffer
 	confirmTimeout = 5 * time.Second // manager: MAINPID= to the end of the barrier
+
+	// lastTimeout bounds the answers of a predecessor that has covered for a
+	// crashed successor; the manager's restart waits for them.
+	lastTimeout = 10 * time.Second
 )
 
 // Options tells New how to behave. The zero value works.

@@ -41,7 +41,8 @@ func (c *Conn) Close() error { return c.uc.Close() }
 func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
 
 // Send writes one message with its descriptors, which stay the caller's. It
-// blocks while the other side's buffer is full, until ctx ends.
+// blocks while the other side's buffer is full, until ctx ends. It returns io.EOF
+// when the other side is gone.
 func (c *Conn) Send(ctx context.Context, m Message) error {
 	frame, err := encode(m)
 	if err != nil {
@@ -50,7 +51,7 @@ func (c *Conn) Send(ctx context.Context, m Message) error {
 	stop := deadline(ctx, c.uc.SetWriteDeadline)
 	defer stop()
 	_, _, err = c.uc.WriteMsgUnix(frame, fd.Rights(descriptorsOf(m)), nil)
-	return ended(ctx, err)
+	return ended(ctx, gone(err))
 }
 
 func descriptorsOf(m Message) []*fd.FD {

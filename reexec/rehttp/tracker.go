@@ -11,18 +11,19 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// idleGrace is how long a process that is to end waits for the next request on
-// connections that have none in work: long enough for one that is on its way,
-// short enough for a restart. After a successful upgrade nobody waits for us, and
-// they have until the drain deadline.
+// idleGrace is how long a process that somebody waits for keeps a connection that
+// has no request in work: long enough for one that is on its way, short enough
+// for a restart. After a successful upgrade nobody waits for us, and such
+// connections have until the drain deadline.
 const idleGrace = 250 * time.Millisecond
 
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
 	u *reexec.Upgrader
 
-	mu    sync.Mutex
-	conns map[net.Conn]*tracked
+	mu      sync.Mutex
+	conns   map[net.Conn]*tracked
+	hurried bool // somebody waits for this process to end
 }
 
 type tracked struct {
@@ -68,11 +69,10 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	defer t.mu.Unlock()
 	switch s {
 	case http.StateNew:
-		t.conns[c] = &tracked{idle: true, release: t.u.Hold()}
+		t.conns[c] = &tracked{release: t.u.Hold()}
+		t.setIdle(c, true)
 	case http.StateActive, http.StateIdle:
-		if k := t.conns[c]; k != nil {
-			k.idle = s == http.StateIdle
-		}
+		t.setIdle(c, s == http.StateIdle)
 	case http.StateHijacked, http.StateClosed:
 		if k := t.conns[c]; k != nil {
 			delete(t.conns, c)
@@ -81,14 +81,23 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	}
 }
 
-// closeIdle closes the connections that have no request in work.
-func (t *tracker) closeIdle() {
+func (t *tracker) setIdle(c net.Conn, idle bool) {
+	k := t.conns[c]
+	if k == nil {
+		return
+	}
+	k.idle = idle
+	if idle && t.hurried {
+		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
+	}
+}
+
+// closeIdle closes c if it has no request in work.
+func (t *tracker) closeIdle(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for c, k := range t.conns {
-		if k.idle {
-			_ = c.Close() // its goroutine in net/http reports StateClosed
-		}
+	if k := t.conns[c]; k != nil && k.idle {
+		_ = c.Close() // its goroutine in net/http reports StateClosed
 	}
 }
 
@@ -111,16 +120,18 @@ func (t *tracker) finish(u *reexec.Upgrader, srv *http.Server, ln net.Listener, 
 	return srv.Shutdown(ctx)
 }
 
-// hurry closes idle connections when somebody waits for the process to end.
+// hurry closes idle connections from the moment on in which somebody waits for
+// the process to end, each after idleGrace.
 func (t *tracker) hurry(ctx context.Context, u *reexec.Upgrader) {
 	select {
 	case <-u.Stopping():
 	case <-ctx.Done():
 		return
 	}
-	select {
-	case <-time.After(idleGrace):
-		t.closeIdle()
-	case <-ctx.Done():
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hurried = true
+	for c, k := range t.conns {
+		t.setIdle(c, k.idle)
 	}
 }

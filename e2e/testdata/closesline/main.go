@@ -1,9 +1,12 @@
 // Command closesline is a successor that closes its control descriptor and lives on.
 package main
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 func main() {
 	os.NewFile(3, "line").Close()
-	select {}
+	time.Sleep(time.Hour)
 }
