@@ -86,6 +86,20 @@ func TestConnectionClosedRightAfterAcceptIsAFailure(t *testing.T) {
 	}
 }
 
+func TestConnectionThatIsDeadBeforeTheFirstWriteIsAFailure(t *testing.T) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		return client, server.Close()
+	}
+	s := finish(t, load.Start(t.Context(), load.Config{Dial: dial, Classes: []load.Class{
+		{Name: "kept", Rate: 1000, Count: 3, Conns: 1},
+	}})).Classes[0]
+	wantFailures(t, s, map[load.Kind]int{load.Reset: 3})
+	if s.Dials != 3 || s.ResetIdle != 0 {
+		t.Errorf("dials, reset idle = %d, %d, want 3, 0: no request goes to a second new connection", s.Dials, s.ResetIdle)
+	}
+}
+
 func TestServerThatHangsIsATimeout(t *testing.T) {
 	t.Parallel()
 	const count = 5

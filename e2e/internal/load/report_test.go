@@ -109,6 +109,9 @@ func TestGoServerLosesNothingWhileItServes(t *testing.T) {
 		if err != nil {
 			t.Errorf("read body: %v", err)
 		}
+		if wantClose := n == 100_000; r.Close != wantClose {
+			t.Errorf("request of %d bytes says Connection: close = %v, want %v", n, r.Close, wantClose)
+		}
 		fmt.Fprintf(w, "%s bytes=%d\n", line, n)
 	})}
 	served := make(chan struct{})

@@ -158,6 +158,23 @@ func TestEndOfTheContextAbandonsWhatIsPending(t *testing.T) {
 	})
 }
 
+func TestConnectionThatComesAfterTheEndIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		pipes := inMemory((*peer).untilClosed)
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			<-ctx.Done()
+			<-time.After(time.Second)
+			return pipes(ctx, network, addr)
+		}
+		r := finish(t, load.Start(ctx, load.Config{Dial: dial, Classes: []load.Class{{Name: "late", Rate: 1, Count: 1}}}))
+		if s := r.Classes[0]; s.Abandoned != 1 || r.Elapsed != 2*time.Second {
+			t.Errorf("abandoned = %d in %v, want 1 in 2s", s.Abandoned, r.Elapsed)
+		}
+	})
+}
+
 func TestMoreThanMaxPendingAreNotSentButCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var requests atomic.Int64
