@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
 // TestCrashDuringDrainIsCovered kills the new main process while the old one is
@@ -72,34 +70,6 @@ func withoutSocket(service string) string {
 	return kept.String()
 }
 
-type outcome struct {
-	answer
-	err error
-}
-
-// background asks for path and returns once the request is in work.
-func (s *site) background(path string) <-chan outcome {
-	s.Helper()
-	before := s.connections()
-	result := make(chan outcome, 1)
-	go func() {
-		a, err := s.tryGet(path)
-		result <- outcome{a, err}
-	}()
-	for s.connections() == before {
-		s.pass(1)
-	}
-	return result
-}
-
-// connections counts the established connections of the machine.
-func (s *site) connections() int {
-	s.Helper()
-	table, err := s.machine.ReadProc(1, "net/tcp")
-	s.must(err)
-	return strings.Count(string(table), " 01 ")
-}
-
 func (s *site) kill(pid int) time.Time {
 	s.Helper()
 	s.must(s.machine.Signal(pid, syscall.SIGKILL))
@@ -116,25 +86,4 @@ func (s *site) awaitRestart(n int) {
 		s.pass(1)
 	}
 	s.Fatal("no restart: ", s.ctx.Err())
-}
-
-// onlyTheKilledLost ends run and fails the test for every lost request but those
-// that the process killed at the given time had in work, or on its connections.
-func (s *site) onlyTheKilledLost(run *load.Run, killed time.Time) {
-	s.Helper()
-	r := run.Stop()
-	s.Logf("\n%v", r)
-	for _, c := range r.Classes {
-		if n := c.Failures[load.Refused] + c.Failures[load.DialTimeout] + c.Failures[load.Timeout]; n > 0 {
-			s.Errorf("%s: %d requests found nobody", c.Name, n)
-		}
-		for _, f := range c.First {
-			if f.Due.After(killed) && !f.Reused {
-				s.Errorf("lost after the kill at %v: %v", killed, f)
-			}
-		}
-		if len(c.First) < c.Failed() {
-			s.Errorf("%s: %d failures are more than one process had in work", c.Name, c.Failed())
-		}
-	}
 }

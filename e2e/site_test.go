@@ -1,11 +1,7 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -13,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
@@ -23,15 +18,10 @@ const (
 	address    = "127.0.0.1:8080"
 )
 
-// patience bounds whatever a story waits for. It says that something hangs, never
-// that it is slow.
-const patience = 60 * time.Second
-
 // site is a server under a real systemd, as an operator would have it.
 type site struct {
-	testing.TB
+	*client
 	machine *machine.Machine
-	ctx     context.Context
 }
 
 // newSite boots the machine's own systemd and installs the example's units.
@@ -46,7 +36,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t, m, ctx}
+	s := &site{&client{t, ctx, address, m.DialContext}, m}
 	t.Cleanup(s.end)
 	s.install("cutover-http.socket", shipped(t, "cutover-http.socket"))
 	s.install(unitName, shipped(t, unitName))
@@ -101,13 +91,6 @@ func (s *site) ownReload(path string) {
 	s.install(unitName+".d/reload.conf", "[Service]\nExecReload=\nExecReload=/usr/local/bin/cutover-ctl reload\n")
 }
 
-func (s *site) must(err error) {
-	s.Helper()
-	if err != nil {
-		s.Fatal(err)
-	}
-}
-
 // deploy replaces the binary as a package upgrade would.
 func (s *site) deploy(path string) {
 	s.Helper()
@@ -140,87 +123,4 @@ func (s *site) parent(pid int) int {
 	ppid, err := strconv.Atoi(string(m[1]))
 	s.must(err)
 	return ppid
-}
-
-// answer is what a server says of the process that answered, and of its inside
-// where it was asked for that.
-type answer struct {
-	version         string
-	generation, pid int
-	rest            string
-}
-
-// get asks the server for path on a connection of its own.
-func (s *site) get(path string) answer {
-	s.Helper()
-	a, err := s.tryGet(path)
-	s.must(err)
-	return a
-}
-
-func (s *site) tryGet(path string) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	c, err := s.machine.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return a, err
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path); err != nil {
-		return a, err
-	}
-	r, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return a, err
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return a, err
-	}
-	return parseAnswer(string(body))
-}
-
-func parseAnswer(line string) (a answer, err error) {
-	words := strings.SplitN(strings.TrimSpace(line), " ", 4)
-	if len(words) == 4 {
-		a.rest = words[3]
-	}
-	if _, err := fmt.Sscanf(line, "version=%s generation=%d pid=%d", &a.version, &a.generation, &a.pid); err != nil {
-		return a, fmt.Errorf("answer %q: %w", line, err)
-	}
-	return a, nil
-}
-
-// The load of the stories: idle enough for two cores, busy enough that anything
-// lost by an upgrade shows.
-var (
-	kept   = load.Class{Name: "kept", Rate: 400, Conns: 32, Body: []byte("kept")}
-	fresh  = load.Class{Name: "new", Rate: 250, Body: []byte("new")}
-	slow   = load.Class{Name: "slow", Rate: 8, Path: "/sleep?d=2s"}
-	normal = []load.Class{kept, fresh, slow}
-)
-
-func (s *site) load(classes ...load.Class) *load.Run {
-	return load.Start(s.ctx, load.Config{Addr: address, Dial: s.machine.DialContext, Classes: classes})
-}
-
-// pass lets the load go on for n requests of a client of its own.
-func (s *site) pass(n int) {
-	s.Helper()
-	one := load.Class{Name: "pace", Rate: 100, Count: n, Conns: 1}
-	<-load.Start(s.ctx, load.Config{Addr: address, Dial: s.machine.DialContext, Classes: []load.Class{one}}).Done()
-}
-
-// nothingLost ends run and fails the test if a request was lost.
-func (s *site) nothingLost(run *load.Run) load.Report {
-	s.Helper()
-	r := run.Stop()
-	total := r.Total()
-	if total.Failed() > 0 || total.Abandoned > 0 || total.Answered == 0 {
-		s.Errorf("%d of %d requests failed, %d abandoned", total.Failed(), total.Sent, total.Abandoned)
-	}
-	s.Logf("\n%v", r)
-	return r
 }

@@ -112,7 +112,7 @@ func (p *Process) collect() {
 
 func describe(ws syscall.WaitStatus) string {
 	if ws.Signaled() {
-		return "was ended by signal " + ws.Signal().String()
+		return "was ended by " + unix.SignalName(ws.Signal())
 	}
 	return fmt.Sprintf("exited with status %d", ws.ExitStatus())
 }

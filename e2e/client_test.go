@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// patience bounds whatever a story waits for. It says that something hangs, never
+// that it is slow.
+const patience = 60 * time.Second
+
+// client is who asks a server, and what its test expects of the answers.
+type client struct {
+	testing.TB
+	ctx     context.Context
+	address string
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (c *client) must(err error) {
+	c.Helper()
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+// answer is what a server says of the process that answered, and of its inside
+// where it was asked for that.
+type answer struct {
+	version         string
+	generation, pid int
+	rest            string
+}
+
+// get asks the server for path on a connection of its own.
+func (c *client) get(path string) answer {
+	c.Helper()
+	a, err := c.tryGet(path)
+	c.must(err)
+	return a
+}
+
+func (c *client) tryGet(path string) (answer, error) { return c.ask(path, func() {}) }
+
+// ask is tryGet and calls sent when the request is written, or cannot be.
+func (c *client) ask(path string, sent func()) (a answer, err error) {
+	done := sync.OnceFunc(sent)
+	defer done()
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	conn, err := c.dial(ctx, "tcp", c.address)
+	if err != nil {
+		return a, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path); err != nil {
+		return a, err
+	}
+	done()
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return a, err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return a, err
+	}
+	return parseAnswer(string(body))
+}
+
+func parseAnswer(line string) (a answer, err error) {
+	words := strings.SplitN(strings.TrimSpace(line), " ", 4)
+	if len(words) == 4 {
+		a.rest = words[3]
+	}
+	if _, err := fmt.Sscanf(line, "version=%s generation=%d pid=%d", &a.version, &a.generation, &a.pid); err != nil {
+		return a, fmt.Errorf("answer %q: %w", line, err)
+	}
+	return a, nil
+}
+
+// The load of the stories: idle enough for two cores, busy enough that anything
+// lost by an upgrade shows.
+var (
+	kept   = load.Class{Name: "kept", Rate: 400, Conns: 32, Body: []byte("kept")}
+	fresh  = load.Class{Name: "new", Rate: 250, Body: []byte("new")}
+	slow   = load.Class{Name: "slow", Rate: 8, Path: "/sleep?d=2s"}
+	normal = []load.Class{kept, fresh, slow}
+)
+
+func (c *client) load(classes ...load.Class) *load.Run {
+	return load.Start(c.ctx, load.Config{Addr: c.address, Dial: c.dial, Classes: classes})
+}
+
+// pass lets the load go on for n requests of a client of its own.
+func (c *client) pass(n int) {
+	c.Helper()
+	one := load.Class{Name: "pace", Rate: 100, Count: n, Conns: 1}
+	<-load.Start(c.ctx, load.Config{Addr: c.address, Dial: c.dial, Classes: []load.Class{one}}).Done()
+}
+
+// nothingLost ends run and fails the test if a request was lost.
+func (c *client) nothingLost(run *load.Run) load.Report {
+	c.Helper()
+	r := run.Stop()
+	total := r.Total()
+	if total.Failed() > 0 || total.Abandoned > 0 || total.Answered == 0 {
+		c.Errorf("%d of %d requests failed, %d abandoned", total.Failed(), total.Sent, total.Abandoned)
+	}
+	c.Logf("\n%v", r)
+	return r
+}
+
+type outcome struct {
+	answer
+	err error
+}
+
+// background asks for path and returns once the request is on its way: the server
+// answers what comes after it.
+func (c *client) background(path string) <-chan outcome {
+	c.Helper()
+	sent, result := make(chan struct{}), make(chan outcome, 1)
+	go func() {
+		a, err := c.ask(path, func() { close(sent) })
+		result <- outcome{a, err}
+	}()
+	<-sent
+	c.get("/") // accepted after it
+	return result
+}
+
+// onlyTheKilledLost ends run and fails the test for every lost request but those
+// that the process killed at the given time had in work, or on its connections.
+func (c *client) onlyTheKilledLost(run *load.Run, killed time.Time) {
+	c.Helper()
+	r := run.Stop()
+	c.Logf("\n%v", r)
+	for _, class := range r.Classes {
+		if n := class.Failures[load.Refused] + class.Failures[load.DialTimeout] + class.Failures[load.Timeout]; n > 0 {
+			c.Errorf("%s: %d requests found nobody", class.Name, n)
+		}
+		for _, f := range class.First {
+			if f.Due.After(killed) && !f.Reused {
+				c.Errorf("lost after the kill at %v: %v", killed, f)
+			}
+		}
+		if len(class.First) < class.Failed() {
+			c.Errorf("%s: %d failures are more than one process had in work", class.Name, class.Failed())
+		}
+	}
+}
