@@ -116,8 +116,9 @@ func (c *client) nothingLost(run *load.Run) load.Report {
 	c.Helper()
 	r := run.Stop()
 	total := r.Total()
-	if total.Failed() > 0 || total.Abandoned > 0 || total.Answered == 0 {
-		c.Errorf("%d of %d requests failed, %d abandoned", total.Failed(), total.Sent, total.Abandoned)
+	if total.Failed() > 0 || total.Abandoned > 0 || total.ResetIdle > 0 || total.Answered == 0 {
+		c.Errorf("%d of %d requests failed, %d abandoned, %d idle connections reset",
+			total.Failed(), total.Sent, total.Abandoned, total.ResetIdle)
 	}
 	c.Logf("\n%v", r)
 	return r

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,54 @@ func TestCrashDuringDrainIsCovered(t *testing.T) {
 	s.onlyTheKilledLost(run, killed)
 }
 
+// TestCrashOnTrialIsUndone kills a successor that already serves, within its
+// trial: it never was the main process, so nobody restarts anything.
+func TestCrashOnTrialIsUndone(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"), "-trial", "1h")
+	run := s.load(normal...)
+	s.deploy(server(t, "v2"))
+	main, reloaded := s.mainPID(), make(chan error, 1)
+	go func() { reloaded <- s.machine.Reload(s.ctx, unitName) }()
+	successor := s.awaitVersion("v2")
+	s.pass(50)
+	killed := s.kill(successor.pid)
+	if err := <-reloaded; err == nil {
+		t.Error("systemctl reload succeeded though the successor died in its trial")
+	}
+	t.Log(s.show("StatusText"))
+	if a := s.get("/"); a.version != "v1" || a.pid != main || s.mainPID() != main {
+		t.Errorf("after the crash %+v answers, want the main process %d", a, main)
+	}
+	if n := s.show("NRestarts"); n != "0" {
+		t.Errorf("NRestarts=%s, want 0", n)
+	}
+	s.onlyTheKilledLost(run, killed)
+}
+
+// TestRestartRefusesNobody restarts under load: clients wait in the socket's queue.
+func TestRestartRefusesNobody(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		t.Run(fmt.Sprintf("self-bound=%v", own), func(t *testing.T) {
+			s := newSite(t)
+			if own {
+				s.install(unitName, withoutSocket(shipped(t, unitName)))
+			}
+			s.start(server(t, "v1"))
+			run := s.load(kept, fresh)
+			for range 3 {
+				before := s.mainPID()
+				s.must(s.machine.Restart(s.ctx, unitName))
+				if a := s.get("/"); a.pid == before || a.generation != 1 {
+					t.Errorf("after the restart of %d %+v answers", before, a)
+				}
+				s.pass(30)
+			}
+			s.nothingLost(run)
+		})
+	}
+}
+
 // TestCrashKeepsASelfBoundPort has no .socket unit: the fd store keeps the port.
 func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	s := newSite(t)
@@ -57,6 +106,18 @@ func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	if a := s.get("/"); a.version != "v2" || a.generation != 1 {
 		t.Errorf("after the crash of an upgraded server %+v answers", a)
 	}
+}
+
+// awaitVersion asks until version answers.
+func (c *client) awaitVersion(version string) answer {
+	c.Helper()
+	for c.ctx.Err() == nil {
+		if a := c.get("/"); a.version == version {
+			return a
+		}
+	}
+	c.Fatalf("%s does not serve: %v", version, c.ctx.Err())
+	return answer{}
 }
 
 func withoutSocket(service string) string {

@@ -1,0 +1,52 @@
+// Package reexec replaces a network daemon while it runs, and nobody connected
+// notices.
+//
+// A program asks an [Upgrader] for its listeners by name. They come from systemd's
+// socket units, from its fd store after a crash or restart, from the process that
+// this one replaces, or are bound now; the program cannot tell, and need not:
+//
+//	u, err := reexec.New(reexec.Options{Signals: true})
+//	...
+//	defer u.Close()
+//	ln, err := u.Listen(ctx, "http", "tcp", ":8080")
+//	...
+//	err = rehttp.Serve(ctx, u, &http.Server{Handler: mux}, ln)
+//
+// Package rehttp in the folder below serves HTTP so. Another protocol does the
+// same by hand: call [Upgrader.Ready], accept, [Upgrader.Hold] the generation for
+// each connection, and when [Upgrader.Draining] is closed finish what is in work
+// and wait in [Upgrader.Drain].
+//
+// # An upgrade
+//
+// SIGHUP, [Upgrader.Upgrade] or the unit's ExecReload= command (see [Reload])
+// begins it. This process, the predecessor, starts the program that lies at its
+// path now, the successor, and hands it every socket. Both have them; only one
+// accepts at any instant:
+//
+//	predecessor   accepts ────────────┐ gates shut      drains ───────── exits
+//	                 │ starts         │ go    ▲              (its answers)
+//	successor        └ initialises ─ ready ── accepts ───────────────────────
+//	                                              │
+//	manager                                  MAINPID=, READY=1
+//
+// Until the last line the old process is the unit's main process, and whatever
+// goes wrong, it opens its gates again and the upgrade has failed: the new program
+// does not start, exits, hangs, panics, says why it cannot, or dies in its trial.
+// With the commit, one datagram to the manager, the successor is the main process.
+// It is a child of the manager (CLONE_PARENT), so that its death is seen at once;
+// if that happens while the predecessor still drains, the predecessor accepts
+// again until the manager's restart.
+//
+// # Requirements
+//
+// Linux 5.3 for pidfds; systemd 247 or newer, or no manager at all. The unit needs
+// Type=notify, NotifyAccess=main, KillMode=control-group, and an ExecReload= that
+// runs [Reload]; FileDescriptorStoreMax= if the program binds sockets itself;
+// TimeoutStopSec= above Options.Drain and 10 s. examples/http/units shows a
+// complete one. A wrapper script must exec the program. A process that is PID 1,
+// as in a container without init, cannot upgrade.
+//
+// On other systems the package compiles, and [New] returns an error wrapping
+// [errors.ErrUnsupported].
+package reexec
