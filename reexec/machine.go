@@ -123,7 +123,6 @@ var (
 	handing = []state{preparing, switching, trial}          // an upgrade that can be undone at once
 	busy    = []state{preparing, switching, trial, undoing} // the same, or being undone
 	after   = []state{draining, covering, leaving, ended}   // no upgrade of ours can begin
-	main    = []state{serving, preparing, switching, trial, committing, undoing}
 )
 
 func states(groups ...[]state) (all []state) {

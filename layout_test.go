@@ -1,0 +1,88 @@
+package cutover_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cutover-go/cutover/"
+
+// mayImport says which of our packages the code of a package may import, by the
+// longest prefix of its folder. Imports point one way.
+var mayImport = map[string][]string{
+	"internal/fd":       {},
+	"internal/handover": {"internal/fd"},
+	"internal/control":  {"internal/fd"},
+	"activation":        {"internal/fd"},
+	"notify":            {"internal/fd"},
+	"reexec":            {"activation", "notify", "internal/fd", "internal/handover", "internal/control"},
+	"reexec/rehttp":     {"reexec"},
+	"examples":          {"activation", "notify", "reexec", "reexec/rehttp"},
+	"units":             {},
+}
+
+// systemCalls are the folders whose code may use golang.org/x/sys.
+var systemCalls = []string{"internal/fd", "e2e"}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for file, imports := range sources(t) {
+		folder := filepath.ToSlash(filepath.Dir(file))
+		allowed, ruled := mayImport[longestPrefix(folder)]
+		for _, path := range imports {
+			if ours, ok := strings.CutPrefix(path, module); ok && ruled && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", file, ours)
+			}
+			if strings.HasPrefix(path, "golang.org/x/sys/") && !slices.ContainsFunc(systemCalls, func(p string) bool { return strings.HasPrefix(folder, p) }) {
+				t.Errorf("%s imports %s", file, path)
+			}
+		}
+	}
+}
+
+func longestPrefix(folder string) string {
+	for p := folder; p != "."; p = filepath.ToSlash(filepath.Dir(p)) {
+		if _, ok := mayImport[p]; ok {
+			return p
+		}
+	}
+	return ""
+}
+
+// sources returns the imports of every non-test file of the module.
+func sources(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[path] = append(found[path], p)
+		}
+		return nil
+	})
+	if err != nil || len(found) < 10 {
+		t.Fatalf("%d files, %v", len(found), err)
+	}
+	return found
+}
