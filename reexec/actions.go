@@ -81,6 +81,7 @@ func (u *Upgrader) becomeMain(p *present) {
 // sockets for the next start, so clients may wait in their queues; without one,
 // waiting would be in vain.
 func (u *Upgrader) withdraw() {
+	closeOnce(u.draining) // before the listeners fail: a server must see why
 	u.sockets.shut()
 	if !u.supervised() {
 		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
@@ -196,11 +197,16 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
 }
 
+// dropSuccessor closes our side of the successor.
 func (u *Upgrader) dropSuccessor(p *present) {
-	if p.succ != nil {
-		p.succ.close()
-		p.succ = nil
+	if p.succ == nil {
+		return
 	}
+	if p.succ.process.Dead() {
+		u.control.Discard(p.succ.process.PID)
+	}
+	p.succ.close()
+	p.succ = nil
 }
 
 // releaseAll closes everything, and leaves a predecessor that still drains the

@@ -48,7 +48,12 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return rehttp.Serve(ctx, u, &http.Server{Handler: handler(u)}, ln)
+	err = rehttp.Serve(ctx, u, &http.Server{Handler: handler(u)}, ln)
+	if errors.Is(err, reexec.ErrDrainDeadline) {
+		fmt.Fprintln(os.Stderr, err) // clients that took too long are no failure of ours
+		err = nil
+	}
+	return err
 }
 
 func handler(u *reexec.Upgrader) http.Handler {

@@ -19,7 +19,7 @@ import (
 func Listen(address string, pid int) (*Listener, error) {
 	l := &Listener{address: address, bound: address}
 	if !strings.HasPrefix(address, "@") {
-		l.bound = filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
+		l.bound = unpublished(address, pid)
 		_ = os.Remove(l.bound) // of a process that had our pid and is dead
 	}
 	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: l.bound, Net: "unixpacket"})
@@ -49,6 +49,19 @@ func (l *Listener) Publish() error {
 	}
 	l.bound = l.address
 	return nil
+}
+
+// Discard removes what the process pid, a successor that is dead, had opened
+// beside ours and not published.
+func (l *Listener) Discard(pid int) {
+	if !strings.HasPrefix(l.address, "@") {
+		_ = os.Remove(unpublished(l.address, pid)) // usually it is not there
+	}
+}
+
+// unpublished is where the process pid binds its socket at first.
+func unpublished(address string, pid int) string {
+	return filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
 }
 
 // Close stops listening. The name in the directory goes with unlink: the process

@@ -37,9 +37,17 @@ func Start(s Spawn) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", s.Path, err)
 	}
 	if pidfd < 0 {
-		return nil, fmt.Errorf("start %s: the kernel gave no pidfd (Linux 5.3 or newer is needed)", s.Path)
+		err = errors.New("the kernel gave no pidfd: Linux 5.3 or newer is needed")
 	}
-	return watch(pid, New(pidfd), !s.Sibling)
+	var p *Process
+	if err == nil {
+		p, err = watch(pid, New(pidfd), !s.Sibling)
+	}
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL) // it is of no use if we cannot watch it
+		return nil, fmt.Errorf("start %s: %w", s.Path, err)
+	}
+	return p, nil
 }
 
 // standard returns the standard descriptor n, or what makes ForkExec leave it

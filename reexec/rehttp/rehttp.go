@@ -44,9 +44,21 @@ func Serve(ctx context.Context, u *reexec.Upgrader, srv *http.Server, ln net.Lis
 	select {
 	case <-u.Draining():
 	case err := <-served:
-		return errors.Join(err, srv.Close())
+		if !closed(u.Draining()) {
+			return errors.Join(err, srv.Close())
+		}
+		served <- err // a stop has closed the listener
 	}
 	return t.finish(u, srv, ln, served)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // abort ends a server that never served.

@@ -53,10 +53,8 @@ func (t *tracker) closing(next http.Handler) http.Handler {
 		next = http.DefaultServeMux
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-t.u.Draining():
+		if closed(t.u.Draining()) {
 			w.Header().Set("Connection", "close")
-		default:
 		}
 		next.ServeHTTP(w, r)
 	})
