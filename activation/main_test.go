@@ -4,6 +4,7 @@ package activation_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -40,6 +41,10 @@ func TestMain(m *testing.M) {
 	}
 	if name := os.Getenv(envProgram); name != "" {
 		runProgram(name)
+	}
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(m.Run()) // the fuzzer keeps goroutines and descriptors of its own
 	}
 	os.Exit(countAround(m.Run))
 }
