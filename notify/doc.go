@@ -1,3 +1,96 @@
-// Package notify tells the service manager what goes on in this process: that it
-// is ready, reloads, stops, who the main process is, which files to keep.
+// Package notify tells the service manager, systemd, what goes on in this
+// process: that it is ready, reloads or stops, how it fares, which process is the
+// main one, that it lives, and which files to keep for it. It is the protocol of
+// sd_notify(3), complete up to systemd 262.
+//
+//	n, err := notify.New() // nil where nobody listens, and nil does nothing
+//	if err != nil {
+//		return err
+//	}
+//	defer n.Close()
+//	...
+//	err = n.Send(ctx, notify.Ready, notify.Status("serving on :8080"))
+//
+// # How it works
+//
+// The manager has a datagram socket and names it to the services that may use it
+// in $NOTIFY_SOCKET. A service sends it messages of KEY=VALUE lines, with a
+// descriptor beside some of them. The kernel tells the manager which process has
+// sent a message. There is no answer, ever: a message that is too long, has a
+// mistake or comes from the wrong process is dropped, and at best the manager's
+// log says so. So this package checks everything before it sends anything, a
+// message being refused as a whole, and Barrier tells when the manager has
+// processed what was sent.
+//
+// # What the unit must say
+//
+//   - Type=notify makes the manager wait for Ready before it starts what comes
+//     after the unit. Type=notify-reload (systemd 253) in addition makes it send
+//     SIGHUP for `systemctl reload`, to be answered by Reloading and then Ready.
+//   - NotifyAccess= says whose messages count. With these types it is main: only the
+//     main process, not its children, may send. Access changes it at run time.
+//   - WatchdogSec= starts the watchdog. The manager kills the service unless a sign of
+//     life comes at least that often; RunWatchdog sends it.
+//   - FileDescriptorStoreMax= is how many files the manager keeps for the unit. Without
+//     it Store has no effect. LimitNOFILE= must be larger still.
+//
+// # Messages
+//
+// Send takes the assignments of one message. The manager authorises a message
+// once and then acts upon it as a whole, in an order of its own: the main process
+// first, then stopping, ready and reloading, status, errors, timeouts, watchdog.
+// So MAINPID= and READY=1 in one message replace the main process in one step.
+//
+// A status may be any text and is made to fit. Everything else that the manager
+// would drop or misread is an error of Send, without anything being sent: values
+// with line breaks, 4097 bytes, one key twice, Ready together with Stopping.
+//
+// # The file descriptor store
+//
+// Store gives the manager duplicates of open files: listening sockets, a memfd with
+// state, idle connections. It keeps them while the service restarts, whether
+// asked to or after a crash, and passes them to the new process as it passes the
+// sockets of a .socket unit; package activation takes them in. The store is a bag:
+// names are the only thing in it that has a meaning, and several files of one name
+// come back in any order.
+//
+// # The watchdog across an upgrade
+//
+// $WATCHDOG_PID names the process that the manager started. A successor must be
+// started without it, but with $WATCHDOG_USEC and $NOTIFY_SOCKET: then New takes the
+// watchdog for its own. The predecessor ends its RunWatchdog, sends MAINPID= with a
+// Ping in the same message, and the successor begins its own.
+//
+// # Coming from go-systemd's package daemon
+//
+//	daemon.SdNotify(false, daemon.SdNotifyReady)    n.Send(ctx, notify.Ready)
+//	daemon.SdNotify(false, "STATUS="+text)          n.Send(ctx, notify.Status(text))
+//	SdNotifyReloading + "\n" + SdNotifyMonotonicUsec()  n.Send(ctx, notify.Reloading())
+//	daemon.SdWatchdogEnabled(false), a ticker       n.RunWatchdog(ctx, check)
+//	(true, nil), (false, nil)                       n != nil, n == nil
+//	unsetEnvironment                                not done: a successor needs the variables
+//
+// New is called once and the Notifier kept: the socket is opened once instead of
+// for every message. A text with a line break, which there becomes another
+// assignment, is made one line or refused. Send can be given a deadline, where
+// SdNotify blocks while the manager does not read. Descriptors and barriers, which
+// that package does not have, are Store, Remove and Barrier.
+//
+// # Coming from mdlayher/sdnotify
+//
+//	sdnotify.New()                        notify.New()
+//	errors.Is(err, os.ErrNotExist)        n == nil: there is no error
+//	n.Notify(sdnotify.Ready)              n.Send(ctx, notify.Ready)
+//	n.Notify(sdnotify.Reloading)          n.Send(ctx, notify.Reloading())
+//	n.Notify(sdnotify.Statusf("%d", x))   n.Send(ctx, notify.Status(fmt.Sprintf("%d", x)))
+//
+// The nil Notifier is the same. A socket that is named but missing is an error
+// here, since the manager that named it waits for Ready. Reloading has the
+// timestamp without which Type=notify-reload does not count it, and a manager's
+// socket that was replaced is dialled again.
+//
+// # Other systems
+//
+// The package compiles everywhere. Outside Linux nobody sets $NOTIFY_SOCKET, and
+// New returns nil.
 package notify

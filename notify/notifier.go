@@ -2,8 +2,12 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -18,19 +22,84 @@ import (
 // All methods are safe for concurrent use. They block while the manager does not
 // read, until their ctx ends; a ctx without a deadline waits as long as it takes.
 type Notifier struct {
-	turn   chan struct{} // holds one token while a message is made and sent
-	text   []byte        // the message, kept for the next one; guarded by turn
-	socket *socket       // guarded by turn, but for its Close
+	turn     chan struct{} // holds one token while a message is made and sent
+	text     []byte        // the message, kept for the next one; guarded by turn
+	socket   transport     // guarded by turn, but for its Close
+	files    bool          // descriptors can be sent over socket
+	storeMax int
+	retimed  chan struct{} // has a token after watchdog was set
+
+	mu       sync.Mutex
+	status   string        // the last one sent by Send
+	watchdog time.Duration // the timeout in force, 0 for none
+}
+
+// A transport carries messages to the manager. All but Close is called by one
+// goroutine at a time.
+type transport interface {
+	send(ctx context.Context, text, rights []byte) error
+	Close() error
+}
+
+// New returns the Notifier for the socket that $NOTIFY_SOCKET names. Without that
+// variable, or with an empty one, there is no manager to talk to: New returns nil
+// and no error, and a nil Notifier does nothing. The variables stay in the
+// environment, where a successor of this process needs them.
+//
+// A malformed $NOTIFY_SOCKET, $WATCHDOG_USEC, $WATCHDOG_PID or $FDSTORE, or a
+// socket that cannot be reached, is an error. Protocol: sd_notify(3).
+func New() (*Notifier, error) {
+	e, err := readEnvironment(os.LookupEnv, os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("notify: %w", err)
+	}
+	if e.socket == "" {
+		return nil, nil
+	}
+	n, err := Dial(e.socket)
+	if err != nil {
+		return nil, err
+	}
+	n.watchdog, n.storeMax = e.watchdog, e.storeMax
+	return n, nil
 }
 
 // Dial returns a Notifier for the socket at address, in the forms of
-// $NOTIFY_SOCKET: an absolute path, or @ and an abstract name. New is what a service calls.
+// $NOTIFY_SOCKET: an absolute path; @ and an abstract name; vsock:CID:PORT for
+// the host of a virtual machine (systemd 253), also with vsock-stream,
+// vsock-dgram or vsock-seqpacket (256). It knows nothing of the environment, so
+// that WatchdogTimeout and StoreMax are 0; New is what a service calls.
+//
+// No descriptor goes over vsock: there Store, Barrier and MainPIDFD return an
+// error that wraps errors.ErrUnsupported. Where vsock has no datagrams, each
+// message is a connection of its own, made by Send.
 func Dial(address string) (*Notifier, error) {
-	s, err := dial(address)
+	a, err := parseAddress(address)
 	if err != nil {
-		return nil, fmt.Errorf("notify: dial %s: %w", address, err)
+		return nil, fmt.Errorf("notify: address %q: %w", address, err)
 	}
-	return &Notifier{turn: make(chan struct{}, 1), text: make([]byte, 0, maxMessage), socket: s}, nil
+	t, err := a.dial()
+	if err != nil {
+		return nil, fmt.Errorf("notify: address %q: %w%s", address, err, advice(err))
+	}
+	return &Notifier{
+		turn:    make(chan struct{}, 1),
+		text:    make([]byte, 0, maxMessage),
+		socket:  t,
+		files:   a.unix != "",
+		retimed: make(chan struct{}, 1),
+	}, nil
+}
+
+// advice says what in a unit makes dialling fail with err.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return " (RestrictAddressFamilies= of the unit must include AF_UNIX)"
+	case errors.Is(err, os.ErrNotExist):
+		return " (with RootDirectory= or RootImage= systemd before 248 needs BindReadOnlyPaths=/run/systemd/notify)"
+	}
+	return ""
 }
 
 // Send sends the assignments as one message, which the manager acts upon as a
@@ -50,7 +119,28 @@ func (n *Notifier) Send(ctx context.Context, assignments ...Assignment) error {
 	if err := n.send(ctx, assignments); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
+	for i := range assignments {
+		n.remember(&assignments[i])
+	}
 	return nil
+}
+
+// remember keeps what RunWatchdog has to know of what was sent.
+func (n *Notifier) remember(a *Assignment) {
+	switch a.key {
+	case "STATUS":
+		n.mu.Lock()
+		n.status = a.value
+		n.mu.Unlock()
+	case "WATCHDOG_USEC":
+		n.mu.Lock()
+		n.watchdog = a.timeout
+		n.mu.Unlock()
+		select {
+		case n.retimed <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // send is Send, and what the rest of the package sends with: its errors have no
@@ -74,6 +164,9 @@ func (n *Notifier) send(ctx context.Context, assignments []Assignment) error {
 
 // sendWith sends text with a duplicate of the descriptor of file.
 func (n *Notifier) sendWith(ctx context.Context, text []byte, file syscall.Conn) error {
+	if !n.files {
+		return fmt.Errorf("descriptor over vsock: %w", errors.ErrUnsupported)
+	}
 	d, err := fd.DupOf(file)
 	if err != nil {
 		return fmt.Errorf("duplicate descriptor: %w", err)
@@ -84,7 +177,7 @@ func (n *Notifier) sendWith(ctx context.Context, text []byte, file syscall.Conn)
 
 // lock waits for the turn to send.
 func (n *Notifier) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	select {

@@ -5,39 +5,56 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// A socket is connected to the manager's and stays so. All but Close is called by
-// one goroutine at a time.
-type socket struct {
-	address string
-
-	mu     sync.Mutex // guards conn and closed against Close
-	conn   *net.UnixConn
-	closed bool
-
-	raw     syscall.RawConn
-	attempt func(raw uintptr) bool // trySend, bound once: a closure made for each message is an allocation
-	text    []byte
-	rights  []byte
-	err     error
+// A datagramConn is a connected datagram socket.
+type datagramConn interface {
+	syscall.Conn
+	SetWriteDeadline(time.Time) error
+	Close() error
 }
 
-// dial opens the socket of the manager at address.
-func dial(address string) (*socket, error) {
-	s := &socket{address: address}
-	s.attempt = s.trySend
+// A socket is connected to the manager's and stays so.
+type socket struct {
+	open func() (datagramConn, error)
+	slot slot
+
+	conn    datagramConn
+	raw     syscall.RawConn
+	sendmsg func(raw uintptr, text, rights []byte) error // fd.Send, but for tests
+
+	// One message on its way. A closure made for each would be an allocation.
+	attempt      func(raw uintptr) bool
+	text, rights []byte
+	err          error
+}
+
+// newSocket opens the one connection that it keeps with open.
+func newSocket(open func() (datagramConn, error)) (*socket, error) {
+	s := &socket{open: open, sendmsg: fd.Send}
+	s.attempt = func(raw uintptr) bool {
+		s.err = s.sendmsg(raw, s.text, s.rights)
+		return true
+	}
 	return s, s.connect()
 }
 
-// connect opens a new connection in place of the one there is.
+// dialUnix connects to a path or an abstract name.
+func dialUnix(name string) (datagramConn, error) {
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return nil, err // a nil *net.UnixConn must not become a datagramConn
+	}
+	return c, nil
+}
+
+// connect opens a connection in place of the one there is.
 func (s *socket) connect() error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.address, Net: "unixgram"})
+	conn, err := s.open()
 	if err != nil {
 		return err
 	}
@@ -46,57 +63,51 @@ func (s *socket) connect() error {
 		_ = conn.Close() // the error of SyscallConn is the one to know
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = conn.Close() // nothing was sent
-		return net.ErrClosed
-	}
-	if s.conn != nil {
-		_ = s.conn.Close() // its other end is gone
-	}
 	s.conn, s.raw = conn, raw
-	return nil
+	return s.slot.put(conn)
 }
 
 // send sends one message with its descriptors. A manager that was replaced by
 // another one at the same address is found again, once.
 func (s *socket) send(ctx context.Context, text, rights []byte) error {
 	s.text, s.rights = text, rights
-	err := s.sendQueued(ctx)
-	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOTCONN) {
-		return err
+	err := s.sendPatiently(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTCONN) {
+		if derr := s.connect(); derr != nil {
+			return fmt.Errorf("%w; dial again: %w", err, derr)
+		}
+		err = s.sendPatiently(ctx)
 	}
-	if derr := s.connect(); derr != nil {
-		return errors.Join(err, derr)
+	if err != nil && s.slot.isClosed() {
+		return net.ErrClosed
 	}
-	return s.sendQueued(ctx)
+	return err
 }
 
-// The pause before a message is tried again that found no memory in the kernel, or
-// too many descriptors of this user on their way. There is no event to wait for.
+// The pause before another attempt when the kernel had no memory for a message, or
+// too many descriptors of this user are on their way. Neither has an event to wait for.
 const (
 	firstPause = time.Millisecond
 	lastPause  = 100 * time.Millisecond
 )
 
-// sendQueued sends the message when there is memory for it and room in the queue.
-func (s *socket) sendQueued(ctx context.Context) error {
+// sendPatiently sends the message as soon as the kernel takes it.
+func (s *socket) sendPatiently(ctx context.Context) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := s.sendOnce(ctx)
+		err := s.sendOrWait(ctx)
 		if !errors.Is(err, syscall.ENOBUFS) && !errors.Is(err, syscall.ETOOMANYREFS) {
 			return err
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return errors.Join(err, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
 	}
 }
 
-// sendOnce sends the message when there is room in the manager's queue.
-func (s *socket) sendOnce(ctx context.Context) error {
+// sendOrWait sends the message as soon as there is room in the manager's queue.
+func (s *socket) sendOrWait(ctx context.Context) error {
 	if err := s.raw.Write(s.attempt); err != nil {
 		return err
 	}
@@ -105,7 +116,7 @@ func (s *socket) sendOnce(ctx context.Context) error {
 	}
 	err := interruptible(ctx, s.conn.SetWriteDeadline, func() error {
 		return s.raw.Write(func(raw uintptr) bool {
-			s.trySend(raw)
+			s.attempt(raw)
 			return !errors.Is(s.err, syscall.EAGAIN)
 		})
 	})
@@ -115,18 +126,4 @@ func (s *socket) sendOnce(ctx context.Context) error {
 	return s.err
 }
 
-// trySend sends the message if that does not block, and leaves the result in s.err.
-func (s *socket) trySend(raw uintptr) bool {
-	s.err = fd.Send(raw, s.text, s.rights)
-	return true
-}
-
-func (s *socket) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	return s.conn.Close()
-}
+func (s *socket) Close() error { return s.slot.Close() }

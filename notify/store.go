@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 )
@@ -27,7 +28,7 @@ func (n *Notifier) Store(ctx context.Context, name string, files ...syscall.Conn
 	if n == nil {
 		return nil
 	}
-	if err := checkName(name); err != nil {
+	if err := n.checkStore(name, len(files)); err != nil {
 		return &StoreError{Name: name, Of: len(files), Err: err}
 	}
 	for i, f := range files {
@@ -88,10 +89,13 @@ func (n *Notifier) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkName reports why name cannot be used in the store.
-func checkName(name string) error {
+// checkStore reports why count files cannot be stored under name.
+func (n *Notifier) checkStore(name string, count int) error {
 	if name == "" {
-		return fmt.Errorf("a stored file needs a name to be claimed by")
+		return errors.New("a stored file needs a name to be claimed by")
+	}
+	if n.storeMax > 0 && count > n.storeMax {
+		return fmt.Errorf("the store holds %d files at most; raise FileDescriptorStoreMax= of the unit", n.storeMax)
 	}
 	return checkCharacters(name)
 }
@@ -108,4 +112,19 @@ func checkCharacters(name string) error {
 		}
 	}
 	return nil
+}
+
+// StoreMax returns how many files the manager keeps for this unit at most, those
+// included that are in its store already: $FDSTORE, which stands for
+// FileDescriptorStoreMax=. It is 0 if the manager has not told, as systemd before
+// 254 never does.
+//
+// The unit's LimitNOFILE= must allow for all of them: with the default soft limit
+// of 1024, about 1000 stored files make the next start fail with 202/FDS, and the
+// store is lost.
+func (n *Notifier) StoreMax() int {
+	if n == nil {
+		return 0
+	}
+	return n.storeMax
 }
