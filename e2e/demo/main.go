@@ -1,0 +1,83 @@
+// Command demo replaces a web server under load, for real, and counts what is lost:
+//
+//	go run ./e2e/demo
+//
+// It builds examples/http as v1 and v2, boots a systemd of its own in namespaces
+// (or, without root or systemd, runs a small manager in this process that does
+// systemd's part), puts load on v1 and upgrades back and forth. Then it deploys a
+// program that does not start, and kills the main process. That takes half a minute
+// and leaves nothing behind. The exit status is 0 only if no upgrade lost a request,
+// the broken program was refused while the old one served, and the port never
+// refused a client.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+)
+
+// patience ends a demo that hangs. A slow one takes a minute.
+const patience = 3 * time.Minute
+
+func main() {
+	machine.Init()
+	upgradetest.Init()
+	kind := flag.String("manager", "auto", "what supervises the server: systemd, embedded, or auto for the first that works here")
+	flag.Parse()
+	if flag.NArg() > 0 || !slices.Contains(kinds, *kind) {
+		flag.Usage()
+		os.Exit(2)
+	}
+	os.Exit(run(*kind))
+}
+
+// run returns the exit status.
+func run(kind string) int {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("not done within %v", patience))
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, mute := context.WithCancelCause(ctx)
+	defer mute(nil)
+	// Caught, for else a reader that has gone (| head) would end this program before it
+	// has cleaned up. Not ignored, which the programs that it starts would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	o, err := tell(ctx, &screen{w: os.Stdout, gone: mute}, kind)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
+	}
+	if err != nil || !o.good() {
+		return 1
+	}
+	return 0
+}
+
+// tell tells the story in its order, and leaves nothing behind.
+func tell(ctx context.Context, out *screen, kind string) (o outcome, err error) {
+	began := time.Now()
+	dir, err := os.MkdirTemp("", "cutover-demo-")
+	if err != nil {
+		return o, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := &story{out: out, kind: kind, dir: dir}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for _, step := range []func(context.Context) error{s.prepare, s.start, s.upgrades, s.broken, s.crash} {
+		if err := step(ctx); err != nil {
+			return o, s.reason(ctx, err)
+		}
+	}
+	s.end(time.Since(began))
+	return s.outcome, nil
+}

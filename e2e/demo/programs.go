@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The packages are named by their paths, so that the demo can be started in any
+// folder of the module.
+const (
+	examplePackage = "github.com/cutover-go/cutover/examples/http"
+	brokenPackage  = "github.com/cutover-go/cutover/e2e/demo/testdata/broken"
+)
+
+// programs are what is deployed.
+type programs struct {
+	v1, v2, broken string            // paths
+	units          map[string]string // text by name
+}
+
+// build builds the programs in dir and reads the units.
+func build(ctx context.Context, out *screen, dir string) (p programs, err error) {
+	out.begin("programs", "examples/http as v1 and v2, and a v3 that does not start ...")
+	began := time.Now()
+	if p.v1, err = buildProgram(ctx, dir, "v1", examplePackage); err != nil {
+		return p, err
+	}
+	if p.v2, err = buildProgram(ctx, dir, "v2", examplePackage); err != nil {
+		return p, err
+	}
+	if p.broken, err = buildProgram(ctx, dir, "v3", brokenPackage); err != nil {
+		return p, err
+	}
+	if p.units, err = readUnits(ctx); err != nil {
+		return p, err
+	}
+	out.done(short(time.Since(began)))
+	return p, nil
+}
+
+func buildProgram(ctx context.Context, dir, version, pkg string) (path string, err error) {
+	path = filepath.Join(dir, version)
+	// -buildvcs=false: git does not speak to a user who does not own the tree.
+	if _, err := goTool(ctx, "build", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg); err != nil {
+		return "", err
+	}
+	// DynamicUser= has to execute it, whatever the umask is here.
+	return path, os.Chmod(path, 0o755)
+}
+
+// goTool runs the go command and returns what it printed.
+func goTool(ctx context.Context, arg ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", arg...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	// A go command that is killed leaves its working directory behind.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	text, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w (start the demo in the folder of the module)\n%s", strings.Join(arg, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func readUnits(ctx context.Context) (map[string]string, error) {
+	example, err := goTool(ctx, "list", "-f", "{{.Dir}}", examplePackage)
+	if err != nil {
+		return nil, err
+	}
+	units := map[string]string{}
+	for _, name := range []string{socketUnit, serviceUnit} {
+		text, err := os.ReadFile(filepath.Join(example, "units", name))
+		if err != nil {
+			return nil, err
+		}
+		units[name] = string(text)
+	}
+	return units, nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	screenWidth = 80
+	itemIndent  = 13
+)
+
+// A screen is where the story is told: plain lines, the same for a terminal and a file.
+type screen struct {
+	w    io.Writer
+	gone func(error) // is called when there is nobody to tell it to
+}
+
+func (s *screen) print(text string) {
+	if _, err := io.WriteString(s.w, text); err != nil {
+		s.gone(err)
+	}
+}
+
+func (s *screen) title(text string) { s.print("\n" + text + "\n\n") }
+
+// item writes a named paragraph.
+func (s *screen) item(name, text string) { s.print(item(name, text) + "\n") }
+
+// begin writes an item whose last word is to be written by done.
+func (s *screen) begin(name, text string) { s.print(item(name, text)) }
+
+func (s *screen) done(text string) { s.print(" " + text + "\n") }
+
+func item(name, text string) string {
+	return fmt.Sprintf("  %-*s%s", itemIndent-2, name, wrap(text, itemIndent, screenWidth))
+}
+
+// wrap breaks text between words, so that lines that begin at indent stay within
+// width, and indents all but the first.
+func wrap(text string, indent, width int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case at+1+len(word) > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	return b.String()
+}
+
+// linesWith returns the lines of text that have part in them, or all if none has.
+func linesWith(text, part string) string {
+	var found []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			found = append(found, line)
+		}
+	}
+	if found == nil {
+		return text
+	}
+	return strings.Join(found, "")
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
