@@ -13,6 +13,9 @@ import (
 // hierarchy, or the right to make namespaces. It tries for real, which takes a few
 // milliseconds.
 func Available() error {
+	if err := checkInit(); err != nil {
+		return err
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("machine: not root, which namespaces and mounts need")
 	}

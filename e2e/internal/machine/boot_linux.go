@@ -33,6 +33,9 @@ type Machine struct {
 //
 // Boot also removes the cgroups of earlier machines whose owners were killed.
 func Boot(ctx context.Context, o Options) (*Machine, error) {
+	if err := checkInit(); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(filepath.Join(o.root(), manager)); err != nil {
 		return nil, fmt.Errorf("machine: no systemd in the root tree: %w", err)
 	}

@@ -84,7 +84,9 @@ func (m *Machine) output(ctx context.Context, name string, arg ...string) (strin
 		return stdout.String(), nil
 	}
 	command := strings.Join(append([]string{name}, arg...), " ")
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && ctx.Err() == nil {
+	if ctx.Err() != nil { // then the exit code is that of having been killed
+		err = context.Cause(ctx)
+	} else if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return stdout.String(), &ExitError{Command: command, Code: exit.ExitCode(), Stderr: stderr.String()}
 	}
 	return stdout.String(), fmt.Errorf("machine: %s: %w", command, err)

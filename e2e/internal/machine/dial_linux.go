@@ -21,6 +21,9 @@ func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Co
 			return nil, fmt.Errorf("machine: dial a numeric address: %w", err)
 		}
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(m.threads.open, func() { cancel(errClosed) })()
 	var c net.Conn
 	var err error
 	if terr := m.threads.do(ctx, func() { c, err = new(net.Dialer).DialContext(ctx, network, addr) }); terr != nil {

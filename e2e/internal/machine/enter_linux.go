@@ -26,25 +26,36 @@ const waitDelay = 5 * time.Second
 // units, and not a child of anything in the machine.
 //
 // The caller runs it as any other. Its environment is small and the machine's; what is
-// appended to Env is added. Dir must stay empty. Signals sent to the process go on to
-// the command, but for SIGKILL; when ctx ends, the command and all that it
-// started are killed. A command that a signal ended has exit code 128 and the
-// signal's number; one that could not be started, 127.
+// appended to Env is added. Dir must stay empty. When ctx ends, the command and all
+// that it started are killed. Signals sent to the process go on to the command, but
+// for SIGKILL, which leaves the command without a parent: end it by ctx. A command
+// that a signal ended has exit code 128 and the signal's number; one that could not be
+// started, 127.
 func (m *Machine) Command(ctx context.Context, name string, arg ...string) *exec.Cmd {
 	group := filepath.Join(m.cgroup.path, operator, commandID())
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = append([]string{roleEnter, strconv.Itoa(m.pid1.pid), group, name}, arg...)
 	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="}
 	cmd.WaitDelay = waitDelay
-	cmd.Cancel = func() error {
-		err := cmd.Process.Kill()
-		// In this order: a process that has been killed starts no command any more.
-		if kerr := killAll(group); kerr != nil && !errors.Is(kerr, os.ErrNotExist) {
-			err = errors.Join(err, kerr)
-		}
+	cmd.Cancel = func() error { return cancelCommand(group) }
+	return cmd
+}
+
+// cancelMark is a cgroup in that of a command which must not run any more.
+const cancelMark = "cancelled"
+
+// cancelCommand kills all processes in a command's cgroup and has enter start no more.
+// It leaves enter alone, which ends by itself: a command whose parent is gone would
+// be left to the host's PID 1 to be waited for, and until then, which may be never,
+// keep the machine's pid namespace from ending.
+func cancelCommand(group string) error {
+	if err := os.Mkdir(group, 0o755); !errors.Is(err, os.ErrExist) {
+		return err // now enter finds its name taken
+	}
+	if err := os.Mkdir(filepath.Join(group, cancelMark), 0o755); err != nil {
 		return err
 	}
-	return cmd
+	return killAll(group)
 }
 
 // commandID names a command's cgroup.
@@ -58,7 +69,10 @@ func enter(args []string) (int, error) {
 		return notStarted, fmt.Errorf("enter got %d arguments", len(args))
 	}
 	pid, group, command := args[0], args[1], args[2:]
-	// Its children are born where this thread stands.
+	// Before there is a command that could outlive this process.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	// Children are born where the thread stands that starts them.
 	runtime.LockOSThread()
 	dir, err := makeGroup(group)
 	if err != nil {
@@ -72,7 +86,11 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return notStarted, err
 	}
-	return relay(child)
+	// Who cancelled before the command was there has killed nobody.
+	if err := dir.killIfCancelled(); err != nil {
+		return notStarted, err
+	}
+	return relay(child, signals)
 }
 
 // enterMachine moves the calling thread into the machine whose PID 1 the host knows
@@ -108,9 +126,7 @@ func startIn(dir *groupDir, command []string) (*os.Process, error) {
 }
 
 // relay hands signals on to child, waits for its end and returns its exit code.
-func relay(child *os.Process) (int, error) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+func relay(child *os.Process, signals <-chan os.Signal) (int, error) {
 	go func() { // ends with this process
 		for s := range signals {
 			_ = child.Signal(s) // fails only when the child has ended, which Wait reports
@@ -146,6 +162,20 @@ func makeGroup(path string) (*groupDir, error) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return g, nil
+}
+
+// killIfCancelled kills the command if it was cancelled before it had started.
+func (g *groupDir) killIfCancelled() error {
+	if err := unix.Faccessat(g.fd, cancelMark, unix.F_OK, 0); err != nil {
+		return nil // was not
+	}
+	kill, err := unix.Openat(g.fd, "cgroup.kill", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("openat", err)
+	}
+	defer unix.Close(kill)
+	_, err = unix.Write(kill, []byte("1"))
+	return os.NewSyscallError("write", err)
 }
 
 // remove removes the cgroup, unless the command left processes in it; then the end of

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +16,10 @@ const self = "/proc/self/exe"
 // The roles that this program plays inside a machine, told by its argument 0: unlike a
 // variable of the environment, no program that is started later inherits it.
 const (
-	roleInit  = "cutover-machine: init"  // becomes PID 1
-	roleEnter = "cutover-machine: enter" // runs a command in the machine
-	roleProbe = "cutover-machine: probe" // only has to start
+	rolePrefix = "cutover-machine: "
+	roleInit   = rolePrefix + "init"  // becomes PID 1
+	roleEnter  = rolePrefix + "enter" // runs a command in the machine
+	roleProbe  = rolePrefix + "probe" // only has to start
 )
 
 // Init must be the first call of a program that boots machines, in main or TestMain.
@@ -37,7 +40,17 @@ func Init() {
 		fmt.Fprintln(os.Stderr, "machine:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	// os.Exit would have the race detector wait for one second, at each command.
+	syscall.Exit(code)
+}
+
+// checkInit fails in a copy of the program that should have ended in Init: it would
+// start copies of itself without end.
+func checkInit() error {
+	if strings.HasPrefix(os.Args[0], rolePrefix) {
+		return errors.New("machine: call Init first in main or TestMain")
+	}
+	return nil
 }
 
 // The descriptors that PID 1 gets.

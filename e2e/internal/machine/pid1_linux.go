@@ -22,8 +22,9 @@ type pid1 struct {
 	pid    int
 	pidfd  int
 	notify net.PacketConn // where systemd says READY=1
-	ended  chan struct{}
-	status error // of its end, valid once ended is closed
+
+	life context.Context // ends with the process, its cause says how
+	end  context.CancelCauseFunc
 }
 
 // startPID1 starts this program anew as PID 1 of new namespaces, below root and in
@@ -40,7 +41,8 @@ func startPID1(root string, group *cgroup, tty *console) (*pid1, error) {
 	}
 	ours := os.NewFile(uintptr(owner), "owner")
 	defer ours.Close()
-	p := &pid1{notify: notify, ended: make(chan struct{})}
+	p := &pid1{notify: notify}
+	p.life, p.end = context.WithCancelCause(context.Background())
 	cmd := &exec.Cmd{
 		Path:        self,
 		Args:        []string{roleInit, root, tty.path},
@@ -52,7 +54,7 @@ func startPID1(root string, group *cgroup, tty *console) (*pid1, error) {
 	}
 	cmd.SysProcAttr.PidFD = &p.pidfd
 	started := make(chan error)
-	go p.own(cmd, started) // ends with the process and closes p.ended, see wait
+	go p.own(cmd, started) // ends with the process, see wait
 	if err := <-started; err != nil {
 		return nil, errors.Join(err, notify.Close())
 	}
@@ -86,8 +88,11 @@ func (p *pid1) own(cmd *exec.Cmd, started chan<- error) {
 	}
 	p.pid = cmd.Process.Pid
 	started <- nil
-	p.status = cmd.Wait()
-	close(p.ended)
+	err := cmd.Wait()
+	if err == nil {
+		err = errors.New("exit status 0")
+	}
+	p.end(fmt.Errorf("PID 1 ended early: %w", err))
 }
 
 // notifySocket returns an unbound datagram socket twice: to read from here, and for
@@ -114,17 +119,10 @@ func notifySocket() (net.PacketConn, *os.File, error) {
 func (p *pid1) ready(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() { // ends with ctx at the latest, which ends with this function
-		select {
-		case <-p.ended:
-			cancel(fmt.Errorf("PID 1 ended early: %w", p.end()))
-		case <-ctx.Done():
-		}
-	}()
-	stop := context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(p.life, func() { cancel(context.Cause(p.life)) })()
+	defer context.AfterFunc(ctx, func() {
 		_ = p.notify.SetReadDeadline(time.Unix(1, 0)) // fails only if closed, when nobody reads
-	})
-	defer stop()
+	})()
 	err := readReady(p.notify)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -148,16 +146,8 @@ func readReady(c net.PacketConn) error {
 	}
 }
 
-// end says how the process ended, which must have happened.
-func (p *pid1) end() error {
-	if p.status == nil {
-		return errors.New("exit status 0")
-	}
-	return p.status
-}
-
 // wait waits for the end of the process.
-func (p *pid1) wait() { <-p.ended }
+func (p *pid1) wait() { <-p.life.Done() }
 
 // Close gives up the descriptors; the process must have ended.
 func (p *pid1) Close() error {

@@ -19,19 +19,22 @@ const maxThreads = 64
 // pid namespace.
 type threads struct {
 	pidfd int
-	jobs  chan func()   // to a thread that waits
-	quit  chan struct{} // closed by close
+	jobs  chan func() // to a thread that waits
 	group sync.WaitGroup
 
-	mu     sync.Mutex
-	n      int
-	closed bool
+	open context.Context // of the threads themselves, no caller's; ended by shut
+	shut context.CancelCauseFunc
+
+	mu sync.Mutex // guards n, and that no thread is added once open has ended
+	n  int
 }
 
 var errClosed = errors.New("machine: closed")
 
 func newThreads(pidfd int) *threads {
-	return &threads{pidfd: pidfd, jobs: make(chan func()), quit: make(chan struct{})}
+	t := &threads{pidfd: pidfd, jobs: make(chan func())}
+	t.open, t.shut = context.WithCancelCause(context.Background())
+	return t
 }
 
 // do runs f on a thread inside the machine and returns when f has. What goes through
@@ -50,7 +53,7 @@ func (t *threads) do(ctx context.Context, f func()) error {
 		case t.jobs <- job:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-t.quit:
+		case <-t.open.Done():
 			return errClosed
 		}
 	}
@@ -62,14 +65,14 @@ func (t *threads) do(ctx context.Context, f func()) error {
 func (t *threads) grow() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.open.Err() != nil {
 		return errClosed
 	}
 	if t.n == maxThreads {
 		return nil
 	}
 	entered := make(chan error)
-	t.group.Go(func() { t.run(entered) }) // ends when quit is closed; close waits
+	t.group.Go(func() { t.run(entered) }) // ends with t.open; close waits
 	if err := <-entered; err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (t *threads) run(entered chan<- error) {
 		// The main thread cannot be ended, it would stay inside for good. While this
 		// goroutine holds it, the next one gets another.
 		t.group.Go(func() { t.run(entered) })
-		<-t.quit
+		<-t.open.Done()
 		runtime.UnlockOSThread()
 		return
 	}
@@ -95,7 +98,7 @@ func (t *threads) run(entered chan<- error) {
 		select {
 		case job := <-t.jobs:
 			job()
-		case <-t.quit:
+		case <-t.open.Done():
 			return
 		}
 	}
@@ -116,10 +119,7 @@ func enterNamespaces(pidfd, which int) error {
 // close ends all threads once their jobs have returned.
 func (t *threads) close() {
 	t.mu.Lock()
-	if !t.closed {
-		t.closed = true
-		close(t.quit)
-	}
+	t.shut(errClosed)
 	t.mu.Unlock()
 	t.group.Wait()
 }

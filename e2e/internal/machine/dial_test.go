@@ -1,0 +1,30 @@
+package machine_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+)
+
+func TestDialRefusesWhatWouldBeDialledOutside(t *testing.T) {
+	m := boot(t, machine.Options{})
+	if c, err := m.DialContext(t.Context(), "tcp", "localhost:7000"); err == nil {
+		c.Close()
+		t.Error("DialContext takes a name")
+	}
+	if c, err := m.DialContext(t.Context(), "tcp", "127.0.0.1:7000"); err == nil {
+		c.Close()
+		t.Error("something listens in an empty machine")
+	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	m := boot(t, machine.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.DialContext(ctx, "tcp", "127.0.0.1:7000"); !errors.Is(err, context.Canceled) && err == nil {
+		t.Errorf("DialContext = %v", err)
+	}
+}

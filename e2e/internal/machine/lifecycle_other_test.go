@@ -1,0 +1,7 @@
+//go:build !linux
+
+package machine_test
+
+const ownerVariable = ""
+
+func ownMachine() {}
