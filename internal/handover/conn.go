@@ -66,20 +66,27 @@ func descriptorsOf(m Message) []*fd.FD {
 
 // Receive reads one message and blocks until there is one or ctx ends. It
 // returns io.EOF when the other side is gone, and an error wrapping ErrProtocol
-// for bytes that make no sense.
+// for bytes that make no sense. Whoever gets the message owns its descriptors.
 func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	stop := deadline(ctx, c.uc.SetReadDeadline)
 	defer stop()
+	for {
+		m, err := c.receive(ctx)
+		if m != nil || err != nil { // else a hint that we do not know
+			return m, err
+		}
+	}
+}
+
+func (c *Conn) receive(ctx context.Context) (Message, error) {
 	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf, c.oob)
-	if err != nil {
+	fds, rightsErr := fd.ParseRights(c.oob[:oobn])
+	if err != nil { // also for a message without bytes, which looks like EOF
+		fd.CloseAll(fds)
 		return nil, ended(ctx, gone(err))
 	}
-	fds, err := fd.ParseRights(c.oob[:oobn])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
-	}
-	if n == 0 && oobn == 0 {
-		return nil, io.EOF // SOCK_SEQPACKET: our own frames are never empty
+	if rightsErr != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, rightsErr)
 	}
 	m, err := c.decode(c.buf[:n], fds, flags)
 	if err != nil {

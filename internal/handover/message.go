@@ -110,9 +110,6 @@ type Goodbye struct {
 	FDs []*fd.FD `json:"-"`
 }
 
-// Unknown is a message that this version may ignore.
-type Unknown struct{ Kind byte }
-
 func (Hello) kind() kind       { return kindHello }
 func (Descriptors) kind() kind { return kindDescriptors }
 func (Received) kind() kind    { return kindReceived }
@@ -125,7 +122,6 @@ func (Committed) kind() kind   { return kindCommitted }
 func (Stopping) kind() kind    { return kindStopping }
 func (Superseded) kind() kind  { return kindSuperseded }
 func (Goodbye) kind() kind     { return kindGoodbye }
-func (u Unknown) kind() kind   { return kind(u.Kind) }
 
 const (
 	headerSize = 4
@@ -150,7 +146,7 @@ func encode(m Message) ([]byte, error) {
 }
 
 // decode parses a frame that came with fds, which the message owns on success
-// and the caller on error.
+// and the caller on error. The message is nil if this version may skip it.
 func decode(frame []byte, fds []*fd.FD) (Message, error) {
 	if len(frame) < headerSize || frame[0] != 'C' || frame[1] != 'O' {
 		return nil, fmt.Errorf("%w: not a frame of this library (%d bytes)", ErrProtocol, len(frame))
@@ -184,7 +180,7 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 	}
 	if k >= kindOptional {
 		fd.CloseAll(fds)
-		return Unknown{Kind: byte(k)}, nil
+		return nil, nil
 	}
 	parser, ok := parsers[k]
 	if !ok {

@@ -87,8 +87,10 @@ func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*
 	}
 }
 
-// unexpected reports a message out of turn; a Failed one carries its own reason.
+// unexpected reports a message out of turn, which it uses up; a Failed one
+// carries its own reason.
 func unexpected(m Message, want string) error {
+	fd.CloseAll(descriptorsOf(m))
 	if f, ok := m.(Failed); ok {
 		return fmt.Errorf("the other side failed: %s", f.Reason)
 	}

@@ -1,0 +1,193 @@
+//go:build linux
+
+package handover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+	"golang.org/x/sys/unix"
+)
+
+// set is n descriptors of different files, described.
+func set(t testing.TB, n int) (entries []handover.Entry, fds []*fd.FD) {
+	t.Helper()
+	for i := range n {
+		raw, err := unix.MemfdCreate("entry", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, handover.Entry{Name: "socket", Index: i, Origin: handover.OriginOwn})
+		fds = append(fds, fd.New(raw))
+	}
+	t.Cleanup(func() { fd.CloseAll(fds) })
+	return entries, fds
+}
+
+func inode(t testing.TB, f *fd.FD) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(f.Raw(), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+func TestDescriptorsComeInOrderWhateverTheirNumber(t *testing.T) {
+	raise(t, 4096)
+	for _, n := range []int{0, 1, 252, 253, 254, 506, 507, 1000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			a, b := pair(t)
+			entries, fds := set(t, n)
+			before := openDescriptors()
+			sent := make(chan error, 1)
+			go func() { sent <- a.SendDescriptors(context.Background(), entries, fds) }() // joined below
+			names, got, err := b.ReceiveDescriptors(context.Background())
+			if err := errors.Join(err, <-sent); err != nil {
+				t.Fatal(err)
+			}
+			if len(names) != n || len(got) != n || openDescriptors() != before+n {
+				t.Fatalf("%d names, %d descriptors, %d open; want %d", len(names), len(got), openDescriptors()-before, n)
+			}
+			for i, f := range got {
+				if names[i] != entries[i] || inode(t, f) != inode(t, fds[i]) {
+					t.Errorf("descriptor %d is another one, called %+v", i, names[i])
+				}
+			}
+			checkCloexec(t, got)
+			fd.CloseAll(got)
+		})
+	}
+}
+
+func checkCloexec(t *testing.T, fds []*fd.FD) {
+	t.Helper()
+	for _, f := range fds {
+		if flags, err := unix.FcntlInt(uintptr(f.Raw()), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("descriptor %d is not close-on-exec (%v)", f.Raw(), err)
+		}
+	}
+}
+
+// raise makes room for more descriptors.
+func raise(t testing.TB, n uint64) { limit(t, max(n, rlimit(t).Cur)) }
+
+func rlimit(t testing.TB) (l unix.Rlimit) {
+	t.Helper()
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// limit sets the soft RLIMIT_NOFILE until the test ends.
+func limit(t testing.TB, n uint64) {
+	t.Helper()
+	old := rlimit(t)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: min(n, old.Max), Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAReceiverWithoutRoomFailsAndKeepsNothing lowers LimitNOFILE= so that the
+// kernel drops a part of the batch.
+func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
+	a, b := pair(t)
+	entries, fds := set(t, 100)
+	before := openDescriptors()
+	limit(t, uint64(before+50))
+	ctx, cancel := context.WithCancel(context.Background())
+	sent := make(chan error, 1)
+	go func() { sent <- a.SendDescriptors(ctx, entries, fds) }() // joined below
+	_, got, err := b.ReceiveDescriptors(context.Background())
+	if !errors.Is(err, handover.ErrProtocol) || !strings.Contains(err.Error(), "LimitNOFILE=") || got != nil {
+		t.Errorf("ReceiveDescriptors = %d descriptors, %v, want an error that names LimitNOFILE=", len(got), err)
+	}
+	cancel()
+	if err := <-sent; !errors.Is(err, context.Canceled) {
+		t.Errorf("SendDescriptors = %v", err)
+	}
+	if after := openDescriptors(); after != before {
+		t.Errorf("%d descriptors left open", after-before)
+	}
+}
+
+// TestALineThatBreaksBetweenBatchesLeavesNoDescriptor has the predecessor die
+// after a part of the set.
+func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {
+	breaks := map[string]func(testing.TB, *handover.Conn){
+		"by its end": func(t testing.TB, c *handover.Conn) {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		},
+		"by nonsense": func(t testing.TB, c *handover.Conn) {
+			if err := c.Send(context.Background(), handover.Goodbye{FDs: files(t, 2)}); err != nil {
+				t.Error(err)
+			}
+		},
+		"by a failure": func(t testing.TB, c *handover.Conn) {
+			if err := c.Send(context.Background(), handover.Failed{Reason: "no"}); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+	for name, spoil := range breaks {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t)
+			entries, fds := set(t, 5)
+			if err := a.Send(context.Background(), handover.Descriptors{Entries: entries, FDs: fds}); err != nil {
+				t.Fatal(err)
+			}
+			spoil(t, a)
+			before := openDescriptors()
+			if _, got, err := b.ReceiveDescriptors(context.Background()); err == nil || got != nil {
+				t.Errorf("ReceiveDescriptors = %d descriptors, %v", len(got), err)
+			}
+			if after := openDescriptors(); after != before {
+				t.Errorf("%d descriptors left open", after-before)
+			}
+		})
+	}
+}
+
+func TestAnAcknowledgementThatIsNoneLeavesNoDescriptor(t *testing.T) {
+	a, b := pair(t)
+	entries, fds := set(t, 1)
+	if err := b.Send(context.Background(), handover.Goodbye{FDs: fds}); err != nil {
+		t.Fatal(err)
+	}
+	before := openDescriptors()
+	if err := a.SendDescriptors(context.Background(), entries, fds); !errors.Is(err, handover.ErrProtocol) {
+		t.Errorf("SendDescriptors = %v, want ErrProtocol", err)
+	}
+	if after := openDescriptors(); after != before {
+		t.Errorf("%d descriptors left open", after-before)
+	}
+}
+
+// TestASuccessorThatReadsNoneHoldsTheSenderUntilItsEnd is bounded from outside:
+// the ready timeout ends the successor, and the line with it.
+func TestASuccessorThatReadsNoneHoldsTheSenderUntilItsEnd(t *testing.T) {
+	a, b := pair(t)
+	entries, fds := set(t, 300)
+	sent := make(chan error, 1)
+	go func() { sent <- a.SendDescriptors(context.Background(), entries, fds) }() // joined below
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; !errors.Is(err, io.EOF) {
+		t.Errorf("SendDescriptors = %v, want io.EOF", err)
+	}
+}

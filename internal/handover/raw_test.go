@@ -1,0 +1,124 @@
+//go:build linux
+
+package handover_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"unsafe"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+	"golang.org/x/sys/unix"
+)
+
+// readRaw returns the bytes of the next message and how many descriptors came
+// with it, which it closes.
+func readRaw(t testing.TB, c *net.UnixConn) (frame string, fds int) {
+	t.Helper()
+	buf, oob := make([]byte, 256<<10), make([]byte, fd.RightsSpace)
+	n, oobn, flags, _, err := c.ReadMsgUnix(buf, oob)
+	if err != nil || fd.Truncated(flags) {
+		t.Fatalf("read: %v, flags %#x", err, flags)
+	}
+	came, err := fd.ParseRights(oob[:oobn])
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd.CloseAll(came)
+	return string(buf[:n]), len(came)
+}
+
+func writeRaw(t testing.TB, c *net.UnixConn, frame string, fds []*fd.FD) {
+	t.Helper()
+	if frame == "" && len(fds) > 0 {
+		writeEmpty(t, c, fd.Rights(fds))
+		return
+	}
+	if _, _, err := c.WriteMsgUnix([]byte(frame), fd.Rights(fds), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeEmpty sends descriptors with a message of no bytes, to which package net
+// and x/sys would add one.
+func writeEmpty(t testing.TB, c *net.UnixConn, oob []byte) {
+	t.Helper()
+	rc, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := unix.Msghdr{Control: &oob[0]}
+	m.SetControllen(len(oob))
+	var errno unix.Errno
+	if err := rc.Control(func(raw uintptr) {
+		_, _, errno = unix.Syscall(unix.SYS_SENDMSG, raw, uintptr(unsafe.Pointer(&m)), 0)
+	}); err != nil || errno != 0 {
+		t.Fatal(err, errno)
+	}
+}
+
+// TestAnEmptyMessageWithDescriptorsLeavesNone: no frame of ours is empty, but a
+// foreign program may hold the other end.
+func TestAnEmptyMessageWithDescriptorsLeavesNone(t *testing.T) {
+	c, raw := wire(t)
+	fds := files(t, 2)
+	before := openDescriptors()
+	writeRaw(t, raw, "", fds)
+	if m, err := c.Receive(context.Background()); err == nil {
+		t.Errorf("Receive = %v, want an error", m)
+	}
+	if after := openDescriptors(); after != before {
+		t.Errorf("%d descriptors left open", after-before)
+	}
+}
+
+// FuzzReceive throws any bytes with any number of descriptors at a line. It must
+// not panic, and what Receive returns must own all descriptors that came.
+func FuzzReceive(f *testing.F) {
+	for _, g := range golden {
+		f.Add([]byte(g.frame), uint8(g.fds))
+	}
+	f.Add([]byte(""), uint8(1))
+	f.Add([]byte("CO\x01\x80"), uint8(3))
+	f.Add([]byte("CO\x01\x02{\"entries\":null,\"last\":true}"), uint8(0))
+	f.Fuzz(func(t *testing.T, frame []byte, n uint8) {
+		c, raw := wire(t)
+		fds := files(t, int(n%5))
+		before := openDescriptors()
+		writeRaw(t, raw, string(frame[:min(len(frame), 160<<10)]), fds)
+		if err := raw.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Receive(context.Background())
+		if (m == nil) != (err != nil) {
+			t.Errorf("Receive = %v, %v", m, err)
+		}
+		fd.CloseAll(carried(m))
+		if after := openDescriptors(); after != before {
+			t.Errorf("%d descriptors left open after %T, %v", after-before, m, err)
+		}
+		if err == nil {
+			resend(t, m)
+		}
+	})
+}
+
+// resend checks that what was understood can be said again, and means the same.
+func resend(t *testing.T, m handover.Message) {
+	a, b := pair(t)
+	if d, ok := m.(handover.Descriptors); ok {
+		m = handover.Descriptors{Entries: d.Entries, Last: d.Last, FDs: files(t, len(d.Entries))}
+	} else {
+		m = with(m, nil)
+	}
+	if err := a.Send(context.Background(), m); err != nil {
+		return // it can grow beyond a frame: JSON may be written shorter than we do
+	}
+	again, err := b.Receive(context.Background())
+	if err != nil {
+		t.Errorf("%+v cannot be read back: %v", m, err)
+	}
+	fd.CloseAll(carried(again))
+}
