@@ -173,7 +173,7 @@ func TestAloneCrashDuringDrainIsCovered(t *testing.T) {
 	run := a.load(kept, fresh)
 	a.pass(30)
 	a.signal(syscall.SIGKILL)
-	killed := time.Now()
+	killed := casualtyOf(run)
 	a.pass(30)
 	if now := a.get("/"); now.version != "v1" || now.generation != 1 {
 		t.Errorf("after the crash of %+v, %+v answers, want the predecessor", second, now)

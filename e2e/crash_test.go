@@ -5,7 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
 // TestCrashDuringDrainIsCovered kills the new main process while the old one is
@@ -20,7 +21,7 @@ func TestCrashDuringDrainIsCovered(t *testing.T) {
 
 	run := s.load(kept, fresh)
 	s.pass(50)
-	killed := s.kill(s.mainPID())
+	killed := s.kill(s.mainPID(), run)
 	s.pass(50)
 	if a := s.get("/"); a.version != "v1" {
 		t.Errorf("after the crash %+v answers, want the predecessor", a)
@@ -46,7 +47,7 @@ func TestCrashOnTrialIsUndone(t *testing.T) {
 	go func() { reloaded <- s.machine.Reload(s.ctx, unitName) }()
 	successor := s.awaitVersion("v2")
 	s.pass(50)
-	killed := s.kill(successor.pid)
+	killed := s.kill(successor.pid, run)
 	if err := <-reloaded; err == nil {
 		t.Error("systemctl reload succeeded though the successor died in its trial")
 	}
@@ -91,7 +92,7 @@ func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	run := s.load(kept, fresh)
 	s.pass(50)
 	for n := range 3 {
-		killed := s.kill(s.mainPID())
+		killed := s.kill(s.mainPID(), run)
 		s.awaitRestart(n + 1)
 		s.pass(50)
 		s.onlyTheKilledLost(run, killed)
@@ -99,7 +100,7 @@ func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	}
 	s.deploy(example(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
-	killed := s.kill(s.mainPID()) // now one that got the port handed over
+	killed := s.kill(s.mainPID(), run) // now one that got the port handed over
 	s.awaitRestart(4)
 	s.pass(50)
 	s.onlyTheKilledLost(run, killed)
@@ -131,10 +132,11 @@ func withoutSocket(service string) string {
 	return kept.String()
 }
 
-func (s *site) kill(pid int) time.Time {
+// kill kills the process pid, which serves the load of run.
+func (s *site) kill(pid int, run *load.Run) casualty {
 	s.Helper()
 	s.must(s.machine.Signal(pid, syscall.SIGKILL))
-	return time.Now()
+	return casualtyOf(run)
 }
 
 // awaitRestart waits until systemd has restarted the service for the n-th time.

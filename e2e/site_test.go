@@ -24,7 +24,7 @@ type site struct {
 	machine *machine.Machine
 }
 
-// newSite boots the machine's own systemd and installs the example's units.
+// newSite boots the host's own systemd, or the one that -systemd names, and installs the example's units.
 func newSite(t testing.TB) *site {
 	t.Helper()
 	if err := machine.Available(); err != nil {
@@ -32,7 +32,15 @@ func newSite(t testing.TB) *site {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
-	m, err := machine.Boot(ctx, machine.Options{})
+	var o machine.Options
+	if *systemdVersion != 0 {
+		root, err := machine.Find(*systemdVersion)
+		if err != nil {
+			t.Skip(err)
+		}
+		o.Root = root.Path
+	}
+	m, err := machine.Boot(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,12 @@ import (
 
 // Process is a process that is watched by pidfd (Linux 5.3), whoever its parent is.
 type Process struct {
-	PID    int
-	pidfd  *os.File
-	reap   bool
-	over   chan struct{} // closed when the watch is over
-	ended  bool          // the process has, not just the watch; set before over is closed
-	state  string        // how it ended; set before over is closed
+	PID   int
+	pidfd *os.File
+	reap  bool
+	over  chan struct{} // closed when the watch is over
+	ended bool          // the process has, not just the watch; set before over is closed
+	state string        // how it ended; set before over is closed
 }
 
 // Start starts a program. The caller closes the Process when it is done with it.
