@@ -61,6 +61,30 @@ func TestCrashOnTrialIsUndone(t *testing.T) {
 	s.onlyTheKilledLost(run, killed)
 }
 
+// TestUnhealthyOnTrialIsUndone has a successor that says itself that it cannot
+// serve: not even what it had in work is lost.
+func TestUnhealthyOnTrialIsUndone(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"), "-trial", "1h")
+	run := s.load(normal...)
+	s.deploy(server(t, "v2"))
+	main, reloaded := s.mainPID(), make(chan error, 1)
+	go func() { reloaded <- s.machine.Reload(s.ctx, unitName) }()
+	s.awaitVersion("v2")
+	s.pass(50)
+	s.get("/fail")
+	if err := <-reloaded; err == nil {
+		t.Error("systemctl reload succeeded though the successor declined in its trial")
+	}
+	if status := s.show("StatusText"); !strings.Contains(status, "the database is not the one I know") {
+		t.Errorf("StatusText is %q, want the successor's reason", status)
+	}
+	if a := s.get("/"); a.version != "v1" || a.pid != main || s.mainPID() != main {
+		t.Errorf("after the trial %+v answers, want the main process %d", a, main)
+	}
+	s.nothingLost(run)
+}
+
 // TestRestartRefusesNobody restarts under load: clients wait in the socket's queue.
 func TestRestartRefusesNobody(t *testing.T) {
 	for _, own := range []bool{false, true} {

@@ -63,3 +63,38 @@ func TestUpgradesLeaveNothingBehind(t *testing.T) {
 	}
 	t.Log(last.rest)
 }
+
+// TestStopDuringDrainIsGraceful has a request in work on each of two generations
+// when the unit is stopped.
+func TestStopDuringDrainIsGraceful(t *testing.T) {
+	s := newSite(t)
+	s.start(example(t, "v1"))
+	first := s.background("/sleep?d=2s")
+	s.deploy(example(t, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	second := s.background("/sleep?d=2s")
+	s.must(s.machine.Stop(s.ctx, unitName))
+	for version, answered := range map[string]<-chan outcome{"v1": first, "v2": second} {
+		if o := <-answered; o.err != nil || o.version != version {
+			t.Errorf("the request in work on %s was answered %+v, %v", version, o.answer, o.err)
+		}
+	}
+	if result := s.show("Result"); result != "success" {
+		t.Errorf("Result=%s after the stop, want success", result)
+	}
+}
+
+// TestNotifyReloadUpgrades has no reload command: systemd sends SIGHUP and takes
+// READY=1 for success. Before 253 the second Type= is ignored with a warning.
+func TestNotifyReloadUpgrades(t *testing.T) {
+	s := newSite(t)
+	if v := s.machine.Version(); v < 253 {
+		t.Skipf("systemd %d has no Type=notify-reload, which came with 253: run with -systemd 257", v)
+	}
+	s.install(unitName+".d/type.conf", "[Service]\nType=notify\nType=notify-reload\nExecReload=\n")
+	versions := []string{example(t, "v1"), example(t, "v2")}
+	s.start(versions[0])
+	run := s.load(normal...)
+	s.upgrades(5, versions)
+	s.nothingLost(run)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -28,7 +29,9 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSayServing:
 		u.tellPredecessor(handover.Serving{})
 	case actSayStopping:
-		u.sayStopping(p)
+		u.sayStopping(p, e)
+	case actDecline:
+		u.tellPredecessor(handover.Failed{Reason: e.err.Error()})
 	case actForget:
 		u.pred.forget()
 	case actBegin:
@@ -88,10 +91,10 @@ func (u *Upgrader) withdraw() {
 	}
 }
 
-func (u *Upgrader) sayStopping(p *present) {
+func (u *Upgrader) sayStopping(p *present, e event) {
 	u.tellPredecessor(handover.Stopping{})
 	if p.main {
-		u.sayStop()
+		u.sayStop(e.err)
 	}
 }
 
@@ -138,7 +141,27 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
 	u.sayUndone(p.reason)
 	u.answerConfirmed(p, p.reason)
-	u.dropSuccessor(p)
+	if e.kind == evDeclined {
+		u.parole(p)
+	} else {
+		u.dropSuccessor(p)
+	}
+}
+
+// parole leaves a successor that has declined to finish its answers, for as long
+// as a drain may take.
+func (u *Upgrader) parole(p *present) {
+	s := p.succ
+	p.succ = nil
+	u.task(func() { // ends with the process, or when its time is over, or with life
+		select {
+		case <-s.process.Over():
+		case <-time.After(u.opts.Drain + lastTimeout):
+		case <-u.life.Done():
+		}
+		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
+		s.close()
+	})
 }
 
 // done ends an upgrade that succeeded: from here on the successor is the unit's
@@ -212,6 +235,9 @@ func (u *Upgrader) dropSuccessor(p *present) {
 // releaseAll closes everything, and leaves a predecessor that still drains the
 // line to our successor.
 func (u *Upgrader) releaseAll(p *present) {
+	if p.state == arriving {
+		u.tellPredecessor(handover.Failed{Reason: u.whyNotReady()})
+	}
 	finished := p.state == draining || p.state == leaving
 	if finished && p.succ != nil && !p.relieved && !p.succ.process.Dead() {
 		u.sayGoodbye(p.succ)
@@ -219,6 +245,13 @@ func (u *Upgrader) releaseAll(p *present) {
 	u.dropSuccessor(p)
 	u.closeErr = u.release(p.main)
 	u.endLife()
+}
+
+func (u *Upgrader) whyNotReady() string {
+	if err := u.failure.Load(); err != nil {
+		return (*err).Error()
+	}
+	return "the successor ended before it was ready (what it wrote says why)"
 }
 
 func (u *Upgrader) tellPredecessor(m handover.Message) {

@@ -38,7 +38,8 @@ const (
 	evNotStarted                      // there is no successor: it could not be started
 	evPrepared                        // successor: ready
 	evAccepting                       // successor: serving
-	evFailed                          // the successor said why it cannot, hung up or broke the protocol
+	evFailed                          // the successor hung up or broke the protocol
+	evDeclined                        // successor: it does not accept, and why
 	evGone                            // the successor's process has ended; the manager restarts us
 	evGoneAlone                       // the same where no manager would
 	evSuccessorStops                  // successor: asked to end
@@ -50,6 +51,7 @@ const (
 	evUnconfirmed                     // it has not for too long
 	evCommitFailed                    // it could not be told
 	evStop                            // SIGTERM, or Stop
+	evFail                            // the program called Fail
 	evOldIdle                         // what was in work when covering began is finished
 	evClose                           // Close
 	numEvents
@@ -66,6 +68,7 @@ const (
 	actSayReady                    // to the predecessor
 	actSayServing                  // to the predecessor
 	actSayStopping                 // to predecessor and manager
+	actDecline                     // to the predecessor: we do not accept, and why
 	actForget                      // the predecessor is gone
 	actBegin                       // RELOADING=1, start the successor, ready deadline
 	actGo                          // to the successor; switch deadline
@@ -183,6 +186,10 @@ var rules = []rule{
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
 	{evFailed, except(handing...), nothing},
+	// One that has accepted and does so no more finishes its answers by itself.
+	{evDeclined, only(preparing, switching), to(undoing, actKill)},
+	{evDeclined, only(trial), to(serving, actOpenGates, actUndone)},
+	{evDeclined, except(handing...), nothing},
 	{evSuccessorStops, handing, to(undoing, actKill)},
 	{evSuccessorStops, only(draining), to(leaving)}, // with the unit; what is left of the drain's time still counts
 	{evSuccessorStops, except(preparing, switching, trial, draining), nothing},
@@ -223,6 +230,12 @@ var rules = []rule{
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
+
+	{evFail, only(starting), to(leaving, actSayStopping)},
+	{evFail, only(arriving, waiting, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
+	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evFail, states(busy, only(adopting, committing)), later},
+	{evFail, after, nothing}, // it ends already
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evOldIdle, except(covering), nothing},

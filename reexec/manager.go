@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
@@ -55,8 +56,17 @@ func (u *Upgrader) sayUndone(reason *UpgradeError) {
 	u.tellManager(notify.Ready, notify.Status(fmt.Sprintf("%s; %s", u.serves(u.generation), reason.text())))
 }
 
-func (u *Upgrader) sayStop() {
-	u.tellManager(notify.Stopping, notify.Status(fmt.Sprintf("generation %d finishes its work", u.generation)))
+// sayStop says that we end, and why if it is a failure.
+func (u *Upgrader) sayStop(reason error) {
+	status := fmt.Sprintf("generation %d finishes its work", u.generation)
+	if reason != nil {
+		status += ": " + reason.Error()
+	}
+	said := []notify.Assignment{notify.Stopping, notify.Status(status)}
+	if errno := syscall.Errno(0); errors.As(reason, &errno) {
+		said = append(said, notify.Errno(errno))
+	}
+	u.tellManager(said...)
 }
 
 func (u *Upgrader) tellManager(what ...notify.Assignment) {

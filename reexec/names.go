@@ -15,10 +15,10 @@ func (e eventKind) String() string {
 	return name(int(e), []string{
 		evReady: "ready", evGo: "go", evCommitting: "committing", evCommitted: "committed",
 		evOrphaned: "orphaned", evUpgrade: "upgrade", evHangup: "hangup", evNotStarted: "not started",
-		evPrepared: "prepared", evAccepting: "accepting", evFailed: "failed", evGone: "gone",
+		evPrepared: "prepared", evAccepting: "accepting", evFailed: "failed", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",
-		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop",
+		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evFail: "fail",
 		evOldIdle: "old work done", evClose: "close",
 	})
 }

@@ -147,7 +147,7 @@ func translate(m handover.Message) (event, bool) {
 	case handover.Ready:
 		return event{kind: evPrepared}, true
 	case handover.Failed:
-		return event{kind: evFailed, err: errors.New(m.Reason)}, true
+		return event{kind: evDeclined, err: errors.New(m.Reason)}, true
 	case handover.Serving:
 		return event{kind: evAccepting}, true
 	case handover.Stopping:

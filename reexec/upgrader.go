@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
@@ -43,6 +44,8 @@ type Upgrader struct {
 	tasks    sync.WaitGroup // every goroutine but the loop
 	loopDone chan struct{}
 	closeErr error // of actRelease; read after loopDone
+
+	failure atomic.Pointer[error] // of the last Listen that failed
 
 	readyErr error // read after accepting is closed
 }
@@ -165,7 +168,11 @@ func (u *Upgrader) task(f func()) {
 // out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
 // sequential packet sockets are possible. ctx bounds the name look-up of a bind.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
-	return u.sockets.listen(ctx, name, network, address)
+	ln, err := u.sockets.listen(ctx, name, network, address)
+	if err != nil {
+		u.failure.Store(&err)
+	}
+	return ln, err
 }
 
 // Ready says that the program has initialised and could accept. It blocks until
@@ -210,6 +217,13 @@ func (u *Upgrader) Upgrade(ctx context.Context) error {
 // Draining and Stopping are closed. It does not wait.
 func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
 
+// Fail says that this generation cannot serve, and why. A successor that calls it
+// before Ready, or within its trial, undoes the upgrade: its predecessor serves on,
+// or accepts again, and reports reason to whoever asked for the upgrade. A main
+// process stops, as by Stop, and tells the manager (STATUS=, and ERRNO= if there is a
+// [syscall.Errno] in reason). It does not wait; the program then ends as after Stop.
+func (u *Upgrader) Fail(reason error) { u.post(event{kind: evFail, err: reason}) }
+
 // Draining is closed when a successor has taken over, or the process was asked to
 // end. The program should finish what it has in work, call Drain and return.
 func (u *Upgrader) Draining() <-chan struct{} { return u.draining }
@@ -237,7 +251,9 @@ func (u *Upgrader) Generation() int { return u.generation }
 
 // Close ends this generation: it closes the listeners and the control socket,
 // kills a successor that has not taken over, and waits for the goroutines of the
-// Upgrader. Call it last in main. A second call does nothing.
+// Upgrader. A successor that closes before it was ready has failed, and its
+// predecessor is told why, if a Listen had failed. Call Close last in main. A
+// second call does nothing.
 func (u *Upgrader) Close() error {
 	u.post(event{kind: evClose})
 	<-u.loopDone

@@ -80,6 +80,10 @@ func handler(u *reexec.Upgrader, ln net.Listener) http.Handler {
 		time.Sleep(d)
 		fmt.Fprintln(w, line)
 	})
+	mux.HandleFunc("/fail", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, line)
+		u.Fail(errors.New("the database is not the one I know"))
+	})
 	mux.HandleFunc("/inside", func(w http.ResponseWriter, r *http.Request) {
 		fds, _ := os.ReadDir("/proc/self/fd") // 0 fails the story
 		fmt.Fprintf(w, "%s goroutines=%d fds=%d nonblock=%v\n", line, runtime.NumGoroutine(), len(fds), nonblocking(ln))
