@@ -5,25 +5,34 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 )
 
-// Available returns nil if machines can be booted here from the host's own root, or an
-// error that says what is missing: the privileges of root, systemd, a cgroup2
-// hierarchy, or the right to make namespaces. It tries for real, which takes a few
-// milliseconds.
-func Available() error {
+// Available returns nil if a machine with these options can be booted here, or an error
+// that says what is missing: the privileges of root, systemd in the root tree, a
+// cgroup2 hierarchy, or the right to make namespaces. It starts a process to find out,
+// which takes some milliseconds.
+func (o Options) Available() error {
 	if err := checkInit(); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("machine: not root, which namespaces and mounts need")
 	}
-	if _, err := os.Stat(manager); err != nil {
-		return fmt.Errorf("machine: this host has no systemd: %w", err)
+	if err := o.checkRoot(); err != nil {
+		return err
 	}
 	if err := probe(); err != nil {
 		return fmt.Errorf("machine: %w", err)
+	}
+	return nil
+}
+
+// checkRoot fails if there is no systemd in the root tree.
+func (o Options) checkRoot() error {
+	if _, err := os.Stat(filepath.Join(o.root(), manager)); err != nil {
+		return fmt.Errorf("machine: no systemd in the root tree %s: %w", o.root(), err)
 	}
 	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,8 +34,8 @@ func Boot(ctx context.Context, o Options) (*Machine, error) {
 	if err := checkInit(); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(o.root(), manager)); err != nil {
-		return nil, fmt.Errorf("machine: no systemd in the root tree: %w", err)
+	if err := o.checkRoot(); err != nil {
+		return nil, err
 	}
 	m, err := start(o)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,6 +98,10 @@ func (c *cgroup) Close() error {
 	return errors.Join(c.waitEmpty(), removeTree(c.path), c.dir.Close())
 }
 
+// deathTimeout is how long processes that were killed may take to end. One that hangs in
+// the kernel may take for ever.
+const deathTimeout = time.Minute
+
 // waitEmpty waits until no process is left in the cgroup.
 func (c *cgroup) waitEmpty() error {
 	events, err := os.Open(filepath.Join(c.path, "cgroup.events"))
@@ -104,6 +109,7 @@ func (c *cgroup) waitEmpty() error {
 		return err
 	}
 	defer events.Close()
+	deadline := time.Now().Add(deathTimeout)
 	buf := make([]byte, 256)
 	for {
 		n, err := events.ReadAt(buf, 0)
@@ -113,8 +119,12 @@ func (c *cgroup) waitEmpty() error {
 		if strings.Contains(string(buf[:n]), "populated 0") {
 			return nil
 		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("%s still has processes %v after they were killed", c.path, deathTimeout)
+		}
 		poll := []unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}
-		if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
+		if _, err := unix.Poll(poll, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
 			return os.NewSyscallError("poll", err)
 		}
 	}

@@ -32,6 +32,9 @@ ReadKMsg=no
 Audit=no
 `
 
+// hosts are the names that programs look up without a resolver; small trees have none.
+const hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 machine\n"
+
 // unitDirs are where packages put units. Which units they also have started at boot
 // is a matter of the links in the directories of wants beside them.
 var unitDirs = []string{"/lib/systemd/system", "/usr/lib/systemd/system", "/usr/local/lib/systemd/system"}
@@ -62,6 +65,7 @@ func configure() error {
 	return writeFiles(map[string]string{
 		"/etc/machine-id":                           randomID() + "\n",
 		"/etc/hostname":                             "machine\n",
+		"/etc/hosts":                                hosts,
 		"/etc/systemd/system/" + bootTarget:         target,
 		"/etc/systemd/journald.conf.d/machine.conf": journal,
 	}, filepath.Dir(notifyPath))

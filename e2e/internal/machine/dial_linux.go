@@ -9,8 +9,9 @@ import (
 )
 
 // DialContext connects to addr in the machine's network; paths of unix sockets are the
-// machine's as well. The connection is an ordinary one of this process. An internet
-// address must be a number: there is no resolver in the machine.
+// machine's as well. The connection is an ordinary one of this process; while it is
+// open, the machine's network outlives the machine. An internet address must be a
+// number: there is no resolver in the machine.
 //
 // It fits [net/http.Transport.DialContext].
 func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -41,9 +41,14 @@ type Options struct {
 	Timeout time.Duration
 
 	// Console gets a copy of what the machine's systemd writes to its console, as it
-	// comes, from a goroutine that ends with the machine; nil is none.
+	// comes, from a goroutine that ends with the machine; nil is none. A Write that
+	// blocks holds systemd up.
 	Console io.Writer
 }
+
+// Available returns nil if a machine can be booted here from the host's own root. It
+// is Options{}.Available().
+func Available() error { return Options{}.Available() }
 
 func (o Options) root() string {
 	if o.Root == "" {

@@ -22,7 +22,7 @@ type Machine struct{}
 func Init() {}
 
 // Available returns an error.
-func Available() error { return errOther }
+func (o Options) Available() error { return errOther }
 
 // Boot returns an error.
 func Boot(context.Context, Options) (*Machine, error) { return nil, errOther }

@@ -89,7 +89,7 @@ func build(name string) (string, error) {
 // boot boots a machine for t.
 func boot(t testing.TB, o machine.Options) *machine.Machine {
 	t.Helper()
-	if err := machine.Available(); err != nil {
+	if err := o.Available(); err != nil {
 		t.Skip(err)
 	}
 	m, err := machine.Boot(t.Context(), o)

@@ -88,5 +88,8 @@ func (m *Machine) ReadProc(pid int, file string) (data []byte, err error) {
 	if terr := m.threads.do(context.Background(), func() { data, err = os.ReadFile(name) }); terr != nil {
 		return nil, terr
 	}
-	return data, err
+	if err != nil {
+		return nil, fmt.Errorf("machine: %w", err)
+	}
+	return data, nil
 }

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"sync"
@@ -74,7 +75,7 @@ func (t *threads) grow() error {
 	entered := make(chan error)
 	t.group.Go(func() { t.run(entered) }) // ends with t.open; close waits
 	if err := <-entered; err != nil {
-		return err
+		return fmt.Errorf("machine: enter: %w", err)
 	}
 	t.n++
 	return nil

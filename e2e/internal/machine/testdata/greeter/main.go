@@ -22,10 +22,10 @@ func main() {
 		}
 		go func() { failed <- greet(ln, greeting) }() // ends with the program
 	}
+	fmt.Println("greeter says", greeting)
 	if err := ready(n); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("greeter says", greeting)
 	log.Fatal(<-failed)
 }
 
