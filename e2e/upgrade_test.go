@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 	s := newSite(t)
@@ -82,6 +86,46 @@ func TestStopDuringDrainIsGraceful(t *testing.T) {
 	if result := s.show("Result"); result != "success" {
 		t.Errorf("Result=%s after the stop, want success", result)
 	}
+}
+
+// TestDrainingGenerationsAreBounded holds two generations by requests in work, and
+// asks the main process how many there are, as an operator would.
+func TestDrainingGenerationsAreBounded(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"), "-maxdraining", "2")
+	var long []<-chan outcome
+	for range 2 {
+		long = append(long, s.background("/sleep?d=3s"))
+		s.must(s.machine.Reload(s.ctx, unitName))
+	}
+	if got, want := s.status(), fmt.Sprintf("generation 3, process %d, serving, 2 older draining", s.mainPID()); got != want {
+		t.Errorf("status: %q, want %q", got, want)
+	}
+	if err := s.machine.Reload(s.ctx, unitName); err == nil {
+		t.Error("a third generation may drain, want two")
+	}
+	for _, answered := range long {
+		if o := <-answered; o.err != nil {
+			t.Error(o.err)
+		}
+	}
+	want := fmt.Sprintf("generation 3, process %d, serving", s.mainPID())
+	for s.status() != want {
+		s.pass(1)
+	}
+	s.must(s.machine.Reload(s.ctx, unitName))
+}
+
+// status is what the status command prints.
+func (s *site) status() string {
+	s.Helper()
+	cmd := s.machine.Command(s.ctx, binaryPath, "status")
+	cmd.Env = append(cmd.Env, "RUNTIME_DIRECTORY=/run/cutover-http")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.Fatalf("status: %v\n%s", err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // TestNotifyReloadUpgrades has no reload command: systemd sends SIGHUP and takes

@@ -34,6 +34,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.tellPredecessor(handover.Failed{Reason: e.err.Error()})
 	case actForget:
 		u.pred.forget()
+	case actCountOlder:
+		u.countOlder(p, e)
 	case actBegin:
 		u.beginUpgrade(p, e)
 	case actGo:
@@ -66,7 +68,9 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actLastDeadline:
 		p.timer.Reset(lastTimeout)
 	case actRefuse:
-		e.request.answer <- refusal(p.state)
+		u.refuse(p, e)
+	case actReport:
+		e.report <- u.report(p)
 	case actRelease:
 		u.releaseAll(p)
 	}
@@ -169,8 +173,31 @@ func (u *Upgrader) parole(p *present) {
 func (u *Upgrader) done(p *present) {
 	p.main = false
 	u.tellSuccessor(p, handover.Committed{})
+	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.tellPredecessor(handover.Superseded{})
 	u.answer(p, nil)
+}
+
+// countOlder keeps the number of generations that drain, which the main process
+// has to know, and passes it on to a successor.
+func (u *Upgrader) countOlder(p *present, e event) {
+	if e.kind == evOlder {
+		u.pred.draining = e.older
+	}
+	if p.succ != nil && (p.state == draining || p.state == leaving) {
+		u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
+	}
+}
+
+func (u *Upgrader) refuse(p *present, e event) {
+	err := refusal(p.state)
+	if e.kind == evCrowded {
+		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
+	}
+	u.log.Warn("upgrade refused", "generation", u.generation, "error", err)
+	if e.request != nil {
+		e.request.answer <- err
+	}
 }
 
 // answer gives the result to whoever waits for it.
@@ -217,6 +244,7 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	}
 	u.dropSuccessor(p)
 	p.succ, p.relieved = third, false
+	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
 }
 

@@ -49,6 +49,9 @@ func (u *Upgrader) execute(ctx context.Context, r control.Request) control.Answe
 			return control.Answer{Error: err.Error()}
 		}
 		return control.Answer{Generation: u.generation + 1}
+	case control.Status:
+		r := u.Status()
+		return control.Answer{Generation: r.Generation, PID: r.PID, State: r.State, Successor: r.Successor, Draining: r.Draining}
 	}
 	return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
 }

@@ -13,6 +13,9 @@ var (
 	// ErrBusy: another upgrade is under way.
 	ErrBusy = errors.New("reexec: another upgrade is under way")
 
+	// ErrDraining: as many older generations still drain as Options.MaxDraining allows.
+	ErrDraining = errors.New("reexec: too many older generations still drain")
+
 	// ErrReplaced: a successor has taken over; ask that one.
 	ErrReplaced = errors.New("reexec: this generation has been replaced and is no longer the main process")
 

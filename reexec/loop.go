@@ -13,6 +13,8 @@ type event struct {
 	request *request         // evUpgrade, evCanceled
 	from    *successor       // events of a successor
 	goodbye handover.Goodbye // evGoodbye
+	older   int              // evOlder
+	report  chan Report      // evStatus; buffered, gets one value
 }
 
 // request is somebody's wish for an upgrade.
@@ -75,6 +77,9 @@ func (u *Upgrader) await(p *present) event {
 func (u *Upgrader) dispatch(p *present, e event) {
 	if !p.concerns(e) {
 		return
+	}
+	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
+		e.kind = evCrowded
 	}
 	c := next(p.state, e.kind)
 	switch c.disposition {

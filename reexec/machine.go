@@ -33,8 +33,11 @@ const (
 	evCommitting                      // predecessor: the manager is about to be told
 	evCommitted                       // predecessor: the manager knows
 	evOrphaned                        // the predecessor's line is closed
+	evOlder                           // predecessor: how many generations drain
 	evUpgrade                         // somebody asks for an upgrade and waits
 	evHangup                          // SIGHUP asks for one and does not wait
+	evCrowded                         // either, while as many generations drain as may
+	evStatus                          // somebody asks how it is going
 	evNotStarted                      // there is no successor: it could not be started
 	evPrepared                        // successor: ready
 	evAccepting                       // successor: serving
@@ -70,6 +73,7 @@ const (
 	actSayStopping                 // to predecessor and manager
 	actDecline                     // to the predecessor: we do not accept, and why
 	actForget                      // the predecessor is gone
+	actCountOlder                  // note who drains, and pass it on
 	actBegin                       // RELOADING=1, start the successor, ready deadline
 	actGo                          // to the successor; switch deadline
 	actTry                         // trial deadline
@@ -86,6 +90,7 @@ const (
 	actDrainDeadline               // start the drain's time
 	actLastDeadline                // a short time for what came in while covering
 	actRefuse                      // answer that it cannot be done now
+	actReport                      // answer how it is going
 	actRelease                     // close everything
 )
 
@@ -168,13 +173,17 @@ var rules = []rule{
 	// SIGTERM. If so, we are main. To go on is right in both cases.
 	{evOrphaned, only(arriving, waiting, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
-	{evOrphaned, except(arriving, waiting, probation, adopting), stay(actForget)},
+	{evOrphaned, except(arriving, waiting, probation, adopting), stay(actForget, actCountOlder)},
+	{evOlder, states(unready, young), nothing}, // it comes after the commit
+	{evOlder, states(busy, after, only(serving, committing)), stay(actCountOlder)},
 
 	{evUpgrade, only(serving), to(preparing, actBegin)},
 	{evUpgrade, except(serving), stay(actRefuse)},
 	{evHangup, only(serving), to(preparing, actBegin)},
 	{evHangup, states(unready, young), later},
 	{evHangup, states(busy, only(committing), after), nothing},
+	{evCrowded, except(), stay(actRefuse)},
+	{evStatus, except(), stay(actReport)},
 
 	{evNotStarted, only(preparing), to(serving, actUndone)},
 	{evNotStarted, except(preparing), nothing},

@@ -14,7 +14,7 @@ func (s state) String() string {
 func (e eventKind) String() string {
 	return name(int(e), []string{
 		evReady: "ready", evGo: "go", evCommitting: "committing", evCommitted: "committed",
-		evOrphaned: "orphaned", evUpgrade: "upgrade", evHangup: "hangup", evNotStarted: "not started",
+		evOrphaned: "orphaned", evOlder: "older", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evNotStarted: "not started",
 		evPrepared: "prepared", evAccepting: "accepting", evFailed: "failed", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",

@@ -12,6 +12,7 @@ import (
 const (
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultDrain        = 30 * time.Second
+	DefaultMaxDraining  = 16
 )
 
 // Times that are no matter of taste: each bounds something that takes
@@ -45,6 +46,11 @@ type Options struct {
 	// what it has in work. Zero means DefaultDrain.
 	Drain time.Duration
 
+	// MaxDraining is how many older generations may still drain when an upgrade
+	// begins; one more is refused with ErrDraining. Each of them is a process with
+	// its memory. Zero means DefaultMaxDraining.
+	MaxDraining int
+
 	// Logger gets every change of state at level Debug and an upgrade that was
 	// undone at level Warn. Nil is silent.
 	Logger *slog.Logger
@@ -56,6 +62,12 @@ func (o Options) complete() (Options, error) {
 		if d < 0 {
 			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}
+	}
+	if o.MaxDraining < 0 {
+		return o, fmt.Errorf("reexec: Options.MaxDraining is negative: %d", o.MaxDraining)
+	}
+	if o.MaxDraining == 0 {
+		o.MaxDraining = DefaultMaxDraining
 	}
 	if o.ReadyTimeout == 0 {
 		o.ReadyTimeout = DefaultReadyTimeout

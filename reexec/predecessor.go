@@ -15,6 +15,15 @@ type predecessor struct {
 	line       *handover.Conn
 	generation int
 	gone       bool // forget was called; the loop's
+	draining   int  // generations that are not gone, as it says; the loop's
+}
+
+// older returns how many generations before ours are not gone.
+func (p *predecessor) older() int {
+	if p == nil || p.gone {
+		return 0
+	}
+	return max(p.draining, 1)
 }
 
 // meet goes through the successor's side of the exchange up to the descriptors.
@@ -72,7 +81,9 @@ func (p *predecessor) listen(post func(event) bool) {
 			post(event{kind: evOrphaned, err: err})
 			return
 		}
-		switch m.(type) {
+		switch m := m.(type) {
+		case handover.Draining:
+			post(event{kind: evOlder, older: m.Generations})
 		case handover.Go:
 			post(event{kind: evGo})
 		case handover.Committing:

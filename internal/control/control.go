@@ -20,7 +20,10 @@ import (
 )
 
 // Verbs.
-const Upgrade = "upgrade" // replace the process; the answer comes when it is done
+const (
+	Upgrade = "upgrade" // replace the process; the answer comes when it is done
+	Status  = "status"  // say how it is going
+)
 
 // Request is what the command asks.
 type Request struct {
@@ -33,6 +36,9 @@ type Answer struct {
 	Error      string `json:"error,omitempty"`
 	Generation int    `json:"generation,omitempty"` // the one that serves now
 	PID        int    `json:"pid,omitempty"`
+	State      string `json:"state,omitempty"`
+	Successor  int    `json:"successor,omitempty"` // pid
+	Draining   int    `json:"draining,omitempty"`  // older generations
 }
 
 // maxMessage bounds a request and an answer.

@@ -19,6 +19,7 @@
 //	     |----------------- Committing ---------------->|   from here on EOF means: you are it
 //	 MAINPID= to the manager, confirmed                 |
 //	     |----------------- Committed ----------------->|
+//	     |----------------- Draining ------------------>|   a hint, and again when the number changes
 //	     |                    drain                     |
 //	     |<----------------- Stopping ------------------|   it ends because it was told to
 //	     |<---------------- Superseded -----------------|   it has handed over in its turn

@@ -21,13 +21,13 @@ var golden = []struct {
 	fds     int
 	message handover.Message
 }{
-	{"CO\x01\x01" + `{"min":1,"max":1,"pid":4711,"ppid":1,"generation":3,"build":"v2"}`, 0,
-		handover.Hello{MinVersion: 1, MaxVersion: 1, PID: 4711, ParentPID: 1, Generation: 3, Build: "v2"}},
+	{"CO\x01\x01" + `{"min":1,"max":1,"pid":4711,"ppid":1,"generation":3}`, 0,
+		handover.Hello{MinVersion: 1, MaxVersion: 1, PID: 4711, ParentPID: 1, Generation: 3}},
 	{"CO\x01\x01" + `{"min":1,"max":1,"pid":4712,"ppid":1}`, 0,
 		handover.Hello{MinVersion: 1, MaxVersion: 1, PID: 4712, ParentPID: 1}},
-	{"CO\x01\x02" + `{"entries":[{"name":"http","index":0,"origin":"unit"},{"name":"admin","index":1,"origin":"own","unlink":"/run/a"}],"last":true}`, 2,
+	{"CO\x01\x02" + `{"entries":[{"name":"http","index":0,"origin":"unit"},{"name":"admin","index":1,"origin":"own"}],"last":true}`, 2,
 		handover.Descriptors{Last: true, Entries: []handover.Entry{
-			{Name: "http", Origin: handover.OriginUnit}, {Name: "admin", Index: 1, Origin: handover.OriginOwn, Unlink: "/run/a"}}}},
+			{Name: "http", Origin: handover.OriginUnit}, {Name: "admin", Index: 1, Origin: handover.OriginOwn}}}},
 	{"CO\x01\x02" + `{"entries":[{"name":"a","index":0,"origin":"own"}]}`, 1,
 		handover.Descriptors{Entries: []handover.Entry{{Name: "a", Origin: handover.OriginOwn}}}},
 	{"CO\x01\x03{}", 0, handover.Received{}},
@@ -39,6 +39,7 @@ var golden = []struct {
 	{"CO\x01\x09{}", 0, handover.Committed{}},
 	{"CO\x01\x0a{}", 0, handover.Stopping{}},
 	{"CO\x01\x0b{}", 0, handover.Superseded{}},
+	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 }
 
@@ -105,7 +106,7 @@ func TestFramesOfALaterProgram(t *testing.T) {
 func TestHintsOfALaterProgramAreSkipped(t *testing.T) {
 	c, raw := wire(t)
 	before := openDescriptors()
-	for _, kind := range []string{"\x80", "\xff"} {
+	for _, kind := range []string{"\x81", "\xff"} {
 		writeRaw(t, raw, "CO\x01"+kind+"anything", nil)
 		writeRaw(t, raw, "CO\x01"+kind, files(t, 2))
 	}

@@ -38,24 +38,24 @@ const (
 
 	// kindOptional is the first kind that a reader may skip.
 	kindOptional kind = 128
+
+	kindDraining kind = 128
 )
 
 // Hello is the first message in both directions.
 type Hello struct {
-	MinVersion int    `json:"min"`
-	MaxVersion int    `json:"max"`
-	PID        int    `json:"pid"`
-	ParentPID  int    `json:"ppid"`
-	Generation int    `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
-	Build      string `json:"build,omitempty"`
+	MinVersion int `json:"min"`
+	MaxVersion int `json:"max"`
+	PID        int `json:"pid"`
+	ParentPID  int `json:"ppid"`
+	Generation int `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
 }
 
 // Entry describes one descriptor of a batch.
 type Entry struct {
 	Name   string `json:"name"`
-	Index  int    `json:"index"`            // among those of the same name
-	Origin string `json:"origin"`           // who keeps it while no process does
-	Unlink string `json:"unlink,omitempty"` // unix path that this program bound
+	Index  int    `json:"index"`  // among those of the same name
+	Origin string `json:"origin"` // who keeps it while no process does
 }
 
 // Origins of a descriptor.
@@ -96,6 +96,12 @@ type Committing struct{}
 // Committed says that the manager has been told.
 type Committed struct{}
 
+// Draining says how many generations are not gone yet: the predecessor that says
+// it and those before it. It comes with the commit and when one of them ends.
+type Draining struct {
+	Generations int `json:"generations"`
+}
+
 // Stopping says that the successor was asked to end: its death is no crash.
 type Stopping struct{}
 
@@ -119,6 +125,7 @@ func (Go) kind() kind          { return kindGo }
 func (Serving) kind() kind     { return kindServing }
 func (Committing) kind() kind  { return kindCommitting }
 func (Committed) kind() kind   { return kindCommitted }
+func (Draining) kind() kind    { return kindDraining }
 func (Stopping) kind() kind    { return kindStopping }
 func (Superseded) kind() kind  { return kindSuperseded }
 func (Goodbye) kind() kind     { return kindGoodbye }
@@ -178,15 +185,14 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 		g.FDs = fds
 		return g, nil
 	}
+	if parser, ok := parsers[k]; ok {
+		return parser(body, fds)
+	}
 	if k >= kindOptional {
 		fd.CloseAll(fds)
 		return nil, nil
 	}
-	parser, ok := parsers[k]
-	if !ok {
-		return nil, errors.New("unknown")
-	}
-	return parser(body, fds)
+	return nil, errors.New("unknown")
 }
 
 // parsers holds the kinds that carry no descriptors.
@@ -201,6 +207,7 @@ var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
 	kindCommitted:  parse[Committed],
 	kindStopping:   parse[Stopping],
 	kindSuperseded: parse[Superseded],
+	kindDraining:   parse[Draining],
 }
 
 func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {

@@ -81,7 +81,7 @@ func FuzzReceive(f *testing.F) {
 		f.Add([]byte(g.frame), uint8(g.fds))
 	}
 	f.Add([]byte(""), uint8(1))
-	f.Add([]byte("CO\x01\x80"), uint8(3))
+	f.Add([]byte("CO\x01\x81"), uint8(3))
 	f.Add([]byte("CO\x01\x02{\"entries\":null,\"last\":true}"), uint8(0))
 	f.Fuzz(func(t *testing.T, frame []byte, n uint8) {
 		c, raw := wire(t)

@@ -36,13 +36,24 @@ func (s slow) Accept() (net.Conn, error) {
 
 func main() {
 	run := serve
-	if len(os.Args) > 1 && os.Args[1] == "reload" {
-		run = reexec.Reload
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "reload":
+			run = reexec.Reload
+		case "status":
+			run = status
+		}
 	}
 	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func status(ctx context.Context) error {
+	r, err := reexec.Status(ctx)
+	fmt.Println(r)
+	return err
 }
 
 func serve(ctx context.Context) (err error) {
@@ -52,6 +63,7 @@ func serve(ctx context.Context) (err error) {
 	flag.DurationVar(&o.ReadyTimeout, "ready", 0, "Options.ReadyTimeout")
 	flag.DurationVar(&o.Trial, "trial", 0, "Options.Trial")
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
+	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
 	flag.Parse()
 	o.Signals = true
 

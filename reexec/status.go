@@ -1,0 +1,63 @@
+package reexec
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/cutover-go/cutover/internal/control"
+)
+
+// A Report says how the main process of a unit is doing.
+type Report struct {
+	Generation int    // counts up from 1 with each upgrade
+	PID        int    // of the main process
+	State      string // "serving", "preparing", "trial", "committing", "leaving" ...
+	Successor  int    // pid of the one that is being prepared or on trial, 0 if there is none
+	Draining   int    // older generations that are not gone yet
+}
+
+// String is the report in one line.
+func (r Report) String() string {
+	s := fmt.Sprintf("generation %d, process %d, %s", r.Generation, r.PID, r.State)
+	if r.Successor != 0 {
+		s += fmt.Sprintf(", successor process %d", r.Successor)
+	}
+	if r.Draining > 0 {
+		s += fmt.Sprintf(", %d older draining", r.Draining)
+	}
+	return s
+}
+
+// Status asks the main process of the unit how it is doing: what a `myapp status`
+// command does. It finds the process as [Reload] does, where an operator's shell
+// needs $RUNTIME_DIRECTORY or $MAINPID to be set by hand.
+func Status(ctx context.Context) (Report, error) {
+	pid, err := mainPID(os.LookupEnv)
+	if err != nil {
+		return Report{}, err
+	}
+	a, err := ask(ctx, pid, control.Request{Verb: control.Status})
+	if err != nil {
+		return Report{}, err
+	}
+	return Report{a.Generation, a.PID, a.State, a.Successor, a.Draining}, nil
+}
+
+// report is what the loop answers.
+func (u *Upgrader) report(p *present) Report {
+	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(), Draining: u.pred.older()}
+	if p.succ != nil {
+		r.Successor = p.succ.process.PID
+	}
+	return r
+}
+
+// Status is [Status] asked of this process.
+func (u *Upgrader) Status() Report {
+	e := event{kind: evStatus, report: make(chan Report, 1)}
+	if !u.post(e) {
+		return Report{Generation: u.generation, PID: os.Getpid(), State: ended.String()}
+	}
+	return <-e.report
+}
