@@ -13,7 +13,7 @@ func RenderStore(name string) ([]byte, error) {
 	if err := new(Notifier).checkStore(name, 1); err != nil {
 		return nil, err
 	}
-	return appendMessage(nil, storing(name, nil))
+	return appendMessage(nil, storing(name, os.Stdin))
 }
 
 // ParseAddress parses an address as Dial does; what it returns can be compared.

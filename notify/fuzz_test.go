@@ -15,11 +15,12 @@ import (
 // FuzzMessage checks that a message has the assignments that were asked for and no
 // others, by reading it as the manager does.
 func FuzzMessage(f *testing.F) {
-	f.Add("serving 42 connections", "X_COLOR", "blue", "org.example.Error", "http", int64(90*time.Second))
-	f.Add("a\nREADY=1\rSTOPPING=1\x00", "X_A\n", "1\nMAINPID=1", "a.b\nFDSTORE=1", "x\nFDSTOREREMOVE=1", int64(-1))
-	f.Add("\xff\xfe\uFFFE\uFDD0", "X_", "\r", "", ":", int64(0))
-	f.Add(strings.Repeat("€\n", 4000), "X_LONG", strings.Repeat("x", 4000), "org.E", strings.Repeat("n", 256), int64(1))
-	f.Fuzz(func(t *testing.T, status, key, value, bus, name string, d int64) {
+	f.Add("serving 42 connections", uint16(1), "X_COLOR", "blue", "org.example.Error", "http", int64(90*time.Second))
+	f.Add("a\nREADY=1\rSTOPPING=1\x00", uint16(1), "X_A\n", "1\nMAINPID=1", "a.b\nFDSTORE=1", "x\nFDSTOREREMOVE=1", int64(-1))
+	f.Add("\xff\xfe\uFFFE\uFDD0", uint16(1), "X_", "\r", "", ":", int64(0))
+	f.Add("€\n", uint16(4000), "X_LONG", "x", "org.E", "n", int64(1))
+	f.Fuzz(func(t *testing.T, status string, times uint16, key, value, bus, name string, d int64) {
+		status = strings.Repeat(status, int(times)%5000)
 		asked := []string{"READY", "STATUS", key, "BUSERROR", "EXTEND_TIMEOUT_USEC"}
 		text, err := notify.Render(notify.Ready, notify.Status(status), notify.Custom(key, value),
 			notify.BusError(bus), notify.ExtendTimeout(time.Duration(d)))
@@ -98,7 +99,7 @@ func FuzzAddress(f *testing.F) {
 		if err == nil && !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "@") && !strings.HasPrefix(text, "vsock") {
 			t.Errorf("ParseAddress(%q) = %v", text, a)
 		}
-		if err == nil && len(text) > 108 {
+		if err == nil && len(text) > 108 && !strings.HasPrefix(text, "vsock") { // a number may have zeros in front
 			t.Errorf("ParseAddress takes %d bytes", len(text))
 		}
 	})

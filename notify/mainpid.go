@@ -22,7 +22,7 @@ func MainPID(pid int) Assignment {
 }
 
 // MainPIDFDID goes with MainPID and names the same process by the inode number of
-// its pidfd (MAINPIDFDID=): the manager refuses a pid that has passed to another
+// its pidfd, as fstat(2) gives it (MAINPIDFDID=): the manager refuses a pid that has passed to another
 // process meanwhile. Least version: systemd 257, Linux 6.9.
 func MainPIDFDID(inode uint64) Assignment {
 	return Assignment{key: "MAINPIDFDID", value: strconv.FormatUint(inode, 10)}

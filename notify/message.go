@@ -65,6 +65,8 @@ func (a *Assignment) check() error {
 		return errors.New("the zero Assignment says nothing")
 	case a.err != nil:
 		return a.err
+	case a.needsFile() && a.file == nil:
+		return fmt.Errorf("%s= without a file", a.key)
 	case !a.free && strings.ContainsAny(a.value, "\n\r\x00"):
 		return fmt.Errorf("%s=%q: a line break or NUL would end the assignment", a.key, a.value)
 	case !a.free && !utf8.ValidString(a.value):
@@ -89,6 +91,11 @@ func (a *Assignment) conflict(earlier []Assignment) error {
 		}
 	}
 	return nil
+}
+
+// needsFile reports whether a means nothing without a descriptor beside it.
+func (a *Assignment) needsFile() bool {
+	return a.key == "FDSTORE" || a.key == "BARRIER" || a.key == "MAINPIDFD"
 }
 
 // isState reports whether a moves the unit from one state to another.

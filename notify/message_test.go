@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"math"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +20,7 @@ func TestMessageBytes(t *testing.T) {
 		{"start", []notify.Assignment{notify.Ready, notify.Status("serving")}, "READY=1\nSTATUS=serving"},
 		{"commit", []notify.Assignment{notify.MainPID(4711), notify.Ready, notify.Status(""), notify.Ping}, "MAINPID=4711\nREADY=1\nSTATUS=\nWATCHDOG=1"},
 		{"main process by inode", []notify.Assignment{notify.MainPID(2), notify.MainPIDFDID(math.MaxUint64)}, "MAINPID=2\nMAINPIDFDID=18446744073709551615"},
-		{"main process by pidfd", []notify.Assignment{notify.MainPIDFD(nil)}, "MAINPIDFD=1"},
+		{"main process by pidfd", []notify.Assignment{notify.MainPIDFD(os.Stdin)}, "MAINPIDFD=1"},
 		{"stop", []notify.Assignment{notify.Stopping}, "STOPPING=1"},
 		{"ping", []notify.Assignment{notify.Ping}, "WATCHDOG=1"},
 		{"trigger", []notify.Assignment{notify.Trigger}, "WATCHDOG=trigger"},
@@ -107,6 +108,8 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"ready and reloading", []notify.Assignment{notify.Ready, notify.Reloading()}, "different versions"},
 		{"pid 0", []notify.Assignment{notify.MainPID(0)}, "MAINPID=0"},
 		{"pid 1", []notify.Assignment{notify.MainPID(1)}, "MainPIDFD"},
+		{"no pidfd", []notify.Assignment{notify.MainPIDFD(nil)}, "without a file"},
+		{"two descriptors", []notify.Assignment{notify.MainPIDFD(os.Stdin), notify.MainPIDFD(os.Stdin)}, "MAINPIDFD= twice"},
 		{"exit status", []notify.Assignment{notify.ExitStatus(256)}, "0 to 255"},
 		{"bus error", []notify.Assignment{notify.BusError("nodots")}, "D-Bus"},
 		{"bus error of digits", []notify.Assignment{notify.BusError("org.2nd.Error")}, "D-Bus"},

@@ -190,8 +190,9 @@ func (n *Notifier) lock(ctx context.Context) error {
 
 func (n *Notifier) unlock() { <-n.turn }
 
-// Close closes the socket. Calls that wait for the manager return, and later ones
-// fail, with an error that wraps net.ErrClosed. A second Close does nothing.
+// Close closes the socket. Calls that wait for room in the manager's queue return,
+// and later ones fail, with an error that wraps net.ErrClosed; a Barrier whose
+// message is sent already goes on waiting. A second Close does nothing.
 func (n *Notifier) Close() error {
 	if n == nil {
 		return nil

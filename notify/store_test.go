@@ -100,6 +100,20 @@ func TestStoreRefusesABadNameBeforeSending(t *testing.T) {
 	}
 }
 
+func TestStoreRefusesNoFile(t *testing.T) {
+	m := newManager(t)
+	n := m.dial(t)
+	var closed *os.File
+	for _, f := range []syscall.Conn{nil, closed, notify.Unpolled(nil)} {
+		if err := n.Store(t.Context(), "name", f); err == nil {
+			t.Errorf("Store of %v: no error", f)
+		}
+	}
+	if got := m.queued(t); got != nil {
+		t.Errorf("manager got %q", got)
+	}
+}
+
 func TestStoreRefusesWhatCannotFit(t *testing.T) {
 	m := newManager(t)
 	t.Setenv("NOTIFY_SOCKET", m.address)

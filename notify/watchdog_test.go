@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,7 +126,13 @@ func TestCheckIsToldWhenItsTimeIsUp(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		w.after(t, timeout/3, "STATUS=watchdog: check has not returned for 10s", "STATUS=watchdog: context deadline exceeded")
+		<-time.After(timeout / 3)
+		synctest.Wait()
+		// That the check has not returned may be told as well: both happen now.
+		got := w.queued(t)
+		if want := "STATUS=watchdog: context deadline exceeded"; len(got) == 0 || got[len(got)-1] != want {
+			t.Errorf("the manager got %q, want %q at the end", got, want)
+		}
 		w.end()
 		if err := <-w.result; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("RunWatchdog: %v, want %v", err, context.DeadlineExceeded)
@@ -171,6 +178,46 @@ func TestNewTimeoutChangesThePaceAtOnce(t *testing.T) {
 		}
 		w.after(t, timeout, "WATCHDOG_USEC=0")
 	})
+}
+
+func TestWatchdogIsHandedOverWithoutAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		predecessor := watch(t, nil)
+		predecessor.after(t, timeout/2, ping, ping)
+		predecessor.end()
+		if err := <-predecessor.result; err != nil {
+			t.Errorf("RunWatchdog: %v", err)
+		}
+		if err := predecessor.n.Send(t.Context(), notify.MainPID(4711), notify.Ready, notify.Ping); err != nil {
+			t.Fatal(err)
+		}
+		predecessor.after(t, 0, "MAINPID=4711\nREADY=1\nWATCHDOG=1")
+
+		successor := &watched{manager: predecessor.manager, result: make(chan error, 1)}
+		successor.n = successor.inheritor(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { successor.result <- successor.n.RunWatchdog(ctx, nil) }() // ends with cancel
+		successor.after(t, 0, ping)
+		successor.after(t, timeout/3, ping)
+		cancel()
+		if err := <-successor.result; err != nil {
+			t.Errorf("RunWatchdog: %v", err)
+		}
+	})
+}
+
+// inheritor returns the Notifier of a process that was started with the
+// predecessor's environment, but for WATCHDOG_PID.
+func (w *watched) inheritor(t *testing.T) *notify.Notifier {
+	t.Helper()
+	t.Setenv("NOTIFY_SOCKET", w.address)
+	t.Setenv("WATCHDOG_USEC", strconv.FormatInt(timeout.Microseconds(), 10))
+	n, err := notify.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
 }
 
 func TestWatchdogOutlivesAManagerThatIsAway(t *testing.T) {
