@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
@@ -39,8 +40,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actBegin:
 		u.beginUpgrade(p, e)
 	case actGo:
-		u.tellSuccessor(p, handover.Go{})
 		p.timer.Reset(switchTimeout)
+		u.sendState(p.succ)
 	case actTry:
 		p.timer.Reset(u.opts.Trial)
 	case actCommit:
@@ -112,6 +113,30 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 		return
 	}
 	p.succ = succ
+}
+
+// sendState saves the program's state, gates being shut, and lets the successor
+// go on. It runs on a goroutine of its own because the program's functions do.
+func (u *Upgrader) sendState(s *successor) {
+	u.task(func() { // ends when the program has saved, and the line takes it
+		if err := u.handState(s); err != nil {
+			u.post(event{kind: evFailed, from: s, err: err})
+		}
+	})
+}
+
+func (u *Upgrader) handState(s *successor) error {
+	all, err := u.states.export()
+	if err != nil {
+		return err
+	}
+	defer fd.CloseAll(all.FDs)
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	if err := s.line.SendStates(ctx, all); err != nil {
+		return err
+	}
+	return s.line.Send(ctx, handover.Go{})
 }
 
 // kill ends a successor that has not taken over, and keeps the reason for the

@@ -127,6 +127,8 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 func (u *Upgrader) enter(s state) {
 	u.drain.set(s == draining || s == leaving || s == ended)
 	switch s {
+	case recovering, restoring:
+		closeOnce(u.told)
 	case probation, serving:
 		closeOnce(u.accepting)
 	case draining:
@@ -139,9 +141,16 @@ func (u *Upgrader) enter(s state) {
 
 // closeOnce closes c unless it is closed. Only the loop closes these channels.
 func closeOnce(c chan struct{}) {
+	if !closed(c) {
+		close(c)
+	}
+}
+
+func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
+		return true
 	default:
-		close(c)
+		return false
 	}
 }

@@ -9,7 +9,9 @@ type state uint8
 const (
 	starting   state = iota // New has returned; nobody came before us
 	arriving                // New has returned; a predecessor started us
+	recovering              // as starting; the program restores its state
 	waiting                 // we are ready; the predecessor has not said go
+	restoring               // it has; the program restores its state
 	probation               // we accept; the predecessor is still main
 	adopting                // the manager is being told that we are main
 	serving                 // we are main and accept
@@ -29,6 +31,7 @@ type eventKind uint8
 
 const (
 	evReady          eventKind = iota // the program called Ready
+	evRestored                        // the program has its state
 	evGo                              // predecessor: accept
 	evCommitting                      // predecessor: the manager is about to be told
 	evCommitted                       // predecessor: the manager knows
@@ -75,7 +78,7 @@ const (
 	actForget                      // the predecessor is gone
 	actCountOlder                  // note who drains, and pass it on
 	actBegin                       // RELOADING=1, start the successor, ready deadline
-	actGo                          // to the successor; switch deadline
+	actGo                          // state and Go to the successor; switch deadline
 	actTry                         // trial deadline
 	actCommit                      // Committing to the successor, MAINPID= to the manager
 	actKill                        // SIGKILL to the successor, keep the reason
@@ -126,14 +129,14 @@ var (
 
 // Groups of states, in the order of a life.
 var (
-	unready = []state{starting, arriving}
-	young   = []state{waiting, probation, adopting}         // ready, not main
-	handing = []state{preparing, switching, trial}          // an upgrade that can be undone at once
-	busy    = []state{preparing, switching, trial, undoing} // the same, or being undone
-	after   = []state{draining, covering, leaving, ended}   // no upgrade of ours can begin
+	unready = []state{starting, arriving, recovering}
+	young   = []state{waiting, restoring, probation, adopting} // ready, not main
+	handing = []state{preparing, switching, trial}             // an upgrade that can be undone at once
+	busy    = []state{preparing, switching, trial, undoing}    // the same, or being undone
+	after   = []state{draining, covering, leaving, ended}      // no upgrade of ours can begin
 )
 
-func states(groups ...[]state) (all []state) {
+func either(groups ...[]state) (all []state) {
 	for _, g := range groups {
 		all = append(all, g...)
 	}
@@ -157,12 +160,15 @@ func except(not ...state) (all []state) {
 
 // rules decides every event in every state, once.
 var rules = []rule{
-	{evReady, only(starting), to(serving, actAnnounce, actOpenGates)},
+	{evReady, only(starting), to(recovering)},
 	{evReady, only(arriving), to(waiting, actSayReady)},
 	{evReady, except(starting, arriving), nothing}, // Ready was called before, or its waiter is told by leaving
 
-	{evGo, only(waiting), to(probation, actOpenGates, actSayServing)},
+	{evGo, only(waiting), to(restoring)},
 	{evGo, except(waiting), nothing},
+	{evRestored, only(recovering), to(serving, actAnnounce, actOpenGates)},
+	{evRestored, only(restoring), to(probation, actOpenGates, actSayServing)},
+	{evRestored, except(recovering, restoring), nothing},
 	{evCommitting, only(probation), to(adopting)},
 	{evCommitting, except(probation), nothing},
 	{evCommitted, only(probation, adopting), to(serving, actAdopt)},
@@ -171,17 +177,17 @@ var rules = []rule{
 	// Between Committing and Committed the manager may or may not have been told.
 	// If not, it restarts the unit for the predecessor's death and ends us with
 	// SIGTERM. If so, we are main. To go on is right in both cases.
-	{evOrphaned, only(arriving, waiting, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
+	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
-	{evOrphaned, except(arriving, waiting, probation, adopting), stay(actForget, actCountOlder)},
-	{evOlder, states(unready, young), nothing}, // it comes after the commit
-	{evOlder, states(busy, after, only(serving, committing)), stay(actCountOlder)},
+	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
+	{evOlder, either(unready, young), nothing}, // it comes after the commit
+	{evOlder, either(busy, after, only(serving, committing)), stay(actCountOlder)},
 
 	{evUpgrade, only(serving), to(preparing, actBegin)},
 	{evUpgrade, except(serving), stay(actRefuse)},
 	{evHangup, only(serving), to(preparing, actBegin)},
-	{evHangup, states(unready, young), later},
-	{evHangup, states(busy, only(committing), after), nothing},
+	{evHangup, either(unready, young), later},
+	{evHangup, either(busy, only(committing), after), nothing},
 	{evCrowded, except(), stay(actRefuse)},
 	{evStatus, except(), stay(actReport)},
 
@@ -205,12 +211,12 @@ var rules = []rule{
 
 	// Before the manager has confirmed, a dead successor was not made main, or was
 	// and the manager is about to end us with SIGTERM: we serve in both cases.
-	{evGone, states(busy, only(committing)), to(serving, actOpenGates, actUndone)},
+	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
-	{evGone, states(unready, young, only(serving, covering, leaving, ended)), nothing},
-	{evGoneAlone, states(busy, only(committing)), to(serving, actOpenGates, actUndone)},
+	{evGone, either(unready, young, only(serving, covering, leaving, ended)), nothing},
+	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
-	{evGoneAlone, states(unready, young, only(serving, covering, leaving, ended)), nothing},
+	{evGoneAlone, either(unready, young, only(serving, covering, leaving, ended)), nothing},
 
 	{evSuperseded, only(draining), stay(actRelieved)},
 	{evSuperseded, except(draining), nothing},
@@ -221,7 +227,7 @@ var rules = []rule{
 	{evDeadline, only(trial), to(committing, actCommit)},
 	{evDeadline, only(draining, leaving), stay(actExpire)},
 	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
-	{evDeadline, states(unready, young, only(serving, committing, undoing, ended)), nothing},
+	{evDeadline, either(unready, young, only(serving, committing, undoing, ended)), nothing},
 	{evCanceled, handing, to(undoing, actKill)},
 	{evCanceled, except(handing...), nothing},
 
@@ -233,17 +239,17 @@ var rules = []rule{
 	{evCommitFailed, except(committing), nothing},
 
 	{evStop, unready, to(leaving, actSayStopping)},
-	{evStop, states(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, handing, to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
 
-	{evFail, only(starting), to(leaving, actSayStopping)},
-	{evFail, only(arriving, waiting, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
+	{evFail, only(starting, recovering), to(leaving, actSayStopping)},
+	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
 	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evFail, states(busy, only(adopting, committing)), later},
+	{evFail, either(busy, only(adopting, committing)), later},
 	{evFail, after, nothing}, // it ends already
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
@@ -251,7 +257,7 @@ var rules = []rule{
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
 	{evClose, only(undoing, committing), to(ended, actUndone, actRelease)},
-	{evClose, states(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
+	{evClose, either(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
 	{evClose, only(ended), nothing},
 }
 

@@ -39,6 +39,9 @@ func (u *Upgrader) settleStore() {
 	for name, c := range u.sockets.unkept() {
 		errs = append(errs, u.notifier.Store(ctx, name, c))
 	}
+	if u.supervised() {
+		errs = append(errs, u.states.keep(ctx, u.notifier))
+	}
 	if err := errors.Join(errs...); err != nil {
 		u.log.Warn("fd store", "error", err)
 	}
@@ -103,7 +106,11 @@ func (u *Upgrader) commit(p *present) {
 func (u *Upgrader) sayMain(pid int) error {
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	return u.notifier.Send(ctx, notify.MainPID(pid), notify.Ready, notify.Status(u.serves(u.generation+1)))
+	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(u.serves(u.generation + 1))}
+	if u.notifier.WatchdogTimeout() > 0 {
+		said = append(said, notify.Ping) // MAINPID= does not reset the deadline: give the successor a whole one
+	}
+	return u.notifier.Send(ctx, said...)
 }
 
 // confirm waits until the manager has read MAINPID=: a process that exits before

@@ -4,7 +4,7 @@ import "fmt"
 
 func (s state) String() string {
 	return name(int(s), []string{
-		starting: "starting", arriving: "arriving", waiting: "waiting", probation: "probation",
+		starting: "starting", arriving: "arriving", recovering: "recovering", waiting: "waiting", restoring: "restoring", probation: "probation",
 		adopting: "adopting", serving: "serving", preparing: "preparing", switching: "switching",
 		trial: "trial", committing: "committing", undoing: "undoing", draining: "draining",
 		covering: "covering", leaving: "leaving", ended: "ended",
@@ -13,7 +13,7 @@ func (s state) String() string {
 
 func (e eventKind) String() string {
 	return name(int(e), []string{
-		evReady: "ready", evGo: "go", evCommitting: "committing", evCommitted: "committed",
+		evReady: "ready", evRestored: "restored", evGo: "go", evCommitting: "committing", evCommitted: "committed",
 		evOrphaned: "orphaned", evOlder: "older", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evNotStarted: "not started",
 		evPrepared: "prepared", evAccepting: "accepting", evFailed: "failed", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",

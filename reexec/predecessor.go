@@ -73,8 +73,9 @@ func (p *predecessor) forget() {
 	}
 }
 
-// listen posts what the predecessor says, until the line is closed.
-func (p *predecessor) listen(post func(event) bool) {
+// listen posts what the predecessor says, and keeps the state that it sends, until
+// the line is closed.
+func (p *predecessor) listen(post func(event) bool, kept *states) {
 	for {
 		m, err := p.line.Receive(context.Background())
 		if err != nil {
@@ -84,6 +85,11 @@ func (p *predecessor) listen(post func(event) bool) {
 		switch m := m.(type) {
 		case handover.Draining:
 			post(event{kind: evOlder, older: m.Generations})
+		case handover.States:
+			kept.inherit(m.Stored)
+			for i, name := range m.Names {
+				kept.put(name, m.FDs[i].File(name))
+			}
 		case handover.Go:
 			post(event{kind: evGo})
 		case handover.Committing:

@@ -53,3 +53,26 @@ func checkSocketName(name string) error {
 	}
 	return nil
 }
+
+// statePrefix begins the names of state in the fd store: sequence number and the
+// program's own name follow. The newest is stored before the one before it is
+// removed, so that a crash in between leaves two and not none.
+const statePrefix = storePrefix + "state."
+
+type stateName struct {
+	sequence int
+	name     string
+}
+
+func (n stateName) String() string { return statePrefix + strconv.Itoa(n.sequence) + "." + n.name }
+
+func parseStateName(s string) (n stateName, ok bool) {
+	rest, ok := strings.CutPrefix(s, statePrefix)
+	if !ok {
+		return n, false
+	}
+	number, name, ok := strings.Cut(rest, ".")
+	sequence, err := strconv.Atoi(number)
+	n = stateName{sequence, name}
+	return n, ok && err == nil && sequence >= 0 && n.String() == s
+}

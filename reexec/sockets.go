@@ -31,14 +31,20 @@ type sockets struct {
 	mu     sync.Mutex
 	all    []*socket
 	sealed bool // Ready was called: nothing can be claimed any more
+
+	obsolete []string // names to be removed from the fd store
 }
 
 // fromActivation takes what systemd passed: of .socket units as it is named, of
-// the fd store what an earlier process of this program put there.
-func fromActivation(set *activation.Set) *sockets {
-	s := &sockets{}
+// the fd store what an earlier process of this program put there, state into kept.
+func fromActivation(set *activation.Set, kept *states) *sockets {
+	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
+		if n, ok := parseStateName(d.Name); ok {
+			kept.putStored(n, d.File())
+			continue
+		}
 		e := handover.Entry{Name: d.Name, Origin: handover.OriginUnit}
 		if name, index, ok := parseStoreName(d.Name); ok {
 			e = handover.Entry{Name: name, Index: index, Origin: handover.OriginOwn}
@@ -170,6 +176,7 @@ func (s *sockets) seal() (dropped []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = true
+	dropped, s.obsolete = s.obsolete, nil
 	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {
 		if k.held == nil || k.Origin != handover.OriginOwn {
 			return false

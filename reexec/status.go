@@ -15,6 +15,8 @@ type Report struct {
 	State      string // "serving", "preparing", "trial", "committing", "leaving" ...
 	Successor  int    // pid of the one that is being prepared or on trial, 0 if there is none
 	Draining   int    // older generations that are not gone yet
+
+	main bool
 }
 
 // String is the report in one line.
@@ -41,12 +43,12 @@ func Status(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return Report{a.Generation, a.PID, a.State, a.Successor, a.Draining}, nil
+	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Successor: a.Successor, Draining: a.Draining}, nil
 }
 
 // report is what the loop answers.
 func (u *Upgrader) report(p *present) Report {
-	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(), Draining: u.pred.older()}
+	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(), Draining: u.pred.older(), main: p.main}
 	if p.succ != nil {
 		r.Successor = p.succ.process.PID
 	}

@@ -25,6 +25,7 @@ type Upgrader struct {
 	program  program
 	notifier *notify.Notifier // nil without a manager
 	sockets  *sockets
+	states   *states
 	drain    *drain
 	control  *control.Listener
 	pred     *predecessor // nil in the first generation
@@ -33,6 +34,7 @@ type Upgrader struct {
 	parent     int // our parent's pid at the start: the manager, if there is one
 
 	// Closed by the loop.
+	told      chan struct{} // state may be restored
 	accepting chan struct{} // we accept for the first time, or readyErr says why not
 	draining  chan struct{}
 	stopping  chan struct{}
@@ -47,7 +49,8 @@ type Upgrader struct {
 
 	failure atomic.Pointer[error] // of the last Listen that failed
 
-	readyErr error // read after accepting is closed
+	readyErr error        // read after accepting is closed
+	restored func() error // restores state, once
 }
 
 // New takes what came to this process by name: the sockets of systemd's units, of
@@ -67,6 +70,8 @@ func New(o Options) (*Upgrader, error) {
 		opts:      o,
 		log:       o.Logger,
 		parent:    os.Getppid(),
+		states:    newStates(),
+		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
 		draining:  make(chan struct{}),
 		stopping:  make(chan struct{}),
@@ -76,6 +81,7 @@ func New(o Options) (*Upgrader, error) {
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.drain = newDrain(func() { u.oldIdle <- struct{}{} }) // called once
+	u.restored = sync.OnceValue(u.restore)
 	signals := catchSignals(o.Signals)
 	if err := u.arrive(); err != nil {
 		signals.release()
@@ -121,7 +127,7 @@ func (u *Upgrader) begin() error {
 		return fmt.Errorf("reexec: %w", err)
 	}
 	u.generation = 1
-	u.sockets = fromActivation(set)
+	u.sockets = fromActivation(set, u.states)
 	return nil
 }
 
@@ -142,7 +148,7 @@ func (u *Upgrader) run(signals signals) {
 	first := starting
 	if u.pred != nil {
 		first = arriving
-		u.task(func() { u.pred.listen(u.post) }) // ends when the line is closed, by either side
+		u.task(func() { u.pred.listen(u.post, u.states) }) // ends when the line is closed, by either side
 	}
 	u.task(func() { signals.relay(u.life, u.post) }) // ends with life
 	u.task(u.serveControl)                           // ends when the control socket is closed
@@ -177,7 +183,8 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 
 // Ready says that the program has initialised and could accept. It blocks until
 // it may: at once in the first generation, after READY=1 is sent to the service
-// manager; in a successor when the predecessor has stopped accepting. It returns
+// manager; in a successor when the predecessor has stopped accepting. Meanwhile it
+// calls what Restore has registered. It returns
 // [ErrStopped] if the process was asked to end before that. A second call returns
 // what the first did.
 //
@@ -185,14 +192,39 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // claimed are closed and leave the fd store.
 func (u *Upgrader) Ready(ctx context.Context) error {
 	u.post(event{kind: evReady})
+	if err := u.until(ctx, u.told); err != nil {
+		return err
+	}
+	if err := u.restored(); err != nil {
+		return err
+	}
+	if err := u.until(ctx, u.accepting); err != nil {
+		return err
+	}
+	return u.readyErr
+}
+
+// until waits for the loop to close c.
+func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	select {
-	case <-u.accepting:
-		return u.readyErr
+	case <-c:
+		return nil
 	case <-u.stopping:
 		return ErrStopped
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// restore gives the program its state, on the goroutine that called Ready.
+func (u *Upgrader) restore() error {
+	err := u.states.restoreAll()
+	if err != nil {
+		u.Fail(err)
+		return err
+	}
+	u.post(event{kind: evRestored})
+	return nil
 }
 
 // Upgrade replaces this process by the program that lies at its path now, and
@@ -255,10 +287,22 @@ func (u *Upgrader) Generation() int { return u.generation }
 // predecessor is told why, if a Listen had failed. Call Close last in main. A
 // second call does nothing.
 func (u *Upgrader) Close() error {
+	err := u.lastCheckpoint()
 	u.post(event{kind: evClose})
 	<-u.loopDone
 	u.tasks.Wait()
-	return u.closeErr
+	return errors.Join(err, u.closeErr)
+}
+
+// lastCheckpoint saves the state of a main process that ends, for the manager's
+// next one.
+func (u *Upgrader) lastCheckpoint() error {
+	if r := u.Status(); !r.main || r.State != leaving.String() {
+		return nil
+	}
+	ctx, cancel := saying(context.Background())
+	defer cancel()
+	return u.Checkpoint(ctx)
 }
 
 // release closes what a generation has open. It runs on the loop, or in New
@@ -272,6 +316,7 @@ func (u *Upgrader) release(main bool) error {
 		errs = append(errs, u.control.Close(main))
 	}
 	u.pred.forget()
+	errs = append(errs, u.states.close())
 	return errors.Join(append(errs, u.notifier.Close())...)
 }
 

@@ -58,6 +58,8 @@ func descriptorsOf(m Message) []*fd.FD {
 	switch m := m.(type) {
 	case Descriptors:
 		return m.FDs
+	case States:
+		return m.FDs
 	case Goodbye:
 		return m.FDs
 	}

@@ -12,8 +12,9 @@
 //	     |                                              |   initialises
 //	     |<------------- Ready or Failed ---------------|   Failed carries the reason
 //	 gates shut                                         |
+//	     |------------------- States ------------------>|   saved state, as sealed memfds
 //	     |--------------------- Go -------------------->|
-//	     |                                          gates open
+//	     |                                          restores, gates open
 //	     |<----------------- Serving -------------------|
 //	     |                    trial                     |   if one was asked for
 //	     |----------------- Committing ---------------->|   from here on EOF means: you are it

@@ -39,6 +39,8 @@ var golden = []struct {
 	{"CO\x01\x09{}", 0, handover.Committed{}},
 	{"CO\x01\x0a{}", 0, handover.Stopping{}},
 	{"CO\x01\x0b{}", 0, handover.Superseded{}},
+	{"CO\x01\x0d" + `{"names":["a","b"],"stored":["cutover.state.1.a"]}`, 2,
+		handover.States{Names: []string{"a", "b"}, Stored: []string{"cutover.state.1.a"}}},
 	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 }
@@ -47,6 +49,9 @@ var golden = []struct {
 func with(m handover.Message, fds []*fd.FD) handover.Message {
 	switch m := m.(type) {
 	case handover.Descriptors:
+		m.FDs = fds
+		return m
+	case handover.States:
 		m.FDs = fds
 		return m
 	case handover.Goodbye:
@@ -132,7 +137,7 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		{"CX\x01\x06{}", 0, "not a frame"},
 		{"CO\x02\x06{}", 0, "framing 2"},
 		{"CO\x01\x00{}", 0, "kind 0: unknown"},
-		{"CO\x01\x0d{}", 0, "kind 13: unknown"},
+		{"CO\x01\x0e{}", 0, "kind 14: unknown"},
 		{"CO\x01\x7f{}", 1, "kind 127: unknown"},
 		{"CO\x01\x06", 0, "kind 6"},
 		{"CO\x01\x06{", 0, "kind 6"},

@@ -73,6 +73,8 @@ func carried(m handover.Message) []*fd.FD {
 	switch m := m.(type) {
 	case handover.Descriptors:
 		return m.FDs
+	case handover.States:
+		return m.FDs
 	case handover.Goodbye:
 		return m.FDs
 	}

@@ -35,6 +35,7 @@ const (
 	kindStopping    kind = 10
 	kindSuperseded  kind = 11
 	kindGoodbye     kind = 12
+	kindStates      kind = 13
 
 	// kindOptional is the first kind that a reader may skip.
 	kindOptional kind = 128
@@ -83,6 +84,15 @@ type Failed struct {
 	Reason string `json:"reason"`
 }
 
+// States is saved state: sealed memfds by name, and the names under which the fd
+// store has state. It comes before Go, several times if there is much. Whoever
+// receives it owns the FDs.
+type States struct {
+	Names  []string `json:"names"`
+	Stored []string `json:"stored,omitempty"`
+	FDs    []*fd.FD `json:"-"`
+}
+
 // Go lets the successor accept.
 type Go struct{}
 
@@ -121,6 +131,7 @@ func (Descriptors) kind() kind { return kindDescriptors }
 func (Received) kind() kind    { return kindReceived }
 func (Ready) kind() kind       { return kindReady }
 func (Failed) kind() kind      { return kindFailed }
+func (States) kind() kind      { return kindStates }
 func (Go) kind() kind          { return kindGo }
 func (Serving) kind() kind     { return kindServing }
 func (Committing) kind() kind  { return kindCommitting }
@@ -176,6 +187,17 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 			return nil, err
 		}
 		return withFDs(m.(Descriptors), fds)
+	case kindStates:
+		m, err := parse[States](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		s := m.(States)
+		if len(s.Names) != len(fds) {
+			return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(s.Names))
+		}
+		s.FDs = fds
+		return s, nil
 	case kindGoodbye:
 		m, err := parse[Goodbye](body, nil)
 		if err != nil {

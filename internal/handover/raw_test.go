@@ -108,9 +108,12 @@ func FuzzReceive(f *testing.F) {
 // resend checks that what was understood can be said again, and means the same.
 func resend(t *testing.T, m handover.Message) {
 	a, b := pair(t)
-	if d, ok := m.(handover.Descriptors); ok {
-		m = handover.Descriptors{Entries: d.Entries, Last: d.Last, FDs: files(t, len(d.Entries))}
-	} else {
+	switch d := m.(type) {
+	case handover.Descriptors:
+		m = with(m, files(t, len(d.Entries)))
+	case handover.States:
+		m = with(m, files(t, len(d.Names)))
+	default:
 		m = with(m, nil)
 	}
 	if err := a.Send(context.Background(), m); err != nil {

@@ -87,6 +87,21 @@ func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*
 	}
 }
 
+// SendStates sends all, in as many messages as it needs. The FDs stay the caller's.
+func (c *Conn) SendStates(ctx context.Context, all States) error {
+	for {
+		n := min(len(all.FDs), fd.MaxRights)
+		part := States{Names: all.Names[:n], Stored: all.Stored, FDs: all.FDs[:n]}
+		if err := c.Send(ctx, part); err != nil {
+			return fmt.Errorf("send state: %w", err)
+		}
+		all.Names, all.FDs = all.Names[n:], all.FDs[n:]
+		if len(all.FDs) == 0 {
+			return nil
+		}
+	}
+}
+
 // unexpected reports a message out of turn, which it uses up; a Failed one
 // carries its own reason.
 func unexpected(m Message, want string) error {

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -76,11 +78,32 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler(u, ln)}
+	hits := new(counter)
+	if err := hits.keep(u); err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: handler(u, ln, hits)}
 	return rehttp.Serve(ctx, u, srv, slow{ln, *delay})
 }
 
-func handler(u *reexec.Upgrader, ln net.Listener) http.Handler {
+// counter is the state that the server keeps over its generations.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) keep(u *reexec.Upgrader) error {
+	err := u.Save("hits", func() (reexec.State, error) {
+		return reexec.State{Version: 1, Data: []byte(strconv.FormatInt(c.n.Load(), 10))}, nil
+	})
+	return errors.Join(err, u.Restore("hits", func(s reexec.State) error {
+		n, err := strconv.ParseInt(string(s.Data), 10, 64)
+		if s.Version != 1 || err != nil {
+			return fmt.Errorf("version %d: %w", s.Version, err)
+		}
+		c.n.Store(n)
+		return nil
+	}))
+}
+
+func handler(u *reexec.Upgrader, ln net.Listener, hits *counter) http.Handler {
 	line := fmt.Sprintf("version=%s generation=%d pid=%d", version, u.Generation(), os.Getpid())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -91,6 +114,16 @@ func handler(u *reexec.Upgrader, ln net.Listener) http.Handler {
 		d, _ := time.ParseDuration(r.URL.Query().Get("d")) // the stories write it themselves
 		time.Sleep(d)
 		fmt.Fprintln(w, line)
+	})
+	mux.HandleFunc("/hit", func(w http.ResponseWriter, r *http.Request) {
+		n := hits.n.Add(1)
+		if r.URL.Query().Has("checkpoint") {
+			if err := u.Checkpoint(r.Context()); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		fmt.Fprintf(w, "%s hits=%d\n", line, n)
 	})
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, line)

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestStateSurvives counts requests in the server's memory, and goes through
+// everything that ends a process: nothing may be forgotten or counted twice.
+func TestStateSurvives(t *testing.T) {
+	s := newSite(t)
+	good := server(t, "v1")
+	s.ownReload(good)
+	s.start(good)
+	n := 0
+	hit := func(path, after string) {
+		t.Helper()
+		n++
+		if got, want := s.get(path).rest, fmt.Sprintf("hits=%d", n); got != want {
+			t.Fatalf("after %s: %s, want %s", after, got, want)
+		}
+	}
+	hit("/hit", "the start")
+	for range 3 {
+		s.must(s.machine.Reload(s.ctx, unitName))
+		hit("/hit", "an upgrade")
+	}
+	s.deploy("/bin/false")
+	if err := s.machine.Reload(s.ctx, unitName); err == nil {
+		t.Error("an upgrade to /bin/false succeeded")
+	}
+	hit("/hit", "an upgrade that was undone")
+	s.deploy(good)
+	for range 2 {
+		s.must(s.machine.Restart(s.ctx, unitName))
+		hit("/hit", "a restart")
+	}
+
+	run := s.load() // nobody: what counts here is what we ask ourselves
+	defer run.Stop()
+	hit("/hit?checkpoint", "a checkpoint")
+	s.kill(s.mainPID(), run)
+	s.awaitRestart(1)
+	hit("/hit", "a kill")
+	s.must(s.machine.Reload(s.ctx, unitName))
+	s.kill(s.mainPID(), run) // has no checkpoint but what it was handed
+	s.awaitRestart(2)
+	hit("/hit", "a kill right after an upgrade")
+	if entries := s.show("NFileDescriptorStore"); entries != "1" {
+		t.Errorf("%s entries in the fd store, want the counter alone", entries)
+	}
+}
+
+// TestStateForAnotherProgramIsKept upgrades to a program that saves nothing and
+// back, and restarts it in between: the counter is still there.
+func TestStateForAnotherProgramIsKept(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"))
+	s.get("/hit")
+	s.deploy(example(t, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	s.must(s.machine.Restart(s.ctx, unitName))
+	s.deploy(server(t, "v1"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if got := s.get("/hit"); got.rest != "hits=2" || got.version != "v1" {
+		t.Errorf("after an upgrade there and back: %+v, want hits=2", got)
+	}
+}

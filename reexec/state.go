@@ -1,0 +1,272 @@
+package reexec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// MaxState is the largest State.Data, in bytes. Larger things belong into a file
+// of the program's own.
+const MaxState = 64 << 20
+
+// State is what a program wants its next process to know: sessions, counters,
+// keys. It travels as a sealed memfd.
+type State struct {
+	Version int    // of the format of Data, for the program that reads it
+	Data    []byte // at most MaxState bytes
+}
+
+// states is all saved state of a generation by name. What the program itself does
+// not save it keeps for a successor that may know it: an upgrade to an older
+// program and back loses nothing.
+type states struct {
+	mu      sync.Mutex
+	save    map[string]func() (State, error)
+	restore map[string]func(State) error
+	files   map[string]*os.File // the last known of each name
+	stored  []string            // what the fd store has, by its names there
+}
+
+func newStates() *states {
+	return &states{
+		save:    map[string]func() (State, error){},
+		restore: map[string]func(State) error{},
+		files:   map[string]*os.File{},
+	}
+}
+
+// put keeps file, which it consumes, as the last known state of name.
+func (s *states) put(name string, file *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.files[name]; old != nil {
+		_ = old.Close() // only read, and replaced
+	}
+	s.files[name] = file
+}
+
+// putStored is put for what came from the fd store, file being consumed. A process
+// that died between storing a newer state and removing the older one has left
+// both: the newer counts.
+func (s *states) putStored(n stateName, file *os.File) {
+	newer := func(other string) bool {
+		o, _ := parseStateName(other) // the zero value is older
+		return o.name == n.name && o.sequence > n.sequence
+	}
+	if slices.ContainsFunc(s.stored, newer) {
+		_ = file.Close() // only read, and obsolete
+	} else {
+		s.put(n.name, file)
+	}
+	s.stored = append(s.stored, n.String())
+}
+
+// inherit notes what a predecessor has put into the fd store.
+func (s *states) inherit(stored []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = stored
+}
+
+// snapshot saves everything and returns it by name. The files stay the states'.
+func (s *states) snapshot() (map[string]*os.File, error) {
+	s.mu.Lock()
+	save := maps.Clone(s.save)
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(save)) {
+		state, err := save[name]()
+		if err != nil {
+			return nil, fmt.Errorf("save state %q: %w", name, err)
+		}
+		file, err := encodeState(name, state)
+		if err != nil {
+			return nil, fmt.Errorf("save state %q: %w", name, err)
+		}
+		s.put(name, file)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.files), nil
+}
+
+// restoreAll gives every known state to the function that wants it.
+func (s *states) restoreAll() error {
+	s.mu.Lock()
+	files, restore := maps.Clone(s.files), maps.Clone(s.restore)
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(restore)) {
+		file := files[name]
+		if file == nil {
+			continue
+		}
+		state, err := decodeState(file)
+		if err == nil {
+			err = restore[name](state)
+		}
+		if err != nil {
+			return fmt.Errorf("reexec: restore state %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// keep puts the last known state of every name into the fd store, and then takes
+// out what was there before.
+func (s *states) keep(ctx context.Context, n *notify.Notifier) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sequence := 1
+	for _, name := range s.stored {
+		o, _ := parseStateName(name) // the zero value is no higher
+		sequence = max(sequence, o.sequence+1)
+	}
+	var stored []string
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		storeName := stateName{sequence, name}.String()
+		if err := storeCopy(ctx, n, storeName, s.files[name]); err != nil {
+			s.stored = append(s.stored, stored...) // the older ones stay
+			return err
+		}
+		stored = append(stored, storeName)
+	}
+	var errs []error
+	for _, name := range s.stored {
+		errs = append(errs, n.Remove(ctx, name))
+	}
+	s.stored = stored
+	return errors.Join(errs...)
+}
+
+// storeCopy stores a copy of file: the store keeps an open file once, under the
+// name that it was stored by first.
+func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.File) error {
+	data, err := notify.ReadMemfd(file)
+	if err != nil {
+		return err
+	}
+	fresh, err := notify.Memfd(name, data)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.Store(ctx, name, fresh), fresh.Close())
+}
+
+func (s *states) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
+	}
+	clear(s.files)
+	return errors.Join(errs...)
+}
+
+// stateHeader begins a state's memfd; a line with the version follows, then Data.
+const stateHeader = "cutover state 1\n"
+
+func encodeState(name string, state State) (*os.File, error) {
+	if len(state.Data) > MaxState {
+		return nil, fmt.Errorf("%d bytes are more than the %d of MaxState", len(state.Data), MaxState)
+	}
+	head := stateHeader + strconv.Itoa(state.Version) + "\n"
+	return notify.Memfd(name, append([]byte(head), state.Data...))
+}
+
+func decodeState(file *os.File) (State, error) {
+	raw, err := notify.ReadMemfd(file)
+	if err != nil {
+		return State{}, err
+	}
+	rest, ok := bytes.CutPrefix(raw, []byte(stateHeader))
+	line, data, ok2 := bytes.Cut(rest, []byte("\n"))
+	version, err := strconv.Atoi(string(line))
+	if !ok || !ok2 || err != nil {
+		return State{}, errors.New("not a state of this library, or of a later version of it")
+	}
+	return State{version, data}, nil
+}
+
+// Save registers what is called to save the state called name: when this
+// generation has stopped accepting in favour of a successor, when a main process
+// has answered everything before it ends, and in Checkpoint. Clients wait
+// meanwhile, so it should be quick. If it fails, an upgrade is undone. It runs on a
+// goroutine of the Upgrader and must not call methods of it.
+//
+// Call Save and Restore before Ready. A name is at most 200 printable ASCII
+// characters, without a colon.
+func (u *Upgrader) Save(name string, save func() (State, error)) error {
+	return register(u, u.states.save, name, save)
+}
+
+// Restore registers what is called, within Ready and before this generation
+// accepts, with the state called name, if there is one: of the predecessor, or of
+// the process before a restart or crash, from the fd store. If it fails, so do Ready
+// and the upgrade.
+func (u *Upgrader) Restore(name string, restore func(State) error) error {
+	return register(u, u.states.restore, name, restore)
+}
+
+func register[F any](u *Upgrader, m map[string]F, name string, f F) error {
+	if err := checkSocketName(name); err != nil {
+		return err
+	}
+	if closed(u.told) {
+		return errors.New("reexec: Save or Restore after Ready: register state before")
+	}
+	u.states.mu.Lock()
+	defer u.states.mu.Unlock()
+	if _, ok := m[name]; ok {
+		return fmt.Errorf("reexec: state %q is registered twice", name)
+	}
+	m[name] = f
+	return nil
+}
+
+// Checkpoint saves all state into the fd store now, so that it survives a crash
+// as it is at this moment; what a successor was given is there anyway. Without a
+// manager it does nothing. Only the main process may call it.
+func (u *Upgrader) Checkpoint(ctx context.Context) error {
+	if !u.supervised() {
+		return nil
+	}
+	if _, err := u.states.snapshot(); err != nil {
+		return fmt.Errorf("reexec: %w", err)
+	}
+	if err := u.states.keep(ctx, u.notifier); err != nil {
+		return fmt.Errorf("reexec: %w", err)
+	}
+	return nil
+}
+
+// export saves everything and returns it in the form that the line sends. The
+// caller closes the descriptors.
+func (s *states) export() (handover.States, error) {
+	files, err := s.snapshot()
+	if err != nil {
+		return handover.States{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := handover.States{Stored: s.stored}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		d, err := fd.DupOf(files[name])
+		if err != nil {
+			fd.CloseAll(m.FDs)
+			return handover.States{}, err
+		}
+		m.Names, m.FDs = append(m.Names, name), append(m.FDs, d)
+	}
+	return m, nil
+}
