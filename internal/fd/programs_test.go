@@ -1,0 +1,154 @@
+//go:build linux
+
+package fd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"golang.org/x/sys/unix"
+)
+
+// programs are what the test binary can be when a test starts it. Each returns
+// its exit status.
+var programs = map[string]func() int{
+	"report":  report,
+	"starter": starter,
+}
+
+// A condition is what a started program finds.
+type condition struct {
+	PID, Parent int
+	Args        []string
+	Dir         string
+	Env         []string
+	Open        []string
+}
+
+// report writes its condition to the line and waits for the end of it, or for the
+// exit status to return.
+func report() int {
+	open := openDescriptors() // before we open anything
+	line, err := fd.New(fd.LineNumber).Conn()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		return 90
+	}
+	dir, err := os.Getwd()
+	if err == nil {
+		err = write(line, condition{os.Getpid(), os.Getppid(), os.Args, dir, os.Environ(), open})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		return 91
+	}
+	status := []byte{0}
+	_, _ = line.Read(status) // the end of the line is status 0
+	return int(status[0])
+}
+
+func write(line net.Conn, c condition) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = line.Write(text)
+	return err
+}
+
+// starter starts a report as its sibling, with standard input closed, and goes.
+func starter() int {
+	_ = os.Stdin.Close()
+	s := specOf("report")
+	s.Line, s.Sibling = fd.New(fd.LineNumber), true
+	p, err := fd.Start(s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starter:", err)
+		return 92
+	}
+	_ = p.Close()
+	return 0
+}
+
+// specOf is how to start a program; the Line is missing.
+func specOf(program string) fd.Spawn {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return kv == programVariable+"="+os.Getenv(programVariable) })
+	return fd.Spawn{
+		Path: "/proc/self/exe",
+		Args: []string{program, "argument"},
+		Env:  append(env, programVariable+"="+program, "GORACE=atexit_sleep_ms=0"),
+	}
+}
+
+// started is a program and our end of its line.
+type started struct {
+	*fd.Process
+	line net.Conn
+}
+
+// start starts a program, which the test's end kills if it is still there.
+func start(t testing.TB, s fd.Spawn) started {
+	t.Helper()
+	ours, theirs, err := fd.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	line, err := ours.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = line.Close() })
+	s.Line = theirs
+	p, err := fd.Start(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Kill()
+		<-p.Over()
+		_ = p.Close()
+	})
+	return started{p, line}
+}
+
+// condition reads what a report has to say.
+func (s started) condition(t testing.TB) (c condition) {
+	t.Helper()
+	text := make([]byte, 128<<10)
+	n, err := s.line.Read(text)
+	if err == nil {
+		err = json.Unmarshal(text[:n], &c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// exit has a report return status.
+func (s started) exit(t testing.TB, status byte) {
+	t.Helper()
+	if _, err := s.line.Write([]byte{status}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reap waits for a child that fd does not.
+func reap(t testing.TB, pid int) (ws unix.WaitStatus) {
+	t.Helper()
+	for {
+		_, err := unix.Wait4(pid, &ws, 0, nil)
+		if err == nil {
+			return ws
+		}
+		if err != unix.EINTR {
+			t.Fatal(err)
+		}
+	}
+}
