@@ -30,10 +30,11 @@ func (m *Manager) shutdown() error {
 	defer cancel()
 	var names []string
 	_ = m.call(func() { // nothing has ended the loop yet
-		for name, u := range m.units {
-			names = append(names, name)
-			if s, ok := u.(*socket); ok {
-				s.enter(socketDead) // or it would start its service again
+		m.ending = true
+		names = sortedKeys(m.units)
+		for _, u := range m.units {
+			if k, ok := u.(*socket); ok {
+				k.enter(socketDead) // or it would start its service again
 			}
 		}
 	})
@@ -55,12 +56,15 @@ func (m *Manager) shutdown() error {
 	return err
 }
 
-// killAll ends the left-over processes of all groups.
+// killAll ends what is left over in all groups, and lets nothing begin any more.
 func (m *Manager) killAll() {
-	all := allProcesses()
-	for _, p := range all {
-		if m.groups[p.group] != nil && !p.zombie {
-			_ = unix.Kill(p.pid, unix.SIGKILL) // gone already, then
+	m.killing = true
+	for _, u := range m.units {
+		if s, ok := u.(*service); ok {
+			_, groups := s.others()
+			for _, g := range groups {
+				s.kill(-g, unix.SIGKILL)
+			}
 		}
 	}
 }
@@ -76,6 +80,9 @@ func (m *Manager) release() error {
 	}
 	if m.epoll != nil {
 		errs = append(errs, m.epoll.close())
+	}
+	if m.ownsRun {
+		errs = append(errs, os.RemoveAll(m.runtimeRoot()))
 	}
 	if m.ownsDir {
 		errs = append(errs, os.RemoveAll(m.dir))

@@ -5,7 +5,7 @@ package upgradetest_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,20 +15,22 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"golang.org/x/sys/unix"
 )
 
-// A stageSet is a manager and the place where its puppets report.
+// A theatre is a manager and the place where its puppets report.
 type theatre struct {
 	*upgradetest.Manager
-	t        testing.TB
+	t        *testing.T
 	ctx      context.Context
 	listener net.Listener
 	puppets  chan *remote
 }
 
 // newTheatre starts a manager; what the test leaves running ends with it.
-func newTheatre(t testing.TB, version int) *theatre {
+func newTheatre(t *testing.T, version int) *theatre {
 	t.Helper()
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "puppets-")
@@ -41,7 +43,7 @@ func newTheatre(t testing.TB, version int) *theatre {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := upgradetest.NewManager(upgradetest.Options{Version: version, Env: []string{"PUPPET=" + path}})
+	m, err := upgradetest.NewManager(upgradetest.Options{Version: version, Env: []string{"PUPPET=" + path, "GORACE=atexit_sleep_ms=0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,16 @@ func (th *theatre) attend(c net.Conn) {
 	if in.Decode(&r.hello) != nil {
 		return
 	}
+	fd, err := unix.PidfdOpen(r.PID, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
 	th.puppets <- r
+	defer func() { // the connection is closed a little before the process is gone
+		for errors.Is(waitPidfd(fd), unix.EINTR) {
+		}
+	}()
 	for {
 		var a answer
 		if in.Decode(&a) != nil {
@@ -104,6 +115,11 @@ func (th *theatre) attend(c net.Conn) {
 			r.answers <- a
 		}
 	}
+}
+
+func waitPidfd(fd int) error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000)
+	return err
 }
 
 // A remote is the test's side of a puppet.
@@ -131,7 +147,7 @@ func (th *theatre) next() *remote {
 // do has the puppet obey and returns its answer.
 func (r *remote) do(what, text string, n int) answer {
 	r.th.t.Helper()
-	if err := r.out.Encode(order{what, text, n}); err != nil {
+	if err := r.out.Encode(order{what, []byte(text), n}); err != nil {
 		r.th.t.Fatalf("order %s: %v", what, err)
 	}
 	select {
@@ -171,6 +187,23 @@ func (r *remote) exit(status int) {
 	}
 }
 
+// try is do for orders that may fail.
+func (r *remote) try(what, text string, n int) error {
+	r.th.t.Helper()
+	if err := r.out.Encode(order{what, []byte(text), n}); err != nil {
+		return err
+	}
+	select {
+	case a := <-r.answers:
+		if a.Err != "" {
+			return errors.New(a.Err)
+		}
+		return nil
+	case <-r.th.ctx.Done():
+		return r.th.ctx.Err()
+	}
+}
+
 // awaitSignal returns when the puppet has got the signal, the next it gets.
 func (r *remote) awaitSignal(want string) {
 	r.th.t.Helper()
@@ -194,16 +227,67 @@ func (r *remote) awaitGone() {
 	}
 }
 
-// install installs a.service that runs a puppet, with more lines for [Service].
+// install installs a.service that runs a puppet, with more lines for [Service];
+// PUPPET in them is the command of another.
 func (th *theatre) install(lines ...string) {
+	th.t.Helper()
+	if err := th.tryInstall("a.service", append([]string{"[Service]", "ExecStart=PUPPET main"}, lines...)...); err != nil {
+		th.t.Fatal(err)
+	}
+}
+
+// installUnit installs any unit.
+func (th *theatre) installUnit(name string, lines ...string) {
+	th.t.Helper()
+	if err := th.tryInstall(name, lines...); err != nil {
+		th.t.Fatal(err)
+	}
+}
+
+func (th *theatre) tryInstall(name string, lines ...string) error {
 	th.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		th.t.Fatal(err)
 	}
-	text := fmt.Sprintf("[Service]\nExecStart=%s %s main\n%s\n", exe, puppetArg, strings.Join(lines, "\n"))
-	if err := th.Install(th.ctx, "a.service", strings.ReplaceAll(text, "PUPPET", exe+" "+puppetArg)); err != nil {
+	text := strings.Join(lines, "\n") + "\n"
+	return th.Install(th.ctx, name, strings.ReplaceAll(text, "PUPPET", exe+" "+puppetArg))
+}
+
+// awaitLog waits until the log of a.service has the text.
+func (th *theatre) awaitLog(text string) {
+	th.t.Helper()
+	err := th.Wait(th.ctx, "a.service", func(map[string]string) bool {
+		log, err := th.Log(th.ctx, "a.service")
+		return err == nil && strings.Contains(log, text)
+	})
+	if err != nil {
+		th.t.Fatalf("the log has no %q: %v", text, err)
+	}
+}
+
+// must fails the test if err is one; for calls whose success is not the point.
+func (th *theatre) must(err error) {
+	th.t.Helper()
+	if err != nil {
 		th.t.Fatal(err)
+	}
+}
+
+// wantExit fails unless err is what systemctl would have said.
+func (th *theatre) wantExit(err error, code int, text string) {
+	th.t.Helper()
+	var exit *upgradetest.ExitError
+	if !errors.As(err, &exit) || exit.Code != code || !strings.Contains(exit.Stderr, text) {
+		th.t.Errorf("got %v, want exit status %d and %q", err, code, text)
+	}
+}
+
+// logged fails unless the log of a.service has the text.
+func (th *theatre) logged(text string) {
+	th.t.Helper()
+	if log, err := th.Log(th.ctx, "a.service"); err != nil || !strings.Contains(log, text) {
+		th.t.Errorf("the log has no %q (%v)", text, err)
 	}
 }
 

@@ -4,16 +4,21 @@ package upgradetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// Install gives the manager a unit: a file name ending in .service or .socket,
-// and the text that the file would have. A unit that does not run takes a new
-// text at once, one that runs does so with DaemonReload.
+// Install writes a unit file and has the manager read it, as DaemonReload does,
+// with what that does to file descriptor stores. The name ends in .service or
+// .socket, or is that of a drop-in such as web.service.d/10-more.conf; the text
+// is what systemd would read. A name that was installed before gets a new text.
 //
 // What the text says and the manager does not do is ignored, with a line in Log,
-// or refused with an error that names the setting, see the package comment.
+// or refused with an error that names the setting, see the package comment. An
+// error leaves everything as it was.
 func (m *Manager) Install(ctx context.Context, name, text string) error {
 	var err error
 	if cerr := m.call(func() { err = m.install(name, text) }); cerr != nil {
@@ -26,49 +31,66 @@ func (m *Manager) Install(ctx context.Context, name, text string) error {
 }
 
 func (m *Manager) install(name, text string) error {
-	u := m.units[name]
-	if u == nil {
-		return m.load(name, text)
+	unitName, _, _ := strings.Cut(name, ".d/")
+	if strings.ContainsAny(unitName, "/ ") || strings.Contains(unitName, "@.") {
+		return errors.New("want the name of a unit, not of a template or a path")
 	}
-	if state := u.activeState(); state == "inactive" && u.base().job == nil {
-		if err := u.install(text); err != nil {
-			return err
+	before, had := m.files[name]
+	m.files[name] = text
+	err := m.read(unitName)
+	if err != nil {
+		delete(m.files, name)
+		if had {
+			m.files[name] = before
 		}
+		return err
 	}
-	u.base().pending = text
+	m.daemonReload()
 	return nil
 }
 
-func (m *Manager) load(name, text string) error {
-	if strings.ContainsAny(name, "/ ") || strings.Contains(name, "@.") {
-		return fmt.Errorf("want the name of a unit, not of a template or a path")
+// read loads a unit from its files; a drop-in may be there before its unit.
+func (m *Manager) read(name string) error {
+	text, ok := m.files[name]
+	if !ok {
+		return nil
 	}
-	log, err := m.newUnitLog()
+	for _, file := range sortedKeys(m.files) {
+		if strings.HasPrefix(file, name+".d/") {
+			text += "\n" + m.files[file]
+		}
+	}
+	if u := m.units[name]; u != nil {
+		return u.configure(text)
+	}
+	u, err := m.newUnit(name)
 	if err != nil {
 		return err
 	}
-	b := unitBase{m: m, name: name, pending: text, log: log, changed: make(chan struct{})}
-	var u unit
-	switch {
-	case strings.HasSuffix(name, ".service"):
-		u = &service{unitBase: b, state: dead, result: success, reloadResult: success, flushRestarts: true}
-	case strings.HasSuffix(name, ".socket"):
-		u = &socket{unitBase: b, state: socketDead, result: success}
-	default:
-		err = fmt.Errorf("want a .service or a .socket unit: %w", errUnsupported)
-	}
-	if err == nil {
-		err = u.install(text)
-	}
-	if err != nil {
-		_ = log.close() // the error before is the one to report
-		return err
+	if err := u.configure(text); err != nil {
+		return errors.Join(err, u.close())
 	}
 	m.units[name] = u
 	return nil
 }
 
-func (s *service) install(text string) error {
+func (m *Manager) newUnit(name string) (unit, error) {
+	isService := strings.HasSuffix(name, ".service")
+	if !isService && !strings.HasSuffix(name, ".socket") {
+		return nil, fmt.Errorf("want a .service or a .socket: %w", errUnsupported)
+	}
+	log, err := m.newUnitLog()
+	if err != nil {
+		return nil, err
+	}
+	b := unitBase{m: m, name: name, log: log, changed: make(chan struct{})}
+	if isService {
+		return &service{unitBase: b, state: dead, result: success, reloadResult: success, flushRestarts: true}, nil
+	}
+	return &socket{unitBase: b, state: socketDead, result: success, nodes: map[string]bool{}}, nil
+}
+
+func (s *service) configure(text string) error {
 	options, err := parseUnit(s.name, text, s.m.runtimeRoot())
 	if err != nil {
 		return err
@@ -77,12 +99,12 @@ func (s *service) install(text string) error {
 	if err != nil {
 		return err
 	}
-	s.conf, s.text = c, text
+	s.conf = c
 	s.warn(warnings)
 	return nil
 }
 
-func (k *socket) install(text string) error {
+func (k *socket) configure(text string) error {
 	options, err := parseUnit(k.name, text, k.m.runtimeRoot())
 	if err != nil {
 		return err
@@ -91,7 +113,7 @@ func (k *socket) install(text string) error {
 	if err != nil {
 		return err
 	}
-	k.conf, k.text = c, text
+	k.conf = c
 	k.warn(warnings)
 	return nil
 }
@@ -102,32 +124,24 @@ func (b *unitBase) warn(warnings []string) {
 	}
 }
 
-// DaemonReload reads all unit texts again. As a side effect it has with systemd,
-// too, it turns the order of each file descriptor store around.
+// DaemonReload does what it does to services that run: each file descriptor
+// store is turned around and cut to its FileDescriptorStoreMax=. The unit texts
+// were read by Install already.
 func (m *Manager) DaemonReload(ctx context.Context) error {
-	var err error
-	if cerr := m.call(func() { err = m.daemonReload() }); cerr != nil {
-		return cerr
-	}
-	if err != nil {
-		return fmt.Errorf("upgradetest: daemon-reload: %w", err)
+	if err := m.call(m.daemonReload); err != nil {
+		return err
 	}
 	return context.Cause(ctx)
 }
 
-func (m *Manager) daemonReload() error {
+func (m *Manager) daemonReload() {
 	for _, u := range m.units {
-		b := u.base()
-		if b.pending != b.text {
-			if err := u.install(b.pending); err != nil {
-				return fmt.Errorf("%s: %w", b.name, err)
-			}
-		}
 		if s, ok := u.(*service); ok {
 			s.reverseStore()
 			s.reviewAlien()
 		}
-		b.notifyChange()
+		u.base().notifyChange()
 	}
-	return nil
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -52,7 +52,9 @@ func (m *Manager) submit(u unit, kind jobKind, waiter chan<- error) {
 	} else if merged := mergeKinds(b.job.kind, kind); kind == jobReload || merged != b.job.kind {
 		// A reload that runs may have read the old configuration already, so it
 		// runs once more for both: the outcome of the first is lost.
+		b.log.printf("%s: %s job merged into the %s job, which runs again", b.name, kind, b.job.kind)
 		b.job.kind, b.job.running = merged, false
+		b.notifyChange()
 	}
 	if waiter != nil {
 		b.job.waiters = append(b.job.waiters, waiter)
@@ -168,6 +170,20 @@ func (j *job) outcomeIn(state string, version int) jobResult {
 	return ""
 }
 
+// A reply is the outcome of a job for one who waits for it. It is sent when the
+// event that ended the job has been handled to its end.
+type reply struct {
+	to      chan<- error
+	outcome error
+}
+
+func (m *Manager) sendReplies() {
+	for _, r := range m.replies {
+		r.to <- r.outcome // it has room, see submit
+	}
+	m.replies = nil
+}
+
 // finish ends a job and tells those who wait for it. What was stopped for a
 // restart gets its second half instead.
 func (m *Manager) finish(j *job, r jobResult) {
@@ -179,7 +195,7 @@ func (m *Manager) finish(j *job, r jobResult) {
 	b := j.unit.base()
 	b.job = nil
 	for _, w := range j.waiters {
-		w <- j.exitError(r)
+		m.replies = append(m.replies, reply{w, j.exitError(r)})
 	}
 	m.tellSockets(j.unit)
 	b.notifyChange()

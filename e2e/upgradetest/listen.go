@@ -169,5 +169,11 @@ func (l *listener) resolve() error {
 	return nil
 }
 
+func (l *listener) readable() bool {
+	poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return n == 1 && err == nil && poll[0].Revents == unix.POLLIN
+}
+
 // close leaves the node in the file system, as systemd does.
 func (l *listener) close() error { return os.NewSyscallError("close", unix.Close(l.fd)) }

@@ -4,6 +4,7 @@ package upgradetest_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -17,9 +18,20 @@ import (
 // TestMain is the entry of three kinds of processes: the tests, the stage in
 // which a service sets its own pid, and the puppets that the services are.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == noInitArg {
+		noInitMain()
+	}
 	upgradetest.Init()
-	if len(os.Args) > 1 && os.Args[1] == puppetArg {
-		puppetMain(os.Args[2:])
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case puppetArg:
+			puppetMain(os.Args[2:])
+		case readyArg:
+			readyMain()
+		case idleArg:
+			_, _ = io.Copy(io.Discard, os.Stdin) // until the test closes it
+			os.Exit(0)
+		}
 	}
 	os.Exit(runCounted(m))
 }

@@ -19,7 +19,8 @@ import (
 type Manager struct {
 	options Options
 	dir     string
-	ownsDir bool
+	ownsDir bool // dir was made by us and goes with us
+	ownsRun bool // so was dir/run
 
 	calls    chan func()   // for the loop
 	done     chan struct{} // closed when the loop has ended
@@ -30,18 +31,22 @@ type Manager struct {
 
 	// What follows belongs to the loop.
 	epoll    *epoller
+	files    map[string]string // unit files and drop-ins by name
 	units    map[string]unit
 	groups   map[int]*group
 	notify   *notifySocket
 	runQueue []*job
-	finished bool
+	replies  []reply
+	ending   bool // Close was called: nothing is started any more
+	killing  bool // nor is any command run
+	finished bool // the loop ends
 }
 
 // A unit is what the manager keeps of a .service or a .socket.
 type unit interface {
 	base() *unitBase
 	activeState() string
-	install(text string) error
+	configure(text string) error
 	start() error
 	stop() error
 	reload() error
@@ -58,8 +63,6 @@ type unit interface {
 type unitBase struct {
 	m       *Manager
 	name    string
-	text    string // as installed, in effect since the last daemon-reload
-	pending string // as installed
 	log     *unitLog
 	job     *job
 	changed chan struct{} // closed and replaced when a property may have changed
@@ -87,7 +90,7 @@ func NewManager(o Options) (*Manager, error) {
 	}
 	m := &Manager{
 		options: o, calls: make(chan func()), done: make(chan struct{}), waiting: make(chan struct{}),
-		units: map[string]unit{}, groups: map[int]*group{},
+		files: map[string]string{}, units: map[string]unit{}, groups: map[int]*group{},
 	}
 	if err := m.open(); err != nil {
 		return nil, fmt.Errorf("upgradetest: %w", errors.Join(err, m.release()))
@@ -111,7 +114,10 @@ func (m *Manager) open() (err error) {
 			return err
 		}
 	}
-	if err := os.MkdirAll(m.runtimeRoot(), 0o755); err != nil {
+	switch err := os.Mkdir(m.runtimeRoot(), 0o755); {
+	case err == nil:
+		m.ownsRun = true
+	case !errors.Is(err, os.ErrExist):
 		return err
 	}
 	if m.epoll, err = newEpoller(); err != nil {
@@ -120,6 +126,9 @@ func (m *Manager) open() (err error) {
 	m.notify, err = m.listenNotify()
 	return err
 }
+
+// Version returns the version of systemd that the manager resembles.
+func (m *Manager) Version() int { return m.options.Version }
 
 // runtimeRoot is what /run is to systemd.
 func (m *Manager) runtimeRoot() string { return filepath.Join(m.dir, "run") }
@@ -146,6 +155,7 @@ func (m *Manager) loop() {
 		for _, u := range m.units {
 			u.settle()
 		}
+		m.sendReplies()
 	}
 }
 

@@ -10,12 +10,11 @@ import (
 )
 
 // others returns the living processes of the service besides the main and the
-// control process: predecessors that drain, helpers, left-overs of earlier runs.
-// Groups that have become empty are forgotten, so that their number is never
-// taken for that of a stranger.
-func (s *service) others() []int {
+// control process (predecessors that drain, helpers, left-overs of earlier runs)
+// and the groups that somebody lives in. Groups that have become empty are
+// forgotten, so that their number is never taken for that of a stranger.
+func (s *service) others() (pids, groups []int) {
 	inhabited := map[int]bool{}
-	var pids []int
 	for _, p := range allProcesses() {
 		if g := s.m.groups[p.group]; g == nil || g.owner != s || p.zombie {
 			continue
@@ -32,7 +31,16 @@ func (s *service) others() []int {
 		}
 		return gone
 	})
-	return pids
+	for id := range inhabited {
+		groups = append(groups, id)
+	}
+	return pids, groups
+}
+
+// hasOthers reports whether a process besides main and control process lives.
+func (s *service) hasOthers() bool {
+	pids, _ := s.others()
+	return len(pids) > 0
 }
 
 // A pidWatch awaits the end of a process that may be nobody's child here.

@@ -26,6 +26,9 @@ type spawnRequest struct {
 // spawn starts a process of the service in a group of its own and returns when
 // the stage runs, see Init.
 func (s *service) spawn(r spawnRequest) (pid int, err error) {
+	if s.m.killing {
+		return 0, ErrClosed
+	}
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, os.NewSyscallError("open", err)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,19 +23,41 @@ import (
 // over a socket, so that a test needs no program of its own and no sleep.
 const puppetArg = "puppet"
 
+// readyArg is that of a process that says READY=1 and waits for its end.
+const readyArg = "ready"
+
+// idleArg is that of a process that ends with its stdin.
+const idleArg = "idle"
+
+// noInitArg is that of a program that has forgotten Init.
+const noInitArg = "no-init"
+
+func noInitMain() {
+	_, err := upgradetest.NewManager(upgradetest.Options{})
+	fmt.Println(err)
+	os.Exit(0)
+}
+
+func readyMain() {
+	if err := notifyFDs("READY=1", nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(93)
+	}
+	select {}
+}
+
 // A hello is the first thing that a puppet says.
 type hello struct {
 	PID, Parent int
 	Args        []string
 	Env         map[string]string
-	SoftNOFILE  uint64
 }
 
 // An order is what the test wants done, an answer what came of it. An answer
 // with a Signal is no answer: it says that the signal has arrived.
 type order struct {
 	Do   string
-	Text string
+	Text []byte // any bytes
 	N    int
 }
 
@@ -106,40 +129,56 @@ func (p *puppet) hello(args []string) hello {
 		k, v, _ := strings.Cut(e, "=")
 		h.Env[k] = v
 	}
-	limits, _ := os.ReadFile("/proc/" + strconv.Itoa(os.Getppid()) + "/limits")
-	_ = limits
 	return h
 }
 
 func (p *puppet) obey(o order) (a answer) {
 	var err error
+	text := string(o.Text)
 	switch o.Do {
 	case "notify":
-		err = notifyFDs(o.Text, nil)
+		err = notifyFDs(text, nil)
 	case "barrier":
 		err = barrier()
 	case "hold":
 		p.hold = true
 	case "keep": // makes a descriptor of a kind and keeps it under a name
-		kind, name, _ := strings.Cut(o.Text, " ")
-		p.kept[name], err = newDescriptor(kind)
+		space := strings.LastIndexByte(text, ' ')
+		p.kept[text[space+1:]], err = newDescriptor(text[:space])
 	case "store": // sends kept descriptors with a message
-		message, names, _ := strings.Cut(o.Text, "\x00")
+		message, names, _ := strings.Cut(text, "\x00")
 		var fds []int
 		for _, n := range strings.Fields(names) {
-			fds = append(fds, p.kept[n])
+			fd, ok := p.kept[n]
+			if !ok {
+				return answer{Err: "nothing kept under " + n}
+			}
+			fds = append(fds, fd)
 		}
 		err = notifyFDs(message, fds)
+	case "store many": // N memfds, each under its number, which it contains
+		err = storeMany(o.N)
 	case "read": // the contents of the passed descriptor N
 		a.Text, err = readFD(o.N)
 	case "accept": // one connection on the passed descriptor N, answered with Text
-		err = acceptOne(o.N, o.Text)
-	case "print":
-		fmt.Println(o.Text)
+		err = acceptOne(o.N, text)
+	case "receive": // what comes on the passed descriptor N
+		var n int
+		buf := make([]byte, 4096)
+		if n, err = unix.Read(o.N, buf); err == nil {
+			a.Text = string(buf[:n])
+		}
+	case "wait": // for N milliseconds, where the passing of time is the point
+		<-time.After(time.Duration(o.N) * time.Millisecond)
+	case "setenv":
+		k, v, _ := strings.Cut(text, "=")
+		err = os.Setenv(k, v)
+	case "print": // without the newline if N is set
+		_, err = fmt.Print(text + "\n"[o.N:])
 	case "flags":
 		a.N, err = unix.FcntlInt(uintptr(o.N), unix.F_GETFL, 0)
 	case "fork": // another puppet, with CLONE_PARENT if Text says so
-		a.N, err = forkPuppet(o.Text)
+		a.N, err = forkPuppet(text)
 	default:
 		err = fmt.Errorf("unknown order %q", o.Do)
 	}
@@ -183,9 +222,33 @@ func barrier() error {
 	return err
 }
 
+func storeMany(n int) error {
+	for i := range n {
+		name := strconv.Itoa(i)
+		fd, err := newDescriptor(name)
+		if err != nil {
+			return err
+		}
+		if err := notifyFDs("FDSTORE=1\nFDNAME="+name, []int{fd}); err != nil {
+			return err
+		}
+		if err := unix.Close(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // newDescriptor makes one of those that a store may be given.
 func newDescriptor(kind string) (int, error) {
 	var p [2]int
+	if text, ok := strings.CutPrefix(kind, "pidfd:"); ok {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			return -1, err
+		}
+		return unix.PidfdOpen(pid, 0)
+	}
 	switch kind {
 	case "pipe": // the other end stays open until the process dies
 		err := unix.Pipe2(p[:], unix.O_CLOEXEC)

@@ -47,6 +47,7 @@ type service struct {
 	restarts      int
 	flushRestarts bool
 	noRestart     bool // a stop was asked for
+	limitHit      bool // the last start was refused by the start limit
 }
 
 func (s *service) base() *unitBase     { return &s.unitBase }
@@ -149,7 +150,13 @@ func (s *service) keepsStore() bool {
 	return s.m.options.Version >= 261 || s.m.isTriggered(s.name)
 }
 
-func (s *service) close() error { return s.log.close() }
+func (s *service) close() error {
+	s.clearStore()
+	s.stopStarted()
+	s.alienWatch.close()
+	s.forgetMembers()
+	return s.log.close()
+}
 
 // classify returns what an exit means for the unit.
 func (s *service) classify(e exitStatus) result {

@@ -5,6 +5,7 @@ package upgradetest
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -168,10 +169,16 @@ func restartSettings() settings[serviceConfig] {
 
 // refusedSettings change who runs, what it gets or when it counts as running.
 func refusedSettings() settings[serviceConfig] {
-	t := settings[serviceConfig]{}
-	for _, name := range []string{"User", "Group", "EnvironmentFile", "OpenFile", "PIDFile", "BusName", "RootDirectory",
-		"RootImage", "StandardInput", "ExecCondition", "RemainAfterExit", "ExitType", "PrivatePIDs", "RuntimeMaxSec"} {
-		t[name] = refused[serviceConfig]()
+	type c = serviceConfig
+	t := settings[c]{
+		"User":     refusedBut[c](strconv.Itoa(os.Getuid())),
+		"Group":    refusedBut[c](strconv.Itoa(os.Getgid())),
+		"ExitType": refusedBut[c]("main"), "StandardInput": refusedBut[c]("null"), "RuntimeMaxSec": refusedBut[c]("infinity"),
+		"PrivatePIDs": refusedBut[c]("no"), "RemainAfterExit": refusedBut[c]("no"),
+	}
+	for _, name := range []string{"EnvironmentFile", "OpenFile", "PIDFile", "BusName", "RootDirectory", "RootImage", "ExecCondition",
+		"StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory", "LoadCredential", "SetCredential"} {
+		t[name] = refusedBut[c]()
 	}
 	return t
 }

@@ -105,7 +105,7 @@ func (s *service) goOnStopping(r result) {
 	case stopPost:
 		s.enterSignal(finalTerm, r)
 	case finalTerm, finalKill:
-		if len(s.others()) == 0 {
+		if !s.hasOthers() {
 			s.enterDead(r, true)
 		}
 	}
@@ -114,7 +114,7 @@ func (s *service) goOnStopping(r result) {
 // checkEmpty is called when a process that is neither main nor control process
 // has gone: it may have been the last.
 func (s *service) checkEmpty() {
-	if s.main != 0 && s.mainAlive() || s.control != 0 || len(s.others()) > 0 {
+	if s.main != 0 && s.mainAlive() || s.control != 0 || s.hasOthers() {
 		return
 	}
 	switch {

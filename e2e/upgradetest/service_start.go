@@ -5,22 +5,22 @@ package upgradetest
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"time"
 )
 
-var errStartLimit = errors.New("start request repeated too quickly")
-
 func (s *service) start() error {
 	switch {
+	case s.m.ending:
+		return ErrClosed
 	case s.state.ending() || s.state == autoRestart:
 		return errAgain
 	case !s.state.down():
 		return nil // at it
 	}
-	if !s.limiter.allow(time.Now(), s.conf.startInterval, s.conf.startBurst) {
+	if s.limitHit = !s.limiter.allow(time.Now(), s.conf.startInterval, s.conf.startBurst); s.limitHit {
+		s.log.printf("%s: start request repeated too quickly.", s.name)
 		s.enterDead(startLimitHit, false)
-		return errStartLimit
+		return errInvalid // by now the job is no more
 	}
 	s.result, s.reloadResult = success, success
 	s.main, s.alien, s.mainExit, s.noRestart = 0, false, exitStatus{}, false

@@ -43,8 +43,7 @@ func (s *service) enterSignal(state serviceState, r result) {
 	if state == stopAbrt {
 		timeout = s.conf.timeoutAbort
 	}
-	// The state comes first: what follows may find all processes gone.
-	if s.killAll(state) {
+	if s.sendSignal(state) {
 		s.enter(state, timeout)
 		return
 	}
@@ -86,38 +85,39 @@ func (s *service) signalFor(state serviceState) unix.Signal {
 	return s.conf.killSignal
 }
 
-// killAll sends the signal of state as KillMode= says and reports whether there
-// is anything to wait for.
-func (s *service) killAll(state serviceState) (wait bool) {
-	if s.conf.killMode == "none" {
-		return false
-	}
+// sendSignal sends the signal of state as KillMode= says and reports whether
+// there is anything to wait for.
+func (s *service) sendSignal(state serviceState) (wait bool) {
 	sig := s.signalFor(state)
-	others := s.others()
-	if s.main != 0 && s.mainAlive() {
-		s.kill(s.main, sig)
-		wait = !s.alien // systemd does not wait for what it cannot hear of
-	}
-	if s.control != 0 {
-		s.kill(s.control, sig)
-		wait = true
-	}
+	others, groups := s.others()
 	final := state == stopKill || state == finalKill
-	if s.conf.killMode == "control-group" || s.conf.killMode == "mixed" && final {
-		for _, pid := range others {
-			s.kill(pid, sig)
+	switch {
+	case s.conf.killMode == "none":
+		return false
+	case s.conf.killMode == "control-group" || s.conf.killMode == "mixed" && final:
+		wait = len(others) > 0
+		for _, g := range groups {
+			s.kill(-g, sig) // at once, so that nobody escapes by a fork
 		}
-		wait = wait || len(others) > 0
+	default:
+		s.kill(s.main, sig)
+		s.kill(s.control, sig)
 	}
+	// systemd does not wait for a main process that it would not hear of.
+	wait = wait || s.main != 0 && !s.alien || s.control != 0
 	if wait {
 		s.watchMembers(others)
 	}
 	return wait
 }
 
-// kill signals one process of the service. It may have died meanwhile: it stays
-// a zombie as long as it is our child, and others are looked up just before.
+// kill signals a process or, where negative, a group of the service. It may have
+// died meanwhile, but its number is still its own: a child of ours is a zombie
+// until it is collected, and the others were looked up just before.
 func (s *service) kill(pid int, sig unix.Signal) {
+	if pid == 0 {
+		return
+	}
 	_ = unix.Kill(pid, sig)
 	if sig != unix.SIGKILL && sig != unix.SIGCONT {
 		_ = unix.Kill(pid, unix.SIGCONT)

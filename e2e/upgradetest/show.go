@@ -26,15 +26,6 @@ func (m *Manager) Show(ctx context.Context, unit, property string) (string, erro
 	return v, context.Cause(ctx)
 }
 
-func sortedKeys(p map[string]string) []string {
-	var keys []string
-	for k := range p {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // Wait returns when ok is true of the unit's properties: at once, or when they
 // have changed so. It does not poll. ok runs in the caller's goroutine and may
 // call the Manager; the map is its own. The error is that of ctx, or ErrClosed.
@@ -125,10 +116,10 @@ func (s *service) properties() map[string]string {
 		"WatchdogUSec":     formatTimespan(s.watchdogAfter),
 		"TimeoutStartUSec": formatTimespan(s.conf.timeoutStart), "TimeoutStopUSec": formatTimespan(s.conf.timeoutStop),
 		"RestartUSec": formatTimespan(s.conf.restartSec), "CanReload": yesNo(s.conf.canReload()),
-		"NeedDaemonReload": yesNo(s.pending != s.text),
+		"FileDescriptorStorePreserve": s.conf.storePreserve,
 	}
-	if s.m.options.Version >= 254 {
-		p["FileDescriptorStorePreserve"] = s.conf.storePreserve
+	if s.m.options.Version < 254 {
+		p["FileDescriptorStorePreserve"] = "" // what systemctl prints for what it does not know
 	}
 	return p
 }

@@ -29,7 +29,8 @@ type socket struct {
 	state  socketState
 	result result
 	open   []*listener
-	limit  rateLimit // of activations
+	nodes  map[string]bool // made in the file system
+	limit  rateLimit       // of activations
 }
 
 func (k *socket) reload() error         { return errInvalid }
@@ -52,6 +53,9 @@ func (k *socket) activeState() string {
 // start opens the sockets. While the service runs it would not get them, so that
 // is refused, and a restart of the socket under a running service leaves it down.
 func (k *socket) start() error {
+	if k.m.ending {
+		return ErrClosed
+	}
 	if s := k.m.service(k.conf.service); s != nil && !s.state.down() && s.state != autoRestart {
 		return fmt.Errorf("%s: Socket service %s already active, refusing.", k.name, s.name)
 	}
@@ -62,6 +66,9 @@ func (k *socket) start() error {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
 		k.open = append(k.open, l)
+		if l.path != "" {
+			k.nodes[l.path] = true
+		}
 	}
 	k.result = success
 	k.log.printf("Listening on %s.", k.name)
@@ -117,7 +124,16 @@ func (k *socket) closeListeners() error {
 	return errors.Join(errs...)
 }
 
-func (k *socket) close() error { return errors.Join(k.closeListeners(), k.log.close()) }
+// close is the end of the manager. It leaves no node behind, which systemd would.
+func (k *socket) close() error {
+	errs := []error{k.closeListeners(), k.log.close()}
+	for path := range k.nodes {
+		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // triggered starts the service since a client is there.
 func (k *socket) triggered() {
@@ -139,21 +155,14 @@ func (k *socket) triggered() {
 	}
 }
 
-// flush throws away what waits in the queues.
+// flush throws away what waits in the queues. It asks before each step, since a
+// service may have made its sockets blocking.
 func (k *socket) flush() {
-	buf := make([]byte, 4096)
 	for _, l := range k.open {
-		for {
-			fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC)
-			if err == nil {
+		for l.readable() {
+			if fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC); err == nil {
 				_ = unix.Close(fd) // it is being thrown away
-				continue
-			}
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			n, err := unix.Read(l.fd, buf)
-			if n <= 0 && !errors.Is(err, unix.EINTR) {
+			} else if n, err := unix.Read(l.fd, make([]byte, 4096)); n <= 0 && !errors.Is(err, unix.EINTR) {
 				break
 			}
 		}
@@ -166,7 +175,7 @@ func (k *socket) serviceChanged(s *service) {
 		return
 	}
 	switch {
-	case s.result == startLimitHit && s.state == failed:
+	case s.limitHit:
 		k.fail(serviceLimitHit)
 	case s.job != nil:
 	case s.state.down() || s.state == autoRestart || s.state == finalTerm || s.state == finalKill:

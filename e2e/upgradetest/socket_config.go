@@ -74,26 +74,16 @@ func socketSettings() settings[socketConfig] {
 		"DirectoryMode":           field(parseOctal, func(c *c) *int { return &c.dirMode }),
 		"TriggerLimitIntervalSec": field(parseTimespan, func(c *c) *time.Duration { return &c.triggerInterval }),
 		"TriggerLimitBurst":       field(parseCount, func(c *c) *int { return &c.triggerBurst }),
-		"Accept":                  acceptOnly("no"),
+		"Accept":                  refusedBut[c]("no", "0", "false", "off"),
 	}
 	for _, kind := range []string{"Stream", "Datagram", "SequentialPacket", "FIFO"} {
 		t["Listen"+kind] = setting[c]{read: func(c *c, value string) error { return c.addListen(kind, value) }}
 	}
 	for _, name := range []string{"ListenSpecial", "ListenNetlink", "ListenMessageQueue", "ListenUSBFunction",
 		"SocketUser", "SocketGroup", "SocketProtocol", "ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost"} {
-		t[name] = refused[c]()
+		t[name] = refusedBut[c]()
 	}
 	return t
-}
-
-// acceptOnly refuses a setting that has any other value than the default.
-func acceptOnly(standard string) setting[socketConfig] {
-	return setting[socketConfig]{read: func(_ *socketConfig, value string) error {
-		if b, err := parseBool(value); err == nil && !b && standard == "no" {
-			return nil
-		}
-		return errUnsupported
-	}}
 }
 
 func (c *socketConfig) addListen(kind, address string) error {

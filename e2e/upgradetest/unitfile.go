@@ -5,6 +5,7 @@ package upgradetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,8 +67,14 @@ func parseUnit(name, text, runtimeRoot string) ([]*unitfile.UnitOption, error) {
 // The functions below make the read functions of a table: each says which field
 // of the configuration a setting fills, and how its value is read.
 
-func refused[C any]() setting[C] {
-	return setting[C]{read: func(*C, string) error { return errUnsupported }}
+// refusedBut is a setting of which the given values mean what happens anyway.
+func refusedBut[C any](values ...string) setting[C] {
+	return setting[C]{read: func(_ *C, value string) error {
+		if value == "" || slices.Contains(values, value) {
+			return nil
+		}
+		return errUnsupported
+	}}
 }
 
 func field[C, T any](parse func(string) (T, error), at func(*C) *T) setting[C] {

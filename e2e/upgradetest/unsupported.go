@@ -23,6 +23,9 @@ type Manager struct{}
 // NewManager returns an error wrapping [errors.ErrUnsupported].
 func NewManager(Options) (*Manager, error) { return nil, unsupported() }
 
+// Version returns 0.
+func (m *Manager) Version() int { return 0 }
+
 // Install is not supported here.
 func (m *Manager) Install(ctx context.Context, name, text string) error { return unsupported() }
 

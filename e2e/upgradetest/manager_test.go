@@ -1,0 +1,223 @@
+//go:build linux
+
+package upgradetest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"golang.org/x/sys/unix"
+)
+
+func TestCloseEndsEverything(t *testing.T) {
+	var puppets []*remote
+	t.Run("manager", func(t *testing.T) {
+		th := newTheatre(t, 0)
+		th.install("Type=notify", "KillMode=process", "Restart=always", "RestartSec=0", "TimeoutStopSec=200ms", "FileDescriptorStoreMax=1")
+		p := th.startNotify()
+		p.store("x", "FDSTORE=1", "FDPOLL=0")
+		p.do("hold", "", 0)
+		p.do("fork", "child", 0)
+		child := th.next()
+		child.do("hold", "", 0)
+		p.do("fork", "sibling", 0)
+		sibling := th.next()
+		sibling.do("hold", "", 0)
+		puppets = []*remote{p, child, sibling}
+	})
+	for _, p := range puppets {
+		if err := unix.Kill(p.PID, 0); !errors.Is(err, unix.ESRCH) && !isZombie(p.PID) {
+			t.Errorf("process %d of the service: %v, want it gone", p.PID, err)
+		}
+	}
+}
+
+// isZombie reports whether only init is missing to make an end of pid.
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || bytes.Contains(stat, []byte(") Z "))
+}
+
+func TestClosedManager(t *testing.T) {
+	m, err := upgradetest.NewManager(upgradetest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	ctx := t.Context()
+	_, showErr := m.Show(ctx, "a.service", "Id")
+	_, logErr := m.Log(ctx, "a.service")
+	for what, err := range map[string]error{
+		"Install": m.Install(ctx, "a.service", someService), "Start": m.Start(ctx, "a.service"), "Stop": m.Stop(ctx, "a.service"),
+		"Restart": m.Restart(ctx, "a.service"), "Reload": m.Reload(ctx, "a.service"), "DaemonReload": m.DaemonReload(ctx),
+		"Show": showErr, "Log": logErr, "Wait": m.Wait(ctx, "a.service", func(map[string]string) bool { return true }),
+	} {
+		if !errors.Is(err, upgradetest.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", what, err)
+		}
+	}
+	if got := m.Messages("a.service"); got != nil {
+		t.Errorf("Messages: %v", got)
+	}
+}
+
+func TestDirectoryIsLeftAsItWas(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "own")
+	if err := os.WriteFile(own, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := upgradetest.NewManager(upgradetest.Options{Dir: dir, Version: 257})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Version() != 257 {
+		t.Errorf("version %d", m.Version())
+	}
+	text := "[Service]\nType=notify\nExecStart=" + exe + " " + readyArg + "\nRuntimeDirectory=a\nRuntimeDirectoryPreserve=yes\n"
+	if err := errors.Join(m.Install(t.Context(), "a.service", text), m.Start(t.Context(), "a.service")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run", "a")); err != nil {
+		t.Error(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 || left[0] != own {
+		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+}
+
+func TestOutputIsInLogAndWriter(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	m, err := upgradetest.NewManager(upgradetest.Options{Output: &out, Env: []string{"GORACE=atexit_sleep_ms=0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without a puppeteer it says so on stderr and exits.
+	err = errors.Join(m.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+puppetArg+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Start(t.Context(), "a.service"); err == nil {
+		t.Error("it started")
+	}
+	log, err := m.Log(t.Context(), "a.service")
+	if err != nil || !strings.Contains(log, "dial unix") || !strings.Contains(log, "status=90") {
+		t.Errorf("log %q, %v", log, err)
+	}
+	if strings.Index(log, "dial unix") > strings.Index(log, "status=90") {
+		t.Errorf("log %q, want what the process wrote before what became of it", log)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := out.String(); !strings.Contains(got, "dial unix") || strings.Contains(got, "status=90") {
+		t.Errorf("output %q, want what the process wrote and no more", got)
+	}
+}
+
+func TestLogHasLinesThatAreNotFinished(t *testing.T) {
+	th := newTheatre(t, 0)
+	th.install("Type=notify")
+	p := th.startNotify()
+	p.do("print", "whole", 0)
+	p.do("print", "half", 1)
+	th.logged("whole\nhalf")
+}
+
+func TestWaitEndsWithTheContext(t *testing.T) {
+	m := newManager(t, 0)
+	if err := m.Install(t.Context(), "a.service", someService); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := m.Wait(ctx, "a.service", func(have map[string]string) bool {
+		cancel()
+		return have["ActiveState"] == "active"
+	})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "inactive") {
+		t.Errorf("Wait: %v, want it canceled and the state named", err)
+	}
+}
+
+func TestInterruptedStartGoesOn(t *testing.T) {
+	th := newTheatre(t, 0)
+	th.install("Type=notify")
+	ctx, cancel := context.WithCancel(t.Context())
+	outcome := make(chan error, 1)
+	go func() { outcome <- th.Start(ctx, "a.service") }()
+	p := th.next()
+	cancel()
+	if err := <-outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("Start: %v, want it canceled", err)
+	}
+	p.notify("READY=1")
+	th.await("SubState=running")
+}
+
+// The host program goes on using os/exec: its children are its own.
+func TestHostsChildrenAreLeftAlone(t *testing.T) {
+	th := newTheatre(t, 0)
+	th.install("Type=notify", "Restart=always", "RestartSec=0")
+	p := th.startNotify()
+	for i := range 10 {
+		cmd := exec.Command("/proc/self/exe", idleArg)
+		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			p = th.restart()
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("wait for a child of the host: %v", err)
+		}
+	}
+	th.want("MainPID=" + strconv.Itoa(p.PID))
+}
+
+func TestTwoManagersDoNotMeet(t *testing.T) {
+	th := newTheatre(t, 0)
+	th.install("Type=notify")
+	p := th.startNotify()
+	other := newManager(t, 0)
+	exe, err := os.Executable()
+	th.must(err)
+	th.must(other.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+readyArg+"\n"))
+	th.must(other.Start(t.Context(), "a.service"))
+	pid, err := other.Show(t.Context(), "a.service", "MainPID")
+	th.must(err)
+	p.notify("MAINPID="+pid, "STATUS=read")
+	th.want("MainPID="+strconv.Itoa(p.PID), "StatusText=read")
+}
+
+func TestManagerNeedsInit(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe", noInitArg)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "call upgradetest.Init first") {
+		t.Errorf("a program without Init: %v, %s", err, out)
+	}
+}
