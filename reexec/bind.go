@@ -9,26 +9,121 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// bind opens a listening socket of our own.
-func bind(ctx context.Context, network, address string) (acceptor, error) {
-	l, err := listen(ctx, network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && abandoned(ctx, network, address) {
-		if err := os.Remove(address); err != nil {
-			return nil, err
-		}
-		l, err = listen(ctx, network, address)
-	}
+// This file makes sockets: of addresses, and of descriptors that came to us.
+
+// bindListener opens a listening socket of our own.
+func bindListener(ctx context.Context, network, address string) (claimed, error) {
+	var lc net.ListenConfig
+	l, err := retryAbandoned(ctx, network, address, lc.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return acceptorOf(l)
+	return gateFor(l)
 }
 
-func listen(ctx context.Context, network, address string) (net.Listener, error) {
+// inheritListener makes a listener of f, which it consumes, also on error.
+func inheritListener(f *fd.FD) (claimed, error) {
+	if err := mustBe(f, fd.KindListener, "ListenStream= and Accept=no"); err != nil {
+		return nil, err
+	}
+	l, err := f.Listener()
+	if err != nil {
+		return nil, err
+	}
+	return gateFor(l)
+}
+
+// gateFor puts l, which it closes on error, behind a gate.
+func gateFor(l net.Listener) (claimed, error) {
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	a, ok := l.(acceptor)
+	if !ok {
+		_ = l.Close() // the error below says why it is of no use
+		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
+	}
+	return newGate(a), nil
+}
+
+// bindPacket opens a packet socket of our own.
+func bindPacket(ctx context.Context, network, address string) (claimed, error) {
 	var lc net.ListenConfig
-	return lc.Listen(ctx, network, address)
+	c, err := retryAbandoned(ctx, network, address, lc.ListenPacket)
+	if err != nil {
+		return nil, err
+	}
+	return packetGateFor(c)
+}
+
+// inheritPacket makes a packet socket of f, which it consumes, also on error.
+func inheritPacket(f *fd.FD) (claimed, error) {
+	if err := mustBe(f, fd.KindDatagram, "ListenDatagram="); err != nil {
+		return nil, err
+	}
+	c, err := f.PacketConn()
+	if err != nil {
+		return nil, err
+	}
+	return packetGateFor(c)
+}
+
+// packetGateFor puts c, which it closes on error, behind a gate.
+func packetGateFor(c net.PacketConn) (claimed, error) {
+	d, ok := c.(datagrams)
+	if !ok {
+		_ = c.Close() // the error below says why it is of no use
+		return nil, fmt.Errorf("a %s socket cannot be handed over", c.LocalAddr().Network())
+	}
+	g := newPacketGate(d)
+	if udp, ok := c.(*net.UDPConn); ok {
+		return &udpGate{g, udp}, nil
+	}
+	return g, nil
+}
+
+// mustBe closes f and says what the unit needs if it is of another kind.
+func mustBe(f *fd.FD, kind fd.Kind, setting string) error {
+	info, err := fd.Inspect(f)
+	if err == nil && info.Kind != kind {
+		err = fmt.Errorf("is a %v, not a %v: the unit needs %s", info.Kind, kind, setting)
+	}
+	if err != nil {
+		_ = f.Close() // given up; systemd or the predecessor have theirs
+	}
+	return err
+}
+
+// retryAbandoned calls listen, and again if all that was in its way is the path of
+// a dead process.
+func retryAbandoned[L any](ctx context.Context, network, address string, listen func(context.Context, string, string) (L, error)) (L, error) {
+	l, err := listen(ctx, network, address)
+	if !errors.Is(err, syscall.EADDRINUSE) || !abandoned(ctx, network, address) {
+		return l, err
+	}
+	if err := os.Remove(address); err != nil {
+		return l, err
+	}
+	return listen(ctx, network, address)
+}
+
+// pathOf returns the path of a unix socket, "" for others.
+func pathOf(c claimed) string {
+	var addr net.Addr
+	switch c := c.(type) {
+	case *gate:
+		addr = c.Addr()
+	case *packetGate:
+		addr = c.LocalAddr()
+	}
+	if u, ok := addr.(*net.UnixAddr); ok && strings.HasPrefix(u.Name, "/") {
+		return u.Name
+	}
+	return ""
 }
 
 // abandoned reports whether address is the path of a unix socket whose process is
@@ -48,17 +143,4 @@ func abandoned(ctx context.Context, network, address string) bool {
 		_ = c.Close() // somebody lives there
 	}
 	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// acceptorOf checks that a gate can hold l, which it closes on error.
-func acceptorOf(l net.Listener) (acceptor, error) {
-	if u, ok := l.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	a, ok := l.(acceptor)
-	if !ok {
-		_ = l.Close() // the error below says why it is of no use
-		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
-	}
-	return a, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -16,31 +15,13 @@ type acceptor interface {
 	SetDeadline(time.Time) error
 }
 
-// gate is a listener whose Accept can be shut and opened again without closing
-// the socket: connections wait in the kernel's queue meanwhile, for us or for the
-// other generation that holds the same socket.
+// gate is a listener behind a turnstile.
 type gate struct {
 	acceptor
-
-	mu        sync.Mutex
-	turned    sync.Cond // position or accepting changed
-	position  gatePosition
-	accepting int // calls inside the socket's Accept
+	*turnstile
 }
 
-type gatePosition uint8
-
-const (
-	gateShut gatePosition = iota
-	gateOpen
-	gateClosed
-)
-
-func newGate(a acceptor) *gate {
-	g := &gate{acceptor: a}
-	g.turned.L = &g.mu
-	return g
-}
+func newGate(a acceptor) *gate { return &gate{a, newTurnstile(a.SetDeadline)} }
 
 // Accept waits for a connection, and for the gate to be open.
 func (g *gate) Accept() (net.Conn, error) {
@@ -57,61 +38,11 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.position == gateShut {
-		g.turned.Wait()
-	}
-	if g.position == gateClosed {
-		return false
-	}
-	g.accepting++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.accepting--
-	g.turned.Broadcast()
-}
-
-// open lets Accept take connections.
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.position != gateShut {
-		return
-	}
-	_ = g.SetDeadline(time.Time{}) // fails on a closed socket only, which Accept reports
-	g.position = gateOpen
-	g.turned.Broadcast()
-}
-
-// shut makes Accept wait. When it returns, no call is inside the socket's Accept:
-// whatever comes from now on is the other generation's.
-func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.position == gateOpen {
-		g.position = gateShut
-		_ = g.SetDeadline(time.Unix(1, 0)) // as in open
-	}
-	for g.accepting > 0 {
-		g.turned.Wait()
-	}
-}
-
 // Close ends Accept for good and closes our descriptor. The socket stays open as
 // long as systemd or another generation holds it. A second call does nothing.
 func (g *gate) Close() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.position == gateClosed {
+	if !g.end() {
 		return nil
 	}
-	g.position = gateClosed
-	g.turned.Broadcast()
 	return g.acceptor.Close()
 }

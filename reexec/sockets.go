@@ -1,13 +1,11 @@
 package reexec
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -16,13 +14,22 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// socket is one named socket of this generation: held for the program until it
-// claims it by Listen, behind a gate from then on.
+// socket is one named descriptor of this generation: held for the program until it
+// claims it, in use from then on.
 type socket struct {
 	handover.Entry
 	held *fd.FD
-	gate *gate
+	use  claimed
 	kept bool // the fd store or a .socket unit has it too
+}
+
+// claimed is a descriptor in the program's hands: a listener or packet socket
+// behind its gate, or a file.
+type claimed interface {
+	syscall.Conn
+	open()
+	shut()
+	Close() error
 }
 
 // sockets is everything this generation has by name. Its methods may be called
@@ -73,35 +80,37 @@ func (s *sockets) sort() {
 	slices.SortStableFunc(s.all, func(a, b *socket) int { return a.Index - b.Index })
 }
 
-// listen claims the next socket called name, or binds one.
-func (s *sockets) listen(ctx context.Context, name, network, address string) (net.Listener, error) {
+// claim gives the program the next socket called name by way of inherit, or if there
+// is none a new one by way of bind. Neither keeps what it was given on error.
+func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind func() (claimed, error)) (claimed, error) {
 	if err := checkSocketName(name); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sealed {
-		return nil, errors.New("reexec: Listen after Ready: claim every socket before")
+		return nil, errors.New("reexec: socket claimed after Ready: claim every socket before")
 	}
-	if k := s.next(name); k != nil {
-		if err := k.claim(); err != nil {
-			return nil, fmt.Errorf("reexec: socket %q: %w", name, err)
+	k := s.next(name)
+	var err error
+	if k != nil {
+		k.use, err = inherit(fd.New(k.held.Release()))
+	} else {
+		k = &socket{Entry: handover.Entry{Name: name, Index: s.freeIndex(name), Origin: handover.OriginOwn}}
+		if k.use, err = bind(); err == nil {
+			s.all = append(s.all, k)
 		}
-		return k.gate, nil
 	}
-	a, err := bind(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("reexec: socket %q: %w", name, err)
 	}
-	k := &socket{Entry: handover.Entry{Name: name, Index: s.freeIndex(name), Origin: handover.OriginOwn}, gate: newGate(a)}
-	s.all = append(s.all, k)
-	return k.gate, nil
+	return k.use, nil
 }
 
 // next returns the first socket called name that nobody claimed, or nil.
 func (s *sockets) next(name string) *socket {
 	for _, k := range s.all {
-		if k.Name == name && k.held != nil {
+		if k.Name == name && k.held.Raw() >= 0 {
 			return k
 		}
 	}
@@ -116,30 +125,6 @@ func (s *sockets) freeIndex(name string) int {
 		}
 	}
 	return free
-}
-
-// claim turns what is held into a listener behind a gate.
-func (k *socket) claim() error {
-	f := k.held
-	k.held = nil
-	info, err := fd.Inspect(f)
-	if err == nil && info.Kind != fd.KindListener {
-		err = fmt.Errorf("is a %v, not a listening socket: the unit needs ListenStream= and Accept=no", info.Kind)
-	}
-	if err != nil {
-		_ = f.Close() // given up; systemd or the predecessor have theirs
-		return err
-	}
-	l, err := f.Listener()
-	if err != nil {
-		return err
-	}
-	a, err := acceptorOf(l)
-	if err != nil {
-		return err
-	}
-	k.gate = newGate(a)
-	return nil
 }
 
 // export returns a description and a duplicate of every socket. The caller closes
@@ -162,10 +147,10 @@ func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 }
 
 func (k *socket) dup() (*fd.FD, error) {
-	if k.gate == nil {
+	if k.use == nil {
 		return k.held.Dup()
 	}
-	return fd.DupOf(k.gate)
+	return fd.DupOf(k.use)
 }
 
 // seal ends the time of claims. It closes what the program bound in an earlier
@@ -178,7 +163,7 @@ func (s *sockets) seal() (dropped []string) {
 	s.sealed = true
 	dropped, s.obsolete = s.obsolete, nil
 	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {
-		if k.held == nil || k.Origin != handover.OriginOwn {
+		if k.held.Raw() < 0 || k.Origin != handover.OriginOwn {
 			return false
 		}
 		_ = k.held.Close() // nobody wants it: there is nothing to lose
@@ -195,27 +180,27 @@ func (s *sockets) unkept() map[string]syscall.Conn {
 	defer s.mu.Unlock()
 	m := map[string]syscall.Conn{}
 	for _, k := range s.all {
-		if !k.kept {
-			m[storeName(k.Name, k.Index)] = k.gate
+		if !k.kept && k.use != nil {
+			m[storeName(k.Name, k.Index)] = k.use
 			k.kept = true
 		}
 	}
 	return m
 }
 
-// each calls f for every gate.
-func (s *sockets) each(f func(*gate)) {
+// each calls f for everything in the program's hands.
+func (s *sockets) each(f func(claimed)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if k.gate != nil {
-			f(k.gate)
+		if k.use != nil {
+			f(k.use)
 		}
 	}
 }
 
-func (s *sockets) open() { s.each((*gate).open) }
-func (s *sockets) shut() { s.each((*gate).shut) }
+func (s *sockets) open() { s.each(claimed.open) }
+func (s *sockets) shut() { s.each(claimed.shut) }
 
 // abandon closes the listeners, and removes the paths of the unix sockets that
 // this program bound: there will be no successor.
@@ -224,13 +209,13 @@ func (s *sockets) abandon() error {
 	defer s.mu.Unlock()
 	var errs []error
 	for _, k := range s.all {
-		if k.gate == nil {
+		if k.use == nil {
 			continue
 		}
-		if path, ok := strings.CutPrefix(k.gate.Addr().String(), "/"); ok && k.Origin == handover.OriginOwn {
-			errs = append(errs, os.Remove("/"+path))
+		if path := pathOf(k.use); path != "" && k.Origin == handover.OriginOwn {
+			errs = append(errs, os.Remove(path))
 		}
-		errs = append(errs, k.gate.Close())
+		errs = append(errs, k.use.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -238,7 +223,7 @@ func (s *sockets) abandon() error {
 // close closes every descriptor, also those that nobody claimed.
 func (s *sockets) close() error {
 	var errs []error
-	s.each(func(g *gate) { errs = append(errs, g.Close()) })
+	s.each(func(c claimed) { errs = append(errs, c.Close()) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {

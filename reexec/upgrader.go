@@ -47,7 +47,7 @@ type Upgrader struct {
 	loopDone chan struct{}
 	closeErr error // of actRelease; read after loopDone
 
-	failure atomic.Pointer[error] // of the last Listen that failed
+	failure atomic.Pointer[error] // of the last claim that failed
 
 	readyErr error        // read after accepting is closed
 	restored func() error // restores state, once
@@ -174,11 +174,28 @@ func (u *Upgrader) task(f func()) {
 // out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
 // sequential packet sockets are possible. ctx bounds the name look-up of a bind.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
-	ln, err := u.sockets.listen(ctx, name, network, address)
+	bind := func() (claimed, error) { return bindListener(ctx, network, address) }
+	c, err := u.sockets.claim(name, inheritListener, bind)
 	if err != nil {
 		u.failure.Store(&err)
+		return nil, err
 	}
-	return ln, err
+	return c.(net.Listener), nil
+}
+
+// ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
+// wait while another generation has the socket, and the datagrams in its buffer;
+// writes do not, so that a generation that drains can finish its answers. A UDP
+// socket has the methods ReadMsgUDP, WriteMsgUDP, SetReadBuffer and SetWriteBuffer
+// of *net.UDPConn, too.
+func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
+	bind := func() (claimed, error) { return bindPacket(ctx, network, address) }
+	c, err := u.sockets.claim(name, inheritPacket, bind)
+	if err != nil {
+		u.failure.Store(&err)
+		return nil, err
+	}
+	return c.(net.PacketConn), nil
 }
 
 // Ready says that the program has initialised and could accept. It blocks until

@@ -1,0 +1,130 @@
+package reexec
+
+import (
+	"sync"
+	"time"
+)
+
+// turnstile lets calls into a socket, or makes them wait outside, and can be
+// turned again and again without closing the socket: what comes meanwhile waits in
+// the kernel's queue, for us or for the other generation that holds the same socket.
+type turnstile struct {
+	interrupt func(time.Time) error // sets the socket's deadline, which ends calls that are inside
+
+	mu       sync.Mutex
+	turned   sync.Cond // position, inside or deadline changed
+	position position
+	inside   int
+	deadline time.Time // the program's own, zero if there is none
+}
+
+type position uint8
+
+const (
+	isShut position = iota
+	isOpen
+	isEnded
+)
+
+func newTurnstile(interrupt func(time.Time) error) *turnstile {
+	t := &turnstile{interrupt: interrupt}
+	t.turned.L = &t.mu
+	return t
+}
+
+// enter waits until it may go in. Otherwise it returns false: the turnstile is shut
+// for good, or the deadline is over.
+func (t *turnstile) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.position == isShut && !t.late() {
+		t.turned.Wait()
+	}
+	if t.position != isOpen {
+		return false
+	}
+	t.inside++
+	return true
+}
+
+func (t *turnstile) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inside--
+	t.turned.Broadcast()
+}
+
+// late reports whether the program's deadline is over.
+func (t *turnstile) late() bool { return !t.deadline.IsZero() && !time.Now().Before(t.deadline) }
+
+// overdue reports whether a call that a deadline has ended was ended by the
+// program's, and not by shut.
+func (t *turnstile) overdue() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.late() || t.position == isEnded
+}
+
+// open lets calls in.
+func (t *turnstile) open() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.position != isShut {
+		return
+	}
+	_ = t.interrupt(t.deadline) // fails on a closed socket only, which the call reports
+	t.position = isOpen
+	t.turned.Broadcast()
+}
+
+// shut makes calls wait. When it returns, none is inside: what comes from now on is
+// the other generation's.
+func (t *turnstile) shut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.position == isOpen {
+		t.position = isShut
+		_ = t.interrupt(time.Unix(1, 0)) // as in open
+	}
+	for t.inside > 0 {
+		t.turned.Wait()
+	}
+}
+
+// end shuts for good; false means that it was so before.
+func (t *turnstile) end() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.position
+	t.position = isEnded
+	t.turned.Broadcast()
+	return was != isEnded
+}
+
+// ended reports whether it is shut for good.
+func (t *turnstile) ended() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.position == isEnded
+}
+
+// setDeadline sets the program's deadline.
+func (t *turnstile) setDeadline(d time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadline = d
+	t.turned.Broadcast()
+	if t.position != isOpen {
+		if !d.IsZero() {
+			time.AfterFunc(time.Until(d), t.wake) // for calls that wait outside
+		}
+		return nil
+	}
+	return t.interrupt(d)
+}
+
+func (t *turnstile) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turned.Broadcast()
+}
