@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -25,17 +27,28 @@ func Ask(ctx context.Context, address string, pid int, r Request) (Answer, error
 		return Answer{}, err
 	}
 	r.Version = 1
-	if err := write(uc, r); err != nil {
-		return Answer{}, err
-	}
-	var a Answer
-	if err := read(uc, &a); err != nil {
+	a, err := exchange(uc, r)
+	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return Answer{}, fmt.Errorf("no answer from the main process: %w", err)
 	}
 	return a, nil
+}
+
+// exchange sends r and reads the answer. A listener that refuses us answers first
+// and hangs up on the request, which the kernel reports before that answer.
+func exchange(c *net.UnixConn, r Request) (a Answer, err error) {
+	sent := write(c, r)
+	err = read(c, &a)
+	if errors.Is(err, syscall.ECONNRESET) {
+		err = read(c, &a)
+	}
+	if err != nil && sent != nil {
+		err = sent
+	}
+	return a, err
 }
 
 // expect refuses a listener that is not the process we mean to talk to: whoever

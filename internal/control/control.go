@@ -47,13 +47,16 @@ const maxMessage = 64 << 10
 // maxPath is the longest path that fits into sockaddr_un with its NUL, unix(7).
 const maxPath = 107
 
+// maxPID is the largest process id, PID_MAX_LIMIT in include/linux/threads.h.
+const maxPID = 4 << 20
+
 // Address returns where the main process pid listens: a path, or an abstract name
 // that begins with "@". The environment decides, which systemd makes the same for
 // ExecStart= and ExecReload= processes (systemd.exec(5), RuntimeDirectory=).
 func Address(lookup func(string) (string, bool), pid int) string {
 	if dirs, ok := lookup("RUNTIME_DIRECTORY"); ok && dirs != "" {
 		dir, _, _ := strings.Cut(dirs, ":")
-		if p := filepath.Join(dir, "control.sock"); len(p) <= maxPath {
+		if p := filepath.Join(dir, "control.sock"); len(unpublished(p, maxPID)) <= maxPath {
 			return p
 		}
 	}

@@ -1,0 +1,161 @@
+//go:build linux
+
+package control_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cutover-go/cutover/internal/control"
+)
+
+// The users of these tests, none of whom needs to exist.
+const (
+	nobody  = 65534
+	another = 65533
+)
+
+// programs are what the test binary can be when a test starts it as another user.
+var programs = map[string]func(args []string) int{
+	"ask":    askProgram,
+	"listen": listenProgram,
+}
+
+// askProgram asks the process args[1], which listens at args[0].
+func askProgram(args []string) int {
+	pid, err := strconv.Atoi(args[1])
+	if err == nil {
+		var a control.Answer
+		if a, err = control.Ask(context.Background(), args[0], pid, control.Request{Verb: control.Upgrade}); err == nil && a.Error == "" {
+			fmt.Println("generation", a.Generation)
+			return 0
+		}
+		if a.Error != "" {
+			err = fmt.Errorf("answer: %s", a.Error)
+		}
+	}
+	fmt.Println(err)
+	return 1
+}
+
+// listenProgram listens at args[0], says so, and answers until its input ends.
+func listenProgram(args []string) int {
+	l, err := control.Listen(args[0], os.Getpid())
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	go func() {
+		_, _ = os.Stdin.Read(make([]byte, 1)) // the end
+		os.Exit(0)
+	}()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return 1
+		}
+		if _, err := c.Request(patience); err == nil {
+			_ = c.Answer(control.Answer{Generation: 5}) // the test sees if it does not come
+		}
+		_ = c.Close()
+	}
+}
+
+// as returns the command that runs a program as the user uid.
+func as(t testing.TB, uid uint32, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a program as another user")
+	}
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), programVariable+"="+program, "GORACE=atexit_sleep_ms=0")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	return cmd
+}
+
+// listener starts a listener of the user uid and returns its pid.
+func listener(t testing.TB, uid uint32, address string) int {
+	t.Helper()
+	cmd := as(t, uid, "listen", address)
+	input, err := cmd.StdinPipe()
+	must(t, err)
+	output, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = cmd.Wait()
+	})
+	line := make([]byte, 100)
+	if n, err := output.Read(line); err != nil || string(line[:n]) != "listening\n" {
+		t.Fatalf("listener: %q, %v", line[:n], err)
+	}
+	return cmd.Process.Pid
+}
+
+// run returns what an ask program prints.
+func run(cmd *exec.Cmd) string {
+	out, err := cmd.Output()
+	if len(out) == 0 {
+		return fmt.Sprint(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestAForeignUserIsSentAway(t *testing.T) {
+	l := listen(t, abstract(), os.Getpid())
+	serve(t, l, 1)
+	got := run(as(t, nobody, "ask", abstract(), strconv.Itoa(os.Getpid())))
+	if !strings.Contains(got, "permission denied: only root and the service's own user may ask") {
+		t.Errorf("a foreign user got %q", got)
+	}
+	if n := answers(t, abstract()); n != 1 {
+		t.Errorf("after that generation %d answers us", n)
+	}
+}
+
+func TestWhoMayAskWhom(t *testing.T) {
+	tests := []struct {
+		name            string
+		listener, asker uint32
+		want            string
+	}{
+		{"root asks a service", nobody, 0, "generation 5"},
+		{"a service's user asks it", nobody, nobody, "generation 5"},
+		{"a user asks root", 0, nobody, "permission denied"},
+		{"a user asks another's", nobody, another, "belongs to user 65534, neither root nor ours (65533)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			address := abstract() + "/" + t.Name()
+			pid := listener(t, tt.listener, address)
+			if got := run(as(t, tt.asker, "ask", address, strconv.Itoa(pid))); !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestASocketInADirectoryIsNotForForeignUsers: there its mode decides, too.
+func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "control-") // t.TempDir is below a directory that nobody else may enter
+	must(t, err)
+	defer os.RemoveAll(dir)
+	must(t, os.Chmod(dir, 0o755))
+	address := control.Address(environment(dir), os.Getpid())
+	l := listen(t, address, os.Getpid())
+	serve(t, l, 1)
+	must(t, l.Publish())
+	got := run(as(t, nobody, "ask", address, strconv.Itoa(os.Getpid())))
+	if !strings.Contains(got, "permission denied") {
+		t.Errorf("a foreign user got %q", got)
+	}
+}
