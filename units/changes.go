@@ -1,0 +1,106 @@
+package units
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Rules on a new version of a unit, which Changes finds.
+
+var (
+	restartRule = &rule{Rule: Rule{
+		ID: "restart-needed", Severity: Warning,
+		Title: "an upgrade does not pick this setting up",
+		Why: "A successor is started by its predecessor: it inherits the environment, the limits, the user, the sandbox and the arguments of the last start by systemd. " +
+			"What systemd itself does with the unit, such as its timeouts, is new with `systemctl daemon-reload`.",
+		Effect: "after `systemctl daemon-reload` and `systemctl reload` the program still runs as before",
+		Write:  "`systemctl daemon-reload` and `systemctl restart`; clients wait in the queue",
+		Bad:    "[Service]\nEnvironment=GOGC=50\n",
+		Mended: "[Service]\nTimeoutStopSec=60s\n",
+	}}
+	socketRestartRule = &rule{Rule: Rule{
+		ID: "socket-restart-needed", Severity: Warning,
+		Title: "a .socket unit that listens does not pick this setting up",
+		Why: "daemon-reload does not touch a socket that is open. `systemctl restart myapp.socket` beside a running service stops the socket and then refuses to start it " +
+			"(\"Socket service already active\"): the program goes on, but after its next stop there is no listener.",
+		Effect: "the socket stays as it was; `systemctl restart` of the .socket unit alone would lose it",
+		Write:  "`systemctl daemon-reload`, then `systemctl stop` of service and socket and `systemctl start` of both; clients are refused in between",
+		Bad:    "[Socket]\nListenStream=8443\n",
+		Mended: "[Socket]\nTriggerLimitBurst=50\n",
+	}}
+	changeRules = []*rule{restartRule, socketRestartRule}
+)
+
+// Changes compares two versions of units, of which the old one was in force when
+// the service was last started, and returns what an upgrade does not pick up.
+// Units and settings that are in one of the two only count as well.
+func Changes(old, new []File) (findings []Finding) {
+	before := map[string]*merged{}
+	for _, m := range group(old) {
+		before[m.name] = m
+	}
+	for _, m := range group(new) {
+		was := before[m.name]
+		if was == nil {
+			continue
+		}
+		section, r := "Service", restartRule
+		if kindOf(m.name) == "socket" {
+			section, r = "Socket", socketRestartRule
+		}
+		for _, f := range changed(was, m, section) {
+			findings = append(findings, r.finding(f))
+		}
+	}
+	return findings
+}
+
+// changed returns the settings of one section that differ and need a new start.
+func changed(old, new *merged, section string) (all []fault) {
+	var seen []string
+	for _, a := range slices.Concat(old.all, new.all) {
+		if a.section != section || slices.Contains(seen, a.key) || byManager(a.key) {
+			continue
+		}
+		seen = append(seen, a.key)
+		was, now := effective(old, section, a.key), effective(new, section, a.key)
+		if was == now {
+			continue
+		}
+		at := new.missing(section, a.key)
+		for _, b := range new.all {
+			if b.section == section && b.key == a.key {
+				at = b
+			}
+		}
+		all = append(all, wrongf(new, at, "%s was %s, is %s", a.key+"=", cmp.Or(was, "not set"), cmp.Or(now, "not set"))...)
+	}
+	slices.SortStableFunc(all, func(a, b fault) int { return cmp.Compare(a.at.line, b.at.line) })
+	return all
+}
+
+// effective is what is left of a setting when all its lines are read. Whether it is
+// a list or not makes no difference for whether it has changed.
+func effective(m *merged, section, key string) string {
+	var values []string
+	for _, a := range m.list(section, key) {
+		values = append(values, a.value)
+	}
+	return strings.Join(values, " ")
+}
+
+// byManager reports whether systemd itself acts by a setting, so that a daemon-reload
+// is enough. What is not known is taken for something that needs a start.
+func byManager(key string) bool {
+	for _, prefix := range []string{"Restart", "Timeout", "ExecReload", "ExecStop", "ExecStartPost", "ExecStartPre", "ExecCondition", "Kill",
+		"FinalKill", "SendSIG", "OOMPolicy", "NotifyAccess", "FileDescriptorStore", "SuccessExit", "StartLimit", "TriggerLimit", "PollLimit",
+		"Memory", "CPU", "IO", "Tasks", "IPAddress", "IPAccounting", "Device", "Slice", "RuntimeMax", "RuntimeDirectoryPreserve",
+		"Accept", "FlushPending", "RemoveOnStop", "MaxConnections"} {
+		if strings.HasPrefix(key, prefix) && !slices.Contains([]string{"IOSchedulingClass", "IOSchedulingPriority", "CPUAffinity", "CPUSchedulingPolicy",
+			"CPUSchedulingPriority", "CPUSchedulingResetOnFork", "MemoryDenyWriteExecute", "MemoryKSM", "KeyringMode"}, key) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+// Command sdunits writes, checks and explains the systemd units of programs that are
+// replaced while they run. It reads files only: no systemd, no network, no root.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+const usage = `Usage: sdunits <command> [options]
+
+  new       write the units of a program
+  check     say what is wrong with units: what will happen in an upgrade, what to write
+  explain   tell more about a rule, or list all rules
+
+sdunits <command> -h says more. Examples:
+
+  sdunits new -name myapp -binary /usr/bin/myapp -listen http=8080 -o ./units
+  sdunits check ./units
+  sdunits check myapp.service             # as installed on this machine
+  sdunits check -against /old/units ./units
+  sdunits explain kill-mode
+`
+
+// Exit statuses besides 0.
+const (
+	found    = 1 // check has findings
+	misusage = 2 // wrong arguments, files that cannot be read
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	commands := map[string]func([]string, io.Writer, io.Writer) (int, error){
+		"new": newUnits, "check": check, "explain": explain,
+	}
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return misusage
+	}
+	if args[0] == "-h" || args[0] == "--help" || args[0] == "-help" || args[0] == "help" {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	command := commands[args[0]]
+	if command == nil {
+		fmt.Fprintf(stderr, "sdunits: %q is no command\n\n%s", args[0], usage)
+		return misusage
+	}
+	status, err := command(args[1:], stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "sdunits %s: %v\n", args[0], err)
+		return misusage
+	}
+	return status
+}
+
+// newFlags returns the flags of a command, whose -h says text first.
+func newFlags(name, text string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "%s\nOptions:\n", text)
+		flags.PrintDefaults()
+	}
+	return flags
+}

@@ -1,0 +1,153 @@
+package units
+
+import (
+	"debug/buildinfo"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A contract is a service of ours with its sockets, and what is known of the program.
+type contract struct {
+	service *merged
+	sockets []*merged
+	strays  []*merged // sockets of its name that are given to another
+	program Daemon    // from the facts in the unit; complete but for names
+	systemd int
+}
+
+// contracts returns the services that the rules are for. All others follow other
+// schemes, in which the same settings may be right.
+func contracts(all []*merged, o Options) []*contract {
+	var list []*contract
+	for _, m := range all {
+		if kindOf(m.name) != "service" || !o.applies(m) {
+			continue
+		}
+		c := &contract{service: m, program: readFacts(m)}
+		if o.Program != nil && o.Program.Name+".service" == m.name {
+			c.program = *o.Program
+		}
+		c.systemd = c.program.Systemd
+		if o.Systemd != 0 {
+			c.systemd = o.Systemd
+		}
+		m.systemd = c.systemd
+		c.claim(all)
+		list = append(list, c)
+	}
+	return list
+}
+
+// claim finds the sockets of the service.
+func (c *contract) claim(all []*merged) {
+	for _, s := range all {
+		switch {
+		case kindOf(s.name) != "socket":
+		case socketService(s) == c.service.name || slices.Contains(c.service.words("Service", "Sockets"), s.name):
+			s.systemd = c.systemd
+			c.sockets = append(c.sockets, s)
+		case s.name == strings.TrimSuffix(c.service.name, ".service")+".socket":
+			c.strays = append(c.strays, s)
+		}
+	}
+}
+
+// applies reports whether the program of service m uses the library: its unit says
+// so, or its binary does.
+func (o Options) applies(m *merged) bool {
+	if o.All || m.sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.name {
+		return true
+	}
+	start := m.list("Service", "ExecStart")
+	return len(start) > 0 && usesLibrary(filepath.Join(o.Root, parseCommand(start[len(start)-1].value).binary()))
+}
+
+const module = "github.com/cutover-go/cutover"
+
+// usesLibrary reports whether the Go program at path was built with the library. What
+// is no Go program, or cannot be read, is none.
+func usesLibrary(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == module {
+			return true
+		}
+	}
+	return info.Main.Path == module
+}
+
+func kindOf(unit string) string {
+	_, kind, _ := cutLast(unit, ".")
+	return kind
+}
+
+// socketService is the service that gets what socket unit m listens on.
+func socketService(m *merged) string {
+	if a := m.last("Socket", "Service"); a.value != "" {
+		return a.value
+	}
+	return strings.TrimSuffix(m.name, ".socket") + ".service"
+}
+
+// readFacts returns what the unit says it was made from. What it does not say is as
+// the zero Daemon has it.
+func readFacts(m *merged) Daemon {
+	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").value)}
+	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").value) // 0: not said
+	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").value)
+	_, d.Network = m.is(facts, "Network")
+	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
+	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)
+	d.Drain, _ = parseSpan(m.last(facts, "Drain").value)
+	// What is missing for a Daemon is no matter here: only the defaults are.
+	full, _ := d.complete()
+	return full
+}
+
+// of returns the last assignment of a setting in [Service].
+func (c *contract) of(key string) assignment { return c.service.last("Service", key) }
+
+// on reports whether a boolean setting in [Service] is on.
+func (c *contract) on(key string) (assignment, bool) { return c.service.is("Service", key) }
+
+// span returns a time setting of [Service], or its default.
+func (c *contract) span(key string, fallback time.Duration) (assignment, time.Duration) {
+	a := c.of(key)
+	if d, ok := parseSpan(a.value); ok {
+		return a, d
+	}
+	return a, fallback
+}
+
+// number returns a setting of [Service] that counts something, or its default.
+func (c *contract) number(key string, fallback int) (assignment, int) {
+	a := c.of(key)
+	if n, err := strconv.Atoi(a.value); err == nil {
+		return a, n
+	}
+	return a, fallback
+}
+
+// binary is the program that ExecStart= starts, "" if that cannot be said.
+func (c *contract) binary() (assignment, command) {
+	list := c.service.list("Service", "ExecStart")
+	if len(list) == 0 {
+		return c.service.missing("Service", "ExecStart"), command{}
+	}
+	last := list[len(list)-1]
+	return last, parseCommand(last.value)
+}
+
+// each returns the faults that find has in every socket.
+func (c *contract) each(find func(*merged) []fault) (all []fault) {
+	for _, s := range c.sockets {
+		all = append(all, find(s)...)
+	}
+	return all
+}

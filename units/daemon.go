@@ -1,0 +1,221 @@
+package units
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Hardening is how much of a sandbox a service gets. Upgrades, restarts and the
+// recovery from a crash work in each.
+type Hardening string
+
+const (
+	// None is no sandbox but that of the user: for finding out whether one is in the way.
+	None Hardening = "none"
+
+	// Standard is what hardly any server notices (systemd-analyze security: at most 4.0).
+	Standard Hardening = "standard"
+
+	// Strict takes away all that a server written in Go does not need (at most 1.2,
+	// and 0.3 for one that has no network of its own).
+	Strict Hardening = "strict"
+)
+
+// A Daemon is a program that uses the library, as far as its units depend on it.
+// Name, Binary and Sockets (or Binds) are needed; each other field works as its
+// zero value.
+type Daemon struct {
+	// Name is that of the service without .service, and of its runtime directory.
+	Name string
+
+	// Description is one line for people. "" means Name.
+	Description string
+
+	// Binary is the absolute path by which the program is started, and by which an
+	// upgrade finds the new one: a file that is replaced, or a symbolic link.
+	Binary string
+
+	// Args are the arguments that it serves with.
+	Args []string
+
+	// Reload are the arguments with which the binary calls reexec.Reload.
+	// Nil means one, "reload".
+	Reload []string
+
+	// Sockets are those that systemd binds and keeps for the program.
+	Sockets []Socket
+
+	// Binds is how many sockets the program binds itself. The fd store keeps them
+	// over a crash and a restart.
+	Binds int
+
+	// Network says that the program opens network sockets by itself: it binds some,
+	// or connects to others. False takes the network away under Strict, which
+	// leaves what comes in by Sockets.
+	Network bool
+
+	// User is whom it runs as. "" means a user made up for each start (DynamicUser=).
+	User string
+
+	// Hardening is the sandbox. "" means Standard.
+	Hardening Hardening
+
+	// ReadyTimeout, Trial and Drain are those of reexec.Options. Zero means what it
+	// means there: 30 s, none, 30 s.
+	ReadyTimeout, Trial, Drain time.Duration
+
+	// Systemd is the oldest major version that the units are for. Zero means 247.
+	Systemd int
+
+	// Watch adds a .path unit that reloads the service when the binary is replaced.
+	Watch bool
+}
+
+// A Socket is what systemd listens on for the program under one name.
+type Socket struct {
+	// Name is what the program asks for: u.Listen(ctx, Name, ...).
+	Name string
+
+	// Listen are addresses as in ListenStream=: 8080, 127.0.0.1:8080, [::1]:8080,
+	// /run/myapp.sock, @abstract, vsock::8080.
+	Listen []string
+
+	// Kind is Stream, Datagram or SequentialPacket. "" means Stream.
+	Kind string
+}
+
+// oldest is the least version of systemd that the library works with.
+const oldest = 247
+
+// maxName bounds a socket's name: FDNAME= allows 255, and the library puts a prefix
+// before it.
+const maxName = 200
+
+var (
+	unitName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	control  = regexp.MustCompile(`[\x00-\x1f\x7f]`)
+)
+
+// complete fills in what the zero values stand for and refuses what systemd would.
+func (d Daemon) complete() (Daemon, error) {
+	d.Description = cmp.Or(d.Description, d.Name)
+	d.Hardening = cmp.Or(d.Hardening, Standard)
+	d.ReadyTimeout = cmp.Or(d.ReadyTimeout, 30*time.Second)
+	d.Drain = cmp.Or(d.Drain, 30*time.Second)
+	d.Systemd = cmp.Or(d.Systemd, oldest)
+	if d.Reload == nil {
+		d.Reload = []string{"reload"}
+	}
+	d.Sockets = slices.Clone(d.Sockets)
+	for i := range d.Sockets {
+		d.Sockets[i].Kind = cmp.Or(d.Sockets[i].Kind, "Stream")
+	}
+	if err := errors.Join(d.checkProgram(), d.checkNumbers(), d.checkSockets()); err != nil {
+		return d, fmt.Errorf("units: %w", err)
+	}
+	return d, nil
+}
+
+func (d Daemon) checkProgram() error {
+	var errs []error
+	if !unitName.MatchString(d.Name) || len(d.Name) > maxName {
+		errs = append(errs, fmt.Errorf("name %q: letters, digits and ._- make a unit's name", d.Name))
+	}
+	if !path.IsAbs(d.Binary) || path.Clean(d.Binary) != d.Binary || strings.Contains(d.Binary, `\`) {
+		errs = append(errs, fmt.Errorf("binary %q: systemd wants an absolute path", d.Binary))
+	}
+	if strings.TrimSpace(d.Description) != d.Description || strings.HasSuffix(d.Description, `\`) {
+		errs = append(errs, fmt.Errorf("description %q: a unit file cannot say blanks around it, or a backslash at its end", d.Description))
+	}
+	for _, text := range slices.Concat([]string{d.Description, d.Binary}, d.Args, d.Reload) {
+		if control.MatchString(text) {
+			errs = append(errs, fmt.Errorf("%q has a control character, which a unit file cannot say", text))
+		}
+	}
+	if d.User != "" && !userName.MatchString(d.User) {
+		errs = append(errs, fmt.Errorf("user %q: no user's name", d.User))
+	}
+	return errors.Join(errs...)
+}
+
+func (d Daemon) checkNumbers() error {
+	var errs []error
+	if !slices.Contains([]Hardening{None, Standard, Strict}, d.Hardening) {
+		errs = append(errs, fmt.Errorf("hardening %q: none, standard or strict", d.Hardening))
+	}
+	if d.Systemd < oldest || d.Systemd > 9999 {
+		errs = append(errs, fmt.Errorf("systemd %d: the library needs %d or newer", d.Systemd, oldest))
+	}
+	for name, span := range map[string]time.Duration{"ready timeout": d.ReadyTimeout, "trial": d.Trial, "drain": d.Drain} {
+		if span < 0 || span%time.Millisecond != 0 {
+			errs = append(errs, fmt.Errorf("%s %v: whole milliseconds, not negative", name, span))
+		}
+	}
+	if d.Binds < 0 {
+		errs = append(errs, fmt.Errorf("binds %d sockets itself", d.Binds))
+	}
+	return errors.Join(errs...)
+}
+
+func (d Daemon) checkSockets() error {
+	var errs []error
+	if len(d.Sockets) == 0 && d.Binds == 0 {
+		errs = append(errs, errors.New("no socket: say which systemd binds, or how many the program binds itself"))
+	}
+	seen := map[string]bool{}
+	for _, s := range d.Sockets {
+		errs = append(errs, s.check())
+		if seen[s.Name] {
+			errs = append(errs, fmt.Errorf("socket %q: twice; one socket may have several addresses", s.Name))
+		}
+		seen[s.Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (s Socket) check() error {
+	if why := badSocketName(s.Name); why != "" {
+		return fmt.Errorf("socket %q: %s", s.Name, why)
+	}
+	if !slices.Contains(kinds, s.Kind) {
+		return fmt.Errorf("socket %q: kind %q is none of %s", s.Name, s.Kind, strings.Join(kinds, ", "))
+	}
+	if len(s.Listen) == 0 {
+		return fmt.Errorf("socket %q: no address", s.Name)
+	}
+	for _, address := range s.Listen {
+		if address == "" || control.MatchString(address) || strings.TrimSpace(address) != address || strings.HasSuffix(address, `\`) {
+			return fmt.Errorf("socket %q: address %q", s.Name, address)
+		}
+	}
+	return nil
+}
+
+// kinds are the Listen*= settings of sockets that the library knows.
+var kinds = []string{"Stream", "Datagram", "SequentialPacket"}
+
+// badSocketName says why a name cannot be that of a socket, "" if it can:
+// systemd's rule, fdname_is_valid, and the library's own.
+func badSocketName(name string) string {
+	switch {
+	case name == "" || len(name) > maxName:
+		return fmt.Sprintf("a name has 1 to %d characters", maxName)
+	case strings.TrimSpace(name) != name || strings.HasSuffix(name, `\`):
+		return "a unit file cannot say blanks around a name, or a backslash at its end"
+	case strings.HasPrefix(name, "cutover."):
+		return "the library's own names in the fd store begin so"
+	}
+	for _, c := range []byte(name) {
+		if c < ' ' || c > '~' || c == ':' {
+			return "a name is printable ASCII without a colon"
+		}
+	}
+	return ""
+}

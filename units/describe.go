@@ -1,0 +1,55 @@
+package units
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Describe is the inverse of Daemon.Units: it returns what the units were made from,
+// with no field left at its zero value that stands for something else. It is for
+// writing them anew, for a newer library or another version of systemd. What people
+// have changed in them by hand is not in the result.
+func Describe(files []File) (Daemon, error) {
+	all := group(files)
+	i := slices.IndexFunc(all, func(m *merged) bool { return m.sections[facts] != 0 })
+	if i < 0 {
+		return Daemon{}, errors.New("units: none of the units has an [X-Cutover] section, so they cannot be written anew: begin with `sdunits new`")
+	}
+	m := all[i]
+	c := &contract{service: m}
+	c.claim(all)
+	d := readFacts(m)
+	d.Description = unliteral(m.last("Unit", "Description").value)
+	d.User = c.of("User").value
+	_, start := c.binary()
+	d.Binary = start.binary()
+	if len(start.argv) > 1 {
+		d.Args = start.argv[1:]
+	}
+	if reload := c.service.list("Service", "ExecReload"); len(reload) > 0 {
+		d.Reload = parseCommand(reload[0].value).argv[1:]
+	}
+	for _, s := range inOrder(c.sockets, m.words("Unit", "Requires")) {
+		d.Sockets = append(d.Sockets, describeSocket(s))
+	}
+	d.Watch = slices.ContainsFunc(all, func(m *merged) bool { return m.name == d.Name+"-upgrade.path" })
+	return d.complete()
+}
+
+// inOrder returns sockets in the order of names.
+func inOrder(sockets []*merged, names []string) []*merged {
+	slices.SortStableFunc(sockets, func(a, b *merged) int {
+		return slices.Index(names, a.name) - slices.Index(names, b.name)
+	})
+	return sockets
+}
+
+func describeSocket(m *merged) (s Socket) {
+	s.Name = unliteral(m.last("Socket", "FileDescriptorName").value)
+	for _, a := range listening(m) {
+		s.Listen = append(s.Listen, unliteral(a.value))
+		s.Kind = strings.TrimPrefix(a.key, "Listen")
+	}
+	return s
+}

@@ -1,0 +1,52 @@
+package units
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// A File is a unit file, or a drop-in of one.
+type File struct {
+	// Name is what systemd knows it by: myapp.service, or myapp.service.d/limit.conf.
+	Name string
+
+	// Path is where it was read; "" if it was not.
+	Path string
+
+	// Text is all of it.
+	Text string
+}
+
+// String is the file below a comment with its name, as systemctl cat prints it.
+func (f File) String() string { return "# " + f.Name + "\n" + f.Text }
+
+// Install puts the file into dir, by a rename, so that nobody reads half of it. It
+// takes the place of one that is there.
+func (f File) Install(dir string) error {
+	if err := replaceFile(filepath.Join(dir, f.Name), f.Text); err != nil {
+		return fmt.Errorf("units: write %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+func replaceFile(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, text)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package units
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+)
+
+// group puts unit files and their drop-ins together, in the order of files. Of two
+// files with one name the first counts, as /etc comes before /usr/lib.
+func group(files []File) []*merged {
+	var units []*merged
+	seen := map[string]bool{}
+	for i := range files {
+		f := &files[i]
+		if isDropIn(f.Name) || seen[f.Name] {
+			continue
+		}
+		seen[f.Name] = true
+		units = append(units, merge(f.Name, append([]*File{f}, dropIns(f.Name, files)...)))
+	}
+	return units
+}
+
+func isDropIn(name string) bool { return strings.HasSuffix(path.Dir(name), ".d") }
+
+// dropIns returns the drop-ins of a unit by the order of their own names. One in a
+// more specific directory hides one of the same name.
+func dropIns(unit string, files []File) []*File {
+	byBase := map[string]*File{}
+	for _, dir := range dropInDirs(unit) {
+		for i := range files {
+			f := &files[i]
+			base := path.Base(f.Name)
+			if path.Dir(f.Name) == dir && strings.HasSuffix(base, ".conf") && byBase[base] == nil {
+				byBase[base] = f
+			}
+		}
+	}
+	var list []*File
+	for _, f := range byBase {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b *File) int { return cmp.Compare(path.Base(a.Name), path.Base(b.Name)) })
+	return list
+}
+
+// dropInDirs are the directories whose drop-ins a unit has, the most specific first
+// (systemd.unit(5)): a-b.service.d, then a-.service.d, then service.d.
+func dropInDirs(unit string) []string {
+	stem, kind, _ := cutLast(unit, ".")
+	dirs := []string{unit + ".d"}
+	if template, _, ok := strings.Cut(stem, "@"); ok && !strings.HasSuffix(stem, "@") {
+		dirs = append(dirs, template+"@."+kind+".d")
+	}
+	for rest := strings.TrimSuffix(stem, "-"); ; {
+		var ok bool
+		if rest, _, ok = cutLast(rest, "-"); !ok {
+			return append(dirs, kind+".d")
+		}
+		dirs = append(dirs, rest+"-."+kind+".d")
+	}
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}

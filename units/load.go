@@ -1,0 +1,190 @@
+package units
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// searchDirs are where the system manager looks for unit files, the first first
+// (systemd.unit(5), "System Unit Search Path").
+var searchDirs = []string{
+	"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
+	"/run/systemd/generator.early", "/etc/systemd/system", "/etc/systemd/system.attached",
+	"/run/systemd/system", "/run/systemd/system.attached", "/run/systemd/generator",
+	"/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+	"/run/systemd/generator.late",
+}
+
+// Load reads unit files with their drop-ins, without asking a running systemd. A
+// name is
+//
+//   - a directory: all units in it;
+//   - a file, that is a path with a slash, or something that exists: it, its
+//     drop-ins, and the .service or .socket of the same name beside it;
+//   - else a unit as `systemctl cat` takes it, with the units that belong to it. It
+//     is looked for in /etc, /run and /usr/lib below root, which is the machine's
+//     own if it is "".
+//
+// The first file of a name counts, so the result may go to Check as it is. A name
+// that nothing has is an error wrapping fs.ErrNotExist.
+func Load(root string, names ...string) ([]File, error) {
+	var all []File
+	for _, name := range names {
+		files, err := load(root, name)
+		if err != nil {
+			return nil, fmt.Errorf("units: %w", err)
+		}
+		all = append(all, files...)
+	}
+	return all, nil
+}
+
+func load(root, name string) ([]File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return readDir(name)
+	case err == nil:
+		return loadFile(name)
+	case strings.ContainsRune(name, filepath.Separator) || !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	return installed(root, name)
+}
+
+// loadFile reads the file at path, and what belongs to it.
+func loadFile(path string) ([]File, error) {
+	dir, base := filepath.Split(path)
+	if parent := filepath.Base(filepath.Clean(dir)); strings.HasSuffix(parent, ".d") {
+		base = filepath.Join(parent, base)
+	}
+	f, err := readFile(path, base)
+	if err != nil {
+		return nil, err
+	}
+	related, err := inDirs([]string{filepath.Clean(dir)}, append(siblings(base), base))
+	return append([]File{f}, related...), err
+}
+
+// installed reads the unit called name and its siblings from the standard directories.
+func installed(root, name string) ([]File, error) {
+	if !slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
+		name += ".service"
+	}
+	dirs := make([]string, len(searchDirs))
+	for i, dir := range searchDirs {
+		dirs[i] = filepath.Join(root, dir)
+	}
+	files, err := inDirs(dirs, append([]string{name}, siblings(name)...))
+	if err == nil && !slices.ContainsFunc(files, func(f File) bool { return f.Name == name }) {
+		err = fmt.Errorf("%s: %w in %s and its like", name, fs.ErrNotExist, filepath.Join(root, "/etc/systemd/system"))
+	}
+	return files, err
+}
+
+// siblings are the units that usually go with the one called name.
+func siblings(name string) []string {
+	stem, kind, _ := cutLast(name, ".")
+	switch kind {
+	case "service":
+		return []string{stem + ".socket"}
+	case "socket":
+		return []string{stem + ".service"}
+	}
+	return nil
+}
+
+// inDirs reads the units called names, and every drop-in of theirs, from dirs. It
+// also reads the sockets that say that they are one of names'.
+func inDirs(dirs, names []string) (files []File, err error) {
+	for _, dir := range dirs {
+		found, err := readDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			if belongs(f, names) {
+				files = append(files, f)
+			}
+		}
+	}
+	return files, nil
+}
+
+func belongs(f File, names []string) bool {
+	if slices.Contains(names, f.Name) {
+		return true
+	}
+	for _, name := range names {
+		if isDropIn(f.Name) && slices.Contains(dropInDirs(name), filepath.Dir(f.Name)) {
+			return true
+		}
+		if strings.HasSuffix(f.Name, ".socket") && socketService(merge(f.Name, []*File{&f})) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// readDir reads all units in dir, and all drop-ins.
+func readDir(dir string) (files []File, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		var found []File
+		switch ext := filepath.Ext(e.Name()); {
+		case ext == ".service" || ext == ".socket" || ext == ".path":
+			found, err = readFiles([]string{filepath.Join(dir, e.Name())}, "")
+		case ext == ".d":
+			// The pattern can be wrong only if the name of dir has one in it: no drop-ins then.
+			confs, _ := filepath.Glob(filepath.Join(dir, e.Name(), "*.conf"))
+			found, err = readFiles(confs, e.Name())
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+func readFiles(paths []string, parent string) (files []File, err error) {
+	for _, path := range paths {
+		f, err := readFile(path, filepath.Join(parent, filepath.Base(path)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a link to nowhere, as of a package that was removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// maxFile is more than any unit file has; what is bigger is none.
+const maxFile = 1 << 20
+
+func readFile(path, name string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return File{}, err
+	}
+	return File{Name: filepath.ToSlash(name), Path: path, Text: string(text)}, nil
+}

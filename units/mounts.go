@@ -1,0 +1,102 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// What a service sees of the file system.
+
+// covering returns the longest path in setting key that has name in it, and where.
+func covering(m *merged, name, key string) (longest string, at assignment) {
+	for _, a := range m.list("Service", key) {
+		for _, word := range strings.Fields(a.value) {
+			dir := path.Clean(strings.TrimLeft(word, "-+"))
+			if within(name, dir) && len(dir) > len(longest) {
+				longest, at = dir, a
+			}
+		}
+	}
+	return longest, at
+}
+
+func within(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// A mount is one entry of BindPaths= or BindReadOnlyPaths=.
+type mount struct {
+	source, target string
+	at             assignment
+}
+
+func binds(m *merged) (all []mount) {
+	for _, key := range []string{"BindPaths", "BindReadOnlyPaths"} {
+		for _, a := range m.list("Service", key) {
+			for _, word := range strings.Fields(a.value) {
+				parts := strings.Split(strings.TrimLeft(word, "-"), ":")
+				target := parts[0]
+				if len(parts) > 1 && parts[1] != "" {
+					target = parts[1]
+				}
+				all = append(all, mount{path.Clean(parts[0]), path.Clean(target), a})
+			}
+		}
+	}
+	return all
+}
+
+func bound(m *merged, name string) bool {
+	return slices.ContainsFunc(binds(m), func(b mount) bool { return within(name, b.target) })
+}
+
+// hides returns the setting that puts something empty or forbidden over name.
+func (c *contract) hides(name string) (assignment, bool) {
+	if bound(c.service, name) {
+		return assignment{}, false
+	}
+	for _, key := range []string{"InaccessiblePaths", "InaccessibleDirectories"} {
+		if dir, a := covering(c.service, name, key); dir != "" {
+			return a, true
+		}
+	}
+	if a, emptied := c.empties(name); emptied {
+		return a, true
+	}
+	return c.hidesHome(name)
+}
+
+// hidesHome is for settings that stand for directories.
+func (c *contract) hidesHome(name string) (assignment, bool) {
+	in := func(dirs ...string) bool {
+		return slices.ContainsFunc(dirs, func(dir string) bool { return within(name, dir) })
+	}
+	home := c.of("ProtectHome")
+	if (isYes(home.value) || home.value == "tmpfs") && in("/home", "/root", "/run/user") {
+		return home, true
+	}
+	tmp := c.of("PrivateTmp")
+	if (isYes(tmp.value) || tmp.value == "disconnected") && in("/tmp", "/var/tmp") {
+		return tmp, true
+	}
+	return assignment{}, false
+}
+
+// empties returns the TemporaryFileSystem= over name.
+func (c *contract) empties(name string) (assignment, bool) {
+	for _, a := range c.service.list("Service", "TemporaryFileSystem") {
+		for _, word := range strings.Fields(a.value) {
+			if dir, _, _ := strings.Cut(word, ":"); within(name, path.Clean(dir)) {
+				return a, true
+			}
+		}
+	}
+	return assignment{}, false
+}
+
+// rooted reports whether what the service sees at name is not the host's own tree.
+func (c *contract) rooted(name string) bool {
+	_, emptied := c.empties(path.Dir(name))
+	return emptied || c.of("RootDirectory").value != ""
+}

@@ -1,0 +1,111 @@
+package units
+
+import (
+	"slices"
+	"strings"
+)
+
+// Rules on how a unit file is written: what systemd would ignore.
+
+var fileRules = []*rule{&syntaxRule, {
+	Rule: Rule{
+		ID: "invalid-value", Severity: Error,
+		Title:  "systemd does not know this value",
+		Why:    "systemd logs a warning and goes on with the line before it, or with the default. The unit loads, starts, and does something else.",
+		Effect: "systemd ignores the line; what counts is an earlier one, or the default",
+		Write:  "a value that the setting has; systemd-analyze verify names them",
+		Bad:    "[Service]\nKillMode=controlgroup\n",
+		Mended: "[Service]\nKillMode=control-group\n",
+	},
+	find: inAll(func(m *merged) (all []fault) {
+		for _, a := range m.all {
+			if v := values[a.key]; a.value != "" && !v.has(a.value) && (a.section == "Service" || a.section == "Socket") {
+				all = append(all, fault{m, a, a.key + "=" + a.value + " is no value of it"})
+			}
+		}
+		return all
+	}),
+}, {
+	Rule: Rule{
+		ID: "wrong-section", Severity: Error,
+		Title:  "the setting belongs into another section",
+		Why:    "A setting in a section that does not have it is ignored, with a warning in the log. StartLimitIntervalSec= in [Service], where it was until 229, is the usual one.",
+		Effect: "systemd ignores the line",
+		Write:  "the same line in the section that has the setting",
+		Bad:    "[Unit]\nKillMode=control-group\n",
+		Mended: "[Service]\nKillMode=control-group\n",
+	},
+	find: inAll(func(m *merged) (all []fault) {
+		for _, a := range m.all {
+			if home := homes[a.key]; home != "" && a.section != home && slices.Contains([]string{"Unit", "Service", "Socket", "Install"}, a.section) {
+				all = append(all, fault{m, a, a.key + "= stands in [" + a.section + "], it belongs into [" + home + "]"})
+			}
+		}
+		return all
+	}),
+}, {
+	Rule: Rule{
+		ID: "not-in-version", Severity: Warning,
+		Title:  "older versions of systemd ignore this setting",
+		Why:    "The units are for a range of versions, from Systemd= in [X-Cutover], or -systemd, up. A version that does not know a setting warns and leaves it out.",
+		Effect: "the oldest systemd that the unit is for ignores the line",
+		Write:  "nothing that depends on the line, or a newer Systemd= in [X-Cutover]",
+		Bad:    "[Service]\nExecReloadPost=/usr/bin/true\n",
+		Mended: "[Service]\n# no ExecReloadPost=\n",
+	},
+	find: func(c *contract) []fault {
+		return inAll(func(m *merged) (all []fault) {
+			for _, a := range m.all {
+				if since[a.key] > c.systemd && (a.section == "Service" || a.section == "Socket") {
+					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.key, since[a.key], c.systemd)...)
+				}
+			}
+			return all
+		})(c)
+	},
+}}
+
+// since is when settings that matter to upgrades, restarts or sockets came.
+var since = map[string]int{
+	"ExitType": 250, "OpenFile": 253, "ReloadSignal": 253, "FileDescriptorStorePreserve": 254, "RestartMode": 254,
+	"RestartSteps": 254, "RestartMaxDelaySec": 254, "DelegateSubgroup": 254, "SurviveFinalKillSignal": 255,
+	"PollLimitIntervalSec": 255, "PollLimitBurst": 255, "PassFileDescriptorsToExec": 256, "PrivatePIDs": 257,
+	"DeferTrigger": 258, "DeferTriggerMaxSec": 258, "ExecReloadPost": 259, "RefreshOnReload": 260,
+}
+
+// homes are the sections of settings that people put elsewhere.
+var homes = map[string]string{
+	"StartLimitIntervalSec": "Unit", "StartLimitAction": "Unit", "Requires": "Unit", "Wants": "Unit", "After": "Unit",
+	"WantedBy": "Install", "Type": "Service", "NotifyAccess": "Service", "ExecReload": "Service", "KillMode": "Service",
+	"Restart": "Service", "RestartSec": "Service", "TimeoutStartSec": "Service", "TimeoutStopSec": "Service",
+	"OOMPolicy": "Service", "FileDescriptorStoreMax": "Service", "LimitNOFILE": "Service",
+	"FileDescriptorName": "Socket", "Backlog": "Socket", "ListenStream": "Socket",
+}
+
+// syntaxRule is the only one that is for all units: nothing can be said of a line
+// that systemd does not read.
+var syntaxRule = rule{Rule: Rule{
+	ID: "syntax", Severity: Error,
+	Title:  "systemd cannot read this line",
+	Why:    "A line without =, before the first section, or a header without ] is skipped with a warning in the log. The rest of the file counts.",
+	Effect: "systemd ignores the line",
+	Write:  "KEY=VALUE below a [Section]; a comment begins with #",
+	Bad:    "[Service]\nKillMode control-group\n",
+	Mended: "[Service]\nKillMode=control-group\n",
+}}
+
+func ignoredLines(m *merged) (all []fault) {
+	for _, l := range m.ignored {
+		text := strings.ToValidUTF8(l.value, "?")
+		if len(text) > 60 {
+			text = text[:60] + "..."
+		}
+		all = append(all, wrongf(m, l.assignment, "%q: %s", text, l.why)...)
+	}
+	return all
+}
+
+// inAll makes one find of one for the service and each of its sockets.
+func inAll(find func(*merged) []fault) func(*contract) []fault {
+	return func(c *contract) []fault { return append(find(c.service), c.each(find)...) }
+}

@@ -1,0 +1,294 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rules on the two generations as processes of one unit: how they start, how they
+// end, and what systemd does then.
+
+var processRules = []*rule{{
+	Rule: Rule{
+		ID: "exec-start-shell", Severity: Error,
+		Title: "a shell must not stay between systemd and the program",
+		Why: "The shell is the main process, and the program its child: what the program says is not heard (NotifyAccess=main), " +
+			"a successor becomes a child of the shell, and SIGTERM reaches a shell that does nothing with it.",
+		Effect: "READY=1 and MAINPID= are not heard: the start times out",
+		Write:  "ExecStart= with the program itself, or `exec` before it in the shell's line",
+		Bad:    "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; /usr/bin/myapp'\n",
+		Mended: "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; exec /usr/bin/myapp'\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		if !slices.Contains(shells, path.Base(start.binary())) || len(start.argv) < 3 || start.argv[1] != "-c" {
+			return nil
+		}
+		if line := strings.TrimSpace(start.argv[2]); strings.HasPrefix(line, "exec ") || strings.Contains(line, " exec ") || !strings.ContainsAny(line, ";&|") {
+			return nil // a shell replaces itself by a lone command
+		}
+		return wrongf(c.service, a, "ExecStart=%s", a.value)
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-start-ignored", Severity: Error,
+		Title:  "the failure of the program must count",
+		Why:    "With the prefix - an exit status other than 0 is success, and Restart=on-failure has nothing to do.",
+		Effect: "a program that ends with an error is not restarted",
+		Write:  "the same line without the -",
+		Bad:    "[Service]\nExecStart=-/usr/bin/myapp\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		if a, start := c.binary(); strings.Contains(start.prefix, "-") && c.of("Restart").value != "always" {
+			return wrongf(c.service, a, "ExecStart=%s begins with -", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exit-type", Severity: Error,
+		Title: "ExitType= must be main",
+		Why: "With cgroup the service lives until its last process is gone. When the new main process crashes while the old one drains, " +
+			"systemd waits for the end of the drain before it restarts anything. 247 ignores the setting.",
+		Effect: "a crash during a drain is not followed by a restart until the drain ends",
+		Write:  "no ExitType=",
+		Bad:    "[Service]\nExitType=cgroup\n[X-Cutover]\nSystemd=252\n",
+		Mended: "[Service]\n# no ExitType=\n[X-Cutover]\nSystemd=252\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("ExitType"); a.value == "cgroup" {
+			return wrongf(c.service, a, "ExitType=cgroup")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "kill-mode", Severity: Error,
+		Title: "KillMode= must be control-group",
+		Why: "After the commit the old process is a plain member of the unit. With mixed, a stop, a restart or a crash of the main process kills it by SIGKILL in that moment, " +
+			"with all that it still had to answer; so the old one cannot cover for a crash. With process or none it outlives even a stop, and lives in the next instance's cgroup. All versions.",
+		Effect: "mixed: requests that still drain are lost when the main process ends; process, none: the old process is left over",
+		Write:  "KillMode=control-group",
+		Bad:    "[Service]\nKillMode=mixed\n",
+		Mended: "[Service]\nKillMode=control-group\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("KillMode"); a.value != "" && a.value != "control-group" {
+			return wrongf(c.service, a, "KillMode=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "kill-signal", Severity: Error,
+		Title: "a stop and a restart must come as SIGTERM",
+		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop and SIGHUP as the wish to be upgraded. " +
+			"Any other signal ends a Go program at once. RestartKillSignal= takes the place of KillSignal= when a restart is the reason (244).",
+		Effect: "the program is upgraded, or dies without a drain, when it should stop",
+		Write:  "no KillSignal= and no RestartKillSignal=",
+		Bad:    "[Service]\nRestartKillSignal=SIGUSR2\n",
+		Mended: "[Service]\n# no RestartKillSignal=\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, key := range []string{"KillSignal", "RestartKillSignal"} {
+			a := c.of(key)
+			if name := strings.TrimPrefix(a.value, "SIG"); !slices.Contains([]string{"", "TERM", "15", "INT", "2"}, name) {
+				all = append(all, fault{c.service, a, key + "=" + a.value})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "send-sigkill", Severity: Warning,
+		Title:  "SendSIGKILL=no lets a stuck process block the next start",
+		Why:    "What does not end within TimeoutStopSec= is left over, and systemd then refuses to start the unit.",
+		Effect: "after a stop that one generation does not follow, the service cannot be started again",
+		Write:  "no SendSIGKILL=",
+		Bad:    "[Service]\nSendSIGKILL=no\n",
+		Mended: "[Service]\n# no SendSIGKILL=\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("SendSIGKILL"); isNo(a.value) {
+			return wrongf(c.service, a, "SendSIGKILL=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "restart", Severity: Error,
+		Title: "Restart= must be on-failure",
+		Why: "The default is no: after a crash the unit is failed, the fd store is emptied, and the sockets that the program bound itself are closed. " +
+			"on-abnormal, on-abort and on-watchdog leave out the exit status of a panic, 2.",
+		Effect: "after a crash nobody serves",
+		Write:  "Restart=on-failure",
+		Bad:    "[Service]\nRestart=no\n",
+		Mended: "[Service]\nRestart=on-failure\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("Restart"); a.value != "on-failure" && a.value != "always" {
+			return wrongf(c.service, a, "%s", is("Restart", a.value, "no"))
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "start-limit", Severity: Warning,
+		Title: "the start limit should not end the service",
+		Why: "The default is 5 starts in 10 s, `systemctl restart` by hand included, and Restart= waits 100 ms. When it is hit the unit is failed: " +
+			"the fd store is gone, and a .socket unit fails too (Result=service-start-limit-hit) and closes its listener. Clients are refused until somebody comes. Since 255 a daemon-reload does not forgive.",
+		Effect: "a program that crashes a few times, or is restarted often, loses its sockets",
+		Write:  "StartLimitIntervalSec=0 in [Unit], or a RestartSec= so long that Restart= cannot reach the limit",
+		Bad:    "[Unit]\nStartLimitIntervalSec=10s\n",
+		Mended: "[Unit]\nStartLimitIntervalSec=0\n",
+	},
+	find: startLimit,
+}, {
+	Rule: Rule{
+		ID: "start-timeout", Severity: Warning,
+		Title: "TimeoutStartSec= must leave a start its time",
+		Why: "A successor may take as long as Options.ReadyTimeout, and a trial on top: for an upgrade the main process asks systemd for the time (EXTEND_TIMEOUT_USEC=). " +
+			"A start by systemd has nobody who asks. So a program that takes long can be upgraded, but after a crash or at boot it is killed before it is ready, again and again.",
+		Effect: "a program that an upgrade would wait for does not come up after a crash, or at boot",
+		Write:  "TimeoutStartSec= of at least the program's ready timeout (30 s if it sets none)",
+		Bad:    "[Service]\nTimeoutStartSec=5s\n",
+		Mended: "[Service]\nTimeoutStartSec=30s\n",
+	},
+	find: func(c *contract) []fault {
+		if a, d := c.startTimeout(); d < c.program.ReadyTimeout {
+			return wrongf(c.service, a, "%s=%s, the ready timeout is %v", a.key, a.value, c.program.ReadyTimeout)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "start-timeout-infinite", Severity: Warning,
+		Title:  "TimeoutStartSec= must end a reload command that hangs",
+		Why:    "ExecReload= runs the new binary. If that is broken so that it hangs before it asks for anything, only TimeoutStartSec= ends it; the main process does not know of it.",
+		Effect: "`systemctl reload` with a program that hangs never returns, and the unit stays reloading",
+		Write:  "TimeoutStartSec=30s",
+		Bad:    "[Service]\nTimeoutStartSec=infinity\n",
+		Mended: "[Service]\nTimeoutStartSec=30s\n",
+	},
+	find: func(c *contract) []fault {
+		if a, d := c.startTimeout(); d == forever || d == 0 {
+			return wrongf(c.service, a, "%s=%s", a.key, a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "stop-timeout", Severity: Error,
+		Title: "TimeoutStopSec= must be longer than the drain",
+		Why: "At a stop each generation finishes what it has in work, for up to Options.Drain (30 s if the program sets none), and an old one that covers for a crash takes up to 10 s more. " +
+			"When TimeoutStopSec= is over, systemd sends SIGKILL.",
+		Effect: "a stop or a restart cuts requests off that the drain would have finished",
+		Write:  "TimeoutStopSec= of the drain and 10 s at least",
+		Bad:    "[Service]\nTimeoutStopSec=10s\n",
+		Mended: "[Service]\nTimeoutStopSec=45s\n",
+	},
+	find: func(c *contract) []fault {
+		a, d := c.timeout("TimeoutStopSec")
+		if d == 0 { // off
+			return nil
+		}
+		if d < c.program.Drain+10*time.Second {
+			return wrongf(c.service, a, "%s=%s, the drain is %v", a.key, a.value, c.program.Drain)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "watchdog", Severity: Warning,
+		Title: "WatchdogSec= must leave an upgrade its time",
+		Why: "The deadline goes on when the main process changes: what the old one sends after the commit does not count, the new one has to feed it before. " +
+			"The switch alone may take 5 s on a machine that is out of breath. On expiry both generations get SIGABRT.",
+		Effect: "an upgrade at a bad moment kills both generations",
+		Write:  "WatchdogSec= of 10 s or more",
+		Bad:    "[Service]\nWatchdogSec=2s\n",
+		Mended: "[Service]\nWatchdogSec=30s\n",
+	},
+	find: func(c *contract) []fault {
+		if a, d := c.span("WatchdogSec", 0); d > 0 && d < 10*time.Second {
+			return wrongf(c.service, a, "WatchdogSec=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "oom-policy", Severity: Warning,
+		Title: "OOMPolicy= should be continue",
+		Why: "After the commit both generations are in one cgroup, and together they need about twice the memory. The default, stop, " +
+			"ends the whole service when the kernel kills one process of it: the old one that drains too.",
+		Effect: "an OOM kill of the process that drains stops the one that serves",
+		Write:  "OOMPolicy=continue",
+		Bad:    "[Service]\nOOMPolicy=stop\n",
+		Mended: "[Service]\nOOMPolicy=continue\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("OOMPolicy"); a.value != "continue" {
+			return wrongf(c.service, a, "%s", is("OOMPolicy", a.value, "stop"))
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "tasks-max", Severity: Warning,
+		Title:  "TasksMax= must have room for two generations",
+		Why:    "It counts threads, of all generations that are there at once. A Go program has about ten when idle, and one more for each blocking system call.",
+		Effect: "the successor cannot be started, or one of the two crashes when it needs a thread",
+		Write:  "TasksMax= of 64 or more, or none",
+		Bad:    "[Service]\nTasksMax=16\n",
+		Mended: "[Service]\nTasksMax=256\n",
+	},
+	find: func(c *contract) []fault {
+		if a, n := c.number("TasksMax", 64); n < 64 {
+			return wrongf(c.service, a, "TasksMax=%s", a.value)
+		}
+		return nil
+	},
+}}
+
+// startTimeout is TimeoutStartSec=, or the TimeoutSec= that stands for it.
+func (c *contract) startTimeout() (assignment, time.Duration) { return c.timeout("TimeoutStartSec") }
+
+// timeout returns a start or stop timeout: TimeoutSec= sets both, what comes last
+// counts, and 90 s are systemd's own default.
+func (c *contract) timeout(key string) (assignment, time.Duration) {
+	own, both := c.of(key), c.of("TimeoutSec")
+	for _, a := range slices.Backward(c.service.all) {
+		if a.value != "" && (a == own || a == both) {
+			d, _ := parseSpan(a.value)
+			return a, d
+		}
+	}
+	return own, 90 * time.Second
+}
+
+func startLimit(c *contract) []fault {
+	at := c.service.last("Unit", "StartLimitIntervalSec")
+	for _, old := range []assignment{c.service.last("Unit", "StartLimitInterval"), c.service.last("Service", "StartLimitInterval")} {
+		if at.value == "" && old.value != "" {
+			at = old // the name until 229
+		}
+	}
+	interval, ok := parseSpan(at.value)
+	if !ok {
+		interval = 10 * time.Second
+	}
+	burst := 5
+	for _, section := range []string{"Service", "Unit"} {
+		if n, err := strconv.Atoi(c.service.last(section, "StartLimitBurst").value); err == nil {
+			burst = n
+		}
+	}
+	_, pause := c.span("RestartSec", 100*time.Millisecond)
+	if interval == 0 || burst == 0 || pause > 0 && pause >= interval/time.Duration(burst) {
+		return nil
+	}
+	return wrongf(c.service, at, "%s: %d starts within %v end it", is("StartLimitIntervalSec", at.value, "10s"), burst, interval)
+}

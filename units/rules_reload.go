@@ -1,0 +1,209 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Rules on how the service becomes ready and is replaced.
+
+var reloadRules = []*rule{{
+	Rule: Rule{
+		ID: "type", Severity: Error,
+		Title: "Type= must be notify",
+		Why: "Only with Type=notify does systemd wait for the program to be ready, and listen to it without further settings. " +
+			"With Type=simple the start has succeeded before the program has tried anything, and the main process cannot say who is its successor: " +
+			"NotifyAccess= is none, nobody hears MAINPID=, and the unit dies with the predecessor.",
+		Effect: "a start succeeds before the program serves, and no upgrade can be committed",
+		Write:  "Type=notify",
+		Bad:    "[Service]\nType=simple\n",
+		Mended: "[Service]\nType=notify\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("Type"); a.value != "notify" && a.value != "notify-reload" && !c.notYet("Type", "notify-reload") {
+			return wrongf(c.service, a, "%s", is("Type", a.value, "simple"))
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "notify-reload-version", Severity: Error,
+		Title: "Type=notify-reload is new in 253",
+		Why: "systemd 247 and 252 ignore the line, and without another Type= the service silently becomes Type=simple with NotifyAccess=none: " +
+			"no NOTIFY_SOCKET, no reload. Two lines, Type=notify and then Type=notify-reload, do the best of both.",
+		Effect: "before 253 the service is Type=simple: nobody hears READY=1, nothing can be reloaded",
+		Write:  "Type=notify and ExecReload=, which all versions have",
+		Bad:    "[Service]\nType=notify-reload\n# no ExecReload=\n",
+		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: func(c *contract) []fault {
+		if t := c.of("Type").value; t != "notify" && c.notYet("Type", "notify-reload") {
+			return wrongf(c.service, lastWritten(c.service, "Type"), "Type=notify-reload alone, the unit is for systemd %d", c.systemd)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "notify-reload-blind", Severity: Warning,
+		Title: "with Type=notify-reload no reload can fail",
+		Why: "The protocol has no word for it: READY=1 always is success, whatever STATUS= and ERRNO= say, on every version up to 262. " +
+			"Only the exit status of ExecReload= can tell `systemctl reload` that the new program was not good.",
+		Effect: "`systemctl reload` says success for an upgrade that was undone",
+		Write:  "Type=notify and ExecReload=/usr/bin/myapp reload",
+		Bad:    "[Service]\nType=notify-reload\n# no ExecReload=\n[X-Cutover]\nSystemd=257\n",
+		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("Type"); a.value == "notify-reload" && len(c.service.list("Service", "ExecReload")) == 0 {
+			return wrongf(c.service, a, "Type=notify-reload")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "notify-reload-twice", Severity: Error,
+		Title: "Type=notify-reload and ExecReload= are two ways to reload",
+		Why: "From 253 to 258 systemd sends the signal first, then runs ExecReload=, and the reload ends with the command unless RELOADING=1 came before; " +
+			"from 259 on the order is the other way round.",
+		Effect: "each reload asks for two upgrades, and which of the two is reported depends on systemd's version",
+		Write:  "Type=notify beside ExecReload=",
+		Bad:    "[Service]\nType=notify-reload\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
+		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("Type"); a.value == "notify-reload" && len(c.service.list("Service", "ExecReload")) > 0 {
+			return wrongf(c.service, a, "Type=notify-reload beside ExecReload=")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "notify-access-all", Severity: Warning,
+		Title: "NotifyAccess= should be main",
+		Why: "The library sends everything that matters from the main process. With all, whatever any process of the unit says counts: " +
+			"the STOPPING=1 of an old generation or of a helper would stop the unit, its READY=1 end a start. It also costs 0.1 in systemd-analyze security.",
+		Effect: "any process of the unit can stop it, or make itself the main process",
+		Write:  "NotifyAccess=main",
+		Bad:    "[Service]\nNotifyAccess=all\n",
+		Mended: "[Service]\nNotifyAccess=main\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("NotifyAccess"); a.value == "all" {
+			return wrongf(c.service, a, "NotifyAccess=all")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-reload-missing", Severity: Error,
+		Title:  "ExecReload= must ask for the upgrade",
+		Why:    "`systemctl reload` of a unit without it exits with 3, and nothing has happened. reload-or-restart restarts instead, which is no upgrade.",
+		Effect: "`systemctl reload` fails, and reload-or-restart restarts",
+		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Bad:    "[Service]\n# no ExecReload=\n",
+		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: func(c *contract) []fault {
+		if len(c.service.list("Service", "ExecReload")) == 0 && c.of("Type").value != "notify-reload" && !c.notYet("Type", "notify-reload") {
+			return wrongf(c.service, lastWritten(c.service, "ExecReload"), "no ExecReload=")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-reload-async", Severity: Error,
+		Title: "ExecReload= must wait for the result",
+		Why: "A command that only sends a signal ends before the upgrade has begun, so `systemctl reload` says success whatever happens then. " +
+			"Up to 258 a RELOADING=1 that comes in time repairs that, from 259 on it does not. In a minimal image there is no /bin/kill either (203/EXEC).",
+		Effect: "`systemctl reload` says success before the upgrade has begun, and also when it fails",
+		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Bad:    "[Service]\nExecReload=/bin/kill -HUP $MAINPID\n",
+		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, a := range c.service.list("Service", "ExecReload") {
+			if asynchronous(parseCommand(a.value)) {
+				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " only sends a signal"})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-reload-ignored", Severity: Error,
+		Title:  "the failure of ExecReload= must count",
+		Why:    "The prefix - makes systemd take every exit status for success, and the exit status is all by which a reload can fail.",
+		Effect: "`systemctl reload` says success for an upgrade that was undone",
+		Write:  "the same line without the -",
+		Bad:    "[Service]\nExecReload=-/usr/bin/myapp reload\n",
+		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, a := range c.service.list("Service", "ExecReload") {
+			if strings.Contains(parseCommand(a.value).prefix, "-") {
+				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " begins with -"})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "pid-file", Severity: Error,
+		Title: "PIDFile= has no place beside notifications",
+		Why: "systemd reads the file when the main process exits, and takes the process that it names. The library writes none: " +
+			"what the file names is of an earlier life, or somebody else's.",
+		Effect: "systemd may take a process for the main one that the library did not name",
+		Write:  "no PIDFile=",
+		Bad:    "[Service]\nPIDFile=/run/myapp/pid\n",
+		Mended: "[Service]\n# no PIDFile=\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("PIDFile"); a.value != "" {
+			return wrongf(c.service, a, "PIDFile=%s", a.value)
+		}
+		return nil
+	},
+}}
+
+// is says what a setting is, or that it is not there.
+func is(key, value, fallback string) string {
+	if value == "" {
+		return "no " + key + "=, which means " + fallback
+	}
+	return key + "=" + value
+}
+
+// notYet reports whether the unit says value of key, which its systemd does not know.
+func (c *contract) notYet(key, value string) bool {
+	return lastWritten(c.service, key).value == value && !values[key].known(value, c.systemd)
+}
+
+// lastWritten is the last line of [Service] on key, also one that does not count.
+func lastWritten(m *merged, key string) assignment {
+	for _, a := range slices.Backward(m.all) {
+		if a.section == "Service" && a.key == key {
+			return a
+		}
+	}
+	return m.missing("Service", key)
+}
+
+// shells are programs that run the line after -c.
+var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh"}
+
+// asynchronous reports whether a command ends before what it asked for.
+func asynchronous(c command) bool {
+	if slices.Contains(shells, path.Base(c.binary())) {
+		for _, word := range strings.Fields(strings.Join(c.argv[1:], " ")) {
+			if word == "&" || slices.Contains(senders, path.Base(word)) {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.Contains(senders, path.Base(c.binary())) ||
+		path.Base(c.binary()) == "systemctl" && slices.Contains(c.argv, "kill")
+}
+
+var senders = []string{"kill", "pkill", "killall"}

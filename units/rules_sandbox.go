@@ -1,0 +1,199 @@
+package units
+
+import "strings"
+
+// Rules on the sandbox: what it must not take away from the library.
+
+var sandboxRules = []*rule{{
+	Rule: Rule{
+		ID: "address-families", Severity: Error,
+		Title: "RestrictAddressFamilies= must allow AF_UNIX",
+		Why: "Notifications and the control socket are unix sockets. Without the family socket() fails with EAFNOSUPPORT, READY=1 never arrives, and the start times out. " +
+			"Inherited sockets of other families work without being allowed.",
+		Effect: "READY=1 is never sent: the start times out",
+		Write:  "RestrictAddressFamilies=AF_UNIX and what the program opens itself",
+		Bad:    "[Service]\nRestrictAddressFamilies=AF_INET AF_INET6\n",
+		Mended: "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n",
+	},
+	find: func(c *contract) []fault {
+		lines := c.service.list("Service", "RestrictAddressFamilies")
+		if len(lines) == 0 || newFilter(lines, nil).allows("AF_UNIX") {
+			return nil
+		}
+		a := lines[len(lines)-1]
+		return wrongf(c.service, a, "RestrictAddressFamilies=%s", a.value)
+	},
+}, {
+	Rule: Rule{
+		ID: "system-calls", Severity: Error,
+		Title: "SystemCallFilter= must allow what an upgrade calls",
+		Why: "The predecessor starts a process (clone, execve, pipe2), passes descriptors (socketpair, sendmsg, recvmsg, dup3, fcntl) and watches it (pidfd_send_signal, waitid). " +
+			"All of that is in @system-service, and stays there with ~@privileged @resources.",
+		Effect: "the upgrade fails, or the process that tries one is killed by SIGSYS",
+		Write:  "SystemCallFilter=@system-service",
+		Bad:    "[Service]\nSystemCallFilter=~@process\n",
+		Mended: "[Service]\nSystemCallFilter=@system-service\n",
+	},
+	find: func(c *contract) []fault {
+		lines := c.service.list("Service", "SystemCallFilter")
+		filter := newFilter(lines, callGroups)
+		var taken []string
+		for _, call := range neededCalls {
+			if !filter.allows(call) {
+				taken = append(taken, call)
+			}
+		}
+		if len(lines) == 0 || len(taken) == 0 {
+			return nil
+		}
+		a := lines[len(lines)-1]
+		return wrongf(c.service, a, "SystemCallFilter=%s takes away %s", a.value, strings.Join(taken, ", "))
+	},
+}, {
+	Rule: Rule{
+		ID: "private-pids", Severity: Error,
+		Title: "PrivatePIDs= makes the program PID 1 of its own namespace",
+		Why: "A PID 1 cannot start a process as a child of the manager (CLONE_PARENT is EINVAL), its successor would end with it, and MAINPID= with an inner number names somebody else. " +
+			"On 257 and 258 even LISTEN_PID is wrong, so that the sockets are not taken. Older versions ignore the line.",
+		Effect: "every upgrade fails; on 257 and 258 the program does not find its sockets",
+		Write:  "no PrivatePIDs=",
+		Bad:    "[Service]\nPrivatePIDs=yes\n[X-Cutover]\nSystemd=257\n",
+		Mended: "[Service]\n# no PrivatePIDs=\n[X-Cutover]\nSystemd=257\n",
+	},
+	find: func(c *contract) []fault {
+		if a, on := c.on("PrivatePIDs"); on {
+			return wrongf(c.service, a, "PrivatePIDs=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "private-network", Severity: Error,
+		Title:  "PrivateNetwork= is for programs whose sockets all come from systemd",
+		Why:    "Listeners that systemd passes are the host's, wherever the process is. What the program binds or connects itself is in a network that has nothing but a loopback interface of its own.",
+		Effect: "what the program binds itself can be reached by nobody",
+		Write:  "no PrivateNetwork=, or a .socket unit for each socket",
+		Bad:    "[Service]\nPrivateNetwork=yes\n[X-Cutover]\nNetwork=yes\n",
+		Mended: "[Service]\nPrivateNetwork=yes\n[X-Cutover]\nNetwork=no\n",
+	},
+	find: func(c *contract) []fault {
+		a, on := c.on("PrivateNetwork")
+		if on && (c.program.Network || len(c.sockets) == 0) && c.of("NetworkNamespacePath").value == "" {
+			return wrongf(c.service, a, "PrivateNetwork=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-paths", Severity: Error,
+		Title: "ExecPaths= must name the directory of the binary, not the file",
+		Why: "systemd makes a mount for each path. The mount of a file goes away when a package upgrade renames a new file over it: " +
+			"what then lies there belongs to NoExecPaths=.",
+		Effect: "after the binary is replaced it cannot be executed: upgrades fail, \"permission denied\"",
+		Write:  "ExecPaths= with the directory that the binary is in, and those of its libraries",
+		Bad:    "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib\n",
+		Mended: "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin /usr/lib\n",
+	},
+	find: func(c *contract) []fault {
+		_, start := c.binary()
+		no, noAt := covering(c.service, start.binary(), "NoExecPaths")
+		yes, yesAt := covering(c.service, start.binary(), "ExecPaths")
+		switch {
+		case no == "" || len(yes) >= len(no) && yes != start.binary():
+			return nil
+		case yes == start.binary():
+			return wrongf(c.service, yesAt, "ExecPaths=%s is the file itself", yes)
+		}
+		return wrongf(c.service, noAt, "NoExecPaths=%s has %s in it", no, start.binary())
+	},
+}, {
+	Rule: Rule{
+		ID: "binary-pinned", Severity: Error,
+		Title: "the binary must not be mounted as a file",
+		Why: "BindPaths= and BindReadOnlyPaths= of a file mount the file that is there at the start. A package upgrade puts another one in its place outside; " +
+			"inside, the old one stays until the next restart.",
+		Effect: "an upgrade starts the old program again, and says success",
+		Write:  "the directory of the binary in BindReadOnlyPaths=",
+		Bad:    "[Service]\nTemporaryFileSystem=/usr/bin\nBindReadOnlyPaths=/usr/bin/myapp\n",
+		Mended: "[Service]\nTemporaryFileSystem=/usr/local\nBindReadOnlyPaths=/usr/bin\n",
+	},
+	find: func(c *contract) (all []fault) {
+		_, start := c.binary()
+		for _, b := range binds(c.service) {
+			if b.target == start.binary() && (b.source != b.target || c.rooted(b.target)) {
+				all = append(all, fault{c.service, b.at, b.at.key + "=" + b.at.value + " is the binary"})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "binary-hidden", Severity: Error,
+		Title: "the sandbox must not hide the binary",
+		Why: "ProtectHome=, PrivateTmp=, InaccessiblePaths= and TemporaryFileSystem= put something empty over directories. A binary below one is not there for the service. " +
+			"ProtectSystem= is no harm: it makes read-only, and what a rename puts there can be executed.",
+		Effect: "the start fails with 203/EXEC, and so does a successor",
+		Write:  "a binary in /usr, /usr/local or /opt",
+		Bad:    "[Service]\nExecStart=/home/deploy/myapp\nExecReload=/home/deploy/myapp reload\nProtectHome=yes\n",
+		Mended: "[Service]\nExecStart=/opt/myapp/myapp\nExecReload=/opt/myapp/myapp reload\nProtectHome=yes\n",
+	},
+	find: func(c *contract) []fault {
+		_, start := c.binary()
+		if at, hidden := c.hides(start.binary()); hidden {
+			return wrongf(c.service, at, "%s=%s hides %s", at.key, at.value, start.binary())
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "notify-hidden", Severity: Error,
+		Title:  "the sandbox must not hide systemd's notification socket",
+		Why:    "NOTIFY_SOCKET names /run/systemd/notify. Where something empty lies over /run, or the path is made inaccessible, nothing can be sent there.",
+		Effect: "READY=1 does not arrive: the start times out",
+		Write:  "BindReadOnlyPaths=/run/systemd/notify beside it",
+		Bad:    "[Service]\nTemporaryFileSystem=/run\n",
+		Mended: "[Service]\nTemporaryFileSystem=/run\nBindReadOnlyPaths=/run/systemd/notify\n",
+	},
+	find: func(c *contract) []fault {
+		if at, hidden := c.hides("/run/systemd/notify"); hidden {
+			return wrongf(c.service, at, "%s=%s hides /run/systemd/notify", at.key, at.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "root-directory", Severity: Error,
+		Title:  "before 248 the notification socket is not in RootDirectory= or RootImage=",
+		Why:    "248 began to mount it there. 247, of Debian 11, does not.",
+		Effect: "on 247 READY=1 does not arrive: the start times out",
+		Write:  "BindReadOnlyPaths=/run/systemd/notify beside it",
+		Bad:    "[Service]\nRootDirectory=/srv/myapp\n",
+		Mended: "[Service]\nRootDirectory=/srv/myapp\nBindReadOnlyPaths=/run/systemd/notify\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, key := range []string{"RootDirectory", "RootImage"} {
+			if a := c.of(key); a.value != "" && c.systemd < 248 && !bound(c.service, "/run/systemd/notify") {
+				all = append(all, fault{c.service, a, key + "=" + a.value})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "root-image", Severity: Error,
+		Title:  "an image is mounted once, at the start",
+		Why:    "With RootImage=, ExtensionImages= or ExtensionDirectories= the service lives in the image of its start. A new one comes with a restart only (RefreshOnReload= of 260 is for extensions).",
+		Effect: "an upgrade starts the old program again, and says success",
+		Write:  "the program outside of images, or `systemctl restart` for upgrades",
+		Bad:    "[Service]\nRootImage=/srv/myapp.raw\n[X-Cutover]\nSystemd=252\n",
+		Mended: "[Service]\nRootDirectory=/srv/myapp\n[X-Cutover]\nSystemd=252\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, key := range []string{"RootImage", "ExtensionImages", "ExtensionDirectories"} {
+			for _, a := range c.service.list("Service", key) {
+				all = append(all, fault{c.service, a, key + "=" + a.value})
+			}
+		}
+		return all
+	},
+}}

@@ -1,0 +1,271 @@
+package units
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rules on .socket units.
+
+var socketRules = []*rule{{
+	Rule: Rule{
+		ID: "socket-required", Severity: Warning,
+		Title: "the service should require its sockets",
+		Why: "A .socket unit starts its service, but not the other way round: `systemctl start myapp` without Requires= gets no LISTEN_FDS. " +
+			"The program then binds the address itself, or cannot, if the socket is there.",
+		Effect: "started without its socket, the program binds one of its own, which the .socket unit cannot take back",
+		Write:  "Requires= and After= with the .socket unit in [Unit]",
+		Bad:    "[Unit]\n# no Requires=\n",
+		Mended: "[Unit]\nRequires=myapp.socket\n",
+	},
+	find: func(c *contract) []fault {
+		needed := slices.Concat(c.service.words("Unit", "Requires"), c.service.words("Unit", "BindsTo"), c.service.words("Service", "Sockets"))
+		return c.each(func(s *merged) []fault {
+			if slices.Contains(needed, s.name) {
+				return nil
+			}
+			return wrongf(c.service, c.service.missing("Unit", "Requires"), "nothing requires %s", s.name)
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-accept", Severity: Error,
+		Title:  "Accept= must be no",
+		Why:    "With yes systemd accepts the connections and starts a process for each. There is no listener that a successor could take over.",
+		Effect: "the program gets a connection where it wants a listener, and does not start",
+		Write:  "Accept=no",
+		Bad:    "[Socket]\nAccept=yes\n",
+		Mended: "[Socket]\nAccept=no\n",
+	},
+	find: onSocket("Accept"),
+}, {
+	Rule: Rule{
+		ID: "socket-stdin", Severity: Error,
+		Title:  "the socket must come as a descriptor, not as standard input",
+		Why:    "StandardInput=socket is for inetd's programs: the socket is descriptor 0 and not in LISTEN_FDS. So are StandardOutput= and StandardError=socket.",
+		Effect: "the program finds no socket and binds one of its own, or cannot",
+		Write:  "no StandardInput=socket",
+		Bad:    "[Service]\nStandardInput=socket\n",
+		Mended: "[Service]\n# no StandardInput=\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("StandardInput"); a.value == "socket" {
+			return wrongf(c.service, a, "StandardInput=socket")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-service", Severity: Error,
+		Title:  "Service= gives the socket to another service",
+		Why:    "A .socket unit belongs to one service: the one that Service= names, else the one of its own name.",
+		Effect: "the program does not get the socket, and cannot bind the address either",
+		Write:  "no Service=, or this service in it",
+		Bad:    "[Socket]\nService=other.service\n",
+		Mended: "[Socket]\n# no Service=\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, s := range c.strays {
+			all = append(all, wrongf(s, s.last("Socket", "Service"), "Service=%s, not %s", socketService(s), c.service.name)...)
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-name", Severity: Warning,
+		Title:  "FileDescriptorName= should say by what name the program asks",
+		Why:    "The default is the name of the unit, with .socket. A program that asks for \"http\" is not given \"myapp.socket\", and binds the address itself.",
+		Effect: "the program does not find the socket by its name, and binds one of its own, or cannot",
+		Write:  `FileDescriptorName= with the name in u.Listen(ctx, "http", ...)`,
+		Bad:    "[Socket]\n# no FileDescriptorName=\n",
+		Mended: "[Socket]\nFileDescriptorName=http\n",
+	},
+	find: func(c *contract) []fault {
+		return c.each(func(s *merged) []fault {
+			if a := s.last("Socket", "FileDescriptorName"); a.value == "" {
+				return wrongf(s, a, "no FileDescriptorName=, which means %s", s.name)
+			}
+			return nil
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-name-invalid", Severity: Error,
+		Title: "a socket's name is printable ASCII without a colon",
+		Why: "A name with a colon, a control character or more than 255 characters is ignored with a warning, and the unit's name takes its place. " +
+			"Names that begin with \"cutover.\" are the library's own in the fd store, and it leaves room for them: 200 characters.",
+		Effect: "systemd ignores the name, or the library refuses it: the program does not find its socket",
+		Write:  "FileDescriptorName=http",
+		Bad:    "[Socket]\nFileDescriptorName=http:8080\n",
+		Mended: "[Socket]\nFileDescriptorName=http-8080\n",
+	},
+	find: func(c *contract) []fault {
+		return c.each(func(s *merged) []fault {
+			a := s.last("Socket", "FileDescriptorName")
+			if why := badSocketName(unliteral(a.value)); a.value != "" && why != "" {
+				return wrongf(s, a, "FileDescriptorName=%s: %s", a.value, why)
+			}
+			return nil
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-name-twice", Severity: Error,
+		Title:  "two .socket units of a service need two names",
+		Why:    "The order in which systemd passes the sockets of several units is not defined, and differs between versions. Only names tell them apart; several addresses in one unit keep their order.",
+		Effect: "which of the sockets the program gets for the name changes from start to start",
+		Write:  "another FileDescriptorName= in one of them, or both addresses in one .socket unit",
+		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=http\nBacklog=4096\n",
+		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
+	},
+	find: func(c *contract) []fault {
+		first := map[string]string{}
+		return c.each(func(s *merged) []fault {
+			a := s.last("Socket", "FileDescriptorName")
+			other, again := first[a.value]
+			first[a.value] = s.name
+			if !again || a.value == "" {
+				return nil
+			}
+			return wrongf(s, a, "FileDescriptorName=%s, as in %s", a.value, other)
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-address-twice", Severity: Error,
+		Title:  "an address can be listened on once",
+		Why:    "The second .socket unit fails with \"Address already in use\", and with it what requires it.",
+		Effect: "one of the two units cannot start",
+		Write:  "each Listen*= address once",
+		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8080\nFileDescriptorName=admin\nBacklog=4096\n",
+		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
+	},
+	find: func(c *contract) []fault {
+		first := map[string]string{}
+		return c.each(func(s *merged) (all []fault) {
+			for _, a := range listening(s) {
+				line := a.key + "=" + a.value
+				if other, again := first[line]; again && !isYes(s.last("Socket", "ReusePort").value) {
+					all = append(all, fault{s, a, line + ", as in " + other})
+				}
+				first[line] = s.name
+			}
+			return all
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-backlog", Severity: Warning,
+		Title: "Backlog= is where clients wait during a restart",
+		Why: "The queue holds those who connect while nobody accepts; when it is full they are held up for seconds, or refused. The default is as long as the kernel allows from 252 on; " +
+			"247 has 128 or 4096, by the C library it was built with. net.core.somaxconn (4096) is the upper end whatever the line says: to have more, raise that too.",
+		Effect: "under load a restart holds clients up or refuses them; on 247 already at 128",
+		Write:  "Backlog=4096",
+		Bad:    "[Socket]\nBacklog=16\n",
+		Mended: "[Socket]\nBacklog=4096\n",
+	},
+	find: backlog,
+}, {
+	Rule: Rule{
+		ID: "socket-remove-on-stop", Severity: Warning,
+		Title:  "RemoveOnStop= should be no",
+		Why:    "With yes the path of a unix socket, FIFO or queue goes away when the .socket unit stops, as in a restart of both units, while the program still listens on it.",
+		Effect: "clients get \"no such file\" while the .socket unit is restarted, and those of a service that goes on running too",
+		Write:  "no RemoveOnStop=",
+		Bad:    "[Socket]\nListenStream=/run/myapp.sock\nRemoveOnStop=yes\n",
+		Mended: "[Socket]\nListenStream=/run/myapp.sock\n# no RemoveOnStop=\n",
+	},
+	find: func(c *contract) []fault {
+		return c.each(func(s *merged) []fault {
+			a, on := s.is("Socket", "RemoveOnStop")
+			hasPath := slices.ContainsFunc(listening(s), func(l assignment) bool { return strings.HasPrefix(l.value, "/") })
+			if !on || !hasPath && len(s.list("Socket", "Symlinks")) == 0 {
+				return nil
+			}
+			return wrongf(s, a, "RemoveOnStop=%s", a.value)
+		})
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-flush-pending", Severity: Error,
+		Title:  "FlushPending= must be no",
+		Why:    "With yes systemd empties the queue of the socket when the service has ended: it accepts and closes every connection that waits there for the next process.",
+		Effect: "clients that waited for the end of a restart or a crash are cut off",
+		Write:  "no FlushPending=",
+		Bad:    "[Socket]\nFlushPending=yes\n",
+		Mended: "[Socket]\n# no FlushPending=\n",
+	},
+	find: onSocket("FlushPending"),
+}, {
+	Rule: Rule{
+		ID: "socket-trigger-limit", Severity: Warning,
+		Title: "the trigger limit should not be tighter than systemd's own",
+		Why: "Each time a client comes and the service does not run, systemd counts a trigger: 20 in 2 s are the most. When that is hit the .socket unit fails (Result=trigger-limit-hit) " +
+			"and closes the listener. A program that crashes under load gets there fast.",
+		Effect: "a few crashes under load close the socket, and clients are refused until somebody comes",
+		Write:  "no TriggerLimitBurst=, or TriggerLimitIntervalSec=0",
+		Bad:    "[Socket]\nTriggerLimitBurst=3\n",
+		Mended: "[Socket]\n# no TriggerLimitBurst=\n",
+	},
+	find: triggerLimit,
+}}
+
+// listening are the addresses of socket unit s.
+func listening(s *merged) (all []assignment) {
+	for _, key := range []string{"ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
+		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction"} {
+		all = append(all, s.list("Socket", key)...)
+	}
+	return all
+}
+
+// onSocket finds a boolean setting of sockets that is on.
+func onSocket(key string) func(*contract) []fault {
+	return func(c *contract) []fault {
+		return c.each(func(s *merged) []fault {
+			if a, on := s.is("Socket", key); on {
+				return wrongf(s, a, "%s=%s", key, a.value)
+			}
+			return nil
+		})
+	}
+}
+
+func backlog(c *contract) []fault {
+	return c.each(func(s *merged) []fault {
+		if len(s.list("Socket", "ListenStream"))+len(s.list("Socket", "ListenSequentialPacket")) == 0 {
+			return nil // datagrams wait elsewhere
+		}
+		a := s.last("Socket", "Backlog")
+		n, err := strconv.ParseUint(a.value, 10, 32)
+		switch {
+		case err != nil && c.systemd >= 252:
+			return nil
+		case err != nil:
+			return wrongf(s, a, "no Backlog=, which systemd %d may take for 128", c.systemd)
+		case n < 128:
+			return wrongf(s, a, "Backlog=%d", n)
+		}
+		return nil
+	})
+}
+
+func triggerLimit(c *contract) []fault {
+	return c.each(func(s *merged) []fault {
+		at := s.last("Socket", "TriggerLimitBurst")
+		burst, err := strconv.Atoi(at.value)
+		if err != nil {
+			burst, at = 20, s.last("Socket", "TriggerLimitIntervalSec")
+		}
+		interval, ok := parseSpan(s.last("Socket", "TriggerLimitIntervalSec").value)
+		if !ok {
+			interval = 2 * time.Second
+		}
+		if interval == 0 || burst == 0 || interval/time.Duration(burst) <= 100*time.Millisecond {
+			return nil
+		}
+		return wrongf(s, at, "%d triggers within %v close the socket", burst, interval)
+	})
+}

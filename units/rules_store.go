@@ -1,0 +1,112 @@
+package units
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Rules on the fd store, which keeps what the program bound itself.
+
+var storeRules = []*rule{{
+	Rule: Rule{
+		ID: "fd-store", Severity: Error,
+		Title: "a program that binds sockets itself needs the fd store",
+		Why: "The library puts such a socket into systemd's fd store, from where it comes back after a crash or a restart. " +
+			"Without FileDescriptorStoreMax= there is no store, and nothing tells the program so before 254.",
+		Effect: "after a crash or a restart the port is closed until the program has bound it again: clients are refused",
+		Write:  "FileDescriptorStoreMax=64, or a .socket unit for each socket",
+		Bad:    "[Service]\n# no FileDescriptorStoreMax=\n",
+		Mended: "[Service]\nFileDescriptorStoreMax=64\n",
+	},
+	find: func(c *contract) []fault {
+		if a, n := c.number("FileDescriptorStoreMax", 0); n == 0 && (c.program.Binds > 0 || len(c.sockets) == 0) {
+			return wrongf(c.service, a, "%s", is("FileDescriptorStoreMax", a.value, "0"))
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "fd-store-small", Severity: Error,
+		Title:  "FileDescriptorStoreMax= must have room for every socket that the program binds",
+		Why:    "What does not fit is closed, and so is the rest of its message. The sender does not learn of it; the journal says \"Cannot store more fds\".",
+		Effect: "some sockets are closed at a crash or a restart, and their clients refused",
+		Write:  "FileDescriptorStoreMax= of twice the sockets that the program binds, 64 at least",
+		Bad:    "[Service]\nFileDescriptorStoreMax=2\n[X-Cutover]\nBinds=3\n",
+		Mended: "[Service]\nFileDescriptorStoreMax=64\n[X-Cutover]\nBinds=3\n",
+	},
+	find: func(c *contract) []fault {
+		if a, n := c.number("FileDescriptorStoreMax", 0); n > 0 && n < c.program.Binds {
+			return wrongf(c.service, a, "FileDescriptorStoreMax=%d, the program binds %d", n, c.program.Binds)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "fd-limit", Severity: Error,
+		Title: "the soft LimitNOFILE= must be above what a start is handed",
+		Why: "The new process gets its limit before it gets its descriptors. With the default soft limit of 1024 a store of about 1015 makes every start fail with 202/FDS, " +
+			"the unit fails, and the store is emptied. A Go program raises its own soft limit, so nobody notices before the first restart. All versions.",
+		Effect: "once the store is full, a restart fails with status=202/FDS and everything in it is lost",
+		Write:  "LimitNOFILE= with a soft limit above FileDescriptorStoreMax=, the units' sockets and 16 more, such as 16384:524288",
+		Bad:    "[Service]\nFileDescriptorStoreMax=4096\nLimitNOFILE=1024:524288\n",
+		Mended: "[Service]\nFileDescriptorStoreMax=4096\nLimitNOFILE=16384:524288\n",
+	},
+	find: func(c *contract) []fault {
+		_, store := c.number("FileDescriptorStoreMax", 0)
+		need := store + 16
+		for _, s := range c.sockets {
+			need += len(listening(s))
+		}
+		if a := c.of("LimitNOFILE"); softLimit(a.value) < need {
+			return wrongf(c.service, a, "%s, a start can be handed %d descriptors", is("LimitNOFILE", a.value, "1024:524288"), need)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "fd-store-preserve", Severity: Warning,
+		Title: "FileDescriptorStorePreserve= should be left at restart",
+		Why: "no empties the store at each restart and crash. yes keeps the sockets open over a stop, so that clients hang instead of being refused, and has bugs: on 254, after a stop, " +
+			"the .socket unit no longer starts the service; up to 257 a service that nothing refers to is forgotten with its store. Before 254 the line is ignored.",
+		Effect: "no: sockets that the program bound are closed by each restart; yes: after a stop they stay open, and on 254 the .socket unit no longer starts the service",
+		Write:  "no FileDescriptorStorePreserve=",
+		Bad:    "[Service]\nFileDescriptorStorePreserve=no\n[X-Cutover]\nSystemd=254\n",
+		Mended: "[Service]\n# no FileDescriptorStorePreserve=\n[X-Cutover]\nSystemd=254\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("FileDescriptorStorePreserve"); isNo(a.value) || isYes(a.value) && c.systemd <= 257 {
+			return wrongf(c.service, a, "FileDescriptorStorePreserve=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "proc-subset", Severity: Warning,
+		Title: "ProcSubset=pid shortens the queue of sockets that the program binds",
+		Why: "Go asks /proc/sys/net/core/somaxconn how long the queue of a new socket may be, and takes 128 where it cannot read that. " +
+			"ProcSubset=pid hides it. That queue holds the clients during a restart.",
+		Effect: "the sockets that the program binds have a queue of 128; more clients than that are held up or refused while it restarts",
+		Write:  "no ProcSubset=, or .socket units, whose queues systemd makes",
+		Bad:    "[Service]\nProcSubset=pid\n",
+		Mended: "[Service]\n# no ProcSubset=\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("ProcSubset"); a.value == "pid" && (c.program.Binds > 0 || len(c.sockets) == 0) {
+			return wrongf(c.service, a, "ProcSubset=pid")
+		}
+		return nil
+	},
+}}
+
+// softLimit is the soft half of a Limit*= setting, or systemd's default for files.
+func softLimit(value string) int {
+	soft, _, _ := strings.Cut(value, ":")
+	if soft == "infinity" {
+		return math.MaxInt
+	}
+	if n, err := strconv.Atoi(soft); err == nil {
+		return n
+	}
+	return 1024
+}

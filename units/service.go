@@ -1,0 +1,102 @@
+package units
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What a stop takes besides the drain: the answers of a predecessor that covers for a
+// crashed successor (10 s), and a margin.
+const stopMargin = 15 * time.Second
+
+// The fd store is small: one entry for each socket the program binds itself, twice
+// that while an upgrade changes them.
+const leastStore = 64
+
+// handedLimit is the soft limit of descriptors that the service starts with. A Go
+// program raises it to the hard one.
+const handedLimit = 16384
+
+// facts is the section that says what the units were made from. systemd ignores
+// sections that begin with X- (systemd.unit(5)).
+const facts = "X-Cutover"
+
+func (d Daemon) service() []setting {
+	all := []setting{{"Unit", "Description", literal(d.Description), ""}}
+	all = append(all, d.dependencies()...)
+	all = append(all, d.life()...)
+	all = append(all, d.resources()...)
+	all = append(all, d.sandbox()...)
+	all = append(all, setting{"Install", "WantedBy", "multi-user.target", ""})
+	return append(all, d.facts()...)
+}
+
+func (d Daemon) dependencies() (list []setting) {
+	var names []string
+	for _, s := range d.Sockets {
+		names = append(names, d.socketUnit(s))
+	}
+	if sockets := strings.Join(names, " "); sockets != "" {
+		list = append(list,
+			setting{"Unit", "Requires", sockets, "Never without its sockets: the program would bind some of its own."},
+			setting{"Unit", "After", sockets, ""})
+	}
+	return append(list, setting{"Unit", "StartLimitIntervalSec", "0", "A start limit that is hit drops the fd store and closes the sockets."})
+}
+
+// life is how the service starts, is replaced, and ends.
+func (d Daemon) life() []setting {
+	const s = "Service"
+	list := []setting{
+		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
+		{s, "NotifyAccess", "main", ""},
+		{s, "ExecStart", commandLine(append([]string{d.Binary}, d.Args...)...), ""},
+		{s, "ExecReload", commandLine(append([]string{d.Binary}, d.Reload...)...),
+			"Asks the main process to replace itself and waits; its exit status is the result."},
+		{s, "TimeoutStartSec", formatSpan(d.ReadyTimeout),
+			"For a start, and for a broken new program that does not even get to ask: once it\n" +
+				"has been asked, the main process itself extends the time for the upgrade."},
+		{s, "TimeoutStopSec", formatSpan(d.Drain + stopMargin), fmt.Sprintf("Longer than the drain (%s).", formatSpan(d.Drain))},
+		{s, "KillMode", "control-group", "Both generations get SIGTERM at a stop; mixed would kill the one that drains."},
+		{s, "Restart", "on-failure", ""},
+		{s, "RestartSec", "100ms", ""},
+	}
+	if d.Systemd >= 254 {
+		list = append(list, setting{s, "RestartMode", "direct", "Units that need this one do not notice a restart after a crash."})
+	}
+	return list
+}
+
+func (d Daemon) resources() []setting {
+	const s = "Service"
+	store := max(leastStore, 2*d.Binds)
+	return []setting{
+		{s, "FileDescriptorStoreMax", strconv.Itoa(store), "For sockets that the program binds itself: they outlive its death here."},
+		{s, "LimitNOFILE", fmt.Sprintf("%d:524288", max(handedLimit, 2*store)),
+			"More than the store and the units' sockets together, else 202/FDS at a restart."},
+		{s, "OOMPolicy", "continue", "An OOM kill of the process that drains must not stop the one that serves."},
+		{s, "RuntimeDirectory", d.Name, "Where the control socket lies."},
+	}
+}
+
+// facts are what check compares the rest with, and what Describe reads back.
+func (d Daemon) facts() []setting {
+	return []setting{
+		{facts, "Systemd", strconv.Itoa(d.Systemd), "What this was made from, for sdunits; systemd does not read it."},
+		{facts, "Hardening", string(d.Hardening), ""},
+		{facts, "ReadyTimeout", formatSpan(d.ReadyTimeout), ""},
+		{facts, "Trial", formatSpan(d.Trial), ""},
+		{facts, "Drain", formatSpan(d.Drain), ""},
+		{facts, "Binds", strconv.Itoa(d.Binds), ""},
+		{facts, "Network", yesNo(d.Network), ""},
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

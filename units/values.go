@@ -1,0 +1,88 @@
+package units
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// valueSet says which values systemd accepts of a setting. A line with another one
+// it ignores, with a warning in its log: the line before it counts.
+type valueSet struct {
+	words   []string
+	boolean bool
+	span    bool
+	number  bool
+	since   map[string]int // words that older versions do not know
+}
+
+// has reports whether systemd takes value. Nil takes all.
+func (v *valueSet) has(value string) bool {
+	switch {
+	case v == nil || value == "" && v.words == nil && !v.boolean:
+		return true
+	case v.boolean && (isYes(value) || isNo(value)):
+		return true
+	case v.span:
+		_, ok := parseSpan(value)
+		return ok
+	case v.number:
+		_, err := strconv.ParseUint(value, 10, 64)
+		return err == nil
+	}
+	return slices.Contains(v.words, value)
+}
+
+// known reports whether systemd of that version takes value.
+func (v *valueSet) known(value string, systemd int) bool {
+	return v == nil || systemd == 0 || v.since[value] <= systemd
+}
+
+func oneOf(words string) *valueSet { return &valueSet{words: strings.Fields(words)} }
+
+func yesNoOr(words string) *valueSet {
+	return &valueSet{words: strings.Fields(words), boolean: true}
+}
+
+var (
+	boolean = &valueSet{boolean: true}
+	span    = &valueSet{span: true}
+	number  = &valueSet{number: true}
+)
+
+// values has the settings whose accepted values matter to a rule: systemd.service(5),
+// systemd.exec(5), systemd.kill(5), systemd.socket(5) of 262.
+var values = map[string]*valueSet{
+	"Type": {words: strings.Fields("simple exec forking oneshot dbus notify notify-reload idle"),
+		since: map[string]int{"notify-reload": 253}},
+	"NotifyAccess": oneOf("none main exec all"),
+	"KillMode":     oneOf("control-group process mixed none"),
+	"Restart":      oneOf("no always on-success on-failure on-abnormal on-abort on-watchdog"),
+	"OOMPolicy":    oneOf("continue stop kill"),
+	"ExitType":     oneOf("main cgroup"),
+	"FileDescriptorStorePreserve": {words: strings.Fields("restart on-success"), boolean: true,
+		since: map[string]int{"on-success": 261}},
+	"TimeoutStartSec":         span,
+	"TimeoutStopSec":          span,
+	"TimeoutSec":              span,
+	"RestartSec":              span,
+	"WatchdogSec":             span,
+	"StartLimitIntervalSec":   span,
+	"StartLimitInterval":      span,
+	"TriggerLimitIntervalSec": span,
+	"RuntimeMaxSec":           span,
+	"StartLimitBurst":         number,
+	"TriggerLimitBurst":       number,
+	"FileDescriptorStoreMax":  number,
+	"Backlog":                 number,
+	"SendSIGKILL":             boolean,
+	"RemainAfterExit":         boolean,
+	"Accept":                  boolean,
+	"RemoveOnStop":            boolean,
+	"FlushPending":            boolean,
+	"PrivateNetwork":          boolean,
+	"PrivateTmp":              yesNoOr("disconnected"),
+	"PrivatePIDs":             boolean,
+	"ProtectHome":             yesNoOr("read-only tmpfs"),
+	"ProcSubset":              oneOf("all pid"),
+}

@@ -1,0 +1,82 @@
+package units
+
+import "strings"
+
+// A command is one ExecStart= or the like, taken apart.
+type command struct {
+	prefix string   // of the characters in execPrefixes
+	argv   []string // without prefix, unquoted; nil for an empty value
+}
+
+// execPrefixes are those of systemd.service(5), "Special executable prefixes".
+const execPrefixes = "@-:+!|"
+
+func parseCommand(value string) command {
+	plain := strings.TrimLeft(value, execPrefixes)
+	return command{prefix: value[:len(value)-len(plain)], argv: splitWords(plain)}
+}
+
+// binary is the path of the program, "" if there is none.
+func (c command) binary() string {
+	if len(c.argv) == 0 {
+		return ""
+	}
+	return c.argv[0]
+}
+
+// commandLine writes a program and its arguments so that systemd takes each
+// literally: no word splitting, no specifiers, no variables.
+func commandLine(argv ...string) string {
+	quoted := make([]string, len(argv))
+	for i, arg := range argv {
+		quoted[i] = quoteWord(arg)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func quoteWord(word string) string {
+	word = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(word)
+	if word == "" || word == ";" || strings.ContainsAny(word, " \t'\"\\") {
+		return `"` + word + `"`
+	}
+	return word
+}
+
+// splitWords undoes commandLine, and takes apart what people write by hand. Of
+// C escapes it knows those that stand for the next character. Specifiers and
+// variables other than %% and $$ stay.
+func splitWords(line string) (words []string) {
+	var word strings.Builder
+	var quote rune
+	var inWord, escaped bool
+	for _, r := range line {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			inWord, escaped = true, true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			inWord, quote = true, r
+		case quote == 0 && (r == ' ' || r == '\t'):
+			if inWord {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			inWord = false
+		default:
+			inWord = true
+			word.WriteRune(r)
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	unescape := strings.NewReplacer("%%", "%", "$$", "$")
+	for i := range words {
+		words[i] = unescape.Replace(words[i])
+	}
+	return words
+}
