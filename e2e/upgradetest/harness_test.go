@@ -228,7 +228,7 @@ func (r *remote) awaitGone() {
 }
 
 // install installs a.service that runs a puppet, with more lines for [Service];
-// PUPPET in them is the command of another.
+// PUPPET in them is the command of another, HANG one that does nothing.
 func (th *theatre) install(lines ...string) {
 	th.t.Helper()
 	if err := th.tryInstall("a.service", append([]string{"[Service]", "ExecStart=PUPPET main"}, lines...)...); err != nil {
@@ -251,7 +251,7 @@ func (th *theatre) tryInstall(name string, lines ...string) error {
 		th.t.Fatal(err)
 	}
 	text := strings.Join(lines, "\n") + "\n"
-	return th.Install(th.ctx, name, strings.ReplaceAll(text, "PUPPET", exe+" "+puppetArg))
+	return th.Install(th.ctx, name, strings.NewReplacer("PUPPET", exe+" "+puppetArg, "HANG", exe+" "+hangArg).Replace(text))
 }
 
 // awaitLog waits until the log of a.service has the text.

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 			puppetMain(os.Args[2:])
 		case readyArg:
 			readyMain()
+		case hangArg:
+			hangMain()
 		case idleArg:
 			_, _ = io.Copy(io.Discard, os.Stdin) // until the test closes it
 			os.Exit(0)

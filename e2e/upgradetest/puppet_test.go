@@ -43,7 +43,16 @@ func readyMain() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(93)
 	}
-	select {}
+	hangMain()
+}
+
+// hangArg is that of a process that does nothing.
+const hangArg = "hang"
+
+func hangMain() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGUSR1) // something to wait for, or the runtime reports a deadlock
+	<-signals
 }
 
 // A hello is the first thing that a puppet says.

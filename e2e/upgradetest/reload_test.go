@@ -55,13 +55,17 @@ func TestReloadCommandsRunInTurnUntilOneFails(t *testing.T) {
 
 func TestReloadTimesOut(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStartSec=1s", "ExecReload=PUPPET helper")
+	th.install("Type=notify", "ExecReload=HANG")
 	main := th.startNotify()
-	outcome := th.begin(th.Reload)
-	helper := th.next()
-	th.wantExit(outcome(), 1, "failed")
-	helper.awaitGone()
-	th.want("SubState=running", "ReloadResult=timeout", "Result=success", "MainPID="+strconv.Itoa(main.PID))
+	th.shortenStart()
+	th.wantExit(th.Reload(th.ctx, "a.service"), 1, "failed")
+	th.want("ControlPID=0", "SubState=running", "ReloadResult=timeout", "Result=success", "MainPID="+strconv.Itoa(main.PID))
+}
+
+// shortenStart lowers TimeoutStartSec=, for the states that are entered from now on.
+func (th *theatre) shortenStart() {
+	th.t.Helper()
+	th.installUnit("a.service.d/timeout.conf", "[Service]", "TimeoutStartSec=200ms")
 }
 
 func TestReloadOfWhatCannotBeReloaded(t *testing.T) {
@@ -246,8 +250,9 @@ func TestNotifyReloadIsUnknownBefore253(t *testing.T) {
 
 func TestNotifyReloadWithoutAnAnswer(t *testing.T) {
 	th := newTheatre(t, 257)
-	th.install("Type=notify-reload", "TimeoutStartSec=1s")
+	th.install("Type=notify-reload")
 	p := th.startNotify()
+	th.shortenStart()
 	th.wantExit(th.Reload(th.ctx, "a.service"), 1, "failed")
 	p.awaitSignal("SIGHUP")
 	th.want("SubState=running", "ReloadResult=timeout", "MainPID="+strconv.Itoa(p.PID))
@@ -257,10 +262,11 @@ func TestReloadingWithoutReadyFollowsTheVersion(t *testing.T) {
 	for version, ends := range map[int]bool{257: false, 259: true} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
 			th := newTheatre(t, version)
-			th.install("Type=notify-reload", "TimeoutStartSec=500ms")
+			th.install("Type=notify-reload")
 			p := th.startNotify()
 			outcome := th.begin(th.Reload)
 			p.awaitSignal("SIGHUP")
+			th.shortenStart()
 			p.notify("RELOADING=1", "MONOTONIC_USEC="+monotonicUsec())
 			th.await("ReloadResult=timeout")
 			if !ends { // it goes on for ever, until READY=1

@@ -112,17 +112,17 @@ func (s *service) goOnStopping(r result) {
 }
 
 // checkEmpty is called when a process that is neither main nor control process
-// has gone: it may have been the last.
+// has gone, or one that the manager is not the parent of: it may have been the last.
 func (s *service) checkEmpty() {
-	if s.main != 0 && s.mainAlive() || s.control != 0 || s.hasOthers() {
+	up := s.state == running || s.state == reloadSig || s.state == reloadNote
+	stops := s.state.ending() && s.state != stopping
+	if !up && !stops || s.main != 0 && s.mainAlive() || s.control != 0 || s.hasOthers() {
 		return
 	}
-	switch {
-	case s.state == running || s.state == reloadSig || s.state == reloadNote:
-		s.main, s.alien = 0, false
+	s.main, s.alien = 0, false
+	if up {
 		s.enterRunning(success)
-	case s.state.ending() && s.state != stopping:
-		s.main, s.alien = 0, false
-		s.goOnStopping(success)
+		return
 	}
+	s.goOnStopping(success)
 }

@@ -115,19 +115,18 @@ func TestSimpleIsActiveAtOnceAndThenFails(t *testing.T) {
 
 func TestStartTimesOut(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStartSec=200ms")
+	th.install("Type=notify", "TimeoutStartSec=200ms", "ExecStart=", "ExecStart=HANG")
 	th.wantExit(th.Start(th.ctx, "a.service"), 1, "because a timeout was exceeded")
-	th.next().awaitGone()
 	th.want("ActiveState=failed", "Result=timeout")
 }
 
 func TestExtendTimeoutKeepsAStartAlive(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStartSec=1s")
+	th.install("Type=notify", "TimeoutStartSec=2s")
 	outcome := th.begin(th.Start)
 	p := th.next()
 	p.notify("EXTEND_TIMEOUT_USEC=60000000")
-	p.do("wait", "", 1200) // past the first timeout, inside the second
+	p.do("wait", "", 2200) // past the first timeout, inside the second
 	p.notify("READY=1")
 	th.must(outcome())
 }

@@ -6,7 +6,7 @@ import "testing"
 
 func TestWatchdogAbortsAllGenerations(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=1s", "Restart=on-watchdog", "RestartSec=0")
+	th.install("Type=notify", "WatchdogSec=1min", "Restart=on-watchdog", "RestartSec=0")
 	old, main := th.generations()
 	main.notify("WATCHDOG_USEC=300000")
 	th.want("WatchdogUSec=300ms")
@@ -17,15 +17,15 @@ func TestWatchdogAbortsAllGenerations(t *testing.T) {
 	old.exit(1)
 	th.next().notify("READY=1")
 	th.await("SubState=running", "NRestarts=1")
-	th.want("WatchdogUSec=1s")
+	th.want("WatchdogUSec=1min")
 }
 
 func TestWatchdogIsFed(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=1s")
+	th.install("Type=notify", "WatchdogSec=2s")
 	p := th.startNotify()
-	for range 3 {
-		p.do("wait", "", 500)
+	for range 2 {
+		p.do("wait", "", 1100)
 		p.notify("WATCHDOG=1")
 	}
 	th.want("SubState=running", "Result=success")
@@ -34,9 +34,11 @@ func TestWatchdogIsFed(t *testing.T) {
 func TestWatchdogRunsOnOverAHandOver(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify", "WatchdogSec=1s")
-	_, main := th.generations() // MAINPID= does not feed it
+	old, main := th.generations() // MAINPID= does not feed it
 	main.awaitSignal("SIGABRT")
 	th.want("Result=watchdog")
+	old.exit(0)
+	main.exit(0)
 }
 
 func TestWatchdogTrigger(t *testing.T) {
