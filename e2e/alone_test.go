@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
 // alone is a server that nobody supervises, started as from a shell. Its
@@ -25,7 +27,21 @@ type alone struct {
 	output *os.File
 }
 
+// newAlone starts program, an HTTP server, and waits until it answers.
 func newAlone(t testing.TB, program string, args ...string) *alone {
+	t.Helper()
+	a := startAlone(t, program, args...)
+	for {
+		if _, err := a.tryGet("/"); err == nil {
+			return a
+		}
+		if a.ctx.Err() != nil {
+			t.Fatal("the server does not answer")
+		}
+	}
+}
+
+func startAlone(t testing.TB, program string, args ...string) *alone {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -45,14 +61,7 @@ func newAlone(t testing.TB, program string, args ...string) *alone {
 	a.must(first.Start())
 	t.Cleanup(a.end)
 	a.pid, a.group = first.Process.Pid, first.Process.Pid
-	for {
-		if _, err := a.tryGet("/"); err == nil {
-			return a
-		}
-		if ctx.Err() != nil {
-			t.Fatal("the server does not answer")
-		}
-	}
+	return a
 }
 
 // ownAddress is an address on the loopback network that no other process of the
@@ -111,11 +120,11 @@ func (a *alone) hangup() answer {
 }
 
 func TestAloneUpgradesLoseNothing(t *testing.T) {
-	for _, accept := range []string{"0", "2ms"} {
+	for accept, classes := range map[string][]load.Class{"0": normal, "2ms": gentle} {
 		t.Run("accept="+accept, func(t *testing.T) {
 			versions := []string{server(t, "v1"), server(t, "v2")}
 			a := newAlone(t, versions[0], "-accept", accept)
-			run := a.load(normal...)
+			run := a.load(classes...)
 			for i := range 10 {
 				a.deploy(versions[(i+1)%2])
 				if got, want := a.hangup(), []string{"v2", "v1"}[i%2]; got.version != want || got.generation != i+2 {

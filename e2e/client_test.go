@@ -98,6 +98,10 @@ var (
 	fresh  = load.Class{Name: "new", Rate: 250, Body: []byte("new")}
 	slow   = load.Class{Name: "slow", Rate: 8, Path: "/sleep?d=2s"}
 	normal = []load.Class{kept, fresh, slow}
+
+	// An Accept of 2 ms takes less than 500 connections a second, and much less on a
+	// busy machine. More would fill the socket's queue, and show nothing but that.
+	gentle = []load.Class{kept, {Name: "new", Rate: 100, Body: []byte("new")}, slow}
 )
 
 func (c *client) load(classes ...load.Class) *load.Run {

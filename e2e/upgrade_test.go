@@ -25,7 +25,7 @@ func TestUpgradesBehindASlowAcceptLoseNothing(t *testing.T) {
 	s := newSite(t)
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.start(versions[0], "-accept", "2ms")
-	run := s.load(kept, fresh)
+	run := s.load(gentle...)
 	s.upgrades(10, versions)
 	s.nothingLost(run)
 }

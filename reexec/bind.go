@@ -16,17 +16,17 @@ import (
 // This file makes sockets: of addresses, and of descriptors that came to us.
 
 // bindListener opens a listening socket of our own.
-func bindListener(ctx context.Context, network, address string) (claimed, error) {
+func (u *Upgrader) bindListener(ctx context.Context, network, address string) (claimed, error) {
 	var lc net.ListenConfig
 	l, err := retryAbandoned(ctx, network, address, lc.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return gateFor(l)
+	return u.gateFor(l)
 }
 
 // inheritListener makes a listener of f, which it consumes, also on error.
-func inheritListener(f *fd.FD) (claimed, error) {
+func (u *Upgrader) inheritListener(f *fd.FD) (claimed, error) {
 	if err := mustBe(f, fd.KindListener, "ListenStream= and Accept=no"); err != nil {
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func inheritListener(f *fd.FD) (claimed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gateFor(l)
+	return u.gateFor(l)
 }
 
 // gateFor puts l, which it closes on error, behind a gate.
-func gateFor(l net.Listener) (claimed, error) {
+func (u *Upgrader) gateFor(l net.Listener) (claimed, error) {
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
@@ -47,21 +47,21 @@ func gateFor(l net.Listener) (claimed, error) {
 		_ = l.Close() // the error below says why it is of no use
 		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
 	}
-	return newGate(a), nil
+	return newGate(a, u.drain.hold), nil
 }
 
 // bindPacket opens a packet socket of our own.
-func bindPacket(ctx context.Context, network, address string) (claimed, error) {
+func (u *Upgrader) bindPacket(ctx context.Context, network, address string) (claimed, error) {
 	var lc net.ListenConfig
 	c, err := retryAbandoned(ctx, network, address, lc.ListenPacket)
 	if err != nil {
 		return nil, err
 	}
-	return packetGateFor(c)
+	return u.packetGateFor(c)
 }
 
 // inheritPacket makes a packet socket of f, which it consumes, also on error.
-func inheritPacket(f *fd.FD) (claimed, error) {
+func (u *Upgrader) inheritPacket(f *fd.FD) (claimed, error) {
 	if err := mustBe(f, fd.KindDatagram, "ListenDatagram="); err != nil {
 		return nil, err
 	}
@@ -69,17 +69,17 @@ func inheritPacket(f *fd.FD) (claimed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return packetGateFor(c)
+	return u.packetGateFor(c)
 }
 
 // packetGateFor puts c, which it closes on error, behind a gate.
-func packetGateFor(c net.PacketConn) (claimed, error) {
+func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
 	d, ok := c.(datagrams)
 	if !ok {
 		_ = c.Close() // the error below says why it is of no use
 		return nil, fmt.Errorf("a %s socket cannot be handed over", c.LocalAddr().Network())
 	}
-	g := newPacketGate(d)
+	g := newPacketGate(d, u.drain.hold)
 	if udp, ok := c.(*net.UDPConn); ok {
 		return &udpGate{g, udp}, nil
 	}

@@ -21,7 +21,9 @@ type gate struct {
 	*turnstile
 }
 
-func newGate(a acceptor) *gate { return &gate{a, newTurnstile(a.SetDeadline)} }
+func newGate(a acceptor, hold func() func()) *gate {
+	return &gate{a, newTurnstile(a.SetDeadline, hold)}
+}
 
 // Accept waits for a connection, and for the gate to be open.
 func (g *gate) Accept() (net.Conn, error) {
@@ -30,7 +32,7 @@ func (g *gate) Accept() (net.Conn, error) {
 			return nil, &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: net.ErrClosed}
 		}
 		c, err := g.acceptor.Accept()
-		g.leave()
+		g.leave(err == nil)
 		// The deadline is the gate's own: it ends an Accept and takes no connection.
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return c, err

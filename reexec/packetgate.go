@@ -21,8 +21,8 @@ type packetGate struct {
 	*turnstile
 }
 
-func newPacketGate(d datagrams) *packetGate {
-	return &packetGate{d, newTurnstile(d.SetReadDeadline)}
+func newPacketGate(d datagrams, hold func() func()) *packetGate {
+	return &packetGate{d, newTurnstile(d.SetReadDeadline, hold)}
 }
 
 // ReadFrom waits for a datagram, and for the gate to be open.
@@ -42,7 +42,7 @@ func (g *packetGate) read(f func() error) error {
 			return g.refusal()
 		}
 		err := f()
-		g.leave()
+		g.leave(err == nil)
 		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
 			return err
 		}

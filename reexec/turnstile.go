@@ -8,14 +8,19 @@ import (
 // turnstile lets calls into a socket, or makes them wait outside, and can be
 // turned again and again without closing the socket: what comes meanwhile waits in
 // the kernel's queue, for us or for the other generation that holds the same socket.
+//
+// What a call brings out, a connection or a datagram, holds the generation until the
+// next call comes in: by then the program has noted it, or is done with it.
 type turnstile struct {
 	interrupt func(time.Time) error // sets the socket's deadline, which ends calls that are inside
+	hold      func() (release func())
 
 	mu       sync.Mutex
 	turned   sync.Cond // position, inside or deadline changed
 	position position
 	inside   int
 	deadline time.Time // the program's own, zero if there is none
+	out      []func()  // releases of what was brought out
 }
 
 type position uint8
@@ -26,8 +31,8 @@ const (
 	isEnded
 )
 
-func newTurnstile(interrupt func(time.Time) error) *turnstile {
-	t := &turnstile{interrupt: interrupt}
+func newTurnstile(interrupt func(time.Time) error, hold func() func()) *turnstile {
+	t := &turnstile{interrupt: interrupt, hold: hold}
 	t.turned.L = &t.mu
 	return t
 }
@@ -37,6 +42,10 @@ func newTurnstile(interrupt func(time.Time) error) *turnstile {
 func (t *turnstile) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n := len(t.out); n > 0 {
+		t.out[n-1]()
+		t.out = t.out[:n-1]
+	}
 	for t.position == isShut && !t.late() {
 		t.turned.Wait()
 	}
@@ -47,9 +56,13 @@ func (t *turnstile) enter() bool {
 	return true
 }
 
-func (t *turnstile) leave() {
+// leave ends a call that enter let in, and says whether it brings something out.
+func (t *turnstile) leave(laden bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if laden {
+		t.out = append(t.out, t.hold())
+	}
 	t.inside--
 	t.turned.Broadcast()
 }
@@ -97,6 +110,10 @@ func (t *turnstile) end() bool {
 	defer t.mu.Unlock()
 	was := t.position
 	t.position = isEnded
+	for _, release := range t.out {
+		release()
+	}
+	t.out = nil
 	t.turned.Broadcast()
 	return was != isEnded
 }

@@ -174,8 +174,8 @@ func (u *Upgrader) task(f func()) {
 // out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
 // sequential packet sockets are possible. ctx bounds the name look-up of a bind.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
-	bind := func() (claimed, error) { return bindListener(ctx, network, address) }
-	c, err := u.sockets.claim(name, inheritListener, bind)
+	bind := func() (claimed, error) { return u.bindListener(ctx, network, address) }
+	c, err := u.sockets.claim(name, u.inheritListener, bind)
 	if err != nil {
 		u.failure.Store(&err)
 		return nil, err
@@ -189,8 +189,8 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // socket has the methods ReadMsgUDP, WriteMsgUDP, SetReadBuffer and SetWriteBuffer
 // of *net.UDPConn, too.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
-	bind := func() (claimed, error) { return bindPacket(ctx, network, address) }
-	c, err := u.sockets.claim(name, inheritPacket, bind)
+	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
+	c, err := u.sockets.claim(name, u.inheritPacket, bind)
 	if err != nil {
 		u.failure.Store(&err)
 		return nil, err
@@ -283,7 +283,9 @@ func (u *Upgrader) Draining() <-chan struct{} { return u.draining }
 func (u *Upgrader) Stopping() <-chan struct{} { return u.stopping }
 
 // Hold keeps Drain from returning until release is called, for a connection or
-// whatever else must not be cut. Release may be called more than once.
+// whatever else must not be cut. Release may be called more than once. What Accept
+// or ReadFrom has returned is held anyway until the next call of it: an accept loop
+// that calls Hold before it accepts again misses nothing.
 func (u *Upgrader) Hold() (release func()) { return u.drain.hold() }
 
 // Drain blocks until this generation was replaced or stopped, and everything held

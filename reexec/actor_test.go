@@ -1,0 +1,257 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// actorVariable names, in the environment of an actor and its successors, the
+// socket at which a test directs them.
+const actorVariable = "REEXEC_TEST_STAGE"
+
+// An actor is a program that does what a test tells it to, step by step, so that
+// each of them can be the last. This file is the process's side.
+type actor struct {
+	in  *json.Decoder
+	mu  sync.Mutex // guards what follows
+	out *json.Encoder
+
+	u         *reexec.Upgrader
+	listeners map[string]net.Listener
+	releases  map[string]func()
+	cancels   map[string]func() // of orders under way
+	goOn      chan struct{}     // for a Restore
+}
+
+// A hello is the first thing that an actor says.
+type hello struct {
+	PID, Parent int
+	Args        []string
+	Dir         string
+	Env         []string
+}
+
+// An order is what an actor shall do; it answers with a reply of the same ID.
+type order struct {
+	ID   string
+	Do   string
+	Args []string
+}
+
+// A reply is an answer, or without an ID something that has happened.
+type reply struct {
+	ID   string
+	What string // the event
+	Text string
+	Err  string
+}
+
+// actorMain ends with the test, or when it is told to.
+func actorMain() int {
+	conn, err := net.Dial("unix", os.Getenv(actorVariable))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 90
+	}
+	a := &actor{
+		in: json.NewDecoder(conn), out: json.NewEncoder(conn),
+		listeners: map[string]net.Listener{}, releases: map[string]func(){}, cancels: map[string]func(){}, goOn: make(chan struct{}),
+	}
+	dir, _ := os.Getwd() // it may be gone, which the test that removed it knows
+	a.say(hello{os.Getpid(), os.Getppid(), os.Args, dir, os.Environ()})
+	for {
+		var o order
+		if err := a.in.Decode(&o); err != nil {
+			return 91
+		}
+		if o.Do == "exit" {
+			status, _ := strconv.Atoi(o.Args[0]) // the test's own number
+			return status
+		}
+		ctx, cancel := context.WithCancelCause(context.Background())
+		a.set(func() { a.cancels[o.ID] = func() { cancel(errors.New("the caller has changed its mind")) } })
+		go func() { // ends with the order, or the process
+			text, err := a.obey(ctx, o)
+			r := reply{ID: o.ID, Text: text}
+			if err != nil {
+				r.Err = err.Error()
+			}
+			a.say(r)
+		}()
+	}
+}
+
+func (a *actor) say(what any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.out.Encode(what); err != nil {
+		os.Exit(92)
+	}
+}
+
+func (a *actor) set(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+}
+
+func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
+	arg := func(i int) string { return append(o.Args, "", "", "")[i] }
+	switch o.Do {
+	case "new":
+		return a.arrive(arg(0))
+	case "listen":
+		return a.listen(ctx, arg(0), arg(1), arg(2))
+	case "close listener":
+		return "", a.listeners[arg(0)].Close()
+	case "ready":
+		return "", a.u.Ready(ctx)
+	case "upgrade":
+		return "", a.u.Upgrade(ctx)
+	case "cancel":
+		a.set(a.cancels[arg(0)])
+	case "stop":
+		a.u.Stop()
+	case "fail":
+		a.u.Fail(errors.New(arg(0)))
+	case "drain":
+		return "", a.u.Drain(ctx)
+	case "hold":
+		a.set(func() { a.releases[arg(0)] = a.u.Hold() })
+	case "release":
+		a.set(a.releases[arg(0)])
+	case "close":
+		return "", a.u.Close()
+	case "save":
+		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{Data: []byte(arg(1))}, nil })
+	case "restore":
+		return "", a.restore(arg(0))
+	case "go on":
+		a.goOn <- struct{}{}
+	case "chdir":
+		return "", os.Chdir(arg(0))
+	case "setenv":
+		return "", os.Setenv(arg(0), arg(1))
+	case "inside":
+		fds, err := os.ReadDir("/proc/self/fd")
+		return fmt.Sprintf("%d goroutines, %d descriptors", runtime.NumGoroutine(), len(fds)), err
+	case "flags":
+		return flags(a.listeners[arg(0)])
+	default:
+		return "", fmt.Errorf("unknown order %q", o.Do)
+	}
+	return "", nil
+}
+
+// arrive calls reexec.New with the options that text has as JSON.
+func (a *actor) arrive(text string) (string, error) {
+	var o reexec.Options
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return "", err
+	}
+	o.Logger = slog.New(journal{a})
+	u, err := reexec.New(o)
+	if err != nil {
+		return "", err
+	}
+	a.u = u
+	go func() { // ends with the process
+		<-u.Draining()
+		a.say(reply{What: "draining closed"})
+	}()
+	go func() { // as above
+		<-u.Stopping()
+		a.say(reply{What: "stopping closed"})
+	}()
+	return strconv.Itoa(u.Generation()), nil
+}
+
+// listen claims a listener, which it calls by its name and address, and serves it.
+func (a *actor) listen(ctx context.Context, name, network, address string) (string, error) {
+	ln, err := a.u.Listen(ctx, name, network, address)
+	if err != nil {
+		return "", err
+	}
+	a.set(func() { a.listeners[name] = ln })
+	go a.serve(ln) // ends when ln is closed
+	return ln.Addr().String(), nil
+}
+
+// restore registers a function that tells what it restores and then waits.
+func (a *actor) restore(name string) error {
+	return a.u.Restore(name, func(s reexec.State) error {
+		a.say(reply{What: "restoring " + name, Text: string(s.Data)})
+		<-a.goOn
+		return nil
+	})
+}
+
+func (a *actor) serve(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go a.converse(c, a.u.Hold()) // ends with the client
+	}
+}
+
+// converse says who accepted c, and then gives back each line.
+func (a *actor) converse(c net.Conn, release func()) {
+	defer release()
+	defer c.Close()
+	fmt.Fprintf(c, "%d\n", os.Getpid())
+	lines := bufio.NewScanner(c)
+	for lines.Scan() {
+		fmt.Fprintln(c, lines.Text())
+	}
+}
+
+// flags tells whether the listener's open file description is non-blocking.
+func flags(ln net.Listener) (text string, err error) {
+	rc, err := ln.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	err = rc.Control(func(fd uintptr) {
+		f, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFL, 0)
+		text = fmt.Sprintf("nonblock=%v errno=%d", f&syscall.O_NONBLOCK != 0, errno)
+	})
+	return text, err
+}
+
+// A journal reports what an Upgrader logs as events: its states by their name.
+type journal struct{ a *actor }
+
+func (j journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
+func (j journal) WithGroup(string) slog.Handler            { return j }
+
+func (j journal) Handle(_ context.Context, r slog.Record) error {
+	e := reply{What: r.Message}
+	r.Attrs(func(attr slog.Attr) bool {
+		if r.Message == "state" && attr.Key == "to" {
+			e.Text = attr.Value.String()
+		}
+		if r.Message != "state" {
+			e.Text += fmt.Sprintf("%s=%v ", attr.Key, attr.Value)
+		}
+		return true
+	})
+	j.a.say(e)
+	return nil
+}

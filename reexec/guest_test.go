@@ -1,0 +1,79 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// A guest is a client with one connection.
+type guest struct {
+	*stage
+	conn  net.Conn
+	lines *bufio.Reader
+	host  int // pid of the process that accepted it
+	stop  func() bool
+}
+
+// visit connects, and returns when somebody has accepted.
+func (s *stage) visit(network, address string) *guest {
+	s.Helper()
+	g, err := s.tryVisit(network, address)
+	if err != nil {
+		s.Fatalf("nobody accepts at %s: %v", address, err)
+	}
+	return g
+}
+
+func (s *stage) tryVisit(network, address string) (*guest, error) {
+	conn, err := new(net.Dialer).DialContext(s.ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	g := &guest{stage: s, conn: conn, lines: bufio.NewReader(conn)}
+	g.stop = context.AfterFunc(s.ctx, func() { conn.Close() })
+	s.Cleanup(g.leave)
+	line, err := g.lines.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	g.host, err = strconv.Atoi(strings.TrimSpace(line))
+	return g, err
+}
+
+// talk checks that the connection still works.
+func (g *guest) talk() {
+	g.Helper()
+	if _, err := fmt.Fprintln(g.conn, "still there?"); err != nil {
+		g.Errorf("guest of process %d: %v", g.host, err)
+		return
+	}
+	if line, err := g.lines.ReadString('\n'); err != nil || line != "still there?\n" {
+		g.Errorf("guest of process %d: %q, %v", g.host, line, err)
+	}
+}
+
+func (g *guest) leave() {
+	g.stop()
+	_ = g.conn.Close() // it was only read
+}
+
+// hosted checks that it is r and nobody else who accepts: with several in the
+// race for a connection, one would win now and then.
+func (s *stage) hosted(address string, r *remote) {
+	s.Helper()
+	for range 20 {
+		g := s.visit("tcp", address)
+		if g.host != r.PID {
+			s.Errorf("process %d accepts, want %d", g.host, r.PID)
+			return
+		}
+		g.talk()
+		g.leave()
+	}
+}

@@ -1,0 +1,174 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds whatever a test waits for. It says that something hangs, never
+// that it is slow.
+const patience = 60 * time.Second
+
+// A stage is where actors meet: the test directs the generations of one program.
+type stage struct {
+	testing.TB
+	ctx      context.Context
+	dir      string
+	env      []string // of the first generation, besides what an actor needs
+	path     string   // of the program
+	args     []string // argv of the first generation
+	workDir  string
+	listener net.Listener
+	entrance chan *remote
+	output   *os.File
+	groups   []int
+	readers  sync.WaitGroup
+}
+
+// newStage lets the test run beside others. Whatever processes it starts end with it.
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	dir, err := os.MkdirTemp("", "stage-") // t.TempDir is too long for a socket's path
+	s := &stage{TB: t, ctx: ctx, dir: dir, entrance: make(chan *remote, 16)}
+	s.must(err)
+	t.Cleanup(func() { s.must(os.RemoveAll(dir)) })
+	s.path, err = os.Executable()
+	s.must(err)
+	s.args, s.workDir = []string{s.path, "actor"}, "/"
+	s.output, err = os.Create(filepath.Join(dir, "output"))
+	s.must(err)
+	s.listener, err = net.Listen("unix", filepath.Join(dir, "stage"))
+	s.must(err)
+	s.readers.Go(s.admit)
+	t.Cleanup(s.end)
+	return s
+}
+
+func (s *stage) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// end kills what is left, and looks at what the processes have written.
+func (s *stage) end() {
+	for _, group := range s.groups {
+		_ = unix.Kill(-group, unix.SIGKILL) // all are gone by now, or the test has failed
+		reap(group)
+	}
+	s.must(s.listener.Close())
+	s.readers.Wait()
+	text, err := os.ReadFile(s.output.Name())
+	s.must(err)
+	s.must(s.output.Close())
+	if strings.Contains(string(text), "DATA RACE") || strings.Contains(string(text), "panic:") {
+		s.Error("a process has raced or panicked")
+	}
+	if s.Failed() {
+		s.Logf("output of the processes:\n%s", text)
+	}
+}
+
+// reap waits for all processes of a group.
+func reap(group int) {
+	for {
+		_, err := unix.Wait4(-group, nil, 0, nil)
+		if err != nil && err != unix.EINTR {
+			return // ECHILD: none is left
+		}
+	}
+}
+
+// environ is the environment of the first generation.
+func (s *stage) environ() []string {
+	return append([]string{
+		actorVariable + "=" + filepath.Join(s.dir, "stage"),
+		"PATH=" + os.Getenv("PATH"),
+		"GORACE=atexit_sleep_ms=0",
+	}, s.env...)
+}
+
+// start starts the first generation of a program that nobody supervises, but for
+// s.env, in a process group of its own.
+func (s *stage) start() *remote {
+	s.Helper()
+	null, err := os.Open(os.DevNull)
+	s.must(err)
+	defer null.Close()
+	pid, err := syscall.ForkExec(s.path, s.args, &syscall.ProcAttr{
+		Dir:   s.workDir,
+		Env:   s.environ(),
+		Files: []uintptr{null.Fd(), s.output.Fd(), s.output.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	s.must(err)
+	s.groups = append(s.groups, pid)
+	return s.next()
+}
+
+// admit ends when the listener is closed.
+func (s *stage) admit() {
+	for {
+		c, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.readers.Go(func() { s.attend(c) }) // ends with the actor
+	}
+}
+
+func (s *stage) attend(c net.Conn) {
+	defer c.Close()
+	r := &remote{stage: s, out: json.NewEncoder(c), pending: map[string]chan reply{}, news: make(chan struct{}), gone: make(chan struct{})}
+	defer close(r.gone)
+	in := json.NewDecoder(c)
+	if in.Decode(&r.hello) != nil {
+		return
+	}
+	s.entrance <- r
+	for {
+		var m reply
+		if in.Decode(&m) != nil {
+			return
+		}
+		r.heard(m)
+	}
+}
+
+// next returns the actor that comes next.
+func (s *stage) next() *remote {
+	s.Helper()
+	select {
+	case r := <-s.entrance:
+		return r
+	case <-s.ctx.Done():
+		s.Fatal("no actor came")
+		return nil
+	}
+}
+
+// nobody checks that no actor is waiting at the entrance.
+func (s *stage) nobody() {
+	s.Helper()
+	select {
+	case r := <-s.entrance:
+		s.Errorf("process %d was started", r.PID)
+	default:
+	}
+}

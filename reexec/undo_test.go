@@ -1,0 +1,228 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// hour is longer than any test: a time that is never over.
+const hour = "3600000000000"
+
+// The places on the way of an upgrade at which a test can stop it.
+const (
+	started  = "started"
+	arrived  = "arrived"
+	claimed  = "claimed"
+	restores = "restores"
+	onTrial  = "on trial"
+)
+
+var places = []string{started, arrived, claimed, restores, onTrial}
+
+// An attempt is an upgrade under way.
+type attempt struct {
+	one, two *remote
+	address  string
+	upgrade  *outcome
+	ready    *outcome
+}
+
+// attempt opens a first generation and begins an upgrade that comes as far as
+// place.
+func (s *stage) attempt(place, options string) *attempt {
+	s.Helper()
+	a := &attempt{one: s.start()}
+	a.one.do("new", options)
+	a.one.do("save", "state", "what was")
+	a.address = a.one.do("listen", "a", "tcp", anywhere)
+	a.one.do("ready")
+	a.upgrade = a.one.begin("upgrade")
+	a.two = s.next()
+	if place == started {
+		return a
+	}
+	a.two.do("new", options)
+	if place == arrived {
+		return a
+	}
+	a.two.do("listen", "a", "tcp", anywhere)
+	if place == claimed {
+		return a
+	}
+	a.two.do("restore", "state")
+	a.ready = a.two.begin("ready")
+	a.two.await("restoring state", "what was")
+	if place == restores {
+		return a
+	}
+	a.two.do("go on")
+	a.ready.text()
+	a.one.state("trial")
+	return a
+}
+
+// undone checks that the upgrade failed so, and that the first generation serves
+// as if nothing had been tried.
+func (a *attempt) undone(why ...string) {
+	a.one.Helper()
+	a.upgrade.fails(append(why, "reexec: upgrade undone (")...)
+	a.one.hosted(a.address, a.one)
+	if got := a.one.do("flags", "a"); got != "nonblock=true errno=0" {
+		a.one.Errorf("flags of the listener after a failed upgrade: %s", got)
+	}
+}
+
+// phaseAt is what an UpgradeError says of a place.
+func phaseAt(place string) string {
+	switch place {
+	case restores:
+		return "(switch, process "
+	case onTrial:
+		return "(trial, process "
+	}
+	return "(start, process "
+}
+
+// trial are options that stop an upgrade on trial, until the test ends.
+const trial = `{"Signals":true,"Trial":` + hour + `}`
+
+func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
+	ends := []struct {
+		name, why string
+		end       func(*remote)
+	}{
+		{"is killed", "was ended by SIGKILL", func(r *remote) { r.kill() }},
+		{"exits", "exited with status 3", func(r *remote) { r.exit("3") }},
+		{"exits with success", "exited with status 0", func(r *remote) { r.exit("0") }},
+	}
+	for _, place := range places {
+		for _, e := range ends {
+			t.Run(place+" "+e.name, func(t *testing.T) {
+				s := newStage(t)
+				a := s.attempt(place, trial)
+				e.end(a.two)
+				a.undone(phaseAt(place), e.why)
+			})
+		}
+	}
+}
+
+func TestASuccessorThatGivesUpIsANonEvent(t *testing.T) {
+	for _, place := range places[1:] {
+		t.Run(place+" fails", func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, trial)
+			a.two.do("fail", "no configuration: EOF")
+			a.undone(phaseAt(place), "no configuration: EOF")
+		})
+		t.Run(place+" is asked to end", func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, trial)
+			a.two.signal(unix.SIGTERM)
+			a.undone(phaseAt(place), "the successor was asked to end")
+		})
+		t.Run(place+" closes", func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, trial)
+			a.two.do("close")
+			a.undone(phaseAt(place))
+		})
+	}
+}
+
+// TestTheReasonOfAFailureIsTold is about programs that return from main with an
+// error, and a deferred Close.
+func TestTheReasonOfAFailureIsTold(t *testing.T) {
+	t.Run("by Listen", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(arrived, "{}")
+		a.two.begin("listen", "b", "tcp", "127.0.0.1:99999").fails("99999")
+		a.two.do("close")
+		a.undone("127.0.0.1:99999", `socket "b"`, "invalid port")
+	})
+	t.Run("by nothing in particular", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(claimed, "{}")
+		a.two.do("close")
+		a.undone("ended before it was ready")
+	})
+	t.Run("by options", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(started, "{}")
+		a.two.begin("new", `{"Drain":-1}`).fails("Options.Drain is negative")
+		a.two.exit("1")
+		a.undone("Options.Drain is negative")
+	})
+	t.Run("by New", func(t *testing.T) {
+		s := newStage(t)
+		s.env = []string{"RUNTIME_DIRECTORY=" + s.dir + "/run"}
+		s.must(unix.Mkdir(s.dir+"/run", 0o700))
+		a := s.attempt(started, "{}")
+		s.must(unix.Rename(s.dir+"/run", s.dir+"/elsewhere"))
+		a.two.begin("new", "{}").fails("control socket", "no such file or directory")
+		a.undone("control socket", "no such file or directory")
+	})
+	t.Run("by the environment", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(started, "{}")
+		a.two.do("setenv", "NOTIFY_SOCKET", "nonsense")
+		a.two.begin("new", "{}").fails("nonsense")
+		a.two.exit("1")
+		a.undone("nonsense")
+	})
+}
+
+func TestASuccessorThatHangsIsGivenUp(t *testing.T) {
+	for _, place := range []string{started, arrived, claimed} {
+		t.Run(place, func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, `{"ReadyTimeout":1000000000}`)
+			a.two.signal(unix.SIGSTOP)
+			a.undone("(start, process ", "not ready within 1s")
+			a.two.awaitGone()
+		})
+	}
+	t.Run(restores, func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(restores, "{}")
+		a.undone("(switch, process ", "did not accept within 5s")
+		a.two.awaitGone()
+	})
+}
+
+func TestAnUpgradeThatNobodyWaitsForIsUndone(t *testing.T) {
+	for _, place := range places {
+		t.Run(place, func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, trial)
+			a.upgrade.cancel()
+			a.undone(phaseAt(place), "the caller has changed its mind")
+			a.two.awaitGone()
+		})
+	}
+}
+
+// TestAGoodProgramUpgradesAfterBadOnes is what a non-event means.
+func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
+	s := newStage(t)
+	one, address := s.open("{}")
+	guest := s.visit("tcp", address)
+	inside := ""
+	for range 5 {
+		upgrade := one.begin("upgrade")
+		s.next().kill()
+		upgrade.fails("was ended by SIGKILL")
+		if now := one.do("inside"); inside == "" {
+			inside = now
+		} else if now != inside && !strings.HasPrefix(now, "0 ") {
+			t.Errorf("inside: %s, before: %s", now, inside)
+		}
+	}
+	two := one.handOver("{}")
+	s.hosted(address, two)
+	guest.talk()
+}
