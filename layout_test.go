@@ -17,11 +17,12 @@ const module = "github.com/cutover-go/cutover/"
 // longest prefix of its folder. Imports point one way.
 var mayImport = map[string][]string{
 	"internal/fd":       {},
+	"internal/fault":    {},
 	"internal/handover": {"internal/fd"},
 	"internal/control":  {"internal/fd"},
 	"activation":        {"internal/fd"},
 	"notify":            {"internal/fd"},
-	"reexec":            {"activation", "notify", "internal/fd", "internal/handover", "internal/control"},
+	"reexec":            {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control"},
 	"reexec/rehttp":     {"reexec"},
 	"examples":          {"activation", "notify", "reexec", "reexec/rehttp"},
 	"units":             {},

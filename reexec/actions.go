@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -15,9 +16,11 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	switch a {
 	case actAnnounce:
 		u.readyErr = u.announce()
+		fault.At(fault.Announced)
 		u.becomeMain(p)
 	case actAdopt:
 		u.adopt()
+		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
 	case actOpenGates:
 		u.sockets.open()
@@ -26,9 +29,13 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actWithdraw:
 		u.withdraw()
 	case actSayReady:
+		fault.At(fault.Initialised)
 		u.tellPredecessor(handover.Ready{})
+		fault.At(fault.ReadySaid)
 	case actSayServing:
+		fault.At(fault.GatesOpen)
 		u.tellPredecessor(handover.Serving{})
+		fault.At(fault.ServingSaid)
 	case actSayStopping:
 		u.sayStopping(p, e)
 	case actDecline:
@@ -40,6 +47,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actBegin:
 		u.beginUpgrade(p, e)
 	case actGo:
+		fault.At(fault.GatesShut)
 		p.timer.Reset(switchTimeout)
 		u.sendState(p.succ)
 	case actTry:
@@ -89,8 +97,10 @@ func (u *Upgrader) becomeMain(p *present) {
 // sockets for the next start, so clients may wait in their queues; without one,
 // waiting would be in vain.
 func (u *Upgrader) withdraw() {
+	fault.At(fault.StopAsked)
 	closeOnce(u.draining) // before the listeners fail: a server must see why
 	u.sockets.shut()
+	fault.At(fault.StopGatesShut)
 	if !u.supervised() {
 		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
 	}
@@ -105,7 +115,9 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 
 func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.request, p.reason = e.request, nil
+	fault.At(fault.UpgradeAsked)
 	u.sayReloading()
+	fault.At(fault.ReloadingSaid)
 	p.timer.Reset(u.opts.ReadyTimeout)
 	succ, err := u.startSuccessor()
 	if err != nil {
@@ -121,7 +133,9 @@ func (u *Upgrader) sendState(s *successor) {
 	u.task(func() { // ends when the program has saved, and the line takes it
 		if err := u.handState(s); err != nil {
 			u.post(event{kind: evFailed, from: s, err: err})
+			return
 		}
+		fault.At(fault.GoSaid)
 	})
 }
 
@@ -131,11 +145,13 @@ func (u *Upgrader) handState(s *successor) error {
 		return err
 	}
 	defer fd.CloseAll(all.FDs)
+	fault.At(fault.StateSaved)
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	if err := s.line.SendStates(ctx, all); err != nil {
 		return err
 	}
+	fault.At(fault.BeforeGo)
 	return s.line.Send(ctx, handover.Go{})
 }
 
@@ -197,7 +213,9 @@ func (u *Upgrader) parole(p *present) {
 // main process, and this one says nothing to the manager any more.
 func (u *Upgrader) done(p *present) {
 	p.main = false
+	fault.At(fault.Confirmed)
 	u.tellSuccessor(p, handover.Committed{})
+	fault.At(fault.CommittedSaid)
 	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.tellPredecessor(handover.Superseded{})
 	u.answer(p, nil)
@@ -288,6 +306,7 @@ func (u *Upgrader) dropSuccessor(p *present) {
 // releaseAll closes everything, and leaves a predecessor that still drains the
 // line to our successor.
 func (u *Upgrader) releaseAll(p *present) {
+	fault.At(fault.Drained)
 	if p.state == arriving {
 		u.tellPredecessor(handover.Failed{Reason: u.whyNotReady()})
 	}

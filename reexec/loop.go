@@ -3,6 +3,7 @@ package reexec
 import (
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
@@ -133,6 +134,7 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.accepting)
 	case draining:
 		closeOnce(u.draining)
+		fault.At(fault.Draining)
 	case covering, leaving, ended:
 		closeOnce(u.draining)
 		closeOnce(u.stopping)

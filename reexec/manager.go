@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -17,6 +18,7 @@ import (
 // the fd store before anybody relies on it.
 func (u *Upgrader) announce() error {
 	u.settleStore()
+	fault.At(fault.BeforeAnnounced)
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	return u.notifier.Send(ctx, notify.Ready, notify.Status(u.serves(u.generation)))
@@ -88,11 +90,13 @@ func (u *Upgrader) serves(generation int) string {
 // manager does: if we die in between, it must not mistake that for an upgrade
 // that was undone.
 func (u *Upgrader) commit(p *present) {
+	fault.At(fault.BeforeCommit)
 	s := p.succ
 	if err := s.say(u.life, handover.Committing{}); err != nil {
 		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
 		return
 	}
+	fault.At(fault.CommittingSaid)
 	u.task(func() { // ends when the manager has answered, or with life
 		if err := u.sayMain(s.process.PID); err != nil {
 			u.post(event{kind: evCommitFailed, from: s, err: err})
@@ -117,6 +121,7 @@ func (u *Upgrader) sayMain(pid int) error {
 // takes the whole service down. There is no way back any more, so a manager that
 // is late is reported and waited for.
 func (u *Upgrader) confirm(s *successor) {
+	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
 	defer cancel()
 	err := u.notifier.Barrier(ctx)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -29,6 +30,7 @@ func (p *predecessor) older() int {
 // meet goes through the successor's side of the exchange up to the descriptors.
 // It consumes line, also on error.
 func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.Entry, []*fd.FD, error) {
+	fault.At(fault.Arrived)
 	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid()})
 	if err == nil && theirs.Generation < 1 {
 		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
@@ -38,11 +40,13 @@ func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.En
 		p.refuse(err)
 		return nil, nil, nil, err
 	}
+	fault.At(fault.Met)
 	entries, fds, err := line.ReceiveDescriptors(ctx)
 	if err != nil {
 		p.refuse(err)
 		return nil, nil, nil, err
 	}
+	fault.At(fault.SocketsReceived)
 	return p, entries, fds, nil
 }
 
@@ -91,10 +95,13 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 				kept.put(name, m.FDs[i].File(name))
 			}
 		case handover.Go:
+			fault.At(fault.GoHeard)
 			post(event{kind: evGo})
 		case handover.Committing:
+			fault.At(fault.CommittingHeard)
 			post(event{kind: evCommitting})
 		case handover.Committed:
+			fault.At(fault.CommittedHeard)
 			post(event{kind: evCommitted})
 		}
 	}

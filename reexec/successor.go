@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -39,18 +40,21 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 	if err != nil {
 		return nil, err
 	}
+	fault.At(fault.BeforeStart)
 	process, err := u.program.start(theirs, u.supervised())
 	if err != nil {
 		_ = line.Close() // never used
 		return nil, err
 	}
 	s := &successor{process: process, line: line}
+	fault.At(fault.Started)
 	u.task(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
 			u.post(event{kind: evFailed, from: s, err: s.explain(err)})
 			s.awaitEnd(u.post, u.supervised())
 			return
 		}
+		fault.At(fault.SocketsAcknowledged)
 		s.listen(u.post, u.supervised())
 	})
 	return s, nil
@@ -76,10 +80,12 @@ func (u *Upgrader) introduce(s *successor) error {
 	ctx, cancel := context.WithCancel(u.life)
 	defer cancel()
 	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation}
+	fault.At(fault.BeforeGreeting)
 	theirs, _, err := s.line.Greet(ctx, ours)
 	if err != nil {
 		return err
 	}
+	fault.At(fault.Greeted)
 	if theirs.PID != s.process.PID {
 		return fmt.Errorf("process %d answers, %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
 	}
@@ -91,6 +97,7 @@ func (u *Upgrader) introduce(s *successor) error {
 		return err
 	}
 	defer fd.CloseAll(fds)
+	fault.At(fault.SocketsDuplicated)
 	return s.line.SendDescriptors(ctx, entries, fds)
 }
 
@@ -145,6 +152,7 @@ func (s *successor) endReading(cancel func()) {
 func translate(m handover.Message) (event, bool) {
 	switch m := m.(type) {
 	case handover.Ready:
+		fault.At(fault.ReadyHeard)
 		return event{kind: evPrepared}, true
 	case handover.Failed:
 		return event{kind: evDeclined, err: errors.New(m.Reason)}, true

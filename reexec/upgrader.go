@@ -12,6 +12,7 @@ import (
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -122,10 +123,12 @@ func (u *Upgrader) arrive() (err error) {
 
 // begin is arrive for the first generation.
 func (u *Upgrader) begin() error {
+	fault.At(fault.Begun)
 	set, err := activation.Take()
 	if err != nil {
 		return fmt.Errorf("reexec: %w", err)
 	}
+	fault.At(fault.SocketsTaken)
 	u.generation = 1
 	u.sockets = fromActivation(set, u.states)
 	return nil
@@ -240,6 +243,7 @@ func (u *Upgrader) restore() error {
 		u.Fail(err)
 		return err
 	}
+	fault.At(fault.Restored)
 	u.post(event{kind: evRestored})
 	return nil
 }
@@ -321,7 +325,10 @@ func (u *Upgrader) lastCheckpoint() error {
 	}
 	ctx, cancel := saying(context.Background())
 	defer cancel()
-	return u.Checkpoint(ctx)
+	fault.At(fault.StopDrained)
+	err := u.Checkpoint(ctx)
+	fault.At(fault.StateStored)
+	return err
 }
 
 // release closes what a generation has open. It runs on the loop, or in New
