@@ -65,8 +65,12 @@ func exhaust() {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
 		panic(err)
 	}
+	timer := time.NewTimer(exhaustion) // first: the runtime may need descriptors for it
 	limit(syscall.Rlimit{Cur: 1, Max: was.Max})
-	time.AfterFunc(exhaustion, func() { limit(was) })
+	go func() { // ends with the timer
+		<-timer.C
+		limit(was)
+	}()
 }
 
 func limit(l syscall.Rlimit) {
