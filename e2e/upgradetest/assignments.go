@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // notified does what an authorised message says, in systemd's order, which is
@@ -18,6 +15,8 @@ func (s *service) notified(d *datagram) {
 	s.takeMainPID(d)
 	s.takeProgress(d)
 	s.takeStatus(d)
+	s.takeAccess(d)
+	s.takeErrors(d)
 	s.takeTimes(d)
 	s.takeStore(d)
 }
@@ -93,38 +92,6 @@ func (s *service) answersReload(d *datagram) bool {
 	v, ok := d.value("MONOTONIC_USEC")
 	usec, err := strconv.ParseInt(v, 10, 64)
 	return ok && err == nil && usec >= s.reloadBegan.Microseconds()
-}
-
-// takeStatus reads what is only shown, and NOTIFYACCESS=.
-func (s *service) takeStatus(d *datagram) {
-	if v, ok := d.value("STATUS"); ok && utf8.ValidString(v) {
-		s.statusText = v
-	}
-	if v, ok := d.value("NOTIFYACCESS"); ok && s.m.options.Version >= 254 {
-		if access, err := oneOf("none", "main", "exec", "all")(v); err == nil {
-			s.access = access
-		}
-	}
-	if v, ok := d.value("ERRNO"); ok {
-		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < 4096 {
-			s.statusErrno = n
-		} else if n := errnoNamed(v); n != 0 {
-			s.statusErrno = n
-		}
-	}
-	if d.has("RESTART_RESET=1") && s.m.options.Version >= 258 {
-		s.restarts = 0
-	}
-}
-
-// errnoNamed returns the number of an error name such as ENOENT, 0 if unknown.
-func errnoNamed(name string) int {
-	for n := range 134 { // the last of asm-generic/errno.h is EHWPOISON, 133
-		if unix.ErrnoName(unix.Errno(n)) == name {
-			return n
-		}
-	}
-	return 0
 }
 
 // takeTimes reads what moves a deadline.

@@ -107,7 +107,8 @@ func TestFirstOfSeveralSameKeysWins(t *testing.T) {
 	p.notify("ERRNO=ENOENT")
 	th.want("StatusErrno=2")
 	p.notify("STATUS=\xff", "ERRNO=nonsense")
-	th.want("StatusText=one", "StatusErrno=2")
+	th.want("StatusText=", "StatusErrno=2")
+	p.notify("STATUS=again")
 	p.notify("STATUS=")
 	th.want("StatusText=")
 }

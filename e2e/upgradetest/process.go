@@ -85,7 +85,7 @@ func (s *service) adopt(pid int) {
 func (s *service) spawnMain() (pid int, err error) {
 	fds, names := s.passedFDs()
 	r := spawnRequest{command: s.conf.exec["ExecStart"][0], fds: fds, started: -1}
-	r.env, r.pidVars = s.environ(true), []string{"SYSTEMD_EXEC_PID"}
+	r.env, r.pidVars = s.environ(true), s.m.execPIDVar()
 	if len(fds) > 0 {
 		r.env = append(r.env, listenEnv(names)...)
 		r.pidVars = append(r.pidVars, "LISTEN_PID")
@@ -106,6 +106,14 @@ func (s *service) spawnMain() (pid int, err error) {
 	return s.spawn(r)
 }
 
+// execPIDVar names the variable that has every process's own pid since 248.
+func (m *Manager) execPIDVar() []string {
+	if m.options.Version < 248 {
+		return nil
+	}
+	return []string{"SYSTEMD_EXEC_PID"}
+}
+
 // runControl runs the commands of a setting one after the other in state, and
 // reports whether there are any.
 func (s *service) runControl(state serviceState, setting string, timeout time.Duration) bool {
@@ -119,7 +127,7 @@ func (s *service) runControl(state serviceState, setting string, timeout time.Du
 }
 
 func (s *service) runNext(state serviceState) {
-	r := spawnRequest{command: s.commands[0], env: s.environ(false), pidVars: []string{"SYSTEMD_EXEC_PID"}, started: -1}
+	r := spawnRequest{command: s.commands[0], env: s.environ(false), pidVars: s.m.execPIDVar(), started: -1}
 	pid, err := s.spawn(r)
 	s.control = pid // 0 on error
 	s.enter(state, s.commandTimeout)

@@ -35,6 +35,8 @@ type service struct {
 	said          string // the last of READY, RELOADING, STOPPING
 	statusText    string
 	statusErrno   int
+	statusBus     string // BUSERROR=
+	statusVarlink string // VARLINKERROR=
 	access        string // NOTIFYACCESS=, "" as in the unit file
 	reloadBegan   time.Duration
 	watchdogTime  time.Time // when it expires, zero: not running

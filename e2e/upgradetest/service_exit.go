@@ -37,7 +37,10 @@ func (s *service) mainExited(e exitStatus) {
 	case running:
 		s.enterRunning(r)
 	case startPost, reloading, reloadSig, reloadNote, reloadPost:
-		if s.control == 0 { // else it is waited for first: it may yet name another
+		switch {
+		case s.control != 0: // is waited for first: it may yet name another
+		case s.state == reloading && s.m.options.Version < 249: // systemd issue 19300: nobody cares until the timeout
+		default:
 			s.enterStop(r)
 		}
 	default:

@@ -24,7 +24,8 @@ func (s *service) start() error {
 	}
 	s.result, s.reloadResult = success, success
 	s.main, s.alien, s.mainExit, s.noRestart = 0, false, exitStatus{}, false
-	s.said, s.statusText, s.statusErrno, s.access = "", "", 0, ""
+	s.said, s.access = "", ""
+	s.statusText, s.statusErrno, s.statusBus, s.statusVarlink = "", 0, "", ""
 	s.watchdogAfter = s.conf.watchdog
 	if s.flushRestarts {
 		s.restarts, s.flushRestarts = 0, false

@@ -112,6 +112,7 @@ func (s *service) properties() map[string]string {
 		"Type":           s.conf.kind, "NotifyAccess": s.notifyAccess(), "KillMode": s.conf.killMode, "Restart": s.conf.restart,
 		"NRestarts": strconv.Itoa(s.restarts), "InvocationID": s.invocation,
 		"StatusText": s.statusText, "StatusErrno": strconv.Itoa(s.statusErrno), "ReloadResult": string(s.reloadResult),
+		"StatusBusError": s.statusBus, "StatusVarlinkError": s.statusVarlink,
 		"NFileDescriptorStore": strconv.Itoa(s.store.len()), "FileDescriptorStoreMax": strconv.Itoa(s.conf.storeMax),
 		"WatchdogUSec":     formatTimespan(s.watchdogAfter),
 		"TimeoutStartUSec": formatTimespan(s.conf.timeoutStart), "TimeoutStopUSec": formatTimespan(s.conf.timeoutStop),
