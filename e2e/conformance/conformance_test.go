@@ -1,0 +1,57 @@
+package conformance_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/matrix"
+)
+
+// A scenario shows one thing that a manager does.
+type scenario struct {
+	name string
+	play func(s *scene)
+	real string // what the fake manager lacks for it, "" if nothing
+}
+
+// scenarios are all of them, by what they are about.
+func scenarios() []scenario {
+	return slices.Concat(
+		stateScenarios(), statusScenarios(), messageScenarios(),
+		accessScenarios(), mainPIDScenarios(), watchdogScenarios(),
+		reloadScenarios(), signalScenarios(),
+		storeScenarios(), storeLifeScenarios(),
+		environmentScenarios(), passingScenarios(), acceptScenarios(), returnScenarios(),
+	)
+}
+
+func TestConformance(t *testing.T) {
+	for _, version := range matrix.Versions() {
+		t.Run(fmt.Sprintf("fake-%d", version), func(t *testing.T) {
+			if !selected.All() && version != 252 && version != 257 {
+				t.Skip("the other versions run with -matrix")
+			}
+			t.Parallel()
+			play(t, newFake(t, version))
+		})
+	}
+	selected.Each(t, func(t *testing.T, root machine.Root) {
+		t.Parallel()
+		play(t, newReal(t, root))
+	})
+}
+
+// play plays all scenarios to a subject, one after the other: a daemon-reload is
+// seen by all units.
+func play(t *testing.T, sub *subject) {
+	for _, sc := range scenarios() {
+		t.Run(sc.name, func(t *testing.T) {
+			if sub.fake() && sc.real != "" {
+				t.Skip("the fake has no " + sc.real)
+			}
+			sc.play(newScene(t, sub))
+		})
+	}
+}

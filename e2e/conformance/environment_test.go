@@ -1,0 +1,105 @@
+package conformance_test
+
+import "strings"
+
+// environmentScenarios are about the variables by which the manager tells a process
+// what it has passed.
+func environmentScenarios() []scenario {
+	return []scenario{
+		{name: "LISTEN_* names the process", play: func(s *scene) {
+			s.install()
+			s.listen("ListenStream=" + inRun(s))
+			p := s.start()
+			wantEnv(p, "LISTEN_PID="+p.pid(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+s.name+".socket",
+				"LISTEN_PIDFDID="+since(s, listenPidfdVariable, p.do("pidfd", p.pid()).Text, ""),
+				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, p.pid(), ""))
+			if len(p.Passed) != 1 || p.Passed[0].Name != s.name+".socket" {
+				s.Errorf("package activation has %+v", p.Passed)
+			}
+		}},
+		{name: "LISTEN_* is gone for children", play: func(s *scene) {
+			s.install()
+			s.listen("ListenStream=" + inRun(s))
+			child := s.start().spawn("child")
+			wantEnv(child, "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PIDFDID=")
+			if len(child.Passed) != 0 || child.TakeError != "" {
+				s.Errorf("a child has %+v (%s)", child.Passed, child.TakeError)
+			}
+		}},
+		{name: "without descriptors there is no LISTEN_*", play: func(s *scene) {
+			s.install("FileDescriptorStoreMax=3")
+			wantEnv(s.start(), "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PIDFDID=")
+		}},
+		{name: "control processes are passed nothing", play: func(s *scene) {
+			s.install("ExecReload=PROBE control")
+			s.listen("ListenStream=" + inRun(s))
+			p := s.start()
+			outcome := s.begin(s.Reload)
+			control := s.next()
+			wantEnv(control, "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "MAINPID="+p.pid(),
+				"MAINPIDFDID="+since(s, mainPidfdVariable, p.do("pidfd", p.pid()).Text, ""),
+				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, control.pid(), ""))
+			control.exit(0)
+			s.must(outcome())
+		}},
+		{name: "FileDescriptorName= names all of a .socket, in order", play: func(s *scene) {
+			var addresses []string
+			for _, suffix := range []string{"c", "a", "b"} {
+				addresses = append(addresses, s.run+"/"+s.name+suffix)
+			}
+			s.install()
+			s.listen("FileDescriptorName=web", "ListenStream="+addresses[0], "ListenStream="+addresses[1], "ListenStream="+addresses[2])
+			p := s.start()
+			if got := p.do("claim", "web").Text; got != strings.Join(addresses, " ") {
+				s.Errorf("claimed %s, want %s", got, addresses)
+			}
+		}},
+		{name: "a bad FileDescriptorName= is ignored", play: func(s *scene) {
+			s.install()
+			s.listen("ListenStream="+inRun(s), "FileDescriptorName=a:b")
+			if names := s.start().rawNames(); names != s.name+".socket" {
+				s.Errorf("passed was %s", names)
+			}
+		}},
+		{name: "what .socket units pass comes before the store", play: func(s *scene) {
+			s.install("FileDescriptorStoreMax=3")
+			s.listen("ListenStream="+inRun(s), "FileDescriptorName=web")
+			s.start().keep("a", "b")
+			if names := s.restart().rawNames(); names != "web b a" {
+				s.Errorf("passed were %s", names)
+			}
+		}},
+		{name: "PrivatePIDs=yes hides no descriptor and no watchdog", real: "PrivatePIDs=", play: func(s *scene) {
+			s.install("PrivatePIDs=yes", "WatchdogSec=1min")
+			s.listen("ListenStream="+inRun(s), "FileDescriptorName=web")
+			p := s.start()
+			stamp, id := p.Env["LISTEN_PIDFDID"], p.do("pidfd", p.pid()).Text
+			if stamp != "" && stamp != id {
+				// The stamp of 262 is that of the process which made the namespace,
+				// so that sd_listen_fds(3) finds nothing either.
+				s.Skipf("this systemd has LISTEN_PIDFDID=%s for the process whose pidfd is %s", stamp, id)
+			}
+			if len(p.Passed) != 1 || p.Passed[0].Name != "web" {
+				s.Errorf("package activation has %+v (%s); LISTEN_PID=%s in process %d", p.Passed, p.TakeError, p.Env["LISTEN_PID"], p.PID)
+			}
+			if right := p.Env["LISTEN_PID"] == p.pid(); p.PID == 1 && right != s.has(listenPidfdVariable) {
+				s.Errorf("LISTEN_PID=%s in process %d", p.Env["LISTEN_PID"], p.PID)
+			}
+			if got := p.do("timeout").Text; got != "1m0s" {
+				s.Errorf("package notify has a watchdog of %s", got)
+			}
+		}},
+	}
+}
+
+// wantEnv fails unless the variables, NAME=value each, are so; an empty value is
+// that of one that is not set.
+func wantEnv(p *probe, want ...string) {
+	p.s.Helper()
+	for _, w := range want {
+		name, value, _ := strings.Cut(w, "=")
+		if got := p.Env[name]; got != value {
+			p.s.Errorf("%s: %s=%s, want %s", p.Role, name, got, value)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+)
+
+// sceneTime bounds a scenario; most take a tenth of a second.
+const sceneTime = 60 * time.Second
+
+// A scene is a scenario that is being played to a subject, with units of its own.
+type scene struct {
+	testing.TB
+	*subject
+	ctx    context.Context
+	name   string // of its units, without the suffix
+	probes chan *probe
+	came   []*probe
+	units  []string // to be stopped
+}
+
+// scenes counts those of this run.
+var scenes atomic.Int64
+
+// newScene prepares a scene whose units are stopped at its end.
+func newScene(t testing.TB, sub *subject) *scene {
+	ctx, cancel := context.WithTimeout(context.Background(), sceneTime)
+	t.Cleanup(cancel)
+	name := fmt.Sprintf("probe-%s%d-%d-%d", sub.label, sub.Version(), os.Getpid(), scenes.Add(1))
+	s := &scene{TB: t, subject: sub, ctx: ctx, name: name, probes: sub.door.expect(name)}
+	t.Cleanup(s.end)
+	return s
+}
+
+// end stops the units. A probe whose connection is closed ends by itself.
+func (s *scene) end() {
+	if s.Failed() {
+		for _, u := range s.units {
+			text, err := s.manager.Log(s.ctx, u)
+			s.Logf("log of %s (%v):\n%s", u, err, text)
+		}
+	}
+	s.door.leave(s.name)
+	for range len(s.probes) {
+		s.came = append(s.came, <-s.probes)
+	}
+	for _, p := range s.came {
+		p.conn.Close()
+	}
+	for _, u := range s.units {
+		if err := s.Stop(s.ctx, u); err != nil {
+			s.Errorf("stop %s: %v", u, err)
+		}
+	}
+}
+
+// service is the scene's service.
+func (s *scene) service() string { return s.name + ".service" }
+
+// install installs the service, which runs a probe and is of Type=notify unless
+// the lines say otherwise. PROBE in them stands for the probe's path.
+func (s *scene) install(lines ...string) {
+	s.Helper()
+	s.must(s.tryInstall(s.service(), append([]string{"[Service]", "Type=notify", "ExecStart=PROBE main"}, s.env(lines)...)))
+	s.units = append(s.units, s.service())
+}
+
+// listen installs and starts NAME.socket of the scene.
+func (s *scene) listen(lines ...string) {
+	s.Helper()
+	unit := s.name + ".socket"
+	s.must(s.tryInstall(unit, append([]string{"[Socket]"}, lines...)))
+	s.units = append([]string{unit}, s.units...) // stopped first, it would start the service again
+	s.must(s.Start(s.ctx, unit))
+}
+
+// env puts what a probe needs before lines.
+func (s *scene) env(lines []string) []string {
+	return append([]string{"Environment=" + order.Door + "=" + s.door.path + " " + order.Unit + "=" + s.name}, lines...)
+}
+
+func (s *scene) tryInstall(unit string, lines []string) error {
+	text := strings.Join(lines, "\n") + "\n"
+	return s.Install(s.ctx, unit, strings.ReplaceAll(text, "PROBE", s.program))
+}
+
+// start starts the service and has its probe say READY=1.
+func (s *scene) start() *probe {
+	s.Helper()
+	return s.startBy(s.Start)
+}
+
+// restart restarts the service likewise.
+func (s *scene) restart() *probe {
+	s.Helper()
+	return s.startBy(s.Restart)
+}
+
+func (s *scene) startBy(job func(ctx context.Context, unit string) error) *probe {
+	s.Helper()
+	outcome := s.begin(job)
+	p := s.next()
+	p.send("READY=1")
+	s.must(outcome())
+	return p
+}
+
+// begin starts a job for the service; the function that it returns waits for the
+// outcome.
+func (s *scene) begin(job func(ctx context.Context, unit string) error) (outcome func() error) {
+	done := make(chan error, 1)
+	go func() { done <- job(s.ctx, s.service()) }() // ends with the scene's ctx at the latest
+	return func() error { return <-done }
+}
+
+// next returns the probe that comes next.
+func (s *scene) next() *probe {
+	s.Helper()
+	select {
+	case p := <-s.probes:
+		p.s = s
+		s.came = append(s.came, p)
+		return p
+	case <-s.ctx.Done():
+		s.Fatal("no probe came")
+		return nil
+	}
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// shows fails unless the properties of the service, "Name=value" each, are so.
+func (s *scene) shows(properties ...string) {
+	s.Helper()
+	for _, p := range properties {
+		name, want, _ := strings.Cut(p, "=")
+		if got := s.property(name); got != want {
+			s.Errorf("%s=%s, want %s", name, got, want)
+		}
+	}
+}
+
+func (s *scene) property(name string) string {
+	s.Helper()
+	v, err := s.Show(s.ctx, s.service(), name)
+	if err != nil {
+		s.Errorf("show: %v", err)
+	}
+	return v
+}
+
+// exits fails unless err is that of a systemctl with this exit code; 0 is none.
+func (s *scene) exits(err error, want int) {
+	s.Helper()
+	if got := exitCode(err); got != want {
+		s.Errorf("systemctl: %v, want exit code %d", err, want)
+	}
+}
+
+// exitCode is that of systemctl, -1 if there is none.
+func exitCode(err error) int {
+	var real *machine.ExitError
+	var fake *upgradetest.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &real):
+		return real.Code
+	case errors.As(err, &fake):
+		return fake.Code
+	}
+	return -1
+}
+
+// ends waits until the manager is through with a service whose main process has
+// ended, or is about to: a stop job returns then, and leaves the outcome as it is.
+func (s *scene) ends() {
+	s.Helper()
+	s.must(s.Stop(s.ctx, s.service()))
+}
+
+// pass lets time pass, where that is the point.
+func (s *scene) pass(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.ctx.Done():
+	}
+}
+
+// freeAddress returns an address of a network that nobody has at present.
+func (s *scene) freeAddress(network, host string) string {
+	s.Helper()
+	var addr net.Addr
+	if strings.HasPrefix(network, "udp") {
+		c, err := net.ListenPacket(network, net.JoinHostPort(host, "0"))
+		if err != nil {
+			s.Skipf("this machine has no %s: %v", network, err)
+		}
+		defer c.Close()
+		addr = c.LocalAddr()
+	} else {
+		ln, err := net.Listen(network, net.JoinHostPort(host, "0"))
+		if err != nil {
+			s.Skipf("this machine has no %s: %v", network, err)
+		}
+		defer ln.Close()
+		addr = ln.Addr()
+	}
+	return addr.String()
+}
