@@ -65,12 +65,13 @@ func exhaust() {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
 		panic(err)
 	}
-	timer := time.NewTimer(exhaustion) // first: the runtime may need descriptors for it
-	limit(syscall.Rlimit{Cur: 1, Max: was.Max})
-	go func() { // ends with the timer
-		<-timer.C
+	lowered := make(chan struct{})
+	time.AfterFunc(exhaustion, func() { // first: the runtime may need descriptors for its timers
+		<-lowered
 		limit(was)
-	}()
+	})
+	limit(syscall.Rlimit{Cur: 1, Max: was.Max})
+	close(lowered)
 }
 
 func limit(l syscall.Rlimit) {
