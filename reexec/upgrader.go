@@ -63,6 +63,19 @@ type Upgrader struct {
 // takes microseconds and ends with that one's life. Outside Linux it returns an
 // error wrapping [errors.ErrUnsupported].
 func New(o Options) (*Upgrader, error) {
+	line, err := takeLine(os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	u, err := appear(o, line)
+	if err != nil && line != nil {
+		(&predecessor{line: line}).refuse(err) // in vain if the line is the trouble
+	}
+	return u, err
+}
+
+// appear is New for a successor with a line to its predecessor, and without one.
+func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
@@ -84,7 +97,7 @@ func New(o Options) (*Upgrader, error) {
 	u.drain = newDrain(func() { u.oldIdle <- struct{}{} }) // called once
 	u.restored = sync.OnceValue(u.restore)
 	signals := catchSignals(o.Signals)
-	if err := u.arrive(); err != nil {
+	if err := u.arrive(line); err != nil {
 		signals.release()
 		u.endLife()
 		return nil, errors.Join(err, u.release(false))
@@ -94,15 +107,11 @@ func New(o Options) (*Upgrader, error) {
 }
 
 // arrive finds out how we came to be, and collects what was passed to us.
-func (u *Upgrader) arrive() (err error) {
+func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.program, err = thisProgram(); err != nil {
 		return err
 	}
 	if u.notifier, err = notify.New(); err != nil {
-		return err
-	}
-	line, err := takeLine(os.LookupEnv)
-	if err != nil {
 		return err
 	}
 	if line != nil {
