@@ -82,6 +82,10 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 
 func (c *Conn) receive(ctx context.Context) (Message, error) {
 	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf, c.oob)
+	if errors.Is(err, syscall.ECONNRESET) {
+		// It has ended without reading all of ours. What it said before is still there.
+		n, oobn, flags, _, err = c.uc.ReadMsgUnix(c.buf, c.oob)
+	}
 	fds, rightsErr := fd.ParseRights(c.oob[:oobn])
 	if err != nil { // also for a message without bytes, which looks like EOF
 		fd.CloseAll(fds)

@@ -56,3 +56,17 @@ func TestGreetCarriesTheReasonOfAFailure(t *testing.T) {
 		t.Errorf("Greet = %v, want the other side's reason", err)
 	}
 }
+
+// TestGreetHearsWhyTheOtherSideHasGone before it could be greeted.
+func TestGreetHearsWhyTheOtherSideHasGone(t *testing.T) {
+	a, b := pair(t)
+	if err := b.Send(context.Background(), handover.Failed{Reason: "no configuration"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Greet(context.Background(), handover.Hello{}); err == nil || !strings.Contains(err.Error(), "no configuration") {
+		t.Errorf("Greet = %v, want the other side's reason", err)
+	}
+}

@@ -151,6 +151,35 @@ func TestAnUnreadMessageDoesNotHideTheEnd(t *testing.T) {
 	}
 }
 
+// TestTheLastWordIsHeard though its speaker has not read everything, which the
+// kernel reports first.
+func TestTheLastWordIsHeard(t *testing.T) {
+	ctx := context.Background()
+	a, b := pair(t)
+	for _, m := range []handover.Message{handover.Go{}, handover.Committed{}} {
+		if err := b.Send(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := []handover.Message{handover.Superseded{}, handover.Failed{Reason: "why"}}
+	for _, m := range words {
+		if err := a.Send(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range words {
+		if m, err := b.Receive(ctx); err != nil || m != want {
+			t.Errorf("Receive = %v, %v, want %v", m, err, want)
+		}
+	}
+	if m, err := b.Receive(ctx); !errors.Is(err, io.EOF) {
+		t.Errorf("Receive = %v, %v, want io.EOF", m, err)
+	}
+}
+
 func TestReceiveEndsWithItsContextAndCanGoOn(t *testing.T) {
 	a, b := pair(t)
 	why := errors.New("enough")

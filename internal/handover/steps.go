@@ -11,11 +11,12 @@ import (
 // that both speak.
 func (c *Conn) Greet(ctx context.Context, ours Hello) (theirs Hello, version int, err error) {
 	ours.MinVersion, ours.MaxVersion = MinVersion, MaxVersion
-	if err := c.Send(ctx, ours); err != nil {
-		return Hello{}, 0, fmt.Errorf("send hello: %w", err)
-	}
-	m, err := c.Receive(ctx)
-	if err != nil {
+	sent := c.Send(ctx, ours)
+	m, err := c.Receive(ctx) // also if it has ended: it may have said why
+	switch {
+	case sent != nil && err != nil:
+		return Hello{}, 0, fmt.Errorf("send hello: %w", sent)
+	case err != nil:
 		return Hello{}, 0, fmt.Errorf("receive hello: %w", err)
 	}
 	theirs, ok := m.(Hello)
