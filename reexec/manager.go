@@ -38,15 +38,28 @@ func (u *Upgrader) settleStore() {
 		u.log.Debug("socket not claimed", "stored", name)
 		errs = append(errs, u.notifier.Remove(ctx, name))
 	}
-	for name, c := range u.sockets.unkept() {
-		errs = append(errs, u.notifier.Store(ctx, name, c))
-	}
+	errs = append(errs, u.store(u.sockets.unkept()))
 	if u.supervised() {
 		errs = append(errs, u.states.keep(ctx, u.notifier))
 	}
 	if err := errors.Join(errs...); err != nil {
 		u.log.Warn("fd store", "error", err)
 	}
+}
+
+// store puts sockets into the fd store by name. Each message has its time, not all
+// together: the manager compares a descriptor with every one that it has, and needs
+// ten seconds for 4,000. With the first that it does not take, the rest is given up.
+func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
+	for name, c := range sockets {
+		ctx, cancel := saying(u.life)
+		err := u.notifier.Store(ctx, name, c)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sayReloading begins an upgrade, and asks for the time that it may take.
