@@ -31,17 +31,18 @@ type alone struct {
 func newAlone(t testing.TB, program string, args ...string) *alone {
 	t.Helper()
 	a := startAlone(t, program, args...)
-	for {
-		if _, err := a.tryGet("/"); err == nil {
-			return a
-		}
-		if a.ctx.Err() != nil {
-			t.Fatal("the server does not answer")
-		}
-	}
+	a.awaitAnswer()
+	return a
 }
 
 func startAlone(t testing.TB, program string, args ...string) *alone {
+	t.Helper()
+	a := prepareAlone(t, program)
+	a.launch(exec.Command(a.binary, append([]string{"-addr", a.address}, args...)...))
+	return a
+}
+
+func prepareAlone(t testing.TB, program string) *alone {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -50,18 +51,37 @@ func startAlone(t testing.TB, program string, args ...string) *alone {
 		binary: filepath.Join(t.TempDir(), "server"),
 	}
 	a.deploy(program)
+	return a
+}
+
+// launch starts the first generation.
+func (a *alone) launch(first *exec.Cmd) {
+	a.Helper()
 	var err error
 	a.output, err = os.Create(a.binary + ".log")
 	a.must(err)
 	// Successors outlive their parents, and become our children to be reaped.
 	a.must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-	first := exec.Command(a.binary, append([]string{"-addr", a.address}, args...)...)
 	first.Stdout, first.Stderr = a.output, a.output
-	first.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if first.SysProcAttr == nil {
+		first.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	first.SysProcAttr.Setpgid = true
 	a.must(first.Start())
-	t.Cleanup(a.end)
+	a.Cleanup(a.end)
 	a.pid, a.group = first.Process.Pid, first.Process.Pid
-	return a
+}
+
+func (a *alone) awaitAnswer() {
+	a.Helper()
+	for {
+		if _, err := a.tryGet("/"); err == nil {
+			return
+		}
+		if a.ctx.Err() != nil {
+			a.Fatal("the server does not answer")
+		}
+	}
 }
 
 // ownAddress is an address on the loopback network that no other process of the

@@ -18,6 +18,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.readyErr = u.announce()
 		fault.At(fault.Announced)
 		u.becomeMain(p)
+		u.answerCommand()
 	case actAdopt:
 		u.adopt()
 		fault.At(fault.StoreSettled)
@@ -66,6 +67,11 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		p.relieved = true
 	case actFollow:
 		u.follow(p, e.goodbye)
+	case actDismiss:
+		u.dismiss(p)
+	case actBecome:
+		<-p.dismissed // a child that we leave behind would never be reaped
+		p.self = append(p.self, event{kind: evNotBecome, err: u.become(p.request)})
 	case actCover:
 		u.drain.cover()
 	case actResume:
@@ -187,26 +193,30 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.sayUndone(p.reason)
 	u.answerConfirmed(p, p.reason)
 	if e.kind == evDeclined {
-		u.parole(p)
+		u.parole(p, u.opts.Drain+lastTimeout)
 	} else {
 		u.dropSuccessor(p)
 	}
 }
 
-// parole leaves a successor that has declined to finish its answers, for as long
-// as a drain may take.
-func (u *Upgrader) parole(p *present) {
-	s := p.succ
+// parole leaves a successor that is not to take over to end by itself, and ends it
+// when its time is over. The channel is closed then.
+func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
+	s, over := p.succ, make(chan struct{})
 	p.succ = nil
-	u.task(func() { // ends with the process, or when its time is over, or with life
+	_ = s.line.Close() // tells it
+	u.task(func() {    // ends with the process, or with life
+		defer close(over)
 		select {
 		case <-s.process.Over():
-		case <-time.After(u.opts.Drain + lastTimeout):
+		case <-time.After(limit):
 		case <-u.life.Done():
 		}
 		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
+		<-s.process.Over()
 		s.close()
 	})
+	return over
 }
 
 // done ends an upgrade that succeeded: from here on the successor is the unit's
@@ -290,6 +300,9 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
 }
+
+// dismiss lets a successor go that has shown that it could serve.
+func (u *Upgrader) dismiss(p *present) { p.dismissed = u.parole(p, hangupGrace) }
 
 // dropSuccessor closes our side of the successor.
 func (u *Upgrader) dropSuccessor(p *present) {

@@ -37,15 +37,15 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 		c.Gone()
 		cancel(fmt.Errorf("the command that asked for the upgrade has gone"))
 	}()
-	if err := c.Answer(u.execute(ctx, r)); err != nil {
+	if err := c.Answer(u.execute(ctx, r, c)); err != nil {
 		u.log.Debug("command has gone without its answer", "error", err)
 	}
 }
 
-func (u *Upgrader) execute(ctx context.Context, r control.Request) control.Answer {
+func (u *Upgrader) execute(ctx context.Context, r control.Request, c *control.Conn) control.Answer {
 	switch r.Verb {
 	case control.Upgrade:
-		if err := u.Upgrade(ctx); err != nil {
+		if err := u.upgrade(ctx, c); err != nil {
 			return control.Answer{Error: err.Error()}
 		}
 		return control.Answer{Generation: u.generation + 1}

@@ -38,14 +38,20 @@
 // if that happens while the predecessor still drains, the predecessor accepts
 // again until the manager's restart.
 //
+// # In place
+//
+// A process that is PID 1, as in a container without an init, cannot have a
+// successor beside it. It tries the new program first, beside itself and up to
+// Ready, then shuts its gates, finishes its work, and executes the program in its
+// own place (see [Mode]). Sockets and state go by inheritance.
+//
 // # Requirements
 //
 // Linux 5.3 for pidfds; systemd 247 or newer, or no manager at all. The unit needs
 // Type=notify, NotifyAccess=main, KillMode=control-group, and an ExecReload= that
 // runs [Reload]; FileDescriptorStoreMax= if the program binds sockets itself;
 // TimeoutStopSec= above Options.Drain and 10 s. examples/http/units shows a
-// complete one. A wrapper script must exec the program. A process that is PID 1,
-// as in a container without init, cannot upgrade.
+// complete one. A wrapper script must exec the program.
 //
 // On other systems the package compiles, and [New] returns an error wrapping
 // [errors.ErrUnsupported].

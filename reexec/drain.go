@@ -9,18 +9,18 @@ import (
 // drain counts the work that keeps a generation alive after it was replaced or
 // asked to stop.
 type drain struct {
-	oldIdle func() // told once what was held when cover was called is released
+	oldIdle func() // told when all that was held when cover was called is released
 
 	mu      sync.Mutex
-	held    [2]int // [0] before cover, [1] since
-	era     int
+	held    map[int]int   // by era
+	era     int           // counts up with cover
 	ending  bool          // no new work comes: Drain may return
 	expired bool          // the deadline is over
 	changed chan struct{} // closed and replaced at what Drain waits for
 }
 
 func newDrain(oldIdle func()) *drain {
-	return &drain{oldIdle: oldIdle, changed: make(chan struct{})}
+	return &drain{oldIdle: oldIdle, held: map[int]int{}, changed: make(chan struct{})}
 }
 
 func (d *drain) hold() (release func()) {
@@ -38,10 +38,21 @@ func (d *drain) release(era int) {
 	if d.held[era] > 0 {
 		return
 	}
+	delete(d.held, era)
 	d.broadcast()
-	if era < d.era {
+	if era < d.era && d.old() == 0 {
 		d.oldIdle()
 	}
+}
+
+// old counts what is held from before the last cover.
+func (d *drain) old() (n int) {
+	for era, held := range d.held {
+		if era < d.era {
+			n += held
+		}
+	}
+	return n
 }
 
 // cover begins a new era: from now on new work comes again, and oldIdle is called
@@ -49,8 +60,8 @@ func (d *drain) release(era int) {
 func (d *drain) cover() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.era = 1
-	if d.held[0] == 0 {
+	d.era++
+	if d.old() == 0 {
 		d.oldIdle()
 	}
 }
@@ -94,7 +105,7 @@ func (d *drain) wait(ctx context.Context) error {
 func (d *drain) check() (done bool, changed <-chan struct{}, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := d.held[0] + d.held[1]
+	left := d.old() + d.held[d.era]
 	switch {
 	case d.ending && left == 0:
 		return true, nil, nil

@@ -3,6 +3,7 @@ package reexec
 import (
 	"time"
 
+	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -20,7 +21,8 @@ type event struct {
 
 // request is somebody's wish for an upgrade.
 type request struct {
-	answer chan error // buffered, gets one value
+	answer  chan error    // buffered, gets one value
+	command *control.Conn // of the command that asks, nil if none does
 }
 
 // post gives e to the loop. It blocks while the loop is busy, and returns false
@@ -37,11 +39,12 @@ func (u *Upgrader) post(e event) bool {
 // present is the state that the loop alone reads and writes.
 type present struct {
 	state     state
-	main      bool          // we are the unit's main process
-	succ      *successor    // the one being prepared, or the one that is main
-	relieved  bool          // succ has been superseded
-	request   *request      // nil if nobody waits for the upgrade
-	reason    *UpgradeError // why the upgrade is being undone
+	main      bool            // we are the unit's main process
+	succ      *successor      // the one being prepared, or the one that is main
+	relieved  bool            // succ has been superseded
+	dismissed <-chan struct{} // closed when one that was only tried is gone
+	request   *request        // nil if nobody waits for the upgrade
+	reason    *UpgradeError   // why the upgrade is being undone
 	postponed []event
 	self      []event // posted by actions
 	timer     *time.Timer
@@ -81,6 +84,9 @@ func (u *Upgrader) dispatch(p *present, e event) {
 	}
 	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
 		e.kind = evCrowded
+	}
+	if e.kind == evPrepared && u.opts.inPlace() {
+		e.kind = evChecked
 	}
 	c := next(p.state, e.kind)
 	switch c.disposition {
@@ -135,7 +141,7 @@ func (u *Upgrader) enter(s state) {
 	case draining:
 		closeOnce(u.draining)
 		fault.At(fault.Draining)
-	case covering, leaving, ended:
+	case clearing, covering, leaving, ended:
 		closeOnce(u.draining)
 		closeOnce(u.stopping)
 	}

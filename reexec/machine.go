@@ -19,6 +19,7 @@ const (
 	switching               // gates shut; the successor has been told to accept
 	trial                   // the successor accepts, we are still main
 	committing              // the manager is being told that the successor is main
+	clearing                // gates shut; the program finishes its work and then is replaced in place
 	undoing                 // the successor has been killed and is not gone yet
 	draining                // the successor is main, we finish our work
 	covering                // the successor died as main, we accept until the manager's restart
@@ -43,6 +44,8 @@ const (
 	evStatus                          // somebody asks how it is going
 	evNotStarted                      // there is no successor: it could not be started
 	evPrepared                        // successor: ready
+	evChecked                         // successor: ready, and only tried before an exec
+	evNotBecome                       // the exec has failed
 	evAccepting                       // successor: serving
 	evFailed                          // the successor hung up or broke the protocol
 	evDeclined                        // successor: it does not accept, and why
@@ -58,7 +61,7 @@ const (
 	evCommitFailed                    // it could not be told
 	evStop                            // SIGTERM, or Stop
 	evFail                            // the program called Fail
-	evOldIdle                         // what was in work when covering began is finished
+	evOldIdle                         // what was in work when covering or clearing began is finished
 	evClose                           // Close
 	numEvents
 )
@@ -87,6 +90,8 @@ const (
 	actLate                        // answer that the manager did not confirm
 	actRelieved                    // note that the successor is not main any more
 	actFollow                      // watch the third generation in the successor's place
+	actDismiss                     // let a successor go that was only tried
+	actBecome                      // execve
 	actCover                       // tell old work from new
 	actResume                      // main again, as nothing had been handed over
 	actExpire                      // give up what is still in work
@@ -181,13 +186,13 @@ var rules = []rule{
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
 	{evOlder, either(unready, young), nothing}, // it comes after the commit
-	{evOlder, either(busy, after, only(serving, committing)), stay(actCountOlder)},
+	{evOlder, either(busy, after, only(serving, clearing, committing)), stay(actCountOlder)},
 
 	{evUpgrade, only(serving), to(preparing, actBegin)},
 	{evUpgrade, except(serving), stay(actRefuse)},
 	{evHangup, only(serving), to(preparing, actBegin)},
 	{evHangup, either(unready, young), later},
-	{evHangup, either(busy, only(committing), after), nothing},
+	{evHangup, either(busy, only(clearing, committing), after), nothing},
 	{evCrowded, except(), stay(actRefuse)},
 	{evStatus, except(), stay(actReport)},
 
@@ -195,6 +200,10 @@ var rules = []rule{
 	{evNotStarted, except(preparing), nothing},
 	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
 	{evPrepared, except(preparing), nothing},
+	{evChecked, only(preparing), to(clearing, actShutGates, actDismiss, actCover, actDrainDeadline)},
+	{evChecked, except(preparing), nothing},
+	{evNotBecome, only(clearing), to(serving, actOpenGates, actUndone)},
+	{evNotBecome, except(clearing), nothing},
 	{evAccepting, only(switching), to(trial, actTry)},
 	{evAccepting, except(switching), nothing},
 
@@ -213,10 +222,10 @@ var rules = []rule{
 	// and the manager is about to end us with SIGTERM: we serve in both cases.
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
-	{evGone, either(unready, young, only(serving, covering, leaving, ended)), nothing},
+	{evGone, either(unready, young, only(serving, clearing, covering, leaving, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
-	{evGoneAlone, either(unready, young, only(serving, covering, leaving, ended)), nothing},
+	{evGoneAlone, either(unready, young, only(serving, clearing, covering, leaving, ended)), nothing},
 
 	{evSuperseded, only(draining), stay(actRelieved)},
 	{evSuperseded, except(draining), nothing},
@@ -227,9 +236,11 @@ var rules = []rule{
 	{evDeadline, only(trial), to(committing, actCommit)},
 	{evDeadline, only(draining, leaving), stay(actExpire)},
 	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
+	{evDeadline, only(clearing), stay(actBecome)}, // as after a restart, what takes longer is cut
 	{evDeadline, either(unready, young, only(serving, committing, undoing, ended)), nothing},
 	{evCanceled, handing, to(undoing, actKill)},
-	{evCanceled, except(handing...), nothing},
+	{evCanceled, only(clearing), to(serving, actOpenGates, actUndone)},
+	{evCanceled, except(preparing, switching, trial, clearing), nothing},
 
 	{evConfirmed, only(committing), to(draining, actDone, actDrainDeadline)},
 	{evConfirmed, except(committing), nothing},
@@ -241,7 +252,7 @@ var rules = []rule{
 	{evStop, unready, to(leaving, actSayStopping)},
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, handing, to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(undoing, clearing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
@@ -249,14 +260,15 @@ var rules = []rule{
 	{evFail, only(starting, recovering), to(leaving, actSayStopping)},
 	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
 	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evFail, either(busy, only(adopting, committing)), later},
+	{evFail, either(busy, only(adopting, clearing, committing)), later},
 	{evFail, after, nothing}, // it ends already
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
-	{evOldIdle, except(covering), nothing},
+	{evOldIdle, only(clearing), stay(actBecome)},
+	{evOldIdle, except(clearing, covering), nothing},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
-	{evClose, only(undoing, committing), to(ended, actUndone, actRelease)},
+	{evClose, only(undoing, clearing, committing), to(ended, actUndone, actRelease)},
 	{evClose, either(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
 	{evClose, only(ended), nothing},
 }

@@ -3,6 +3,7 @@ package reexec
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -27,12 +28,30 @@ const (
 	lastTimeout = 10 * time.Second
 )
 
+// A Mode is a way to replace the program.
+type Mode uint8
+
+// The modes. In place there is one process, the same before and after: for PID 1
+// of a container, or where there is no memory for two. Clients wait in the sockets'
+// queues while the old program finishes what it has in work and the new one starts.
+// The new program is tried before: it is started beside the old one as a successor
+// would be, up to Ready, which then returns [ErrTried]. What goes wrong after that
+// is no longer undone; the manager restarts the unit.
+const (
+	Auto    Mode = iota // Overlap, or InPlace for a process that is PID 1
+	Overlap             // a successor beside this process, until it serves
+	InPlace             // execve in this process
+)
+
 // Options tells New how to behave. The zero value works.
 type Options struct {
 	// Signals makes New handle SIGHUP (upgrade), SIGTERM and SIGINT (stop), from
 	// its first moment to Close. False leaves signals to the program, which then
 	// must catch SIGHUP before anything can send it: it ends a Go program.
 	Signals bool
+
+	// Mode is how this process is replaced.
+	Mode Mode
 
 	// ReadyTimeout is how long a successor may take from its start to Ready.
 	// Zero means DefaultReadyTimeout.
@@ -56,12 +75,20 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// inPlace reports whether the program is replaced in this process.
+func (o Options) inPlace() bool {
+	return o.Mode == InPlace || o.Mode == Auto && os.Getpid() == 1
+}
+
 // complete fills in the defaults and refuses what makes no sense.
 func (o Options) complete() (Options, error) {
 	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Drain": o.Drain} {
 		if d < 0 {
 			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}
+	}
+	if o.Mode > InPlace {
+		return o, fmt.Errorf("reexec: Options.Mode %d is not known", o.Mode)
 	}
 	if o.MaxDraining < 0 {
 		return o, fmt.Errorf("reexec: Options.MaxDraining is negative: %d", o.MaxDraining)

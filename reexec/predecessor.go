@@ -15,6 +15,7 @@ import (
 type predecessor struct {
 	line       *handover.Conn
 	generation int
+	trying     bool // we are only tried, before an exec in place
 	gone       bool // forget was called; the loop's
 	draining   int  // generations that are not gone, as it says; the loop's
 }
@@ -35,7 +36,7 @@ func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.En
 	if err == nil && theirs.Generation < 1 {
 		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
 	}
-	p := &predecessor{line: line, generation: theirs.Generation}
+	p := &predecessor{line: line, generation: theirs.Generation, trying: theirs.Trying}
 	if err != nil {
 		p.refuse(err)
 		return nil, nil, nil, err

@@ -40,6 +40,15 @@ func (s signals) relay(ctx context.Context, post func(event) bool) {
 	}
 }
 
+// resume catches SIGHUP again after it was ignored for an execve that has failed.
+func (s signals) resume() {
+	if s != nil {
+		signal.Notify(s, syscall.SIGHUP)
+	} else {
+		signal.Reset(syscall.SIGHUP)
+	}
+}
+
 func (s signals) release() {
 	if s != nil {
 		signal.Stop(s)

@@ -25,9 +25,6 @@ const hangupGrace = time.Second
 
 // startSuccessor starts the program and, on a goroutine, its introduction.
 func (u *Upgrader) startSuccessor() (*successor, error) {
-	if os.Getpid() == 1 {
-		return nil, errors.New("PID 1 cannot start a successor beside itself")
-	}
 	if err := u.checkParent(); err != nil {
 		return nil, err
 	}
@@ -41,7 +38,7 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 		return nil, err
 	}
 	fault.At(fault.BeforeStart)
-	process, err := u.program.start(theirs, u.supervised())
+	process, err := u.program.start(theirs, u.siblings())
 	if err != nil {
 		_ = line.Close() // never used
 		return nil, err
@@ -63,7 +60,7 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 // checkParent refuses what could not be committed: a main process that is not the
 // manager's child is not noticed when it dies, nor restarted.
 func (u *Upgrader) checkParent() error {
-	if !u.supervised() {
+	if !u.siblings() {
 		return nil
 	}
 	if v, ok := os.LookupEnv("SYSTEMD_EXEC_PID"); ok && v != fmt.Sprint(os.Getpid()) {
@@ -75,11 +72,15 @@ func (u *Upgrader) checkParent() error {
 	return nil
 }
 
+// siblings says whether a successor has to be a child of the manager. One that is
+// only tried before an exec is not.
+func (u *Upgrader) siblings() bool { return u.supervised() && !u.opts.inPlace() }
+
 // introduce exchanges greetings and hands over every socket.
 func (u *Upgrader) introduce(s *successor) error {
 	ctx, cancel := context.WithCancel(u.life)
 	defer cancel()
-	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation}
+	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation, Trying: u.opts.inPlace()}
 	fault.At(fault.BeforeGreeting)
 	theirs, _, err := s.line.Greet(ctx, ours)
 	if err != nil {
@@ -89,7 +90,7 @@ func (u *Upgrader) introduce(s *successor) error {
 	if theirs.PID != s.process.PID {
 		return fmt.Errorf("process %d answers, %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
 	}
-	if u.supervised() && theirs.ParentPID != u.parent {
+	if u.siblings() && theirs.ParentPID != u.parent {
 		return fmt.Errorf("its parent is process %d, not the manager %d", theirs.ParentPID, u.parent)
 	}
 	entries, fds, err := u.sockets.export()

@@ -25,11 +25,13 @@ type Upgrader struct {
 	log      *slog.Logger
 	program  program
 	notifier *notify.Notifier // nil without a manager
+	signals  signals
 	sockets  *sockets
 	states   *states
 	drain    *drain
 	control  *control.Listener
-	pred     *predecessor // nil in the first generation
+	pred     *predecessor  // nil in the first generation
+	command  *control.Conn // waits for us in the place of our predecessor, or nil
 
 	generation int
 	parent     int // our parent's pid at the start: the manager, if there is one
@@ -94,15 +96,15 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 		loopDone:  make(chan struct{}),
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
-	u.drain = newDrain(func() { u.oldIdle <- struct{}{} }) // called once
+	u.drain = newDrain(u.postOldIdle)
 	u.restored = sync.OnceValue(u.restore)
-	signals := catchSignals(o.Signals)
+	u.signals = catchSignals(o.Signals)
 	if err := u.arrive(line); err != nil {
-		signals.release()
+		u.signals.release()
 		u.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
-	u.run(signals)
+	u.run()
 	return u, nil
 }
 
@@ -114,9 +116,16 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.notifier, err = notify.New(); err != nil {
 		return err
 	}
-	if line != nil {
+	image, err := takeImage(os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	switch {
+	case line != nil:
 		err = u.succeed(line)
-	} else {
+	case image != nil:
+		err = u.inherit(image)
+	default:
 		err = u.begin()
 	}
 	if err != nil {
@@ -156,15 +165,15 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 }
 
 // run starts the goroutines of a generation that has arrived.
-func (u *Upgrader) run(signals signals) {
+func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
 		first = arriving
 		u.task(func() { u.pred.listen(u.post, u.states) }) // ends when the line is closed, by either side
 	}
-	u.task(func() { signals.relay(u.life, u.post) }) // ends with life
-	u.task(u.serveControl)                           // ends when the control socket is closed
-	go u.loop(first)                                 // ends on Close, which waits for loopDone
+	u.task(func() { u.signals.relay(u.life, u.post) }) // ends with life
+	u.task(u.serveControl)                             // ends when the control socket is closed
+	go u.loop(first)                                   // ends on Close, which waits for loopDone
 }
 
 // task runs f on a goroutine that Close waits for.
@@ -214,7 +223,8 @@ func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address stri
 // it may: at once in the first generation, after READY=1 is sent to the service
 // manager; in a successor when the predecessor has stopped accepting. Meanwhile it
 // calls what Restore has registered. It returns
-// [ErrStopped] if the process was asked to end before that. A second call returns
+// [ErrStopped] if the process was asked to end before that, and [ErrTried] in one
+// that is not needed any more. A second call returns
 // what the first did.
 //
 // Sockets that an earlier process of the program had bound and this one has not
@@ -239,6 +249,9 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	case <-c:
 		return nil
 	case <-u.stopping:
+		if u.pred != nil && u.pred.trying {
+			return ErrTried
+		}
 		return ErrStopped
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -263,8 +276,11 @@ func (u *Upgrader) restore() error {
 // error is an [*UpgradeError], or [ErrNotReady], [ErrBusy], [ErrReplaced] or
 // [ErrStopped] where none was begun. The end of ctx undoes an upgrade that is not
 // committed yet.
-func (u *Upgrader) Upgrade(ctx context.Context) error {
-	r := &request{answer: make(chan error, 1)}
+func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, nil) }
+
+// upgrade is Upgrade for a command that waits, or nil.
+func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
+	r := &request{answer: make(chan error, 1), command: command}
 	if !u.post(event{kind: evUpgrade, request: r}) {
 		return ErrStopped
 	}
@@ -353,6 +369,14 @@ func (u *Upgrader) release(main bool) error {
 	u.pred.forget()
 	errs = append(errs, u.states.close())
 	return errors.Join(append(errs, u.notifier.Close())...)
+}
+
+// postOldIdle tells the loop without waiting for it, which may be the caller.
+func (u *Upgrader) postOldIdle() {
+	select {
+	case u.oldIdle <- struct{}{}:
+	default: // it has not taken the one before yet
+	}
 }
 
 // supervised says whether a service manager started us, so that a successor has

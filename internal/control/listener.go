@@ -100,6 +100,24 @@ func trusted(c *net.UnixConn) bool {
 // Conn is one conversation.
 type Conn struct{ uc *net.UnixConn }
 
+// Dup returns a descriptor for this conversation, for a program that goes on with
+// it; see Adopt.
+func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
+
+// Adopt goes on with a conversation. It consumes f, also on error.
+func Adopt(f *fd.FD) (*Conn, error) {
+	c, err := f.Conn()
+	if err != nil {
+		return nil, err
+	}
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close() // not ours to use
+		return nil, errors.New("not a control connection")
+	}
+	return &Conn{uc: uc}, nil
+}
+
 // Close hangs up.
 func (c *Conn) Close() error { return c.uc.Close() }
 

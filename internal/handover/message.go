@@ -45,11 +45,12 @@ const (
 
 // Hello is the first message in both directions.
 type Hello struct {
-	MinVersion int `json:"min"`
-	MaxVersion int `json:"max"`
-	PID        int `json:"pid"`
-	ParentPID  int `json:"ppid"`
-	Generation int `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
+	MinVersion int  `json:"min"`
+	MaxVersion int  `json:"max"`
+	PID        int  `json:"pid"`
+	ParentPID  int  `json:"ppid"`
+	Generation int  `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
+	Trying     bool `json:"trying,omitempty"`     // the successor is only tried, before an exec in place
 }
 
 // Entry describes one descriptor of a batch.

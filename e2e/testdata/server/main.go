@@ -66,7 +66,11 @@ func serve(ctx context.Context) (err error) {
 	flag.DurationVar(&o.Trial, "trial", 0, "Options.Trial")
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
+	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
 	flag.Parse()
+	if *inPlace {
+		o.Mode = reexec.InPlace
+	}
 	o.Signals = true
 
 	u, err := reexec.New(o)

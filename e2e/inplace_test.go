@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestInPlaceUpgradesLoseNothing(t *testing.T) {
+	s := newSite(t)
+	versions := []string{server(t, "v1"), server(t, "v2")}
+	s.start(versions[0], "-inplace")
+	main := s.mainPID()
+	run := s.load(kept, fresh)
+	s.get("/hit")
+	for i := range 20 {
+		s.deploy(versions[(i+1)%2])
+		s.must(s.machine.Reload(s.ctx, unitName))
+		a := s.get("/hit")
+		if want := []string{"v2", "v1"}[i%2]; a.version != want || a.generation != i+2 || a.pid != main || s.mainPID() != main {
+			t.Fatalf("after upgrade %d: %+v, MainPID %d, want version %s in process %d", i+1, a, s.mainPID(), want, main)
+		}
+		s.pass(10)
+	}
+	if hits := s.get("/hit").rest; hits != "hits=22" {
+		t.Errorf("after 20 upgrades: %s, want the counter to go on to 22", hits)
+	}
+	if n := s.show("NRestarts"); n != "0" {
+		t.Errorf("NRestarts=%s, want 0", n)
+	}
+	s.nothingLost(run)
+}
+
+func TestInPlaceBrokenProgramIsANonEvent(t *testing.T) {
+	s := newSite(t)
+	good := server(t, "v1")
+	s.ownReload(good)
+	s.start(good, "-inplace", "-ready", "3s")
+	run := s.load(normal...)
+	before := s.get("/inside")
+	for _, b := range broken {
+		s.deploy(b.path(t))
+		if err := s.machine.Reload(s.ctx, unitName); err == nil {
+			t.Errorf("program that %s: systemctl reload succeeded", b.name)
+		}
+		t.Log(s.show("StatusText"))
+		if a := s.get("/"); a.pid != before.pid || a.generation != 1 {
+			t.Fatalf("program that %s: %+v answers", b.name, a)
+		}
+	}
+	s.deploy(server(t, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/inside"); a.version != "v2" || a.pid != before.pid {
+		t.Errorf("after five failures a good program gave %+v", a)
+	}
+	s.nothingLost(run)
+}
+
+// TestInPlaceExecFailureIsUndone has a program that passes the trial and is gone
+// when it should be executed: the old one accepts again.
+func TestInPlaceExecFailureIsUndone(t *testing.T) {
+	s := newSite(t)
+	good := server(t, "v1")
+	s.ownReload(good)
+	// The program that goes away does so itself, which the sandbox would not let it do.
+	s.install(unitName+".d/sandbox.conf", "[Service]\nDynamicUser=no\nProtectSystem=no\n")
+	s.start(good, "-inplace")
+	s.must(s.machine.CopyFile(server(t, "v2"), "/usr/local/bin/cutover-v2"))
+	run := s.load(kept, fresh)
+	before := s.get("/hit")
+	s.deploy(script(t, 0o755, "mv "+binaryPath+" "+binaryPath+".gone; exec /usr/local/bin/cutover-v2 \"$@\""))
+	if err := s.machine.Reload(s.ctx, unitName); err == nil {
+		t.Error("systemctl reload succeeded though the program was gone")
+	}
+	if status := s.show("StatusText"); !strings.Contains(status, "no such file") {
+		t.Errorf("StatusText is %q, want the reason", status)
+	}
+	if a := s.get("/hit"); a.pid != before.pid || a.version != "v1" || a.rest != "hits=2" {
+		t.Errorf("after an exec that failed: %+v, want %+v to go on", a, before)
+	}
+	s.deploy(server(t, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/hit"); a.pid != before.pid || a.version != "v2" || a.rest != "hits=3" {
+		t.Errorf("the next upgrade gave %+v", a)
+	}
+	s.nothingLost(run)
+}
+
+// TestInPlaceAsPID1 runs the server as the first process of a pid namespace, as a
+// container without an init would: it cannot have a successor beside it.
+func TestInPlaceAsPID1(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a pid namespace needs the privileges of root")
+	}
+	versions := []string{server(t, "v1"), server(t, "v2")}
+	a := prepareAlone(t, versions[0])
+	cmd := exec.Command(a.binary, "-addr", a.address)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	a.launch(cmd)
+	a.awaitAnswer()
+	run := a.load(normal...)
+	for i := range 5 {
+		a.deploy(versions[(i+1)%2])
+		a.signal(syscall.SIGHUP)
+		got := a.awaitVersion([]string{"v2", "v1"}[i%2])
+		if got.generation != i+2 || got.pid != 1 {
+			t.Fatalf("after upgrade %d: %+v, want it in process 1", i+1, got)
+		}
+		a.pass(10)
+	}
+	a.nothingLost(run)
+	if left, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", a.pid)); err != nil || len(left) > 0 {
+		t.Errorf("children left behind: %q, %v", left, err)
+	}
+}

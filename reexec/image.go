@@ -1,0 +1,180 @@
+package reexec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// This file is the in-place mode: the program of this process is replaced by
+// execve(2), and the process stays. What the new program has to know is in a
+// sealed memfd, an image, that it inherits with all the descriptors.
+
+// imageVariable names, in the environment of a program that was put in the place
+// of its predecessor, the descriptor of the image.
+const imageVariable = "CUTOVER_IMAGE"
+
+// image is what a program passes on by inheritance. Its form has a version for the
+// same reason as the protocol of internal/handover has.
+type image struct {
+	Version    int            `json:"version"` // 1
+	PID        int            `json:"pid"`     // of the process: an image is not for a child
+	Generation int            `json:"generation"`
+	Sockets    []imageSocket  `json:"sockets"`
+	States     map[string]int `json:"states,omitempty"`  // descriptors by name
+	Stored     []string       `json:"stored,omitempty"`  // names of state in the fd store
+	Command    int            `json:"command,omitempty"` // whoever waits for the upgrade
+}
+
+type imageSocket struct {
+	handover.Entry
+	FD int `json:"fd"`
+}
+
+// become replaces the program of this process. It returns only on failure, and
+// then nothing has changed.
+func (u *Upgrader) become(r *request) error {
+	entries, fds, err := u.sockets.export()
+	if err != nil {
+		return err
+	}
+	keep := fds
+	defer func() { fd.CloseAll(keep) }()
+	i := image{Version: 1, PID: os.Getpid(), Generation: u.generation, States: map[string]int{}}
+	for n, e := range entries {
+		i.Sockets = append(i.Sockets, imageSocket{e, fds[n].Raw()})
+	}
+	all, err := u.states.export()
+	if err != nil {
+		return err
+	}
+	keep, i.Stored = append(keep, all.FDs...), all.Stored
+	for n, name := range all.Names {
+		i.States[name] = all.FDs[n].Raw()
+	}
+	if r != nil && r.command != nil {
+		c, err := r.command.Dup()
+		if err != nil {
+			return err
+		}
+		keep, i.Command = append(keep, c), c.Raw()
+	}
+	return u.execImage(i, keep)
+}
+
+func (u *Upgrader) execImage(i image, keep []*fd.FD) error {
+	text, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	file, err := notify.Memfd("image", text)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	own, err := fd.DupOf(file)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	// Handlers are reset by execve, and SIGHUP would end the new program before it
+	// can catch it; what is ignored stays ignored until then.
+	signal.Ignore(syscall.SIGHUP)
+	defer u.signals.resume()
+	return fd.Exec(u.program.inPlace(own.Raw()), append(slices.Clone(keep), own))
+}
+
+// inPlace is what execve is called with. Unlike a successor's, the environment keeps
+// what names this process.
+func (p program) inPlace(image int) fd.Spawn {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, imageVariable+"=") || strings.HasPrefix(kv, lineVariable+"=")
+	})
+	return fd.Spawn{Path: p.path, Args: p.args, Dir: p.dir, Env: append(env, imageVariable+"="+strconv.Itoa(image))}
+}
+
+// takeImage returns the image that this program inherited, nil if there is none,
+// and removes it from the environment.
+func takeImage(lookup func(string) (string, bool)) (*image, error) {
+	value, ok := lookup(imageVariable)
+	if !ok {
+		return nil, nil
+	}
+	if err := os.Unsetenv(imageVariable); err != nil {
+		return nil, err
+	}
+	raw, err := strconv.Atoi(value)
+	if err == nil {
+		err = fd.CloseOnExec(raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reexec: %s=%q: set by something that is not this program's predecessor: %w", imageVariable, value, err)
+	}
+	file := fd.New(raw).File("image")
+	defer file.Close()
+	text, err := notify.ReadMemfd(file)
+	if err != nil {
+		return nil, fmt.Errorf("reexec: %s: %w", imageVariable, err)
+	}
+	var i image
+	if err := json.Unmarshal(text, &i); err != nil {
+		return nil, fmt.Errorf("reexec: %s: %w", imageVariable, err)
+	}
+	if i.PID != os.Getpid() {
+		return nil, nil // inherited by a child, to which it says nothing
+	}
+	if i.Version != 1 {
+		return nil, fmt.Errorf("reexec: the program before left an image of version %d, this one knows version 1", i.Version)
+	}
+	return &i, nil
+}
+
+// inherit is arrive for a program that was put in the place of its predecessor.
+func (u *Upgrader) inherit(i *image) error {
+	var entries []handover.Entry
+	var fds []*fd.FD
+	var errs []error
+	take := func(raw int) *fd.FD {
+		errs = append(errs, fd.CloseOnExec(raw))
+		return fd.New(raw)
+	}
+	for _, s := range i.Sockets {
+		entries, fds = append(entries, s.Entry), append(fds, take(s.FD))
+	}
+	for name, raw := range i.States {
+		u.states.put(name, take(raw).File(name))
+	}
+	u.states.inherit(i.Stored)
+	u.generation = i.Generation + 1
+	u.sockets = fromPredecessor(entries, fds)
+	if i.Command != 0 {
+		c, err := control.Adopt(take(i.Command))
+		errs = append(errs, err)
+		u.command = c
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("reexec: what the program before left behind: %w", err)
+	}
+	return nil
+}
+
+// answerCommand tells whoever asked the program before us that the upgrade is done.
+func (u *Upgrader) answerCommand() {
+	if u.command == nil {
+		return
+	}
+	_ = u.command.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // it may have gone
+	_ = u.command.Close()
+	u.command = nil
+}
