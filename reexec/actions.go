@@ -28,8 +28,9 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actShutGates:
 		u.sockets.shut()
 	case actWithdraw:
-		u.withdraw()
+		u.withdraw(p)
 	case actSayReady:
+		u.sockets.endClaims()
 		fault.At(fault.Initialised)
 		u.tellPredecessor(handover.Ready{})
 		fault.At(fault.ReadySaid)
@@ -101,13 +102,14 @@ func (u *Upgrader) becomeMain(p *present) {
 
 // withdraw accepts no more, for good. With a manager, units and fd store keep the
 // sockets for the next start, so clients may wait in their queues; without one,
-// waiting would be in vain.
-func (u *Upgrader) withdraw() {
+// waiting would be in vain. A successor that is not main leaves them to its
+// predecessor.
+func (u *Upgrader) withdraw(p *present) {
 	fault.At(fault.StopAsked)
 	closeOnce(u.draining) // before the listeners fail: a server must see why
 	u.sockets.shut()
 	fault.At(fault.StopGatesShut)
-	if !u.supervised() {
+	if p.main && !u.supervised() {
 		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
 	}
 }

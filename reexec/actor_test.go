@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -116,6 +117,18 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return a.arrive(arg(0))
 	case "listen":
 		return a.listen(ctx, arg(0), arg(1), arg(2))
+	case "listen packet":
+		c, err := a.u.ListenPacket(ctx, arg(0), arg(1), arg(2))
+		if err != nil {
+			return "", err
+		}
+		return c.LocalAddr().String(), nil
+	case "listen unserved":
+		ln, err := a.u.Listen(ctx, arg(0), arg(1), arg(2))
+		a.set(func() { a.listeners[arg(0)] = ln })
+		return "", err
+	case "accept by a deadline":
+		return "", acceptByDeadline(a.listeners[arg(0)])
 	case "close listener":
 		return "", a.listeners[arg(0)].Close()
 	case "ready":
@@ -208,6 +221,18 @@ func (a *actor) serve(ln net.Listener) {
 		}
 		go a.converse(c, a.u.Hold()) // ends with the client
 	}
+}
+
+// acceptByDeadline accepts until shortly after now.
+func acceptByDeadline(ln net.Listener) error {
+	if err := ln.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		return err
+	}
+	c, err := ln.Accept()
+	if err == nil {
+		err = c.Close()
+	}
+	return err
 }
 
 // converse says who accepted c, and then gives back each line.

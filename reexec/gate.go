@@ -29,16 +29,27 @@ func newGate(a acceptor, hold func() func()) *gate {
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		if !g.enter() {
-			return nil, &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: net.ErrClosed}
+			return nil, g.refusal()
 		}
 		c, err := g.acceptor.Accept()
 		g.leave(err == nil)
-		// The deadline is the gate's own: it ends an Accept and takes no connection.
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		// The gate's own deadline ends an Accept and takes no connection.
+		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
 			return c, err
 		}
 	}
 }
+
+func (g *gate) refusal() error {
+	err := net.ErrClosed
+	if !g.ended() {
+		err = os.ErrDeadlineExceeded
+	}
+	return &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: err}
+}
+
+// SetDeadline is that of *net.TCPListener, and holds while the gate is shut, too.
+func (g *gate) SetDeadline(t time.Time) error { return g.setDeadline(t) }
 
 // Close ends Accept for good and closes our descriptor. The socket stays open as
 // long as systemd or another generation holds it. A second call does nothing.

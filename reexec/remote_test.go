@@ -163,6 +163,23 @@ func (r *remote) signal(sig unix.Signal) {
 	r.must(unix.Kill(r.PID, sig))
 }
 
+// freeze stops a first generation, our child, and returns when none of its threads
+// runs any more.
+func (r *remote) freeze() {
+	r.Helper()
+	r.signal(unix.SIGSTOP)
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(r.PID, &ws, unix.WUNTRACED, nil)
+		if err == nil && ws.Stopped() {
+			return
+		}
+		if err != unix.EINTR {
+			r.Fatalf("process %d does not stop: %v, %v", r.PID, ws, err)
+		}
+	}
+}
+
 // kill ends the process and returns when it has.
 func (r *remote) kill() {
 	r.Helper()

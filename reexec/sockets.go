@@ -147,10 +147,21 @@ func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 }
 
 func (k *socket) dup() (*fd.FD, error) {
-	if k.use == nil {
-		return k.held.Dup()
+	switch {
+	case k.use != nil:
+		return fd.DupOf(k.use)
+	case k.held.Raw() < 0: // given up when the program could not use it
+		return nil, net.ErrClosed
 	}
-	return fd.DupOf(k.use)
+	return k.held.Dup()
+}
+
+// endClaims says that Ready was called: the gate of what is claimed later would not
+// be opened with the others.
+func (s *sockets) endClaims() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed = true
 }
 
 // seal ends the time of claims. It closes what the program bound in an earlier
