@@ -108,13 +108,14 @@ func addressed(lookup func(string) (string, bool), self process) (bool, error) {
 		return false, malformed(listenPIDFDID, id, "want the inode number of the process's pidfd")
 	}
 	got, err := self.pidfdID()
-	return err != nil || got == want, nil // it only counts where it can be read
+	// It only counts where it can be read, and is right.
+	return err != nil || got == want || privatePIDs(lookup, self, text), nil
 }
 
-// privatePIDs recognises the main process of a unit with PrivatePIDs= on systemd
-// 257 and 258: LISTEN_PID is neither its PID inside the namespace, 1, nor the one
-// outside, but SYSTEMD_EXEC_PID is wrong in the same way (systemd issue 38137,
-// right from 259 on, which also sets LISTEN_PIDFDID).
+// privatePIDs recognises the main process of a unit with PrivatePIDs=. On systemd
+// 257 and 258 its LISTEN_PID is neither its PID inside the namespace, 1, nor the
+// one outside, but SYSTEMD_EXEC_PID is wrong in the same way (systemd issue 38137).
+// On 262.1 both are right, and LISTEN_PIDFDID is that of another process.
 func privatePIDs(lookup func(string) (string, bool), self process, pid string) bool {
 	exec, ok := lookup(execPID)
 	return ok && self.pid == 1 && exec == pid

@@ -47,6 +47,7 @@ func TestEnvironmentIsReadAsTheManagerMeansIt(t *testing.T) {
 		{"259, kernel before 6.9", variables{"LISTEN_PID": "4711", "LISTEN_PIDFDID": "98", "LISTEN_FDS": "1"}, oldKernel, 1, []string{"unknown"}},
 		{"257 PrivatePIDs", variables{"LISTEN_PID": "3690", "SYSTEMD_EXEC_PID": "3690", "LISTEN_FDS": "1"}, first, 1, []string{"unknown"}},
 		{"259 PrivatePIDs", variables{"LISTEN_PID": "1", "LISTEN_PIDFDID": "99", "SYSTEMD_EXEC_PID": "1", "LISTEN_FDS": "1"}, first, 1, []string{"unknown"}},
+		{"262 PrivatePIDs, the pidfd of another", variables{"LISTEN_PID": "1", "LISTEN_PIDFDID": "98", "SYSTEMD_EXEC_PID": "1", "LISTEN_FDS": "1"}, first, 1, []string{"unknown"}},
 		{"PID 1, for another", variables{"LISTEN_PID": "3690", "SYSTEMD_EXEC_PID": "3600", "LISTEN_FDS": "1"}, first, 0, nil},
 		{"PID 1 of 259, for another", variables{"LISTEN_PID": "3690", "LISTEN_PIDFDID": "99", "SYSTEMD_EXEC_PID": "3690", "LISTEN_FDS": "1"}, first, 0, nil},
 		{"not PID 1, SYSTEMD_EXEC_PID agrees", variables{"LISTEN_PID": "3690", "SYSTEMD_EXEC_PID": "3690", "LISTEN_FDS": "1"}, daemon, 0, nil},

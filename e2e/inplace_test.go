@@ -118,3 +118,22 @@ func TestInPlaceAsPID1(t *testing.T) {
 		t.Errorf("children left behind: %q, %v", left, err)
 	}
 }
+
+// TestInPlaceWithPrivatePIDs has the server as PID 1 of a namespace that systemd
+// made, which numbers the process otherwise than the server does.
+func TestInPlaceWithPrivatePIDs(t *testing.T) {
+	s := newSite(t)
+	if v := s.machine.Version(); v < 257 {
+		t.Skipf("systemd %d has no PrivatePIDs=, which came with 257: run with -systemd 257", v)
+	}
+	s.install(unitName+".d/pids.conf", "[Service]\nPrivatePIDs=yes\n")
+	s.start(server(t, "v1"))
+	run := s.load(kept, fresh)
+	main := s.mainPID()
+	s.deploy(server(t, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/"); a.version != "v2" || a.generation != 2 || a.pid != 1 || s.mainPID() != main {
+		t.Errorf("after the upgrade: %+v, MainPID %d, want version v2 in process %d", a, s.mainPID(), main)
+	}
+	s.nothingLost(run)
+}

@@ -58,7 +58,9 @@ func expect(c *net.UnixConn, pid int) error {
 	if err != nil {
 		return err
 	}
-	if pid != 0 && peer.PID != pid {
+	// A peer in another pid namespace has no number here (PrivatePIDs= gives the reload
+	// command one of its own): its user has to do.
+	if pid != 0 && peer.PID != 0 && peer.PID != pid {
 		return fmt.Errorf("control socket belongs to process %d, the main process is %d", peer.PID, pid)
 	}
 	if me := os.Geteuid(); me != 0 && peer.UID != 0 && peer.UID != me {
