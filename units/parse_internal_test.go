@@ -63,7 +63,7 @@ func written(lines []line) string {
 			text.WriteString("[" + l.section + "]\n")
 			section = l.section
 		}
-		text.WriteString(l.key + "=" + l.value + "\n")
+		text.WriteString(l.key + "=" + l.value + " \n") // the blank: a backslash at the end stays one
 	}
 	return text.String()
 }

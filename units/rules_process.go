@@ -16,8 +16,8 @@ var processRules = []*rule{{
 		ID: "exec-start-shell", Severity: Error,
 		Title: "a shell must not stay between systemd and the program",
 		Why: "The shell is the main process, and the program its child: what the program says is not heard (NotifyAccess=main), " +
-			"a successor becomes a child of the shell, and SIGTERM reaches a shell that does nothing with it.",
-		Effect: "READY=1 and MAINPID= are not heard: the start times out",
+			"the sockets are the shell's (LISTEN_PID), and a successor would be a child of the shell.",
+		Effect: "READY=1 and MAINPID= are not heard, and sockets are not passed: the start fails",
 		Write:  "ExecStart= with the program itself, or `exec` before it in the shell's line",
 		Bad:    "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; /usr/bin/myapp'\n",
 		Mended: "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; exec /usr/bin/myapp'\n",
@@ -87,8 +87,9 @@ var processRules = []*rule{{
 		ID: "kill-signal", Severity: Error,
 		Title: "a stop and a restart must come as SIGTERM",
 		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop and SIGHUP as the wish to be upgraded. " +
-			"Any other signal ends a Go program at once. RestartKillSignal= takes the place of KillSignal= when a restart is the reason (244).",
-		Effect: "the program is upgraded, or dies without a drain, when it should stop",
+			"Go ignores SIGUSR1 and SIGUSR2, so that TimeoutStopSec= passes and SIGKILL comes; most others end it at once. " +
+			"RestartKillSignal= takes the place of KillSignal= when a restart is the reason (244).",
+		Effect: "when it should stop, the program is upgraded, or dies without a drain, or does nothing until SIGKILL",
 		Write:  "no KillSignal= and no RestartKillSignal=",
 		Bad:    "[Service]\nRestartKillSignal=SIGUSR2\n",
 		Mended: "[Service]\n# no RestartKillSignal=\n",

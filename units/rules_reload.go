@@ -12,10 +12,9 @@ var reloadRules = []*rule{{
 	Rule: Rule{
 		ID: "type", Severity: Error,
 		Title: "Type= must be notify",
-		Why: "Only with Type=notify does systemd wait for the program to be ready, and listen to it without further settings. " +
-			"With Type=simple the start has succeeded before the program has tried anything, and the main process cannot say who is its successor: " +
-			"NotifyAccess= is none, nobody hears MAINPID=, and the unit dies with the predecessor.",
-		Effect: "a start succeeds before the program serves, and no upgrade can be committed",
+		Why: "Only with Type=notify does systemd wait for the program to be ready. With Type=simple the start has succeeded before the program has tried anything. " +
+			"And unless something else sets it, NotifyAccess= is none then: nobody hears MAINPID=, and the unit ends with the predecessor.",
+		Effect: "a start succeeds before the program serves, also if it never will; without NotifyAccess=main no upgrade can be committed",
 		Write:  "Type=notify",
 		Bad:    "[Service]\nType=simple\n",
 		Mended: "[Service]\nType=notify\n",

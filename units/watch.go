@@ -16,7 +16,7 @@ func (d Daemon) upgrader() []setting {
 		{"Unit", "Description", literal(d.Description + ", upgrade"), ""},
 		{"Unit", "StartLimitIntervalSec", "0", "However often the binary is replaced: a limit would end the watch."},
 		{"Service", "Type", "oneshot", ""},
-		{"Service", "ExecCondition", commandLine("systemctl", "--quiet", "is-active", service), "A service that does not run is not to be upgraded."},
-		{"Service", "ExecStart", commandLine("systemctl", "reload", service), "Not restart: a new program that is broken must not stop the old one."},
+		{"Service", "ExecCondition", commandLine("/bin/systemctl", "--quiet", "is-active", service), "A service that does not run is not to be upgraded."},
+		{"Service", "ExecStart", commandLine("/bin/systemctl", "reload", service), "Not restart: a new program that is broken must not stop the old one."},
 	}
 }

@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
+)
+
+// A failure is a rule of package units, a unit that breaks it, and what then really
+// happens.
+type failure struct {
+	rule    string
+	change  func(*units.Daemon) // nil: the example as it is
+	dropIn  string              // of the service; of the socket where it begins with [Socket]
+	other   string              // admin.socket, "" for none
+	since   int                 // the first systemd that it happens on; 0: all
+	until   int                 // the last; 0: the newest
+	happens func(*site)
+}
+
+// TestWhatRulesSayHappens shows for each bad unit that the rule finds it, and that
+// what the rule says will happen does.
+func TestWhatRulesSayHappens(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		outer := emptySite(t, root)
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast) {
+			if root.Version < f.since || f.until != 0 && root.Version > f.until {
+				continue
+			}
+			t.Run(f.rule, func(t *testing.T) {
+				s := outer.in(t)
+				files := f.files(t, root.Version)
+				findings, _ := units.Check(files, units.Options{})
+				if !slices.ContainsFunc(findings, func(x units.Finding) bool { return x.Rule == f.rule }) {
+					t.Errorf("not found: %v", findings)
+				}
+				s.put(files)
+				defer s.clear(files)
+				s.deploy(example(t, "v1"))
+				f.happens(s)
+			})
+		}
+	})
+}
+
+func (f failure) files(t *testing.T, version int) []units.File {
+	t.Helper()
+	d := daemon(version)
+	if f.change != nil {
+		f.change(&d)
+	}
+	files, err := d.Units()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.other != "" {
+		files = append(files, units.File{Name: "admin.socket", Text: f.other})
+	}
+	name := unitName
+	if strings.HasPrefix(f.dropIn, "[Socket]") {
+		name = "cutover-http.socket"
+	}
+	return append(files, units.File{Name: name + ".d/bad.conf", Text: f.dropIn})
+}

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
+)
+
+// presets are the units that the stories go through: each sandbox, with sockets
+// from systemd and bound by the program, and how exposed each may be.
+var presets = []struct {
+	name     string
+	change   func(*units.Daemon)
+	exposure float64
+}{
+	{"none", func(d *units.Daemon) { d.Hardening = units.None }, 10},
+	{"standard", func(*units.Daemon) {}, 4.0},
+	{"strict", func(d *units.Daemon) { d.Hardening = units.Strict }, 0.3},
+	{"standard, self-bound", selfBound, 4.0},
+	{"strict, self-bound", func(d *units.Daemon) { selfBound(d); d.Hardening = units.Strict }, 1.2},
+}
+
+// selfBound is a program that has no .socket unit.
+func selfBound(d *units.Daemon) { d.Sockets, d.Binds, d.Network = nil, 1, true }
+
+// TestPresetsSurvive upgrades, restarts and kills the example under load in each
+// sandbox, and asks systemd's own tools about the units.
+func TestPresetsSurvive(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		outer := emptySite(t, root)
+		for _, p := range presets {
+			t.Run(p.name, func(t *testing.T) {
+				s := outer.in(t)
+				d := daemon(root.Version)
+				p.change(&d)
+				files, err := d.Units()
+				s.must(err)
+				s.put(files)
+				defer s.clear(files)
+				s.deploy(example(t, "v1"))
+				s.verified(files)
+				s.exposedAtMost(p.exposure)
+				s.livesOn()
+			})
+		}
+	})
+}
+
+// verified has systemd read files for mistakes.
+func (s *site) verified(files []units.File) {
+	s.Helper()
+	args := []string{"verify", "--man=no"}
+	for _, f := range files {
+		args = append(args, "/etc/systemd/system/"+f.Name)
+	}
+	if out, ok := s.run("systemd-analyze", args...); !ok || out != "" {
+		s.Errorf("systemd-analyze verify: %s", out)
+	}
+}
+
+var exposureLine = regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+)`)
+
+func (s *site) exposedAtMost(limit float64) {
+	s.Helper()
+	out, _ := s.run("systemd-analyze", "security", "--no-pager", unitName)
+	m := exposureLine.FindStringSubmatch(out)
+	if m == nil {
+		s.Fatalf("systemd-analyze security: %s", out)
+	}
+	level, err := strconv.ParseFloat(m[1], 64)
+	s.must(err)
+	s.Logf("exposure %.1f", level)
+	if level > limit {
+		s.Errorf("exposure %.1f, want at most %.1f", level, limit)
+	}
+}
+
+// livesOn starts v1, upgrades it to v2, restarts and kills that, all under load.
+func (s *site) livesOn() {
+	s.Helper()
+	s.must(s.machine.Start(s.ctx, unitName))
+	run := s.load(kept, fresh)
+	s.deploy(example(s, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/"); a.version != "v2" || a.generation != 2 {
+		s.Errorf("after the upgrade %+v answers", a)
+	}
+	s.must(s.machine.Restart(s.ctx, unitName))
+	s.pass(20)
+	s.nothingLost(run)
+
+	run = s.load(kept, fresh)
+	killed := s.kill(s.mainPID(), run)
+	s.awaitRestart(1)
+	s.pass(20)
+	if a := s.get("/"); a.version != "v2" || a.generation != 1 {
+		s.Errorf("after the crash %+v answers", a)
+	}
+	s.onlyTheKilledLost(run, killed)
+}
+
+// TestBinaryThatIsReplacedIsUpgraded has no one call reload: the .path unit does.
+func TestBinaryThatIsReplacedIsUpgraded(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		s := emptySite(t, root)
+		d := daemon(root.Version)
+		d.Watch = true
+		files, err := d.Units()
+		s.must(err)
+		s.put(files)
+		s.deploy(example(t, "v1"))
+		s.verified(files)
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.must(s.machine.Start(s.ctx, "cutover-http-upgrade.path"))
+		run := s.load(kept, fresh)
+		s.deploy(example(t, "v2"))
+		if a := s.awaitVersion("v2"); a.generation != 2 {
+			t.Errorf("the new one is generation %d, want an upgrade", a.generation)
+		}
+		s.deploy(script(t, 0o755, "exit 1")) // not good
+		s.pass(50)
+		if a := s.get("/"); a.version != "v2" || a.generation != 2 {
+			t.Errorf("after a broken binary %+v answers", a)
+		}
+		s.nothingLost(run)
+	})
+}

@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/cutover-go/cutover/units"
+)
+
+const short = "\nTimeoutStartSec=1s\nRestart=no\n"
+
+// failuresToStart are units that do not come up, or not as what they are.
+var failuresToStart = []failure{
+	{rule: "address-families", dropIn: "[Service]\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_INET AF_INET6" + short,
+		happens: doesNotStart("timeout", "exit-code", "protocol")},
+	{rule: "notify-hidden", dropIn: "[Service]\nTemporaryFileSystem=/run" + short, happens: doesNotStart("timeout", "exit-code", "protocol")},
+	{rule: "exec-start-shell", change: selfBound,
+		dropIn: "[Service]\nExecStart=\nExecStart=/bin/sh -c 'ulimit -c 0; " + binaryPath + "'" + short, happens: doesNotStart("timeout")},
+	{rule: "system-calls", dropIn: "[Service]\nSystemCallFilter=~@process" + short, happens: doesNotStart("core-dump", "signal", "exit-code")},
+	{rule: "binary-hidden", change: func(d *units.Daemon) { d.Binary = "/root/cutover-http" }, dropIn: "[Service]\nRestart=no\n", happens: endsWith("203")},
+	{rule: "fd-limit", change: func(d *units.Daemon) {
+		for port := range 20 {
+			d.Sockets[0].Listen = append(d.Sockets[0].Listen, "127.0.0.1:"+strconv.Itoa(9000+port))
+		}
+	}, dropIn: "[Service]\nLimitNOFILE=16:4096\nRestart=no\n", happens: endsWith("202")},
+	// With its standard error a listening socket, the program may end by SIGPIPE.
+	{rule: "socket-stdin", dropIn: "[Service]\nStandardInput=socket\nRestart=no\n", happens: doesNotStart("exit-code", "protocol")},
+	{rule: "socket-name", dropIn: "[Socket]\nFileDescriptorName=\n", happens: takenByTheSocket},
+	{rule: "socket-service", dropIn: "[Socket]\nService=other.service\n", happens: func(s *site) {
+		s.put([]units.File{{Name: "other.service", Text: "[Service]\nExecStart=/bin/true\n"}})
+		takenByTheSocket(s)
+	}},
+	{rule: "socket-accept", dropIn: "[Socket]\nAccept=yes\n", happens: func(s *site) {
+		if s.machine.Start(s.ctx, unitName) == nil {
+			s.Error("it starts")
+		}
+	}},
+	{rule: "socket-address-twice", other: "[Socket]\nListenStream=" + address + "\nService=" + unitName + "\nFileDescriptorName=admin\n",
+		happens: func(s *site) {
+			s.must(s.machine.Start(s.ctx, "cutover-http.socket"))
+			if s.machine.Start(s.ctx, "admin.socket") == nil {
+				s.Error("both sockets start")
+			}
+		}},
+	{rule: "private-network", change: selfBound, dropIn: "[Service]\nPrivateNetwork=yes\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		if _, err := s.tryGet("/"); err == nil {
+			s.Error("it can be reached")
+		}
+	}},
+	{rule: "invalid-value", change: selfBound, dropIn: "[Service]\nRestart=on_failure\nOOMPolicy=never\n",
+		happens: shows(map[string]string{"OOMPolicy": "continue", "Restart": "on-failure"})},
+	{rule: "wrong-section", change: selfBound, dropIn: "[Unit]\nKillMode=mixed\n", happens: shows(map[string]string{"KillMode": "control-group"})},
+	{rule: "syntax", change: selfBound, dropIn: "[Service]\nKillMode mixed\nUMask=0007\n",
+		happens: shows(map[string]string{"KillMode": "control-group", "UMask": "0007"})},
+	{rule: "notify-reload-version", until: 252, change: selfBound,
+		dropIn:  "[Service]\nFileDescriptorStoreMax=0\nNotifyAccess=none\nType=simple\nType=notify-reload\nExecReload=\n",
+		happens: shows(map[string]string{"Type": "simple", "NotifyAccess": "none", "CanReload": "no"})},
+	{rule: "private-pids", since: 257, dropIn: "[Service]\nPrivatePIDs=yes\nRestart=no\n", happens: func(s *site) {
+		if s.machine.Start(s.ctx, unitName) == nil { // from 259 on
+			s.deploy(example(s, "v2"))
+			if s.machine.Reload(s.ctx, unitName) == nil {
+				s.Error("it is upgraded")
+			}
+		}
+	}},
+}
+
+// doesNotStart expects a start to fail with one of the results.
+func doesNotStart(results ...string) func(*site) {
+	return func(s *site) {
+		s.Helper()
+		if err := s.machine.Start(s.ctx, unitName); err == nil {
+			s.Fatalf("it starts: %+v answers", s.get("/"))
+		}
+		if r := s.show("Result"); !slices.Contains(results, r) {
+			s.Errorf("Result=%s, want one of %v", r, results)
+		}
+	}
+}
+
+// endsWith expects a start to fail with an exit status of systemd's own.
+func endsWith(status string) func(*site) {
+	return func(s *site) {
+		s.Helper()
+		if err := s.machine.Start(s.ctx, unitName); err == nil {
+			s.Fatalf("it starts: %+v answers", s.get("/"))
+		}
+		if r := s.show("ExecMainStatus"); r != status {
+			s.Errorf("ExecMainStatus=%s, want %s", r, status)
+		}
+	}
+}
+
+// takenByTheSocket expects that the program cannot bind what the .socket unit has.
+func takenByTheSocket(s *site) {
+	s.Helper()
+	s.must(s.machine.Start(s.ctx, "cutover-http.socket"))
+	once := units.File{Name: unitName + ".d/once.conf", Text: "[Service]\nRestart=no\n"}
+	s.put([]units.File{once})
+	defer s.run("rm", "/etc/systemd/system/"+once.Name)
+	doesNotStart("exit-code", "timeout")(s)
+}
+
+// shows expects systemd to see settings otherwise than the unit wants them.
+func shows(want map[string]string) func(*site) {
+	return func(s *site) {
+		s.Helper()
+		for property, value := range want {
+			if got := s.show(property); got != value {
+				s.Errorf("%s=%s, want %s", property, got, value)
+			}
+		}
+	}
+}
