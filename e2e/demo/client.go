@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"time"
 )
 
 // An answer is what a server says of the process that answers.
@@ -28,7 +27,7 @@ type client struct {
 func newClient(addr string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *client {
 	return &client{
 		url:  "http://" + addr + "/",
-		http: http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
+		http: http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
 	}
 }
 

@@ -28,17 +28,20 @@ func (s *story) crash(ctx context.Context) error {
 		return err
 	}
 	s.out.item("killed", s.main.String())
-	s.out.item("serving", fmt.Sprintf("%v, started anew; it answered after %s", now, short(k.over.Sub(k.done))))
+	s.out.item("serving", fmt.Sprintf("%v, after %s: started anew", now, short(k.over.Sub(k.done))))
 	if err := pass(ctx); err != nil {
 		return err
+	}
+	s.final = s.load.Stop() // with the answers that are due
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // which has cut them off
 	}
 	s.aftermath(k)
 	return nil
 }
 
-// aftermath ends the load, waits for the answers that are due, and counts.
+// aftermath counts what the kill has cost.
 func (s *story) aftermath(k killing) {
-	s.final = s.load.Stop()
 	r := s.interval()
 	s.outcome.crash = k.blame(r)
 	s.outcome.all.add(s.final)

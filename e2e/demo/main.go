@@ -26,16 +26,17 @@ import (
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 )
 
-// patience ends a demo that hangs. A slow one takes a minute.
-const patience = 3 * time.Minute
+// longest ends a demo that hangs. A slow one takes a minute.
+const longest = 3 * time.Minute
 
 func main() {
 	machine.Init()
 	upgradetest.Init()
-	kind := flag.String("manager", "auto", "what supervises the server: systemd, embedded, or auto for the first that works here")
-	flag.Parse()
-	if flag.NArg() > 0 || !slices.Contains(kinds, *kind) {
-		flag.Usage()
+	flags := flag.NewFlagSet("demo", flag.ExitOnError)
+	kind := flags.String("manager", kinds[0], "what supervises the server: systemd, embedded, or auto for the first that works here")
+	_ = flags.Parse(os.Args[1:]) // exits itself
+	if flags.NArg() > 0 || !slices.Contains(kinds, *kind) {
+		flags.Usage()
 		os.Exit(2)
 	}
 	os.Exit(run(*kind))
@@ -43,7 +44,7 @@ func main() {
 
 // run returns the exit status.
 func run(kind string) int {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("not done within %v", patience))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), longest, fmt.Errorf("not done within %v", longest))
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

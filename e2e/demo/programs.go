@@ -45,8 +45,7 @@ func build(ctx context.Context, out *screen, dir string) (p programs, err error)
 
 func buildProgram(ctx context.Context, dir, version, pkg string) (path string, err error) {
 	path = filepath.Join(dir, version)
-	// -buildvcs=false: git does not speak to a user who does not own the tree.
-	if _, err := goTool(ctx, "build", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg); err != nil {
+	if _, err := goTool(ctx, "build", "-ldflags", "-X main.version="+version, "-o", path, pkg); err != nil {
 		return "", err
 	}
 	// DynamicUser= has to execute it, whatever the umask is here.
@@ -54,7 +53,9 @@ func buildProgram(ctx context.Context, dir, version, pkg string) (path string, e
 }
 
 // goTool runs the go command and returns what it printed.
-func goTool(ctx context.Context, arg ...string) (string, error) {
+func goTool(ctx context.Context, verb string, arg ...string) (string, error) {
+	// git does not speak to a user who does not own the tree.
+	arg = append([]string{verb, "-buildvcs=false"}, arg...)
 	cmd := exec.CommandContext(ctx, "go", arg...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -63,7 +64,7 @@ func goTool(ctx context.Context, arg ...string) (string, error) {
 	cmd.WaitDelay = 10 * time.Second
 	text, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("go %s: %w (start the demo in the folder of the module)\n%s", strings.Join(arg, " "), err, stderr.String())
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(arg, " "), err, stderr.String())
 	}
 	return strings.TrimSpace(string(text)), nil
 }

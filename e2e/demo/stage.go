@@ -56,7 +56,7 @@ func raise(ctx context.Context, out *screen, kind, dir string) (stage, error) {
 	case kind == "systemd":
 		return nil, missing
 	}
-	out.item("no systemd", missing.Error())
+	out.item("no systemd", strings.TrimPrefix(missing.Error(), "machine: "))
 	return raiseEmbedded(out, dir)
 }
 

@@ -73,6 +73,9 @@ func latencies(h load.Histogram) (p50, p99, longest string) {
 	return short(h.Quantile(0.50)), short(h.Quantile(0.99)), short(h.Max())
 }
 
+// tooLate is when a client is not to be trusted with times.
+const tooLate = 500 * time.Millisecond
+
 // classTable tells the whole run by class.
 func classTable(r load.Report) string {
 	var b strings.Builder
@@ -86,7 +89,11 @@ func classTable(r load.Report) string {
 	}
 	total := r.Total()
 	fmt.Fprintf(&b, "\n  That includes what the kill has cost, and the client itself, which was up to\n"+
-		"  %s late with a request.\n\n", short(total.MaxLate))
+		"  %s late with a request.\n", short(total.MaxLate))
+	if total.MaxLate > tooLate {
+		b.WriteString("  This machine is too busy for the load: the latencies say little.\n")
+	}
+	b.WriteByte('\n')
 	return b.String()
 }
 
