@@ -101,6 +101,9 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 	if got, want := s.status(), fmt.Sprintf("generation 3, process %d, serving, 2 older draining", s.mainPID()); got != want {
 		t.Errorf("status: %q, want %q", got, want)
 	}
+	if got, want := s.show("StatusText"), "generation 3 serves, 2 older draining"; got != want {
+		t.Errorf("StatusText is %q, want %q", got, want)
+	}
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
 		t.Error("a third generation may drain, want two")
 	}
@@ -114,6 +117,26 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 		s.pass(1)
 	}
 	s.must(s.machine.Reload(s.ctx, unitName))
+}
+
+// TestEnvironmentIsRenewed changes the file from which the unit's environment comes:
+// an upgrade takes it up without a restart.
+func TestEnvironmentIsRenewed(t *testing.T) {
+	for _, mode := range []string{"-inplace=false", "-inplace=true"} {
+		s := newSite(t)
+		s.install(unitName+".d/env.conf", "[Service]\nEnvironmentFile=/etc/site.env\n")
+		for i, color := range []string{"red", "green"} {
+			s.must(s.machine.WriteFile("/etc/site.env", []byte("COLOR="+color+"\n"), 0o644))
+			if i == 0 {
+				s.start(server(t, "v1"), mode, "-env", "/etc/site.env")
+			} else {
+				s.must(s.machine.Reload(s.ctx, unitName))
+			}
+			if a := s.get("/env"); a.rest != "COLOR="+color || a.generation != i+1 {
+				t.Errorf("%s: generation %d has %s, want %s in generation %d", mode, a.generation, a.rest, color, i+1)
+			}
+		}
+	}
 }
 
 // status is what the status command prints.

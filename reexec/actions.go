@@ -242,6 +242,9 @@ func (u *Upgrader) countOlder(p *present, e event) {
 	if p.succ != nil && (p.state == draining || p.state == leaving) {
 		u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	}
+	if p.main && p.state == serving {
+		u.sayDrained()
+	}
 }
 
 func (u *Upgrader) refuse(p *present, e event) {

@@ -74,6 +74,10 @@ func (u *Upgrader) become(r *request) error {
 }
 
 func (u *Upgrader) execImage(i image, keep []*fd.FD) error {
+	next, err := u.next()
+	if err != nil {
+		return err
+	}
 	text, err := json.Marshal(i)
 	if err != nil {
 		return err
@@ -92,16 +96,16 @@ func (u *Upgrader) execImage(i image, keep []*fd.FD) error {
 	// can catch it; what is ignored stays ignored until then.
 	signal.Ignore(syscall.SIGHUP)
 	defer u.signals.resume()
-	return fd.Exec(u.program.inPlace(own.Raw()), append(slices.Clone(keep), own))
+	return fd.Exec(next.inPlace(own.Raw()), append(slices.Clone(keep), own))
 }
 
 // inPlace is what execve is called with. Unlike a successor's, the environment keeps
 // what names this process.
-func (p program) inPlace(image int) fd.Spawn {
-	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+func (c Command) inPlace(image int) fd.Spawn {
+	env := slices.DeleteFunc(slices.Clone(c.Env), func(kv string) bool {
 		return strings.HasPrefix(kv, imageVariable+"=") || strings.HasPrefix(kv, lineVariable+"=")
 	})
-	return fd.Spawn{Path: p.path, Args: p.args, Dir: p.dir, Env: append(env, imageVariable+"="+strconv.Itoa(image))}
+	return fd.Spawn{Path: c.Path, Args: c.Args, Dir: c.Dir, Env: append(env, imageVariable+"="+strconv.Itoa(image))}
 }
 
 // takeImage returns the image that this program inherited, nil if there is none,

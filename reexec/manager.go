@@ -99,6 +99,15 @@ func (u *Upgrader) serves(generation int) string {
 	return fmt.Sprintf("generation %d serves", generation)
 }
 
+// sayDrained keeps the status of a main process true when an older generation ends.
+func (u *Upgrader) sayDrained() {
+	status := u.serves(u.generation)
+	if n := u.pred.older(); n > 0 {
+		status += fmt.Sprintf(", %d older draining", n)
+	}
+	u.tellManager(notify.Status(status))
+}
+
 // commit hands the role of main process over. The successor hears of it before the
 // manager does: if we die in between, it must not mistake that for an upgrade
 // that was undone.

@@ -53,6 +53,12 @@ type Options struct {
 	// Mode is how this process is replaced.
 	Mode Mode
 
+	// Next changes how the next generation is started: a renewed environment, other
+	// arguments, another path. It is called at each upgrade with what would be used
+	// otherwise, which is how this process was started, and its environment; an
+	// error undoes the upgrade. Nil changes nothing. It must not call the Upgrader.
+	Next func(Command) (Command, error)
+
 	// ReadyTimeout is how long a successor may take from its start to Ready.
 	// Zero means DefaultReadyTimeout.
 	ReadyTimeout time.Duration

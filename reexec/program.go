@@ -18,37 +18,56 @@ import (
 // its predecessor.
 const lineVariable = "CUTOVER_LINE"
 
-// program is what a successor is started from, as it was when we were started.
-type program struct {
-	path string // absolute; a symbolic link is followed anew at each start
-	args []string
-	dir  string
+// A Command is how a program is started.
+type Command struct {
+	Path string   // a symbolic link is followed at the start
+	Args []string // with argv[0]
+	Dir  string
+	Env  []string // nil: the starting process's; of several values of a variable the last one counts
 }
 
 // thisProgram remembers how this process was started. Not /proc/self/exe: that is
 // the old, deleted file after a package upgrade.
-func thisProgram() (program, error) {
+func thisProgram() (Command, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return program{}, fmt.Errorf("reexec: working directory: %w", err)
+		return Command{}, fmt.Errorf("reexec: working directory: %w", err)
 	}
 	path, err := exec.LookPath(os.Args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return program{}, fmt.Errorf("reexec: find our own program, to start it again: %w", err)
+		return Command{}, fmt.Errorf("reexec: find our own program, to start it again: %w", err)
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	return program{path: path, args: slices.Clone(os.Args), dir: dir}, nil
+	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
+}
+
+// next is what the next generation is started with.
+func (u *Upgrader) next() (Command, error) {
+	c := u.program
+	c.Args, c.Env = slices.Clone(c.Args), os.Environ()
+	if u.opts.Next == nil {
+		return c, nil
+	}
+	c, err := u.opts.Next(c)
+	if err == nil && (!filepath.IsAbs(c.Path) || len(c.Args) == 0) {
+		err = fmt.Errorf("path %q, %d arguments: the path must be absolute, and argv[0] be there", c.Path, len(c.Args))
+	}
+	if err != nil {
+		return c, fmt.Errorf("Options.Next: %w", err)
+	}
+	c.Env = (&exec.Cmd{Env: c.Env}).Environ() // of several values of a variable the last one counts
+	return c, nil
 }
 
 // start starts a successor that finds line at its descriptor 3.
-func (p program) start(line *fd.FD, sibling bool) (*fd.Process, error) {
+func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 	return fd.Start(fd.Spawn{
-		Path:    p.path,
-		Args:    p.args,
-		Dir:     p.dir,
-		Env:     successorEnviron(os.Environ()),
+		Path:    c.Path,
+		Args:    c.Args,
+		Dir:     c.Dir,
+		Env:     successorEnviron(c.Env),
 		Line:    line,
 		Sibling: sibling,
 	})

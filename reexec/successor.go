@@ -28,6 +28,10 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 	if err := u.checkParent(); err != nil {
 		return nil, err
 	}
+	next, err := u.next()
+	if err != nil {
+		return nil, err
+	}
 	ours, theirs, err := fd.Pair()
 	if err != nil {
 		return nil, err
@@ -38,7 +42,7 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 		return nil, err
 	}
 	fault.At(fault.BeforeStart)
-	process, err := u.program.start(theirs, u.siblings())
+	process, err := next.start(theirs, u.siblings())
 	if err != nil {
 		_ = line.Close() // never used
 		return nil, err

@@ -23,7 +23,7 @@ import (
 type Upgrader struct {
 	opts     Options
 	log      *slog.Logger
-	program  program
+	program  Command          // how this process was started
 	notifier *notify.Notifier // nil without a manager
 	signals  signals
 	sockets  *sockets

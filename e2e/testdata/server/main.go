@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -66,8 +67,16 @@ func serve(ctx context.Context) (err error) {
 	flag.DurationVar(&o.Trial, "trial", 0, "Options.Trial")
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
+	env := flag.String("env", "", "file from which the next generation's environment is renewed")
 	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
 	flag.Parse()
+	if *env != "" {
+		o.Next = func(c reexec.Command) (reexec.Command, error) {
+			lines, err := os.ReadFile(*env)
+			c.Env = append(c.Env, strings.Fields(string(lines))...) // of two values the last one counts
+			return c, err
+		}
+	}
 	if *inPlace {
 		o.Mode = reexec.InPlace
 	}
@@ -132,6 +141,9 @@ func handler(u *reexec.Upgrader, ln net.Listener, hits *counter) http.Handler {
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, line)
 		u.Fail(errors.New("the database is not the one I know"))
+	})
+	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s COLOR=%s\n", line, os.Getenv("COLOR"))
 	})
 	mux.HandleFunc("/inside", func(w http.ResponseWriter, r *http.Request) {
 		fds, _ := os.ReadDir("/proc/self/fd") // 0 fails the story
