@@ -27,7 +27,7 @@ func program(t testing.TB, pkg, version string) string {
 	b := v.(*built)
 	b.Do(func() {
 		// Static, for trees whose libc is older than ours.
-		cmd := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, pkg)
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)

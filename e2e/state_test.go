@@ -66,3 +66,33 @@ func TestStateForAnotherProgramIsKept(t *testing.T) {
 		t.Errorf("after an upgrade there and back: %+v, want hits=2", got)
 	}
 }
+
+// TestKeptFilesSurvive has the server keep files of one name, and goes through
+// upgrades, a restart with the store's order turned round, and a kill.
+func TestKeptFilesSurvive(t *testing.T) {
+	s := newSite(t)
+	s.start(server(t, "v1"))
+	see := func(path, after, want string) {
+		t.Helper()
+		if got := s.get(path).rest; got != "notes="+want {
+			t.Fatalf("after %s: %s, want notes=%s", after, got, want)
+		}
+	}
+	see("/notes?add=a", "the first", "a")
+	see("/notes?add=b", "the second", "a,b")
+	s.must(s.machine.Reload(s.ctx, unitName))
+	see("/notes?add=c", "an upgrade", "a,b,c")
+	s.must(s.machine.Restart(s.ctx, unitName))
+	see("/notes", "a restart", "a,b,c")
+	s.must(s.machine.DaemonReload(s.ctx))
+	s.must(s.machine.Restart(s.ctx, unitName))
+	see("/notes", "a restart with the store's order turned round", "a,b,c")
+	see("/notes?forget", "the first is forgotten", "b,c")
+	s.must(s.machine.Reload(s.ctx, unitName))
+	see("/notes", "an upgrade", "b,c")
+	run := s.load() // nobody
+	defer run.Stop()
+	s.kill(s.mainPID(), run)
+	s.awaitRestart(1)
+	see("/notes", "a kill", "b,c")
+}

@@ -277,7 +277,7 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 	u.task(func() { // ends within sayTimeout
 		ctx, cancel := saying(u.life)
 		defer cancel()
-		if err := u.notifier.Barrier(ctx); err != nil {
+		if err := u.barrier(ctx); err != nil {
 			u.log.Warn("manager does not confirm", "error", err)
 		}
 		r.answer <- result

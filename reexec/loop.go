@@ -111,6 +111,10 @@ func (p *present) concerns(e event) bool {
 		// The successor died first: this is the stop half of the manager's restart,
 		// and evGone is on its way.
 		return false
+	case e.kind == evConfirmed && p.succ.process.Dead():
+		// Whether it lived when the manager read MAINPID= is open: one that does not
+		// exist is refused, and we are main. evGone is on its way, and right for both.
+		return false
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
@@ -119,13 +120,13 @@ func (u *Upgrader) commit(p *present) {
 		return
 	}
 	fault.At(fault.CommittingSaid)
-	u.task(func() { // ends when the manager has answered, or with life
-		if err := u.sayMain(s.process.PID); err != nil {
-			u.post(event{kind: evCommitFailed, from: s, err: err})
-			return
-		}
-		u.confirm(s)
-	})
+	// Here and not on a goroutine: what is said after it must reach the manager
+	// after it, also if the successor dies now.
+	if err := u.sayMain(s.process.PID); err != nil {
+		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
+		return
+	}
+	u.task(func() { u.confirm(s) }) // ends when the manager has answered, or with life
 }
 
 // sayMain is the commit: one datagram, authorised as a whole before MAINPID= applies.
@@ -146,13 +147,32 @@ func (u *Upgrader) confirm(s *successor) {
 	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
 	defer cancel()
-	err := u.notifier.Barrier(ctx)
+	err := u.barrier(ctx)
 	if err != nil {
 		u.post(event{kind: evUnconfirmed, from: s, err: err})
-		err = u.notifier.Barrier(u.life)
+		err = u.barrier(u.life)
 	}
 	if err != nil {
 		u.log.Warn("manager does not confirm the new main process", "pid", s.process.PID, "error", err)
 	}
 	u.post(event{kind: evConfirmed, from: s})
+}
+
+// barrierPause is the time between two attempts at a barrier.
+const barrierPause = 10 * time.Millisecond
+
+// barrier waits until the manager has read everything, also where descriptors are
+// short: a barrier takes two, and nothing tells when somebody closes one.
+func (u *Upgrader) barrier(ctx context.Context) error {
+	for {
+		err := u.notifier.Barrier(ctx)
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return err
+		}
+		select {
+		case <-time.After(barrierPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }

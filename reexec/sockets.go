@@ -82,7 +82,7 @@ func (s *sockets) sort() {
 
 // claim gives the program the next socket called name by way of inherit, or if there
 // is none a new one by way of bind. Neither keeps what it was given on error.
-func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind func() (claimed, error)) (claimed, error) {
+func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind func() (claimed, error)) (*socket, error) {
 	if err := checkSocketName(name); err != nil {
 		return nil, err
 	}
@@ -96,15 +96,44 @@ func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind
 	if k != nil {
 		k.use, err = inherit(fd.New(k.held.Release()))
 	} else {
-		k = &socket{Entry: handover.Entry{Name: name, Index: s.freeIndex(name), Origin: handover.OriginOwn}}
-		if k.use, err = bind(); err == nil {
-			s.all = append(s.all, k)
+		var use claimed
+		if use, err = bind(); err == nil {
+			k = s.addLocked(name, use)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reexec: socket %q: %w", name, err)
 	}
-	return k.use, nil
+	return k, nil
+}
+
+// add puts what is in use under name, bound or opened by this process.
+func (s *sockets) add(name string, use claimed) *socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addLocked(name, use)
+}
+
+func (s *sockets) addLocked(name string, use claimed) *socket {
+	k := &socket{Entry: handover.Entry{Name: name, Index: s.freeIndex(name), Origin: handover.OriginOwn}, use: use}
+	s.all = append(s.all, k)
+	return k
+}
+
+// remove takes k out, and returns the name under which the fd store has it, "" if it
+// has not. False means that k was out already.
+func (s *sockets) remove(k *socket) (stored string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.all, k)
+	if i < 0 {
+		return "", false
+	}
+	s.all = slices.Delete(s.all, i, i+1)
+	if k.kept && k.Origin == handover.OriginOwn {
+		stored = storeName(k.Name, k.Index)
+	}
+	return stored, true
 }
 
 // next returns the first socket called name that nobody claimed, or nil.

@@ -196,12 +196,12 @@ func (u *Upgrader) task(f func()) {
 // sequential packet sockets are possible. ctx bounds the name look-up of a bind.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
 	bind := func() (claimed, error) { return u.bindListener(ctx, network, address) }
-	c, err := u.sockets.claim(name, u.inheritListener, bind)
+	k, err := u.sockets.claim(name, u.inheritListener, bind)
 	if err != nil {
 		u.failure.Store(&err)
 		return nil, err
 	}
-	return c.(net.Listener), nil
+	return k.use.(net.Listener), nil
 }
 
 // ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
@@ -211,12 +211,12 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // of *net.UDPConn, too.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
-	c, err := u.sockets.claim(name, u.inheritPacket, bind)
+	k, err := u.sockets.claim(name, u.inheritPacket, bind)
 	if err != nil {
 		u.failure.Store(&err)
 		return nil, err
 	}
-	return c.(net.PacketConn), nil
+	return k.use.(net.PacketConn), nil
 }
 
 // Ready says that the program has initialised and could accept. It blocks until

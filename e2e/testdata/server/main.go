@@ -14,10 +14,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
@@ -95,7 +97,11 @@ func serve(ctx context.Context) (err error) {
 	if err := hits.keep(u); err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler(u, ln, hits)}
+	kept := &notes{u: u}
+	if kept.all, err = u.Claim("note"); err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: handler(u, ln, hits, kept)}
 	return rehttp.Serve(ctx, u, srv, slow{ln, *delay})
 }
 
@@ -116,7 +122,51 @@ func (c *counter) keep(u *reexec.Upgrader) error {
 	}))
 }
 
-func handler(u *reexec.Upgrader, ln net.Listener, hits *counter) http.Handler {
+// notes are open files that the server keeps over its generations.
+type notes struct {
+	u   *reexec.Upgrader
+	mu  sync.Mutex
+	all []*reexec.Kept
+}
+
+// add keeps a file that holds text and has no name.
+func (n *notes) add(text string) error {
+	f, err := notify.Memfd("note", []byte(text))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	k, err := n.u.Keep("note", f)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, k)
+	return err
+}
+
+// forgetFirst forgets the oldest.
+func (n *notes) forgetFirst() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := n.all[0]
+	n.all = n.all[1:]
+	return first.Forget()
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var texts []string
+	for _, k := range n.all {
+		text, err := notify.ReadMemfd(k.File)
+		texts = append(texts, string(text))
+		if err != nil {
+			texts = append(texts, err.Error())
+		}
+	}
+	return strings.Join(texts, ",")
+}
+
+func handler(u *reexec.Upgrader, ln net.Listener, hits *counter, kept *notes) http.Handler {
 	line := fmt.Sprintf("version=%s generation=%d pid=%d", version, u.Generation(), os.Getpid())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -141,6 +191,19 @@ func handler(u *reexec.Upgrader, ln net.Listener, hits *counter) http.Handler {
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, line)
 		u.Fail(errors.New("the database is not the one I know"))
+	})
+	mux.HandleFunc("/notes", func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		if text := r.URL.Query().Get("add"); text != "" {
+			err = kept.add(text)
+		} else if r.URL.Query().Has("forget") {
+			err = kept.forgetFirst()
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintf(w, "%s notes=%v\n", line, kept)
 	})
 	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s COLOR=%s\n", line, os.Getenv("COLOR"))
