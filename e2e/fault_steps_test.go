@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fault"
+)
+
+// What the server is started with, for the cases: short, and long enough for two
+// cores under load.
+const (
+	faultReady = 3 * time.Second
+	faultTrial = 100 * time.Millisecond
+)
+
+// ending is who serves in the end, one or several of these.
+type ending uint8
+
+const (
+	undone    ending = 1 << iota // the predecessor, as if nothing had been tried
+	upgraded                     // the successor
+	restarted                    // a process that the manager has started
+)
+
+func (e ending) String() string {
+	switch e {
+	case undone:
+		return "predecessor"
+	case upgraded:
+		return "successor"
+	case restarted:
+		return "new process"
+	}
+	return "one of several"
+}
+
+// verdict is what the command that began it must say.
+type verdict uint8
+
+const (
+	tellsTruth  verdict = iota // success if, and only if, the successor serves
+	mustSucceed                // success
+	mustFail                   // failure; also where the only process that could tell is dead
+	mayFail                    // either: it raced with the fault
+)
+
+// step is a point and what has to come of a fault there.
+type step struct {
+	point   fault.Point
+	restart bool // of a restart, not of an upgrade
+
+	dies  ending  // if the process ends there, however
+	tells verdict // the same, but for a main process that exits with 0: see tellsOf
+
+	stops time.Duration // how long it is stopped; 0: until the engine kills it
+	then  ending        // after that
+	short ending        // if there are no descriptors
+}
+
+// Stops outlast the timeout that runs in the stopped process or in the other
+// one, where there is one. The switch takes 5 s at most.
+const (
+	stopAnyway = 500 * time.Millisecond
+	stopReady  = faultReady + 500*time.Millisecond
+	stopSwitch = 5500 * time.Millisecond
+)
+
+// The endings that are right where a process that was stopped finds both its
+// deadline and the event that it waited for, or where it depends on the
+// descriptor that is missing.
+const either = undone | upgraded
+
+// steps are all points. Before the datagram with MAINPID= the predecessor's death is
+// the service's: the manager starts it again. From then on the successor's is.
+var steps = []step{
+	{point: fault.UpgradeAsked, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.ReloadingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.BeforeStart, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.Started, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.BeforeGreeting, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.Greeted, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.SocketsDuplicated, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.SocketsAcknowledged, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.ReadyHeard, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.GatesShut, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	{point: fault.StateSaved, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
+	{point: fault.BeforeGo, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
+	{point: fault.GoSaid, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
+	{point: fault.BeforeCommit, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.CommittingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.MainPIDSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.Confirmed, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.CommittedSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.Draining, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.Drained, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+
+	{point: fault.Arrived, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.Met, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.SocketsReceived, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.Initialised, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.ReadySaid, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.GoHeard, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.Restored, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.GatesOpen, dies: undone, tells: mustFail, then: undone, short: either},
+	{point: fault.ServingSaid, dies: undone, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	// The predecessor is telling the manager meanwhile.
+	{point: fault.CommittingHeard, dies: undone | restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: either},
+	// The manager ends the command, which has its answer, if it is not gone yet.
+	{point: fault.CommittedHeard, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.StoreSettled, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+
+	{point: fault.StopAsked, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.StopGatesShut, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.StopDrained, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.StateStored, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},
+	// The command waits for this start, and not for the one after it.
+	{point: fault.Begun, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.SocketsTaken, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.BeforeAnnounced, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
+	{point: fault.Announced, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
+}
+
+// tellsOf is what the command must say if the process dies. Where a main process
+// exits with 0 during a reload, systemd counts both, stop and reload, as a success.
+func (c faultCase) tellsOf() verdict {
+	if c.action == fault.Exit0 && c.dies&restarted != 0 {
+		return mayFail
+	}
+	return c.tells
+}
