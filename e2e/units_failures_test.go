@@ -9,9 +9,9 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// A failure is a rule of package units, a unit that breaks it, and what then really
+// A mishap is a rule of package units, a unit that breaks it, and what then really
 // happens.
-type failure struct {
+type mishap struct {
 	rule    string
 	change  func(*units.Daemon) // nil: the example as it is
 	dropIn  string              // of the service; of the socket where it begins with [Socket]
@@ -46,7 +46,7 @@ func TestWhatRulesSayHappens(t *testing.T) {
 	})
 }
 
-func (f failure) files(t *testing.T, version int) []units.File {
+func (f mishap) files(t *testing.T, version int) []units.File {
 	t.Helper()
 	d := daemon(version)
 	if f.change != nil {

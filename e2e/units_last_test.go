@@ -11,7 +11,7 @@ import (
 )
 
 // failuresToLast are of units that work until something ends.
-var failuresToLast = []failure{
+var failuresToLast = []mishap{
 	{rule: "kill-mode", dropIn: "[Service]\nKillMode=mixed\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		long := s.background("/sleep?d=3s")

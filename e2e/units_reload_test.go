@@ -7,7 +7,7 @@ import (
 )
 
 // failuresToUpgrade start, and then cannot be upgraded, or say so wrongly.
-var failuresToUpgrade = []failure{
+var failuresToUpgrade = []mishap{
 	{rule: "exec-reload-missing", dropIn: "[Service]\nExecReload=\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.reloads(3)
@@ -24,7 +24,7 @@ var failuresToUpgrade = []failure{
 			s.Errorf("start of a program that ends: %v, want success", err)
 		}
 	}},
-	{rule: "exec-paths", dropIn: "[Service]\nNoExecPaths=/\nExecPaths=" + binaryPath + "\n", happens: func(s *site) {
+	{rule: "exec-paths", since: 248, dropIn: "[Service]\nNoExecPaths=/\nExecPaths=" + binaryPath + "\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.deploy(example(s, "v2"))
 		s.reloads(1)

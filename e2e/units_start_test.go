@@ -10,7 +10,7 @@ import (
 const short = "\nTimeoutStartSec=1s\nRestart=no\n"
 
 // failuresToStart are units that do not come up, or not as what they are.
-var failuresToStart = []failure{
+var failuresToStart = []mishap{
 	{rule: "address-families", dropIn: "[Service]\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_INET AF_INET6" + short,
 		happens: doesNotStart("timeout", "exit-code", "protocol")},
 	{rule: "notify-hidden", dropIn: "[Service]\nTemporaryFileSystem=/run" + short, happens: doesNotStart("timeout", "exit-code", "protocol")},
@@ -31,6 +31,8 @@ var failuresToStart = []failure{
 		takenByTheSocket(s)
 	}},
 	{rule: "socket-accept", dropIn: "[Socket]\nAccept=yes\n", happens: func(s *site) {
+		s.put([]units.File{{Name: unitName + ".d/bad.conf", Text: "[Service]\nRestart=no\n"}})
+		defer s.run("rm", "/etc/systemd/system/"+unitName+".d/bad.conf")
 		if s.machine.Start(s.ctx, unitName) == nil {
 			s.Error("it starts")
 		}
@@ -42,6 +44,12 @@ var failuresToStart = []failure{
 				s.Error("both sockets start")
 			}
 		}},
+	{rule: "restart-mode", since: 254, dropIn: "[Service]\nRestartMode=direct\n", happens: func(s *site) {
+		s.deploy("/bin/false")
+		if out, ok := s.run("timeout", "1", "systemctl", "start", unitName); ok || out != "" {
+			s.Errorf("the start ends: %s", out)
+		}
+	}},
 	{rule: "private-network", change: selfBound, dropIn: "[Service]\nPrivateNetwork=yes\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		if _, err := s.tryGet("/"); err == nil {

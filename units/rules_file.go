@@ -67,7 +67,7 @@ var fileRules = []*rule{&syntaxRule, {
 
 // since is when settings that matter to upgrades, restarts or sockets came.
 var since = map[string]int{
-	"ExitType": 250, "OpenFile": 253, "ReloadSignal": 253, "FileDescriptorStorePreserve": 254, "RestartMode": 254,
+	"ExecPaths": 248, "NoExecPaths": 248, "ExitType": 250, "OpenFile": 253, "ReloadSignal": 253, "FileDescriptorStorePreserve": 254, "RestartMode": 254,
 	"RestartSteps": 254, "RestartMaxDelaySec": 254, "DelegateSubgroup": 254, "SurviveFinalKillSignal": 255,
 	"PollLimitIntervalSec": 255, "PollLimitBurst": 255, "PassFileDescriptorsToExec": 256, "PrivatePIDs": 257,
 	"DeferTrigger": 258, "DeferTriggerMaxSec": 258, "ExecReloadPost": 259, "RefreshOnReload": 260,

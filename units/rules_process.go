@@ -138,6 +138,23 @@ var processRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
+		ID: "restart-mode", Severity: Warning,
+		Title: "RestartMode=direct makes a start that fails go on",
+		Why: "With direct (254) the unit does not pass through failed on its way to a restart, and the job that started it does not end. " +
+			"Where no start limit ends the restarts, `systemctl start` of a program that cannot start never returns, and a boot waits for it.",
+		Effect: "`systemctl start` and `systemctl restart` of a broken program never return",
+		Write:  "no RestartMode=",
+		Bad:    "[Service]\nRestartMode=direct\n[X-Cutover]\nSystemd=254\n",
+		Mended: "[Service]\n# no RestartMode=\n[X-Cutover]\nSystemd=254\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("RestartMode"); a.value == "direct" {
+			return wrongf(c.service, a, "RestartMode=direct")
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
 		ID: "start-limit", Severity: Warning,
 		Title: "the start limit should not end the service",
 		Why: "The default is 5 starts in 10 s, `systemctl restart` by hand included, and Restart= waits 100 ms. When it is hit the unit is failed: " +

@@ -91,8 +91,8 @@ var sandboxRules = []*rule{{
 			"what then lies there belongs to NoExecPaths=.",
 		Effect: "after the binary is replaced it cannot be executed: upgrades fail, \"permission denied\"",
 		Write:  "ExecPaths= with the directory that the binary is in, and those of its libraries",
-		Bad:    "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib\n",
-		Mended: "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin /usr/lib\n",
+		Bad:    "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib\n[X-Cutover]\nSystemd=252\n",
+		Mended: "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin /usr/lib\n[X-Cutover]\nSystemd=252\n",
 	},
 	find: func(c *contract) []fault {
 		_, start := c.binary()

@@ -49,7 +49,7 @@ func (d Daemon) dependencies() (list []setting) {
 // life is how the service starts, is replaced, and ends.
 func (d Daemon) life() []setting {
 	const s = "Service"
-	list := []setting{
+	return []setting{
 		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
 		{s, "NotifyAccess", "main", ""},
 		{s, "ExecStart", commandLine(append([]string{d.Binary}, d.Args...)...), ""},
@@ -63,10 +63,6 @@ func (d Daemon) life() []setting {
 		{s, "Restart", "on-failure", ""},
 		{s, "RestartSec", "100ms", ""},
 	}
-	if d.Systemd >= 254 {
-		list = append(list, setting{s, "RestartMode", "direct", "Units that need this one do not notice a restart after a crash."})
-	}
-	return list
 }
 
 func (d Daemon) resources() []setting {

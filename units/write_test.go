@@ -109,7 +109,6 @@ func TestUnitsAreRightForTheVersion(t *testing.T) {
 		until int
 	}{
 		{"Backlog=4096", 247, 251},
-		{"RestartMode=direct", 254, 999},
 		{"Type=notify\n", 247, 999},
 	} {
 		for _, version := range []int{247, 252, 254, 257, 262} {
