@@ -122,7 +122,7 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 }
 
 func (u *Upgrader) beginUpgrade(p *present, e event) {
-	p.request, p.reason = e.request, nil
+	p.request, p.reason, p.began = e.request, nil, time.Now()
 	fault.At(fault.UpgradeAsked)
 	u.sayReloading()
 	fault.At(fault.ReloadingSaid)
@@ -192,6 +192,7 @@ func (u *Upgrader) undone(p *present, e event) {
 		}
 	}
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
+	u.observe(p, EventUndone, p.reason)
 	u.sayUndone(p.reason)
 	u.answerConfirmed(p, p.reason)
 	if e.kind == evDeclined {
@@ -331,6 +332,9 @@ func (u *Upgrader) releaseAll(p *present) {
 	finished := p.state == draining || p.state == leaving
 	if finished && p.succ != nil && !p.relieved && !p.succ.process.Dead() {
 		u.sayGoodbye(p.succ)
+	}
+	if finished {
+		u.observe(p, EventDrained, nil)
 	}
 	u.dropSuccessor(p)
 	u.closeErr = u.release(p.main)

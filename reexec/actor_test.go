@@ -35,7 +35,8 @@ type actor struct {
 	listeners map[string]net.Listener
 	releases  map[string]func()
 	cancels   map[string]func() // of orders under way
-	goOn      chan struct{}     // for a Restore
+	observed  []reexec.Event
+	goOn      chan struct{} // for a Restore
 }
 
 // A hello is the first thing that an actor says.
@@ -162,6 +163,11 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "inside":
 		fds, err := os.ReadDir("/proc/self/fd")
 		return fmt.Sprintf("%d goroutines, %d descriptors", runtime.NumGoroutine(), len(fds)), err
+	case "observed":
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		text, err := json.Marshal(a.observed)
+		return string(text), err
 	case "flags":
 		return flags(a.listeners[arg(0)])
 	default:
@@ -177,6 +183,7 @@ func (a *actor) arrive(text string) (string, error) {
 		return "", err
 	}
 	o.Logger = slog.New(journal{a})
+	o.Observe = func(e reexec.Event) { a.set(func() { a.observed = append(a.observed, e) }) }
 	u, err := reexec.New(o)
 	if err != nil {
 		return "", err

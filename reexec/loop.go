@@ -43,6 +43,7 @@ type present struct {
 	succ      *successor      // the one being prepared, or the one that is main
 	relieved  bool            // succ has been superseded
 	dismissed <-chan struct{} // closed when one that was only tried is gone
+	began     time.Time       // of the upgrade, or of this process
 	request   *request        // nil if nobody waits for the upgrade
 	reason    *UpgradeError   // why the upgrade is being undone
 	postponed []event
@@ -53,7 +54,7 @@ type present struct {
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, timer: time.NewTimer(time.Hour)}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: time.NewTimer(time.Hour)}
 	p.timer.Stop()
 	defer p.timer.Stop()
 	for p.state != ended {
@@ -130,6 +131,7 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 	u.log.Debug("state", "generation", u.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
 	p.state = c.to
 	u.enter(c.to)
+	u.observeMove(p, e, was)
 	p.self = append(p.self, p.postponed...)
 	p.postponed = nil
 }

@@ -76,6 +76,10 @@ type Options struct {
 	// its memory. Zero means DefaultMaxDraining.
 	MaxDraining int
 
+	// Observe is told how upgrades go, event by event, on the goroutine that drives
+	// them: it must be quick, and not call the Upgrader. Nil is nobody.
+	Observe func(Event)
+
 	// Logger gets every change of state at level Debug and an upgrade that was
 	// undone at level Warn. Nil is silent.
 	Logger *slog.Logger

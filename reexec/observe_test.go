@@ -1,0 +1,52 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+func TestEventsOfAnUpgrade(t *testing.T) {
+	s := newStage(t)
+	one, _ := s.open("{}")
+	two := one.handOver("{}")
+	one.do("drain")
+	observed(t, one, two.PID, reexec.EventStarted, reexec.EventReady, reexec.EventSwitched, reexec.EventCommitted)
+	observed(t, two, 0, reexec.EventAdopted)
+	one.do("close")
+	observed(t, one, two.PID, reexec.EventStarted, reexec.EventReady, reexec.EventSwitched, reexec.EventCommitted, reexec.EventDrained)
+}
+
+func TestEventsOfAnUpgradeThatIsUndone(t *testing.T) {
+	s := newStage(t)
+	one, _ := s.open("{}")
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.kill()
+	upgrade.fails("was ended by SIGKILL")
+	observed(t, one, two.PID, reexec.EventStarted, reexec.EventUndone)
+}
+
+// observed checks what the actor was told, and what each event says of it.
+func observed(t *testing.T, p *remote, successor int, want ...reexec.EventKind) {
+	t.Helper()
+	text := p.do("observed")
+	var events []map[string]any // not of reexec.Event: JSON cannot fill its Err
+	if err := json.Unmarshal([]byte(text), &events); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	var kinds []reexec.EventKind
+	for _, e := range events {
+		kinds = append(kinds, reexec.EventKind(e["Kind"].(string)))
+		if int(e["PID"].(float64)) != p.PID || int(e["Successor"].(float64)) != successor || e["Build"] == "" || e["Since"].(float64) <= 0 {
+			t.Errorf("event %v, want it to be of process %d and successor %d", e, p.PID, successor)
+		}
+	}
+	if !slices.Equal(kinds, want) {
+		t.Errorf("process %d was told %v, want %v", p.PID, kinds, want)
+	}
+}
