@@ -302,7 +302,7 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		return
 	}
 	u.dropSuccessor(p)
-	p.succ, p.relieved = third, false
+	p.succ, p.relieved = third, g.Superseded
 	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
 }
@@ -330,8 +330,8 @@ func (u *Upgrader) releaseAll(p *present) {
 		u.tellPredecessor(handover.Failed{Reason: u.whyNotReady()})
 	}
 	finished := p.state == draining || p.state == leaving
-	if finished && p.succ != nil && !p.relieved && !p.succ.process.Dead() {
-		u.sayGoodbye(p.succ)
+	if finished && p.succ != nil && !p.succ.process.Dead() {
+		u.sayGoodbye(p.succ, p.relieved)
 	}
 	if finished {
 		u.observe(p, EventDrained, nil)

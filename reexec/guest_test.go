@@ -5,10 +5,14 @@ package reexec_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A guest is a client with one connection.
@@ -75,5 +79,15 @@ func (s *stage) hosted(address string, r *remote) {
 		}
 		g.talk()
 		g.leave()
+	}
+}
+
+// deserted checks that nobody listens any more. A process that ends closes its
+// descriptors one after the other, and can have a guest in its queue when it does.
+func (s *stage) deserted(address string) {
+	s.Helper()
+	g, err := s.tryVisit("tcp", address)
+	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, io.EOF) {
+		s.Errorf("a new client gets %+v, %v", g, err)
 	}
 }

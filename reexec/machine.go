@@ -215,8 +215,9 @@ var rules = []rule{
 	{evDeclined, only(trial), to(serving, actOpenGates, actUndone)},
 	{evDeclined, except(handing...), nothing},
 	{evSuccessorStops, handing, to(undoing, actKill)},
-	{evSuccessorStops, only(draining), to(leaving)}, // with the unit; what is left of the drain's time still counts
-	{evSuccessorStops, except(preparing, switching, trial, draining), nothing},
+	// With the unit, and so do those before us; what is left of the drain's time still counts.
+	{evSuccessorStops, only(draining, leaving), to(leaving, actSayStopping)},
+	{evSuccessorStops, except(preparing, switching, trial, draining, leaving), nothing},
 
 	// Before the manager has confirmed, a dead successor was not made main, or was
 	// and the manager is about to end us with SIGTERM: we serve in both cases.

@@ -187,8 +187,8 @@ func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
 }
 
 // sayGoodbye gives our predecessor, which may still drain, the line to our
-// successor.
-func (u *Upgrader) sayGoodbye(s *successor) {
+// successor, which is main or has been relieved.
+func (u *Upgrader) sayGoodbye(s *successor, relieved bool) {
 	pidfd, err := s.process.Dup()
 	if err != nil {
 		return // it cannot cover then, which is what it does without a goodbye
@@ -199,7 +199,7 @@ func (u *Upgrader) sayGoodbye(s *successor) {
 		return // as above
 	}
 	defer line.Close()
-	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, FDs: []*fd.FD{pidfd, line}})
+	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, Superseded: relieved, FDs: []*fd.FD{pidfd, line}})
 }
 
 // adoptSuccessor is the other side of sayGoodbye.

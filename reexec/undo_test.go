@@ -3,7 +3,7 @@
 package reexec_test
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -116,7 +116,7 @@ func TestASuccessorThatGivesUpIsANonEvent(t *testing.T) {
 		t.Run(place+" fails", func(t *testing.T) {
 			s := newStage(t)
 			a := s.attempt(place, trial)
-			a.two.do("fail", "no configuration: EOF")
+			a.two.begin("fail", "no configuration: EOF") // as below
 			a.undone(phaseAt(place), "no configuration: EOF")
 		})
 		t.Run(place+" is asked to end", func(t *testing.T) {
@@ -204,23 +204,60 @@ func TestAnUpgradeThatNobodyWaitsForIsUndone(t *testing.T) {
 	}
 }
 
-// TestAGoodProgramUpgradesAfterBadOnes is what a non-event means.
+// TestAGoodProgramUpgradesAfterBadOnes is what a non-event means. Nothing may pile
+// up with them either.
 func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
+	const many, slack = 20, 6 // some of an upgrade's goroutines end a little later
 	s := newStage(t)
 	one, address := s.open("{}")
 	guest := s.visit("tcp", address)
-	inside := ""
-	for range 5 {
+	before := one.inside()
+	for range many {
 		upgrade := one.begin("upgrade")
 		s.next().kill()
 		upgrade.fails("was ended by SIGKILL")
-		if now := one.do("inside"); inside == "" {
-			inside = now
-		} else if now != inside && !strings.HasPrefix(now, "0 ") {
-			t.Errorf("inside: %s, before: %s", now, inside)
-		}
+	}
+	if after := one.inside(); after.goroutines > before.goroutines+slack || after.descriptors > before.descriptors+slack {
+		t.Errorf("before: %+v, after %d failed upgrades: %+v", before, many, after)
 	}
 	two := one.handOver("{}")
 	s.hosted(address, two)
 	guest.talk()
+}
+
+// TestNothingPilesUpOverGenerations has each replaced as soon as it serves.
+func TestNothingPilesUpOverGenerations(t *testing.T) {
+	const many, slack = 20, 6 // as above
+	s := newStage(t)
+	r, address := s.open("{}")
+	r = r.succession(1)
+	before := r.inside()
+	r = r.succession(many)
+	if after := r.inside(); after.goroutines > before.goroutines+slack || after.descriptors > before.descriptors+slack {
+		t.Errorf("second generation: %+v, %d later: %+v", before, many, after)
+	}
+	s.hosted(address, r)
+}
+
+// succession upgrades n times; each predecessor drains and goes.
+func (r *remote) succession(n int) *remote {
+	r.Helper()
+	for range n {
+		next := r.handOver("{}")
+		r.do("drain")
+		r.do("close")
+		r.exit("0")
+		r = next
+	}
+	return r
+}
+
+// A census is what lives inside a process.
+type census struct{ goroutines, descriptors int }
+
+func (r *remote) inside() (c census) {
+	r.Helper()
+	_, err := fmt.Sscanf(r.do("inside"), "%d goroutines, %d descriptors", &c.goroutines, &c.descriptors)
+	r.must(err)
+	return c
 }

@@ -249,6 +249,9 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	case <-c:
 		return nil
 	case <-u.stopping:
+		if closed(c) { // before, for it is never closed after
+			return nil
+		}
 		if u.pred != nil && u.pred.trying {
 			return ErrTried
 		}

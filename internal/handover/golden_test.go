@@ -43,6 +43,7 @@ var golden = []struct {
 		handover.States{Names: []string{"a", "b"}, Stored: []string{"cutover.state.1.a"}}},
 	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
+	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
 }
 
 // with returns m with descriptors.

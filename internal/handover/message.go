@@ -120,11 +120,12 @@ type Stopping struct{}
 // whose death is no crash of the main process any more.
 type Superseded struct{}
 
-// Goodbye is the successor's last word when it has been superseded and is
-// drained. FDs holds the pidfd of the main process and the line to it.
+// Goodbye is the successor's last word when it is drained. FDs holds the pidfd of
+// the process that has superseded it, the line to that one comes second.
 type Goodbye struct {
-	PID int      `json:"pid"`
-	FDs []*fd.FD `json:"-"`
+	PID        int      `json:"pid"`
+	Superseded bool     `json:"superseded,omitempty"` // that process has been so in its turn
+	FDs        []*fd.FD `json:"-"`
 }
 
 func (Hello) kind() kind       { return kindHello }

@@ -1,0 +1,180 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lineage is a program with several generations, of which the older ones drain:
+// each has a guest.
+type lineage struct {
+	*stage
+	address string
+	all     []*remote
+	guests  []*guest
+}
+
+func (s *stage) lineage(n int, options string) *lineage {
+	s.Helper()
+	one, address := s.open(options)
+	l := &lineage{stage: s, address: address, all: []*remote{one}}
+	for i := range n {
+		g := s.visit("tcp", address)
+		if g.host != l.all[i].PID {
+			s.Fatalf("process %d accepts, want %d", g.host, l.all[i].PID)
+		}
+		l.guests = append(l.guests, g)
+		if i+1 < n {
+			l.all = append(l.all, l.all[i].handOver(options))
+			l.all[i].state("draining")
+		}
+	}
+	return l
+}
+
+// retire lets a generation that drains come to its end.
+func (l *lineage) retire(i int) {
+	l.Helper()
+	drain := l.all[i].begin("drain")
+	l.guests[i].leave()
+	drain.text()
+	l.all[i].do("close")
+	l.all[i].exit("0")
+}
+
+// served checks that generation i, counted from 0, accepts alone, and that all
+// guests but those of the generations in gone are still served.
+func (l *lineage) served(i int, gone ...int) {
+	l.Helper()
+	l.hosted(l.address, l.all[i])
+	for j, g := range l.guests {
+		lost := false
+		for _, k := range gone {
+			lost = lost || j == k
+		}
+		if !lost {
+			g.talk()
+		}
+	}
+}
+
+func TestTheLastButOneServesAgainAfterACrash(t *testing.T) {
+	s := newStage(t)
+	l := s.lineage(3, "{}")
+	l.all[2].kill()
+	l.all[1].state("serving")
+	l.served(1, 2)
+	four := l.all[1].handOver("{}") // as if nothing had been
+	s.hosted(l.address, four)
+	l.retire(1)
+	l.retire(0)
+}
+
+// TestTheLastOneThatIsLeftServesAgain has the generations in between leave first.
+func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
+	leaves := map[string][]int{
+		"of three, the second":                  {1},
+		"of four, the third and the second":     {2, 1},
+		"of four, the second and the third":     {1, 2},
+		"of five, from the middle to both ends": {2, 1, 3},
+	}
+	for name, order := range leaves {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			last := len(order) + 1
+			l := s.lineage(last+1, "{}")
+			for _, i := range order {
+				l.retire(i)
+				l.hosted(l.address, l.all[last])
+			}
+			l.guests[0].talk()
+			l.all[last].kill()
+			l.all[0].state("serving")
+			l.hosted(l.address, l.all[0])
+			l.guests[0].talk()
+		})
+	}
+}
+
+// TestACrashOfAnOldGenerationMeansNothing to those before it.
+func TestACrashOfAnOldGenerationMeansNothing(t *testing.T) {
+	s := newStage(t)
+	l := s.lineage(3, "{}")
+	l.all[1].kill()
+	l.served(2, 1)
+	l.all[0].begin("upgrade").fails("has been replaced")
+	l.retire(0)
+}
+
+// TestAStopIsNoCrash, whichever generations drain and whoever ends first: nobody
+// takes the place of a main process that was told to end.
+func TestAStopIsNoCrash(t *testing.T) {
+	orders := map[string][]int{
+		"main first":   {2, 1, 0},
+		"main last":    {0, 1, 2},
+		"middle first": {1, 2, 0},
+	}
+	for name, order := range orders {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			l := s.lineage(3, signals)
+			l.all[2].signal(unix.SIGTERM)
+			for _, i := range order {
+				l.all[i].state("leaving")
+				l.retire(i)
+			}
+			s.deserted(l.address)
+		})
+	}
+}
+
+// TestTheEndOfAPredecessor has it die while its successor comes.
+func TestTheEndOfAPredecessor(t *testing.T) {
+	for _, place := range []string{arrived, claimed, restores} {
+		t.Run(place, func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(place, trial)
+			a.one.kill()
+			a.two.state("leaving")
+			if place == restores {
+				a.two.do("go on")
+			} else {
+				a.ready = a.two.begin("ready")
+			}
+			a.ready.fails("this process is stopping")
+			a.two.do("drain")
+			a.two.do("close")
+		})
+	}
+	t.Run(onTrial, func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(onTrial, trial)
+		guest := s.visit("tcp", a.address)
+		drain := a.two.begin("drain")
+		a.one.kill()
+		a.two.state("leaving")
+		guest.talk() // what it has accepted it answers
+		guest.leave()
+		drain.text()
+		a.two.do("close")
+	})
+	t.Run("before New", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(started, trial)
+		a.one.kill()
+		a.two.begin("new", "{}").fails("predecessor", "EOF")
+	})
+}
+
+// TestTooManyGenerationsAreRefused, and counted again when one has gone.
+func TestTooManyGenerationsAreRefused(t *testing.T) {
+	s := newStage(t)
+	l := s.lineage(3, `{"MaxDraining":2}`)
+	l.all[2].begin("upgrade").fails("too many older generations still drain: 2 of at most 2")
+	l.retire(0)
+	l.all = append(l.all, l.all[2].handOver("{}"))
+	l.served(3, 0)
+}
