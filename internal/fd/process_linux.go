@@ -1,9 +1,11 @@
 package fd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -128,8 +130,9 @@ func describe(ws syscall.WaitStatus) string {
 // Over is closed when the process has ended, or Close was called before that.
 func (p *Process) Over() <-chan struct{} { return p.over }
 
-// Dead reports whether the process has ended, also when Over is not closed yet.
-// After Close it says what was known then.
+// Dead reports whether the process has ended, also when Over is not closed yet: a
+// zombie whose other threads still run is called dead here, as systemd does when it
+// is told of a new main process. After Close it says what was known then.
 func (p *Process) Dead() bool {
 	select {
 	case <-p.over:
@@ -138,9 +141,22 @@ func (p *Process) Dead() bool {
 	}
 	var gone bool
 	if rc, err := p.pidfd.SyscallConn(); err == nil {
-		_ = rc.Control(func(raw uintptr) { gone = dead(int(raw)) }) // an error: closed this moment, not known
+		// Zombie first: its number cannot have gone to another process if it is not dead after that.
+		_ = rc.Control(func(raw uintptr) { gone = zombie(p.PID) || dead(int(raw)) }) // an error: closed this moment, not known
 	}
 	return gone
+}
+
+// zombie reports whether the first thread of the process pid has ended, which pidfds
+// do not tell before the others have. Without /proc it is not known.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	// The state follows the program's name, which may contain anything (proc_pid_stat(5)).
+	_, rest, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	return ok && bytes.IndexAny(rest, "ZX") == 0
 }
 
 // State says in words how the process ended, once Over is closed and Dead says so.

@@ -111,6 +111,25 @@ func TestTheEndOfAProgramIsSeen(t *testing.T) {
 	}
 }
 
+// TestAZombieIsDead also while it has threads: a service manager refuses it.
+func TestAZombieIsDead(t *testing.T) {
+	p := start(t, specOf("headless"))
+	p.condition(t)
+	select {
+	case <-p.Over():
+		t.Error("the program has ended, want one of which a thread is left")
+	default:
+	}
+	if !p.Dead() {
+		t.Error("a zombie with a thread is called alive")
+	}
+	p.exit(t, 0)
+	<-p.Over()
+	if !p.Dead() {
+		t.Error("a program that has ended is called alive")
+	}
+}
+
 func TestCloseEndsTheWatchAndNotTheProgram(t *testing.T) {
 	p := start(t, specOf("report"))
 	p.condition(t)

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -17,8 +19,9 @@ import (
 // programs are what the test binary can be when a test starts it. Each returns
 // its exit status.
 var programs = map[string]func() int{
-	"report":  report,
-	"starter": starter,
+	"report":   report,
+	"starter":  starter,
+	"headless": headless,
 }
 
 // A condition is what a started program finds.
@@ -73,6 +76,34 @@ func starter() int {
 	}
 	_ = p.Close()
 	return 0
+}
+
+// headless is a report without its first thread.
+func headless() int {
+	status := make(chan int)
+	go func() {
+		for !isZombie() {
+			go leaveFirstThread() // some time one of them gets that
+			runtime.Gosched()
+		}
+		status <- report()
+	}()
+	return <-status
+}
+
+// leaveFirstThread ends the thread if it is the process's first, and else keeps it.
+func leaveFirstThread() {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0) // does not return
+	}
+	select {}
+}
+
+// isZombie reports whether the first thread of this process has ended.
+func isZombie() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	return err == nil && strings.Contains(string(status), "\nState:\tZ")
 }
 
 // specOf is how to start a program; the Line is missing.
