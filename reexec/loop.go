@@ -123,7 +123,7 @@ func (p *present) concerns(e event) bool {
 func (u *Upgrader) move(p *present, e event, c cell) {
 	was := p.state
 	for _, a := range c.do {
-		u.perform(p, e, a)
+		u.act(p, e, a)
 	}
 	if c.to == was {
 		return

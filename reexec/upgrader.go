@@ -42,6 +42,7 @@ type Upgrader struct {
 	draining  chan struct{}
 	stopping  chan struct{}
 
+	act      func(*present, event, action) // perform, but for tests of the loop
 	events   chan event
 	oldIdle  chan struct{}
 	life     context.Context // ends with Close
@@ -97,6 +98,7 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.drain = newDrain(u.postOldIdle)
+	u.act = u.perform
 	u.restored = sync.OnceValue(u.restore)
 	u.signals = catchSignals(o.Signals)
 	if err := u.arrive(line); err != nil {
