@@ -74,10 +74,9 @@ func (w *world) perform(p *present, e event, a action) {
 	case actExpire:
 		w.drain.expire()
 	case actReport:
-		w.state = p.state
-		e.report <- Report{}
+		w.state, w.succ = p.state, p.succ
+		e.report <- Report{} // what is written before it the test may read
 	}
-	w.succ = p.succ
 }
 
 func (w *world) reply(p *present, err error) {
