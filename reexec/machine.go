@@ -235,7 +235,7 @@ var rules = []rule{
 
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actCommit)},
-	{evDeadline, only(draining, leaving), stay(actExpire)},
+	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
 	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evDeadline, only(clearing), stay(actBecome)}, // as after a restart, what takes longer is cut
 	{evDeadline, either(unready, young, only(serving, committing, undoing, ended)), nothing},

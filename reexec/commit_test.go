@@ -1,0 +1,182 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func monotonic(t testing.TB) time.Duration {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// TestWhatTheManagerIsTold by an upgrade, message by message.
+func TestWhatTheManagerIsTold(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	guest := s.visit("tcp", address)
+	began := monotonic(t)
+	two := one.handOver(signals)
+	ended := monotonic(t)
+
+	// The predecessor ends as it can: nothing of it may reach the manager.
+	drain := one.begin("drain")
+	one.signal(unix.SIGHUP)
+	one.signal(unix.SIGTERM)
+	one.state("leaving")
+	guest.leave()
+	drain.text()
+	one.do("close")
+	one.exit("0")
+	v.caughtUp()
+	said := v.said(one.PID)
+	want := []string{
+		`FDSTORE=1 FDNAME=cutover\.0\.a`,
+		`READY=1 STATUS=generation 1 serves`,
+		`RELOADING=1 MONOTONIC_USEC=(\d+) EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts`,
+		fmt.Sprintf(`MAINPID=%d READY=1 STATUS=generation 2 serves`, two.PID),
+		`BARRIER=1`,
+	}
+	if !regexp.MustCompile("^" + strings.Join(want, "\n") + "$").MatchString(strings.Join(said, "\n")) {
+		t.Errorf("the first generation said %q, want %q", said, want)
+	}
+	for _, text := range said {
+		if m := regexp.MustCompile(`MONOTONIC_USEC=(\d+)`).FindStringSubmatch(text); m != nil {
+			usec, err := time.ParseDuration(m[1] + "us")
+			if err != nil || usec < began.Truncate(time.Microsecond) || usec > ended {
+				t.Errorf("%s, %v: want a time between %v and %v", m[0], err, began, ended)
+			}
+		}
+	}
+	for _, text := range v.said(two.PID) {
+		if !strings.HasPrefix(text, "STATUS=generation 2 serves") {
+			t.Errorf("the second generation said %q", text)
+		}
+	}
+	if two.Parent != os.Getpid() {
+		t.Errorf("parent of the successor is %d, want the manager, %d", two.Parent, os.Getpid())
+	}
+}
+
+// TestWhatTheManagerIsToldOfAFailure, which is one message, read before the caller
+// has its answer.
+func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	a := s.attempt(claimed, signals)
+	a.two.kill()
+	a.undone("(start, process ")
+	said := v.said(a.one.PID)
+	after := said[slices.IndexFunc(said, func(text string) bool { return strings.HasPrefix(text, "RELOADING=1") })+1:]
+	want := fmt.Sprintf("READY=1 STATUS=generation 1 serves; upgrade undone (start, process %d): the successor ended (what it wrote says why)", a.two.PID)
+	if !slices.Equal(after, []string{want, "BARRIER=1"}) {
+		t.Errorf("after RELOADING=1: %q, want %q and BARRIER=1", after, want)
+	}
+	if said := v.said(a.two.PID); len(said) > 0 {
+		t.Errorf("the successor said %q", said)
+	}
+}
+
+// TestALateManagerIsWaitedFor: a process that ends before its MAINPID= was read
+// takes the service with it.
+func TestALateManagerIsWaitedFor(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	v.fallMute()
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	upgrade.fails("commit", "barrier") // after five seconds
+	one.begin("upgrade").fails("another upgrade is under way")
+	one.signal(unix.SIGTERM)
+	two.state("adopting")
+	s.hosted(address, two)
+	v.speak()
+	two.state("serving")
+	one.state("leaving")
+	one.do("drain")
+	one.do("close")
+	if path := one.path(); !slices.Equal(path[len(path)-4:], []string{"committing", "draining", "leaving", "ended"}) {
+		t.Errorf("the predecessor was %v", path)
+	}
+	s.hosted(address, two)
+}
+
+// TestACommitThatCannotBeToldIsUndone: the manager is gone, which it never is.
+func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	a := s.attempt(restores, signals)
+	s.must(v.conn.Close())
+	a.two.do("go on")
+	a.undone("(commit, process ", "notify")
+	a.two.awaitGone()
+}
+
+// TestASuccessorThatDiesDuringTheCommit leaves its predecessor serving, whether the
+// manager has taken it for the main process or not.
+func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	v.fallMute()
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	two.kill()
+	one.state("committing")
+	one.state("serving")
+	v.speak()
+	upgrade.fails("(commit, process ", "the successor ended")
+	s.hosted(address, one)
+	v.caughtUp()
+	said := v.said(one.PID)
+	if i := slices.IndexFunc(said, func(text string) bool {
+		return strings.HasPrefix(text, "READY=1 STATUS=generation 1 serves; upgrade undone")
+	}); i < 0 {
+		t.Errorf("the manager does not know better than MAINPID=: %q", said)
+	}
+}
+
+// TestAPredecessorThatDiesDuringTheCommit leaves its successor serving.
+func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	v.fallMute()
+	one.begin("upgrade")
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	two.state("adopting")
+	guest := s.visit("tcp", address)
+	one.kill()
+	two.state("serving")
+	s.hosted(address, two)
+	guest.talk()
+	v.speak()
+	three := two.handOver(signals)
+	s.hosted(address, three)
+}
