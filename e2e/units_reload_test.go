@@ -37,6 +37,15 @@ var failuresToUpgrade = []mishap{
 			s.Errorf("%+v answers, want the old program again", a)
 		}
 	}},
+	{rule: "private-pids", since: 257, dropIn: "[Service]\nPrivatePIDs=yes\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		before := s.mainPID()
+		s.deploy(example(s, "v2"))
+		s.must(s.machine.Reload(s.ctx, unitName))
+		if a := s.get("/"); a.version != "v2" || s.mainPID() != before {
+			s.Errorf("%+v answers, main process %d, want the new program in the place of %d", a, s.mainPID(), before)
+		}
+	}},
 	{rule: "start-timeout-infinite", dropIn: "[Service]\nTimeoutStartSec=infinity\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.deploy(script(s, 0o755, "exec sleep 1000"))

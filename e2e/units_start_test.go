@@ -64,14 +64,6 @@ var failuresToStart = []mishap{
 	{rule: "notify-reload-version", until: 252, change: selfBound,
 		dropIn:  "[Service]\nFileDescriptorStoreMax=0\nNotifyAccess=none\nType=simple\nType=notify-reload\nExecReload=\n",
 		happens: shows(map[string]string{"Type": "simple", "NotifyAccess": "none", "CanReload": "no"})},
-	{rule: "private-pids", since: 257, dropIn: "[Service]\nPrivatePIDs=yes\nRestart=no\n", happens: func(s *site) {
-		if s.machine.Start(s.ctx, unitName) == nil { // from 259 on
-			s.deploy(example(s, "v2"))
-			if s.machine.Reload(s.ctx, unitName) == nil {
-				s.Error("it is upgraded")
-			}
-		}
-	}},
 }
 
 // doesNotStart expects a start to fail with one of the results.

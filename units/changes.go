@@ -22,10 +22,10 @@ var (
 	socketRestartRule = &rule{Rule: Rule{
 		ID: "socket-restart-needed", Severity: Warning,
 		Title: "a .socket unit that listens does not pick this setting up",
-		Why: "daemon-reload does not touch a socket that is open. `systemctl restart myapp.socket` beside a running service stops the socket and then refuses to start it " +
-			"(\"Socket service already active\"): the program goes on, but after its next stop there is no listener.",
-		Effect: "the socket stays as it was; `systemctl restart` of the .socket unit alone would lose it",
-		Write:  "`systemctl daemon-reload`, then `systemctl stop` of service and socket and `systemctl start` of both; clients are refused in between",
+		Why: "daemon-reload does not touch a socket that is open. `systemctl restart myapp.socket` restarts a service that requires it too, and closes the socket in between. " +
+			"Beside a service that does not require it, the socket stops and is then refused (\"Socket service already active\"): the program goes on, but after its next stop there is no listener.",
+		Effect: "after `systemctl daemon-reload` and an upgrade the socket is as it was",
+		Write:  "`systemctl daemon-reload` and `systemctl restart` of the .socket unit, with Requires= in the service; clients are refused in between",
 		Bad:    "[Socket]\nListenStream=8443\n",
 		Mended: "[Socket]\nTriggerLimitBurst=50\n",
 	}}

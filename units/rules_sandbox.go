@@ -51,11 +51,11 @@ var sandboxRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
-		ID: "private-pids", Severity: Error,
-		Title: "PrivatePIDs= makes the program PID 1 of its own namespace",
-		Why: "A PID 1 cannot start a process as a child of the manager (CLONE_PARENT is EINVAL), its successor would end with it, and MAINPID= with an inner number names somebody else. " +
-			"On 257 and 258 even LISTEN_PID is wrong, so that the sockets are not taken. Older versions ignore the line.",
-		Effect: "every upgrade fails; on 257 and 258 the program does not find its sockets",
+		ID: "private-pids", Severity: Warning,
+		Title: "with PrivatePIDs= upgrades go in place",
+		Why: "The program is PID 1 of a namespace of its own (257). A PID 1 cannot start a process as a child of the manager (CLONE_PARENT is EINVAL), and a successor would end with it; " +
+			"so it executes the new program in its own place. Programs that read LISTEN_PID themselves do not find their sockets on 257 and 258.",
+		Effect: "while the new program starts nobody answers, and what fails after the exec is not undone",
 		Write:  "no PrivatePIDs=",
 		Bad:    "[Service]\nPrivatePIDs=yes\n[X-Cutover]\nSystemd=257\n",
 		Mended: "[Service]\n# no PrivatePIDs=\n[X-Cutover]\nSystemd=257\n",
