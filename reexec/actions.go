@@ -69,9 +69,11 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actFollow:
 		u.follow(p, e.goodbye)
 	case actDismiss:
+		fault.At(fault.Tried)
 		u.dismiss(p)
 	case actBecome:
 		<-p.dismissed // a child that we leave behind would never be reaped
+		fault.At(fault.Cleared)
 		p.self = append(p.self, event{kind: evNotBecome, err: u.become(p.request)})
 	case actCover:
 		u.drain.cover()

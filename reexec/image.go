@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
@@ -94,6 +95,7 @@ func (u *Upgrader) execImage(i image, keep []*fd.FD) error {
 	defer own.Close()
 	// Handlers are reset by execve, and SIGHUP would end the new program before it
 	// can catch it; what is ignored stays ignored until then.
+	fault.At(fault.ImageMade)
 	signal.Ignore(syscall.SIGHUP)
 	defer u.signals.resume()
 	return fd.Exec(next.inPlace(own.Raw()), append(slices.Clone(keep), own))
@@ -146,6 +148,7 @@ func takeImage(lookup func(string) (string, bool)) (*image, error) {
 
 // inherit is arrive for a program that was put in the place of its predecessor.
 func (u *Upgrader) inherit(i *image) error {
+	fault.At(fault.Become)
 	var entries []handover.Entry
 	var fds []*fd.FD
 	var errs []error

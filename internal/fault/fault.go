@@ -61,6 +61,15 @@ const (
 	StoreSettled    Point = "store-settled"    // we know it, and are not reachable
 )
 
+// The steps of a program that is replaced in its process, between ReadyHeard and
+// Initialised.
+const (
+	Tried     Point = "tried"      // the new program could serve; gates are shut, the rest is drained
+	Cleared   Point = "cleared"    // nothing is in work
+	ImageMade Point = "image-made" // before execve
+	Become    Point = "become"     // after it; descriptors are inherited and not taken
+)
+
 // The steps of a main process that is told to stop, and of the one that the manager
 // starts after it.
 const (
@@ -83,6 +92,8 @@ func Points() []Point {
 
 		Arrived, Met, SocketsReceived, Initialised, ReadySaid, GoHeard, Restored, GatesOpen, ServingSaid,
 		CommittingHeard, CommittedHeard, StoreSettled,
+
+		Tried, Cleared, ImageMade, Become,
 
 		StopAsked, StopGatesShut, StopDrained, StateStored, Begun, SocketsTaken, BeforeAnnounced, Announced,
 	}
