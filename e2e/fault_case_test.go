@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"syscall"
 	"time"
@@ -14,11 +13,12 @@ import (
 
 // faultCase is one fault.
 type faultCase struct {
-	step
+	setup *faultSetup
+	faultStep
 	action fault.Action
 }
 
-func (c faultCase) String() string { return fmt.Sprintf("%s/%s", c.point, c.action) }
+func (c faultCase) String() string { return fmt.Sprintf("%s/%s/%s", c.setup.name, c.point, c.action) }
 
 // faultLoad has something in work on every process at any moment.
 var faultLoad = []load.Class{
@@ -52,7 +52,7 @@ type victim struct {
 func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answer) {
 	f.Helper()
 	began := time.Now()
-	hits, open := f.hits(), f.descriptors(before.pid)
+	hits, open := f.hits(), f.inside(before.pid)
 	run := f.load(faultLoad...)
 	defer run.Stop()
 	f.pass(10)
@@ -70,13 +70,14 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 
 	f.checkEnding(o, v)
 	f.checkState(o, hits)
-	if after.pid == before.pid {
-		f.checkDescriptors(after.pid, open)
+	if o.served == undone {
+		f.checkInside(after.pid, open)
 	}
 	if names := f.control(); !slices.Equal(names, []string{"control.sock"}) {
 		f.Errorf("%v is left in the directory of the control socket", names)
 	}
 	after = f.nextUpgrade(after)
+	f.checkInside(after.pid, f.fresh)
 	o.next, o.took = "works", time.Since(began)
 	return o, after
 }
@@ -120,10 +121,11 @@ func (f *faultSite) meet(c faultCase, run *load.Run) victim {
 	return v
 }
 
-// served tells who serves after the process before.
+// served tells who serves after the process before, which is at least the second
+// generation.
 func served(before, after answer) ending {
 	switch {
-	case after.pid == before.pid:
+	case after.pid == before.pid && after.generation == before.generation:
 		return undone
 	case after.generation == before.generation+1:
 		return upgraded
@@ -204,18 +206,16 @@ func (f *faultSite) checkState(o faultOutcome, before int) {
 	}
 }
 
-// checkDescriptors waits until the process has open what it had, the load being
-// gone.
-func (f *faultSite) checkDescriptors(pid int, want map[string]int) {
+// checkInside waits until a process looks as it should, the load being gone.
+func (f *faultSite) checkInside(pid int, want inside) {
 	f.Helper()
-	var got map[string]int
+	var got inside
 	for began := time.Now(); time.Since(began) < 5*time.Second; {
-		if got = f.descriptors(pid); maps.Equal(got, want) {
+		if got = f.inside(pid); got.equal(want) {
 			return
 		}
-		f.get("/")
 	}
-	f.Errorf("process %d has open %v, before it was %v", pid, got, want)
+	f.Errorf("process %d: %v, want %v", pid, got, want)
 }
 
 // nextUpgrade upgrades, and returns who serves then.
@@ -235,8 +235,8 @@ func (o faultOutcome) row() string {
 	if o.told != nil {
 		told = "failure"
 	}
-	return fmt.Sprintf("%-20s  %-6s  %-7s  %-11s  %4d  %6d  %-5s  %6.1f  %s",
-		o.point, o.action, told, o.served, o.lost, o.wait.Milliseconds(), o.next, o.took.Seconds(), o.status)
+	return fmt.Sprintf("%-10s  %-20s  %-6s  %-7s  %-11s  %4d  %6d  %-5s  %6.1f  %s",
+		o.setup.name, o.point, o.action, told, o.served, o.lost, o.wait.Milliseconds(), o.next, o.took.Seconds(), o.status)
 }
 
-const faultHead = "point                 action  command  who serves   lost  ms max  next   took/s  status"
+const faultHead = "setup       point                 action  command  who serves   lost  ms max  next   took/s  status"

@@ -84,20 +84,36 @@ func (f *faultSite) unit() (state, status string) {
 	return value["ActiveState"] + " " + value["SubState"] + " " + value["MainPID"], value["StatusText"]
 }
 
-// descriptors counts what the process pid has open, by kind.
-func (f *faultSite) descriptors(pid int) map[string]int {
+// inside is what a process holds and what the manager holds for it.
+type inside struct {
+	descriptors map[string]int // by kind
+	goroutines  int
+	stored      string // entries of the fd store
+}
+
+func (i inside) equal(o inside) bool {
+	return maps.Equal(i.descriptors, o.descriptors) && i.goroutines == o.goroutines && i.stored == o.stored
+}
+
+// inside looks into the process pid, which serves.
+func (f *faultSite) inside(pid int) (i inside) {
 	f.Helper()
+	rest := f.get("/inside").rest
+	if _, err := fmt.Sscanf(rest, "goroutines=%d", &i.goroutines); err != nil {
+		f.Fatalf("%q: %v", rest, err)
+	}
+	i.stored = f.show("NFileDescriptorStore")
 	host, err := f.machine.HostPID(pid)
 	f.must(err)
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", host))
 	f.must(err)
-	kinds := map[string]int{}
+	i.descriptors = map[string]int{}
 	for _, link := range links {
 		if to, err := os.Readlink(link); err == nil { // else it is closed by now
-			kinds[regexp.MustCompile(`\d+|/memfd:.*`).ReplaceAllString(to, "#")]++
+			i.descriptors[regexp.MustCompile(`\d+|/memfd:.*`).ReplaceAllString(to, "#")]++
 		}
 	}
-	return kinds
+	return i
 }
 
 // control lists the directory of the control socket.

@@ -29,23 +29,39 @@ type faultSite struct {
 	root   string // of the machine, as seen from outside
 	orders string // the same of ordersPath
 	taken  <-chan string
+	fresh  inside // of a generation after an upgrade
 }
 
-func newFaultSite(t testing.TB) *faultSite {
+// faultSetup is how the server is run.
+type faultSetup struct {
+	name      string
+	args      []string
+	selfBound bool // without a .socket unit
+	machines  int  // that share the cases: most of the time of a case is spent waiting
+}
+
+// newFaultSite starts the server and upgrades it once. It returns who serves then.
+func newFaultSite(t testing.TB, setup *faultSetup) (*faultSite, answer) {
 	t.Helper()
 	f := &faultSite{site: newSite(t)}
-	first, err := f.machine.HostPID(1)
+	init, err := f.machine.HostPID(1)
 	f.must(err)
-	f.root = fmt.Sprintf("/proc/%d/root", first)
+	f.root = fmt.Sprintf("/proc/%d/root", init)
 	f.orders = f.root + ordersPath
 	f.must(os.Mkdir(f.orders, 0o777))
 	f.must(os.Chmod(f.orders, 0o777)) // whatever the umask is
 	f.taken = f.watch()
 	f.install(unitName+".d/faults.conf", "[Service]\nEnvironment="+fault.Variable+"="+ordersPath+"\nReadWritePaths="+ordersPath+"\n")
+	if setup.selfBound {
+		f.install(unitName, withoutSocket(shipped(t, unitName)))
+	}
 	program := faultyServer(t)
 	f.ownReload(program)
-	f.start(program, "-ready", faultReady.String(), "-trial", faultTrial.String())
-	return f
+	f.start(program, append(setup.args, "-ready", faultReady.String(), "-trial", faultTrial.String())...)
+	first, _ := f.settled()
+	now := f.nextUpgrade(first)
+	f.fresh = f.inside(now.pid)
+	return f, now
 }
 
 // faultyServer is the server with the points in it.

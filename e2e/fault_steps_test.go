@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
@@ -44,8 +45,8 @@ const (
 	mayFail                    // either: it raced with the fault
 )
 
-// step is a point and what has to come of a fault there.
-type step struct {
+// faultStep is a point and what has to come of a fault there.
+type faultStep struct {
 	point   fault.Point
 	restart bool // of a restart, not of an upgrade
 
@@ -70,9 +71,10 @@ const (
 // descriptor that is missing.
 const either = undone | upgraded
 
-// steps are all points. Before the datagram with MAINPID= the predecessor's death is
-// the service's: the manager starts it again. From then on the successor's is.
-var steps = []step{
+// faultSteps are all points of an upgrade beside the running process, and of a
+// restart. Before the datagram with MAINPID= the predecessor's death is the service's:
+// the manager starts it again. From then on the successor's is.
+var faultSteps = []faultStep{
 	{point: fault.UpgradeAsked, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.ReloadingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.BeforeStart, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
@@ -118,6 +120,38 @@ var steps = []step{
 	{point: fault.SocketsTaken, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
 	{point: fault.BeforeAnnounced, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
 	{point: fault.Announced, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
+}
+
+// inPlaceSteps are the points of an upgrade in place. Up to the trial of the new
+// program they are the same; then there is one process, whose death is the
+// service's.
+var inPlaceSteps = append(stepsUpTo(fault.ReadyHeard, fault.Arrived, fault.Met, fault.SocketsReceived, fault.Initialised),
+	// It has said that it could serve, which is all that was asked.
+	faultStep{point: fault.ReadySaid, dies: upgraded, tells: mustSucceed, then: upgraded, short: either},
+	faultStep{point: fault.Tried, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	faultStep{point: fault.Cleared, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	// The shortage passes through execve, and does not end there.
+	faultStep{point: fault.ImageMade, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either | restarted},
+	faultStep{point: fault.Become, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either | restarted},
+	faultStep{point: fault.Restored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	faultStep{point: fault.BeforeAnnounced, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	faultStep{point: fault.Announced, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+)
+
+// stepsUpTo returns the steps up to last, and those of others.
+func stepsUpTo(last fault.Point, others ...fault.Point) (some []faultStep) {
+	reached := slices.IndexFunc(faultSteps, func(s faultStep) bool { return s.point == last })
+	for i, s := range faultSteps {
+		if i <= reached || slices.Contains(others, s.point) {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// isIn reports whether p is the point of one of some.
+func (s faultStep) isIn(some []faultStep) bool {
+	return slices.ContainsFunc(some, func(o faultStep) bool { return o.point == s.point })
 }
 
 // tellsOf is what the command must say if the process dies. Where a main process

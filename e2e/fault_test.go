@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -13,80 +14,104 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 )
 
-var faults = flag.String("faults", "sample", "which faults to cause: sample, all, or those whose `point/action` matches a regular expression")
+var faults = flag.String("faults", "sample", "which faults to cause: sample, all, or those whose `setup/point/action` matches a regular expression")
 
-// sample has one fault of each kind: both processes, both sides of the commit,
-// both halves of a restart.
-var sample = []string{
-	"greeted/emfile", "gates-shut/kill", "restored/panic", "committing-said/exit1",
-	"mainpid-said/kill", "committed-heard/stop", "store-settled/kill", "stop-gates-shut/exit0", "begun/kill",
+// faultSample has one fault of each kind: both processes, both sides of the
+// commit, both halves of a restart.
+var faultSample = []string{
+	"overlap/greeted/emfile", "overlap/gates-shut/kill", "overlap/restored/panic", "overlap/committing-said/exit1",
+	"overlap/mainpid-said/kill", "overlap/committed-heard/stop", "overlap/store-settled/kill",
+	"overlap/stop-gates-shut/exit0", "in-place/become/kill", "self-bound/begun/kill",
 }
+
+// The setups. The first one has every fault.
+var (
+	overlapSetup   = &faultSetup{name: "overlap", machines: 3}
+	inPlaceSetup   = &faultSetup{name: "in-place", args: []string{"-inplace"}, machines: 1}
+	selfBoundSetup = &faultSetup{name: "self-bound", selfBound: true, machines: 1}
+)
 
 // TestKillAnywhere causes a fault at each step of each process: nobody is refused,
 // nobody is left without an answer but by the process that died, one generation
 // serves in the end, nothing is left over, and the next upgrade works.
 func TestKillAnywhere(t *testing.T) {
-	cases := faultCases(t)
-	queue := make(chan faultCase, len(cases))
-	for _, c := range cases {
-		queue <- c
-	}
-	close(queue)
+	queues := faultCases(t)
 	table := new(faultTable)
 	t.Run("on", func(t *testing.T) { // returns when all machines are done
-		for i := range min(faultMachines, (len(cases)+7)/8) {
-			t.Run(fmt.Sprintf("machine-%d", i+1), func(t *testing.T) {
-				t.Parallel()
-				cause(t, queue, table)
-			})
+		for setup, queue := range queues {
+			for i := range min(setup.machines, (len(queue)+7)/8) {
+				t.Run(fmt.Sprintf("%s-%d", setup.name, i+1), func(t *testing.T) {
+					t.Parallel()
+					cause(t, setup, queue, table)
+				})
+			}
 		}
 	})
 	t.Logf("\n%v", table)
 }
 
-// faultMachines is how many machines share the cases: most of the time of a case
-// is spent waiting.
-const faultMachines = 4
-
 func TestEveryPointIsInTheTable(t *testing.T) {
 	for _, p := range fault.Points() {
-		if n := len(slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return s.point != p })); n != 1 {
-			t.Errorf("%s is in the table %d times, want once", p, n)
+		if at := (faultStep{point: p}); !at.isIn(faultSteps) && !at.isIn(inPlaceSteps) {
+			t.Errorf("%s is not in the table", p)
 		}
-	}
-	if len(steps) != len(fault.Points()) {
-		t.Errorf("%d points in the table, %d in the engine", len(steps), len(fault.Points()))
 	}
 }
 
-// faultCases returns what the flag says.
-func faultCases(t *testing.T) (cases []faultCase) {
+// faultCases returns what the flag says, to be taken by the machines of each setup.
+func faultCases(t *testing.T) map[*faultSetup]<-chan faultCase {
 	t.Helper()
 	pattern, err := regexp.Compile(*faults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range steps {
-		for _, a := range fault.Actions() {
-			c := faultCase{s, a}
-			if *faults == "all" || *faults == "sample" && slices.Contains(sample, c.String()) || pattern.MatchString(c.String()) {
-				cases = append(cases, c)
-			}
+	chosen := map[*faultSetup][]faultCase{}
+	total := 0
+	for _, c := range allFaults() {
+		if *faults == "all" || *faults == "sample" && slices.Contains(faultSample, c.String()) || pattern.MatchString(c.String()) {
+			chosen[c.setup] = append(chosen[c.setup], c)
+			total++
 		}
 	}
-	if len(cases) == 0 || *faults == "sample" && len(cases) != len(sample) {
-		t.Fatalf("-faults=%s: %d cases", *faults, len(cases))
+	if total == 0 || *faults == "sample" && total != len(faultSample) {
+		t.Fatalf("-faults=%s: %d cases", *faults, total)
+	}
+	queues := map[*faultSetup]<-chan faultCase{}
+	for setup, cases := range chosen {
+		queue := make(chan faultCase, len(cases))
+		for _, c := range cases {
+			queue <- c
+		}
+		close(queue)
+		queues[setup] = queue
+	}
+	return queues
+}
+
+// allFaults returns every point with every action. Where an upgrade in place goes the
+// same way as another, and where the server has bound its socket itself, fewer do.
+func allFaults() (cases []faultCase) {
+	for _, a := range fault.Actions() {
+		for _, s := range faultSteps {
+			cases = append(cases, faultCase{overlapSetup, s, a})
+			if a == fault.Kill {
+				cases = append(cases, faultCase{selfBoundSetup, s, a})
+			}
+		}
+		for _, s := range inPlaceSteps {
+			if a == fault.Kill || a == fault.EMFILE || !s.isIn(faultSteps) {
+				cases = append(cases, faultCase{inPlaceSetup, s, a})
+			}
+		}
 	}
 	return cases
 }
 
 // cause boots a machine and goes through cases until there are none.
-func cause(t *testing.T, queue <-chan faultCase, table *faultTable) {
-	f := newFaultSite(t)
-	first, _ := f.settled()
-	now := f.nextUpgrade(first)
+func cause(t *testing.T, setup *faultSetup, queue <-chan faultCase, table *faultTable) {
+	f, now := newFaultSite(t, setup)
 	for c := range queue {
-		ok := t.Run(c.String(), func(t *testing.T) {
+		ok := t.Run(fmt.Sprintf("%s/%s", c.point, c.action), func(t *testing.T) {
 			f.TB = t
 			var o faultOutcome
 			o, now = f.try(c, now)
@@ -134,7 +159,9 @@ func (t *faultTable) String() string {
 	order := func(o faultOutcome) int {
 		return slices.Index(fault.Points(), o.point)*len(fault.Actions()) + slices.Index(fault.Actions(), o.action)
 	}
-	slices.SortFunc(t.all, func(a, b faultOutcome) int { return order(a) - order(b) })
+	slices.SortFunc(t.all, func(a, b faultOutcome) int {
+		return cmp.Or(cmp.Compare(a.setup.name, b.setup.name), order(a)-order(b))
+	})
 	lines := []string{faultHead}
 	for _, o := range t.all {
 		lines = append(lines, o.row())

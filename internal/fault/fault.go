@@ -61,8 +61,8 @@ const (
 	StoreSettled    Point = "store-settled"    // we know it, and are not reachable
 )
 
-// The steps of a program that is replaced in its process, between ReadyHeard and
-// Initialised.
+// The steps of a process whose program is replaced in place, between ReadyHeard and
+// Restored.
 const (
 	Tried     Point = "tried"      // the new program could serve; gates are shut, the rest is drained
 	Cleared   Point = "cleared"    // nothing is in work
