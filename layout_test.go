@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"reexec/rehttp":     {"reexec"},
 	"examples":          {"activation", "notify", "reexec", "reexec/rehttp"},
 	"units":             {},
+	"units/cmd":         {"units"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.
