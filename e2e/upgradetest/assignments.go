@@ -96,11 +96,10 @@ func (s *service) answersReload(d *datagram) bool {
 
 // takeTimes reads what moves a deadline.
 func (s *service) takeTimes(d *datagram) {
-	now := time.Now()
 	if v, ok := d.value("EXTEND_TIMEOUT_USEC"); ok {
-		if d, ok := parseUsec(v); ok {
-			s.timer = later(s.timer, now.Add(d))
-			s.watchdogTime = later(s.watchdogTime, now.Add(d))
+		if extra, ok := parseUsec(v); ok {
+			end := time.Now().Add(extra)
+			s.timer, s.watchdogTime = later(s.timer, end), later(s.watchdogTime, end)
 		}
 	}
 	if v, ok := d.value("WATCHDOG"); ok {
@@ -112,8 +111,8 @@ func (s *service) takeTimes(d *datagram) {
 		}
 	}
 	if v, ok := d.value("WATCHDOG_USEC"); ok {
-		if d, ok := parseUsec(v); ok {
-			s.watchdogAfter = d
+		if timeout, ok := parseUsec(v); ok {
+			s.watchdogAfter = timeout
 			s.resetWatchdog()
 		}
 	}

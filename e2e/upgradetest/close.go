@@ -81,6 +81,9 @@ func (m *Manager) release() error {
 	if m.epoll != nil {
 		errs = append(errs, m.epoll.close())
 	}
+	if m.keeper != nil {
+		errs = append(errs, m.keeper.close())
+	}
 	if m.ownsRun {
 		errs = append(errs, os.RemoveAll(m.runtimeRoot()))
 	}

@@ -187,23 +187,6 @@ func (r *remote) exit(status int) {
 	}
 }
 
-// try is do for orders that may fail.
-func (r *remote) try(what, text string, n int) error {
-	r.th.t.Helper()
-	if err := r.out.Encode(order{what, []byte(text), n}); err != nil {
-		return err
-	}
-	select {
-	case a := <-r.answers:
-		if a.Err != "" {
-			return errors.New(a.Err)
-		}
-		return nil
-	case <-r.th.ctx.Done():
-		return r.th.ctx.Err()
-	}
-}
-
 // awaitSignal returns when the puppet has got the signal, the next it gets.
 func (r *remote) awaitSignal(want string) {
 	r.th.t.Helper()

@@ -4,7 +4,6 @@ package upgradetest_test
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -16,22 +15,18 @@ import (
 )
 
 // TestMain is the entry of three kinds of processes: the tests, the stage in
-// which a service sets its own pid, and the puppets that the services are.
+// which a service sets its own pid, and the programs that the services are.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == noInitArg {
 		noInitMain()
 	}
 	upgradetest.Init()
 	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case puppetArg:
-			puppetMain(os.Args[2:])
-		case readyArg:
-			readyMain()
-		case hangArg:
-			hangMain()
-		case idleArg:
-			_, _ = io.Copy(io.Discard, os.Stdin) // until the test closes it
+		if program := programs[os.Args[1]]; program != nil {
+			if err := program(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(90)
+			}
 			os.Exit(0)
 		}
 	}

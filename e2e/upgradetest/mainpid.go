@@ -5,6 +5,8 @@ package upgradetest
 import (
 	"os"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // takeMainPID reads MAINPID= and, from 257 on, MAINPIDFDID= and MAINPIDFD=1.
@@ -74,7 +76,7 @@ func (s *service) changeMain(pid int) {
 
 // setAlien notes whether the main process is a child of the manager. Of any
 // other it learns by a pidfd, and acts on it only where systemd would hear: when
-// the parent is gone, too.
+// the parent is gone, too, and init has the process.
 func (s *service) setAlien(st procStat) {
 	s.alienWatch.close()
 	s.alien, s.alienParent, s.alienWatch = st.parent != os.Getpid(), st.parent, nil
@@ -83,9 +85,14 @@ func (s *service) setAlien(st procStat) {
 	}
 	s.log.printf("%s: Supervising process %d which is not our child. We'll most likely not notice when it exits.", s.name, st.pid)
 	s.alienWatch = s.m.watchPid(st.pid, func() {
-		if s.main == st.pid && isGone(st.parent) {
-			s.exited(st.pid, exitStatus{exited, 0})
+		if s.main != st.pid || !isGone(st.parent) {
+			return
 		}
+		e := exitStatus{exited, 0} // init alone knows
+		if s.state == stopKill || s.state == finalKill {
+			e = exitStatus{killed, int(unix.SIGKILL)}
+		}
+		s.exited(st.pid, e)
 	})
 }
 

@@ -29,6 +29,8 @@ type Manager struct {
 	closing  sync.Once
 	closeErr error
 
+	keeper *keeper
+
 	// What follows belongs to the loop.
 	epoll    *epoller
 	files    map[string]string // unit files and drop-ins by name
@@ -123,8 +125,19 @@ func (m *Manager) open() (err error) {
 	if m.epoll, err = newEpoller(); err != nil {
 		return err
 	}
-	m.notify, err = m.listenNotify()
+	if m.notify, err = m.listenNotify(); err != nil {
+		return err
+	}
+	m.keeper, err = startKeeper(m.removable())
 	return err
+}
+
+// removable is the directory that goes with the manager, "" if it stays.
+func (m *Manager) removable() string {
+	if m.ownsDir {
+		return m.dir
+	}
+	return ""
 }
 
 // Version returns the version of systemd that the manager resembles.

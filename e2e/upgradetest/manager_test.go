@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,6 +213,52 @@ func TestTwoManagersDoNotMeet(t *testing.T) {
 	th.must(err)
 	p.notify("MAINPID="+pid, "STATUS=read")
 	th.want("MainPID="+strconv.Itoa(p.PID), "StatusText=read")
+}
+
+// A host program that is killed, or panics, leaves nothing behind.
+func TestHostThatDiesWithoutClose(t *testing.T) {
+	host := exec.Command("/proc/self/exe", hostArg)
+	stdout, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := host.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids [2]int
+	var dir string
+	if _, err := fmt.Fscan(stdout, &pids[0], &pids[1], &dir); err != nil {
+		t.Fatal(err)
+	}
+	var watched []unix.PollFd
+	for _, pid := range pids {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		watched = append(watched, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// The keeper has the host's stderr and is the last to close it.
+	if text, err := io.ReadAll(stderr); err != nil || len(text) > 0 {
+		t.Errorf("stderr %q, %v", text, err)
+	}
+	for i := range watched {
+		if n, err := unix.Poll(watched[i:i+1], 10_000); n != 1 || err != nil {
+			t.Errorf("process %d of the service lives on: %d, %v", pids[i], n, err)
+		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	_ = host.Wait() // killed, as it was meant to be
 }
 
 func TestManagerNeedsInit(t *testing.T) {

@@ -24,13 +24,11 @@ func (s *service) others() (pids, groups []int) {
 			pids = append(pids, p.pid)
 		}
 	}
-	s.groups = slices.DeleteFunc(s.groups, func(g *group) bool {
-		gone := g.reaped && !inhabited[g.id]
-		if gone {
-			delete(s.m.groups, g.id)
+	for _, g := range slices.Clone(s.groups) {
+		if g.reaped && !inhabited[g.id] {
+			s.m.forget(g)
 		}
-		return gone
-	})
+	}
 	for id := range inhabited {
 		groups = append(groups, id)
 	}

@@ -77,6 +77,7 @@ func (s *service) adopt(pid int) {
 	g := &group{id: pid, owner: s}
 	s.groups = append(s.groups, g)
 	s.m.groups[pid] = g
+	s.m.keeper.began(pid)
 	s.m.reapers.Add(1)
 	go s.m.reap(g) // ends when the group has no child of ours; Close waits for it
 }

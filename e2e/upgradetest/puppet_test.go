@@ -15,45 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"golang.org/x/sys/unix"
 )
-
-// puppetArg is the first argument of a process that does what the test tells it
-// over a socket, so that a test needs no program of its own and no sleep.
-const puppetArg = "puppet"
-
-// readyArg is that of a process that says READY=1 and waits for its end.
-const readyArg = "ready"
-
-// idleArg is that of a process that ends with its stdin.
-const idleArg = "idle"
-
-// noInitArg is that of a program that has forgotten Init.
-const noInitArg = "no-init"
-
-func noInitMain() {
-	_, err := upgradetest.NewManager(upgradetest.Options{})
-	fmt.Println(err)
-	os.Exit(0)
-}
-
-func readyMain() {
-	if err := notifyFDs("READY=1", nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(93)
-	}
-	hangMain()
-}
-
-// hangArg is that of a process that does nothing.
-const hangArg = "hang"
-
-func hangMain() {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGUSR1) // something to wait for, or the runtime reports a deadlock
-	<-signals
-}
 
 // A hello is the first thing that a puppet says.
 type hello struct {
@@ -85,26 +48,26 @@ type puppet struct {
 	kept map[string]int
 }
 
-// puppetMain connects to $PUPPET and obeys. SIGTERM ends it unless it was told to
-// hold; every signal is reported.
-func puppetMain(args []string) {
+// puppetMain obeys a test, over a socket, so that a test needs no program of its
+// own and no sleep. SIGTERM ends it unless it was told to hold; every signal is
+// reported.
+func puppetMain(args []string) error {
 	conn, err := net.Dial("unix", os.Getenv("PUPPET"))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(90)
+		return err
 	}
 	p := &puppet{in: json.NewDecoder(conn), out: json.NewEncoder(conn), kept: map[string]int{}}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGABRT)
 	orders := make(chan order)
-	go p.read(orders)
+	go p.read(orders) // ends with the process
 	p.say(p.hello(args))
 	for {
 		select {
 		case sig := <-signals:
 			p.say(answer{Signal: unix.SignalName(sig.(syscall.Signal))})
 			if sig == unix.SIGTERM && !p.hold {
-				os.Exit(0)
+				return nil
 			}
 		case o := <-orders:
 			p.say(p.obey(o))
@@ -186,8 +149,14 @@ func (p *puppet) obey(o order) (a answer) {
 		_, err = fmt.Print(text + "\n"[o.N:])
 	case "flags":
 		a.N, err = unix.FcntlInt(uintptr(o.N), unix.F_GETFL, 0)
-	case "fork": // another puppet, with CLONE_PARENT if Text says so
-		a.N, err = forkPuppet(text)
+	case "reap": // waits for the child N
+		_, err = unix.Wait4(o.N, nil, 0, nil)
+	case "fork": // another puppet, a child or a sibling
+		var flags uintptr
+		if text == "sibling" {
+			flags = syscall.CLONE_PARENT
+		}
+		a.N, err = fork(puppetArg, flags, text)
 	default:
 		err = fmt.Errorf("unknown order %q", o.Do)
 	}
@@ -195,40 +164,6 @@ func (p *puppet) obey(o order) (a answer) {
 		a.Err = err.Error()
 	}
 	return a
-}
-
-func notifyFDs(text string, fds []int) error {
-	address := os.Getenv("NOTIFY_SOCKET")
-	if address == "" {
-		return errors.New("no NOTIFY_SOCKET")
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	var oob []byte
-	if len(fds) > 0 {
-		oob = unix.UnixRights(fds...)
-	}
-	return unix.Sendmsg(fd, []byte(text), oob, &unix.SockaddrUnix{Name: address}, 0)
-}
-
-func barrier() error {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	err = notifyFDs("BARRIER=1", []int{int(w.Fd())})
-	if cerr := w.Close(); err != nil || cerr != nil {
-		return errors.Join(err, cerr)
-	}
-	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		return err
-	}
-	_, err = io.ReadAll(r)
-	return err
 }
 
 func storeMany(n int) error {
@@ -293,16 +228,4 @@ func acceptOne(fd int, text string) error {
 	}
 	_, err = io.WriteString(c, text)
 	return errors.Join(err, c.Close())
-}
-
-func forkPuppet(how string) (int, error) {
-	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}}
-	if how == "sibling" {
-		attr.Sys.Cloneflags = syscall.CLONE_PARENT
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	return syscall.ForkExec(exe, []string{exe, puppetArg, how}, attr)
 }

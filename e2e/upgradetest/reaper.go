@@ -5,6 +5,7 @@ package upgradetest
 import (
 	"errors"
 	"os"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -89,5 +90,16 @@ func (m *Manager) collect(g *group, pid int) {
 
 func (m *Manager) groupReaped(g *group) {
 	g.reaped = true
+	if errors.Is(unix.Kill(-g.id, 0), unix.ESRCH) {
+		m.forget(g)
+	}
 	g.owner.checkEmpty()
+}
+
+// forget is for a group that nobody is in any more: its number may become that
+// of a stranger now.
+func (m *Manager) forget(g *group) {
+	delete(m.groups, g.id)
+	m.keeper.ended(g.id)
+	g.owner.groups = slices.DeleteFunc(g.owner.groups, func(have *group) bool { return have == g })
 }

@@ -81,14 +81,18 @@ func TestRestartsAreCountedUntilAManualStart(t *testing.T) {
 }
 
 func TestCrashLoopEndsAtTheStartLimit(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.installUnit("a.service", "[Unit]", "StartLimitBurst=3", "[Service]", "ExecStart=PUPPET", "Restart=always", "RestartSec=0")
-	th.must(th.Start(th.ctx, "a.service"))
-	for range 3 {
-		th.next().exit(1)
+	for version, result := range map[int]string{252: "exit-code", 257: "exit-code", 262: "start-limit-hit"} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			th := newTheatre(t, version)
+			th.installUnit("a.service", "[Unit]", "StartLimitBurst=3", "[Service]", "ExecStart=PUPPET", "Restart=always", "RestartSec=0")
+			th.must(th.Start(th.ctx, "a.service"))
+			for range 3 {
+				th.next().exit(1)
+			}
+			th.awaitLog("Start request repeated too quickly")
+			th.want("ActiveState=failed", "Result="+result, "NRestarts=3")
+		})
 	}
-	th.awaitLog("start request repeated too quickly")
-	th.want("ActiveState=failed", "Result=exit-code", "NRestarts=3") // the first reason stays
 }
 
 func TestManualStopIsNotFollowedByARestart(t *testing.T) {

@@ -34,7 +34,7 @@ type serviceConfig struct {
 	runtimeKeep    string
 	restart        string
 	restartMode    string
-	restartSec     time.Duration
+	restartAfter   time.Duration
 	restartForce   exitSet
 	restartPrevent exitSet
 	successExit    exitSet
@@ -55,7 +55,7 @@ func parseService(options []*unitfile.UnitOption, version int) (*serviceConfig, 
 	c := &serviceConfig{
 		unitConfig: defaultUnitConfig(), kind: "simple", notifyAccess: "none", exec: map[string][]command{},
 		limitNOFILE: limit{1024, 524288}, umask: 0o022, storePreserve: "restart",
-		runtimeMode: 0o755, runtimeKeep: "no", restart: "no", restartMode: "normal", restartSec: 100 * time.Millisecond,
+		runtimeMode: 0o755, runtimeKeep: "no", restart: "no", restartMode: "normal", restartAfter: 100 * time.Millisecond,
 		killMode: "control-group", killSignal: unix.SIGTERM, finalKill: unix.SIGKILL, watchdogSignal: unix.SIGABRT,
 		reloadSignal: unix.SIGHUP, sendSIGKILL: true, timeoutStart: 90 * time.Second, timeoutStop: 90 * time.Second,
 	}
@@ -160,7 +160,7 @@ func restartSettings() settings[serviceConfig] {
 	return settings[c]{
 		"Restart":                  field(restart, func(c *c) *string { return &c.restart }),
 		"RestartMode":              sinceVersion(254, field(oneOf("normal", "direct"), func(c *c) *string { return &c.restartMode })),
-		"RestartSec":               field(parseTimespan, func(c *c) *time.Duration { return &c.restartSec }),
+		"RestartSec":               field(parseTimespan, func(c *c) *time.Duration { return &c.restartAfter }),
 		"RestartForceExitStatus":   exitStatuses(func(c *c) *exitSet { return &c.restartForce }),
 		"RestartPreventExitStatus": exitStatuses(func(c *c) *exitSet { return &c.restartPrevent }),
 		"SuccessExitStatus":        exitStatuses(func(c *c) *exitSet { return &c.successExit }),

@@ -18,7 +18,10 @@ func (s *service) start() error {
 		return nil // at it
 	}
 	if s.limitHit = !s.limiter.allow(time.Now(), s.conf.startInterval, s.conf.startBurst); s.limitHit {
-		s.log.printf("%s: start request repeated too quickly.", s.name)
+		s.log.printf("%s: Start request repeated too quickly.", s.name)
+		if s.m.options.Version >= 262 { // seen there; up to 257 the first reason stays
+			s.result = startLimitHit
+		}
 		s.enterDead(startLimitHit, false)
 		return errInvalid // by now the job is no more
 	}

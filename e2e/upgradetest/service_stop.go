@@ -103,8 +103,9 @@ func (s *service) sendSignal(state serviceState) (wait bool) {
 		s.kill(s.main, sig)
 		s.kill(s.control, sig)
 	}
-	// systemd does not wait for a main process that it would not hear of.
-	wait = wait || s.main != 0 && !s.alien || s.control != 0
+	// A main process that systemd would not hear of it does not give the time to
+	// stop, but kills at once.
+	wait = wait || s.control != 0 || s.main != 0 && (!s.alien || final && isGone(s.alienParent))
 	if wait {
 		s.watchMembers(others)
 	}
@@ -148,7 +149,7 @@ func (s *service) enterDead(r result, mayRestart bool) {
 		s.enter(state, forever)
 	}
 	if again {
-		s.enter(autoRestart, s.conf.restartSec)
+		s.enter(autoRestart, s.conf.restartAfter)
 	}
 	s.noRestart, s.access = false, ""
 	s.removeRuntimeDirs(again || s.job != nil)

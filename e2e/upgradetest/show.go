@@ -116,7 +116,7 @@ func (s *service) properties() map[string]string {
 		"NFileDescriptorStore": strconv.Itoa(s.store.len()), "FileDescriptorStoreMax": strconv.Itoa(s.conf.storeMax),
 		"WatchdogUSec":     formatTimespan(s.watchdogAfter),
 		"TimeoutStartUSec": formatTimespan(s.conf.timeoutStart), "TimeoutStopUSec": formatTimespan(s.conf.timeoutStop),
-		"RestartUSec": formatTimespan(s.conf.restartSec), "CanReload": yesNo(s.conf.canReload()),
+		"RestartUSec": formatTimespan(s.conf.restartAfter), "CanReload": yesNo(s.conf.canReload()),
 		"FileDescriptorStorePreserve": s.conf.storePreserve,
 	}
 	if s.m.options.Version < 254 {

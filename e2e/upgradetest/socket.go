@@ -56,8 +56,12 @@ func (k *socket) start() error {
 	if k.m.ending {
 		return ErrClosed
 	}
-	if s := k.m.service(k.conf.service); s != nil && !s.state.down() && s.state != autoRestart {
-		return fmt.Errorf("%s: Socket service %s already active, refusing.", k.name, s.name)
+	s := k.m.service(k.conf.service)
+	if s == nil {
+		return fmt.Errorf("%s: there is no %s that it could start", k.name, k.conf.service)
+	}
+	if !s.state.down() && s.state != autoRestart {
+		return fmt.Errorf("%s: Socket service %s already active, refusing", k.name, s.name)
 	}
 	for _, line := range k.conf.listen {
 		l, err := k.conf.listenOn(line)
@@ -139,9 +143,6 @@ func (k *socket) close() error {
 func (k *socket) triggered() {
 	s := k.m.service(k.conf.service)
 	switch {
-	case s == nil:
-		k.log.printf("%s: there is no %s to start", k.name, k.conf.service)
-		k.fail(badResources)
 	case s.job != nil && s.job.kind == jobStop:
 		k.flush()
 	case !k.limit.allow(time.Now(), k.conf.triggerInterval, k.conf.triggerBurst):
@@ -203,10 +204,10 @@ func (m *Manager) tellSockets(u unit) {
 	}
 }
 
-// isTriggered reports whether a socket unit refers to the service.
+// isTriggered reports whether an open socket unit refers to the service.
 func (m *Manager) isTriggered(name string) bool {
 	for _, other := range m.units {
-		if k, ok := other.(*socket); ok && k.conf.service == name {
+		if k, ok := other.(*socket); ok && k.conf.service == name && k.activeState() == "active" {
 			return true
 		}
 	}

@@ -50,25 +50,34 @@ type stage struct {
 // Init must be the first thing that main or TestMain does. In a process that a
 // Manager starts it does not return: the process sets what only it can know
 // (LISTEN_PID= is its own pid, which nobody knows before the fork) and then
-// executes the service's program. In any other process it does nothing.
+// executes the service's program. One process of the kind is started for each
+// Manager, which ends its services should the host program die without Close. In
+// any other process Init does nothing.
 //
 // It is the host program itself that is started so, since a shell would do its
 // own things to the environment and could not tell a program that is missing
 // from one that exits with 127.
 func Init() {
-	if len(os.Args) != 2 || os.Args[0] != stageName {
-		initialised.Store(true)
-		return
+	if len(os.Args) == 2 && os.Args[0] == stageName {
+		os.Exit(becomeService(os.Args[1]))
 	}
+	if len(os.Args) == 2 && os.Args[0] == keeperName {
+		keep(os.Args[1])
+		os.Exit(0)
+	}
+	initialised.Store(true)
+}
+
+// becomeService returns only if it does not work out.
+func becomeService(spec string) (status int) {
 	var s stage
-	if err := json.Unmarshal([]byte(os.Args[1]), &s); err != nil {
-		os.Exit(exitExec)
+	if err := json.Unmarshal([]byte(spec), &s); err != nil {
+		return exitExec
 	}
-	// A failed step ends here; os/exec would not keep the pid.
 	status, err := s.run()
 	fmt.Fprintf(os.Stderr, "%s: %v\n", s.Path, err)
 	_, _ = unix.Write(s.Started, []byte{1}) // the manager may be gone
-	os.Exit(status)
+	return status
 }
 
 // run returns only if the program could not be executed.

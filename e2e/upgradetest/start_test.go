@@ -220,14 +220,6 @@ func TestStartLimitCountsManualStarts(t *testing.T) {
 	th.want("ActiveState=failed", "Result=start-limit-hit", "NFileDescriptorStore=0")
 }
 
-func TestTooManyDescriptorsForTheLimit(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.installUnit("a.socket", "[Socket]", "ListenStream=127.0.0.1:0", "ListenStream=127.0.0.1:0")
-	th.install("Type=notify", "LimitNOFILE=11:11", "Sockets=a.socket")
-	th.wantExit(th.Start(th.ctx, "a.service"), 1, "exited with error code")
-	th.want("ExecMainStatus=202")
-}
-
 func TestUnknownUnit(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.wantExit(th.Start(th.ctx, "none.service"), 5, "Unit none.service not found")

@@ -199,10 +199,12 @@ func TestLifeOfTheStore(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d %s %v", c.version, c.preserve, c.socket), func(t *testing.T) {
 			th := newTheatre(t, c.version)
-			if c.socket {
-				th.installUnit("a.socket", "[Socket]", "ListenStream=127.0.0.1:0")
-			}
+			want := []string{"x"}
 			th.install("Type=notify", "FileDescriptorStoreMax=8", "Restart=on-failure", "RestartSec=0", "FileDescriptorStorePreserve="+c.preserve)
+			if c.socket {
+				th.listen("ListenStream=127.0.0.1:0")
+				want = []string{"a.socket", "x"}
+			}
 			th.startNotify().store("x", "FDSTORE=1", "FDNAME=x")
 			p := th.restart()
 			th.want("NFileDescriptorStore=" + c.afterRestart)
@@ -217,7 +219,7 @@ func TestLifeOfTheStore(t *testing.T) {
 			th.must(th.Stop(th.ctx, "a.service"))
 			th.want("NFileDescriptorStore="+c.stop, "SubState="+c.sub, "ActiveState=inactive")
 			if c.stop == "1" {
-				if got := th.startNotify().names(); !slices.Equal(got, []string{"x"}) {
+				if got := th.startNotify().names(); !slices.Equal(got, want) {
 					t.Errorf("names after stop and start: %q", got)
 				}
 			}
