@@ -26,8 +26,8 @@ var presets = []struct {
 // selfBound is a program that has no .socket unit.
 func selfBound(d *units.Daemon) { d.Sockets, d.Binds, d.Network = nil, 1, true }
 
-// TestPresetsSurvive upgrades, restarts and kills the example under load in each
-// sandbox, and asks systemd's own tools about the units.
+// TestPresetsSurvive upgrades, also in place, restarts and kills a server under load
+// in each sandbox, and asks systemd's own tools about the units.
 func TestPresetsSurvive(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
@@ -44,6 +44,7 @@ func TestPresetsSurvive(t *testing.T) {
 				s.verified(files)
 				s.exposedAtMost(p.exposure)
 				s.livesOn()
+				s.livesOnInPlace(d)
 			})
 		}
 	})
@@ -97,6 +98,37 @@ func (s *site) livesOn() {
 	s.awaitRestart(1)
 	s.pass(20)
 	if a := s.get("/"); a.version != "v2" || a.generation != 1 {
+		s.Errorf("after the crash %+v answers", a)
+	}
+	s.onlyTheKilledLost(run, killed)
+}
+
+// livesOnInPlace has the units of d run a server that upgrades in place: v1 becomes v2
+// and that v1 again, which is killed: what it counts goes on from the last upgrade.
+func (s *site) livesOnInPlace(d units.Daemon) {
+	s.Helper()
+	d.Args = []string{"-inplace"}
+	files, err := d.Units()
+	s.must(err)
+	s.put(files)
+	s.deploy(server(s, "v1"))
+	s.must(s.machine.Restart(s.ctx, unitName))
+	main := s.mainPID()
+	run := s.load(kept, fresh)
+	s.get("/hit")
+	for i, version := range []string{"v2", "v1"} {
+		s.deploy(server(s, version))
+		s.must(s.machine.Reload(s.ctx, unitName))
+		a := s.get("/hit")
+		if want := "hits=" + strconv.Itoa(i+2); a.version != version || a.generation != i+2 || a.rest != want || s.mainPID() != main {
+			s.Errorf("in place, main process %d before and %d now: %+v answers, want %s with %s", main, s.mainPID(), a, version, want)
+		}
+		s.pass(5)
+	}
+	killed := s.kill(s.mainPID(), run)
+	s.awaitRestart(1)
+	s.pass(20)
+	if a := s.get("/hit"); a.version != "v1" || a.generation != 1 || a.rest != "hits=3" {
 		s.Errorf("after the crash %+v answers", a)
 	}
 	s.onlyTheKilledLost(run, killed)
