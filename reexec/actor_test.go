@@ -156,6 +156,8 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.restore(arg(0))
 	case "go on":
 		a.goOn <- struct{}{}
+	case "limit":
+		return "", limitDescriptors(arg(0))
 	case "chdir":
 		return "", os.Chdir(arg(0))
 	case "setenv":
@@ -251,6 +253,19 @@ func (a *actor) converse(c net.Conn, release func()) {
 	for lines.Scan() {
 		fmt.Fprintln(c, lines.Text())
 	}
+}
+
+// limitDescriptors sets the soft RLIMIT_NOFILE.
+func limitDescriptors(text string) error {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return err
+	}
+	var err error
+	if l.Cur, err = strconv.ParseUint(text, 10, 64); err != nil {
+		return err
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
 }
 
 // flags tells whether the listener's open file description is non-blocking.

@@ -125,7 +125,7 @@ func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
 	v := s.supervise()
 	a := s.attempt(restores, signals)
 	s.must(v.conn.Close())
-	a.two.do("go on")
+	a.two.begin("go on") // it may be killed before it can answer
 	a.undone("(commit, process ", "notify")
 	a.two.awaitGone()
 }

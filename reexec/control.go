@@ -2,7 +2,9 @@ package reexec
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/control"
@@ -11,12 +13,24 @@ import (
 // requestTimeout is how long a connected command may take to say what it wants.
 const requestTimeout = 10 * time.Second
 
+// acceptPause comes before another try to accept a command when there was no
+// descriptor for it, which is no event that could be waited for.
+const acceptPause = time.Second
+
 // serveControl answers operators' commands until the control socket is closed.
 func (u *Upgrader) serveControl() {
 	for {
 		c, err := u.control.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // it has no descriptor left, say: a reload must work again when it has
+			u.log.Warn("operators cannot be answered", "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-u.life.Done():
+			}
+			continue
 		}
 		u.task(func() { // ends with its command, or with life
 			defer c.Close()

@@ -4,6 +4,7 @@ package reexec_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -33,6 +34,11 @@ func TestMain(m *testing.M) {
 	}
 	// A successor outlives the process that started it, and is ours to reap then.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests wait for processes, and do little themselves
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,6 +36,9 @@ type stage struct {
 	output   *os.File
 	groups   []int
 	readers  sync.WaitGroup
+
+	mu     sync.Mutex
+	actors []*remote // all that have come
 }
 
 // newStage lets the test run beside others. Whatever processes it starts end with it.
@@ -97,11 +101,10 @@ func reap(group int) {
 
 // environ is the environment of the first generation.
 func (s *stage) environ() []string {
-	return append([]string{
-		actorVariable + "=" + filepath.Join(s.dir, "stage"),
-		"PATH=" + os.Getenv("PATH"),
-		"GORACE=atexit_sleep_ms=0",
-	}, s.env...)
+	return append(slices.Clone(s.env), // the first of two values counts
+		actorVariable+"="+filepath.Join(s.dir, "stage"),
+		"PATH="+os.Getenv("PATH"),
+		"GORACE=atexit_sleep_ms=0")
 }
 
 // start starts the first generation of a program that nobody supervises, but for
@@ -141,6 +144,9 @@ func (s *stage) attend(c net.Conn) {
 	if in.Decode(&r.hello) != nil {
 		return
 	}
+	s.mu.Lock()
+	s.actors = append(s.actors, r)
+	s.mu.Unlock()
 	s.entrance <- r
 	for {
 		var m reply
@@ -161,6 +167,13 @@ func (s *stage) next() *remote {
 		s.Fatal("no actor came")
 		return nil
 	}
+}
+
+// appeared returns all actors that have come.
+func (s *stage) appeared() []*remote {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.actors)
 }
 
 // nobody checks that no actor is waiting at the entrance.

@@ -1,0 +1,241 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// install puts the test binary at path.
+func (s *stage) install(path string) {
+	s.Helper()
+	self, err := os.Executable()
+	s.must(err)
+	s.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	if err := os.Link(self, path); errors.Is(err, syscall.EXDEV) {
+		text, err := os.ReadFile(self)
+		s.must(err)
+		s.must(os.WriteFile(path, text, 0o755))
+	} else {
+		s.must(err)
+	}
+}
+
+// executable is the file that the process runs.
+func (r *remote) executable() string {
+	r.Helper()
+	path, err := os.Readlink("/proc/" + strconv.Itoa(r.PID) + "/exe")
+	r.must(err)
+	return path
+}
+
+// TestTheProgramIsFoundWhereItWasStartedFrom, whatever its argv[0] looks like and
+// wherever the process has gone since.
+func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
+	tests := []struct{ name, argv0, dir string }{
+		{"absolute", "DIR/bin/program", "/"},
+		{"relative", "bin/program", "DIR"},
+		{"relative, with a dot", "./program", "DIR/bin"},
+		{"relative, with dots", "../bin/program", "DIR/bin"},
+		{"in $PATH", "program", "/"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t)
+			s.path = filepath.Join(s.dir, "bin/program")
+			s.install(s.path)
+			s.args = []string{strings.Replace(tt.argv0, "DIR", s.dir, 1), "actor", "more", ""}
+			s.workDir = strings.Replace(tt.dir, "DIR", s.dir, 1)
+			s.env = []string{"PATH=" + filepath.Join(s.dir, "bin")}
+			one, address := s.open("{}")
+			one.do("chdir", "/proc")
+			two := one.handOver("{}")
+			if !slices.Equal(two.Args, s.args) || two.Dir != s.workDir || two.executable() != s.path {
+				t.Errorf("the successor is %s, started as %q in %s; want %s, %q in %s", two.executable(), two.Args, two.Dir, s.path, s.args, s.workDir)
+			}
+			three := two.handOver("{}")
+			if three.executable() != s.path {
+				t.Errorf("the third generation is %s", three.executable())
+			}
+			s.hosted(address, three)
+		})
+	}
+}
+
+// TestALinkIsFollowedAtEachUpgrade: releases are switched by a link.
+func TestALinkIsFollowedAtEachUpgrade(t *testing.T) {
+	for _, linked := range []string{"program", "folder"} {
+		t.Run(linked, func(t *testing.T) {
+			s := newStage(t)
+			releases := []string{filepath.Join(s.dir, "r1/program"), filepath.Join(s.dir, "r2/program"), filepath.Join(s.dir, "r3/program")}
+			for _, r := range releases {
+				s.install(r)
+			}
+			current := filepath.Join(s.dir, "current")
+			switchTo := func(release string) {
+				target := release
+				if linked == "folder" {
+					target = filepath.Dir(release)
+				}
+				s.must(os.Symlink(target, current+".new"))
+				s.must(os.Rename(current+".new", current))
+			}
+			switchTo(releases[0])
+			s.path = current
+			if linked == "folder" {
+				s.path, s.workDir = filepath.Join(current, "program"), current
+			}
+			s.args = []string{s.path, "actor"}
+			r, _ := s.open("{}")
+			for _, release := range releases[1:] {
+				switchTo(release)
+				r = r.handOver("{}")
+				if got := r.executable(); got != release {
+					t.Errorf("the successor is %s, want %s", got, release)
+				}
+			}
+		})
+	}
+}
+
+// TestAMissingProgramIsANonEvent, and so is one that cannot be executed. What is
+// put in its place later is started.
+func TestAMissingProgramIsANonEvent(t *testing.T) {
+	s := newStage(t)
+	s.path = filepath.Join(s.dir, "program")
+	s.args = []string{s.path, "actor"}
+	s.install(s.path)
+	one, address := s.open("{}")
+	s.must(os.Remove(s.path))
+	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "no such file or directory")
+	s.must(os.WriteFile(s.path, []byte("not a program"), 0o755))
+	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "exec format error")
+	s.must(os.Chmod(s.path, 0o644))
+	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "permission denied")
+	s.hosted(address, one)
+	s.must(os.Remove(s.path))
+	s.install(s.path)
+	two := one.handOver("{}")
+	s.hosted(address, two)
+}
+
+func TestAMissingDirectoryIsANonEvent(t *testing.T) {
+	s := newStage(t)
+	s.workDir = filepath.Join(s.dir, "work")
+	s.must(os.Mkdir(s.workDir, 0o755))
+	one, address := s.open("{}")
+	s.must(os.Remove(s.workDir))
+	one.begin("upgrade").fails("upgrade undone (start): ", "no such file or directory")
+	s.hosted(address, one)
+	s.must(os.Mkdir(s.workDir, 0o755))
+	s.hosted(address, one.handOver("{}"))
+}
+
+// TestAWrapperMustExec: what a shell script starts as its child is not the process
+// that was started, and could not be made the main process.
+func TestAWrapperMustExec(t *testing.T) {
+	s := newStage(t)
+	s.path = filepath.Join(s.dir, "wrapper")
+	s.args = []string{s.path, "actor"}
+	program := filepath.Join(s.dir, "program")
+	s.install(program)
+	s.install(s.path) // the first generation is no script: its argv[0] is the wrapper's
+	one, address := s.open("{}")
+	wrap := func(line string) {
+		s.must(os.WriteFile(s.path+".new", []byte("#!/bin/sh\n"+line+"\n"), 0o755))
+		s.must(os.Rename(s.path+".new", s.path))
+	}
+	wrap(program + ` "$@"; exit`)
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	arrival := two.begin("new", "{}")
+	upgrade.fails("answers", "a wrapper script must exec the program")
+	s.hosted(address, one)
+	arrival.fails("predecessor")
+
+	wrap("exec " + program + ` "$@"`)
+	upgrade = one.begin("upgrade")
+	three := s.next()
+	three.do("new", "{}")
+	three.do("listen", "a", "tcp", anywhere)
+	three.do("ready")
+	upgrade.text()
+	three.state("serving")
+	s.hosted(address, three)
+}
+
+// TestASuccessorsEnvironment is that of its predecessor, without what names it.
+func TestASuccessorsEnvironment(t *testing.T) {
+	s := newStage(t)
+	s.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=a", "LISTEN_PIDFDID=1", "WATCHDOG_PID=1", "SYSTEMD_EXEC_PID=1",
+		"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old"}
+	one, address := s.open("{}")
+	one.do("setenv", "KEPT", "new")
+	two := one.handOver("{}")
+	three := two.handOver("{}")
+	for _, r := range []*remote{two, three} {
+		for _, kv := range r.Env {
+			switch name, value, _ := strings.Cut(kv, "="); name {
+			case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID":
+				t.Errorf("process %d has %s", r.PID, kv)
+			case "CUTOVER_LINE":
+				if value != "3" {
+					t.Errorf("process %d has %s", r.PID, kv)
+				}
+			}
+		}
+		for _, kv := range []string{"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=new"} {
+			if !slices.Contains(r.Env, kv) {
+				t.Errorf("process %d has no %s", r.PID, kv)
+			}
+		}
+	}
+	s.hosted(address, three)
+}
+
+// TestAForeignLineIsRefused: the variable that names it can be inherited by
+// programs that it is not for.
+func TestAForeignLineIsRefused(t *testing.T) {
+	for _, value := range []string{"", "x", "-1", "1", "77"} {
+		t.Run("descriptor "+value, func(t *testing.T) {
+			s := newStage(t)
+			s.env = []string{"CUTOVER_LINE=" + value}
+			r := s.start()
+			r.begin("new", "{}").fails("CUTOVER_LINE=")
+			r.do("new", "{}") // it is gone from the environment
+		})
+	}
+}
+
+// TestUnderAManagerTheProgramMustBeTheMainProcess: else its successor would not be
+// the manager's child.
+func TestUnderAManagerTheProgramMustBeTheMainProcess(t *testing.T) {
+	s := newStage(t)
+	s.supervise()
+	s.env = append(s.env, "SYSTEMD_EXEC_PID=1")
+	one, address := s.open("{}")
+	one.begin("upgrade").fails("upgrade undone (start): ", "the manager started process 1", "a wrapper script must exec the program")
+	s.hosted(address, one)
+}
+
+// TestWithoutItsManagerTheProgramStays as it is.
+func TestWithoutItsManagerTheProgramStays(t *testing.T) {
+	s := newStage(t)
+	s.supervise()
+	s.path, s.args = "/bin/sh", []string{"sh", "-c", s.path + " actor & wait"}
+	one, address := s.open("{}")
+	s.must(unix.Kill(one.Parent, unix.SIGKILL))
+	_, err := unix.Wait4(one.Parent, nil, 0, nil)
+	s.must(err)
+	one.begin("upgrade").fails("upgrade undone (start): ", "has ended", "no manager supervises it")
+	s.hosted(address, one)
+}
