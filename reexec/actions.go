@@ -219,6 +219,7 @@ func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
 		}
 		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
 		<-s.process.Over()
+		u.control.Discard(s.process.PID)
 		s.close()
 	})
 	return over

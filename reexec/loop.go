@@ -48,14 +48,13 @@ type present struct {
 	reason    *UpgradeError   // why the upgrade is being undone
 	postponed []event
 	self      []event // posted by actions
-	timer     *time.Timer
+	timer     *deadline
 }
 
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: time.NewTimer(time.Hour)}
-	p.timer.Stop()
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline()}
 	defer p.timer.Stop()
 	for p.state != ended {
 		u.dispatch(p, u.await(p))
@@ -69,13 +68,17 @@ func (u *Upgrader) await(p *present) event {
 		p.self = p.self[1:]
 		return e
 	}
-	select {
-	case e := <-u.events:
-		return e
-	case <-p.timer.C:
-		return event{kind: evDeadline}
-	case <-u.oldIdle:
-		return event{kind: evOldIdle}
+	for {
+		select {
+		case e := <-u.events:
+			return e
+		case <-p.timer.C:
+			if p.timer.over() {
+				return event{kind: evDeadline}
+			}
+		case <-u.oldIdle:
+			return event{kind: evOldIdle}
+		}
 	}
 }
 
