@@ -91,8 +91,14 @@ type inside struct {
 	stored      string // entries of the fd store
 }
 
-func (i inside) equal(o inside) bool {
-	return maps.Equal(i.descriptors, o.descriptors) && i.goroutines == o.goroutines && i.stored == o.stored
+// within reports whether i is no more than o, of anything.
+func (i inside) within(o inside) bool {
+	for kind, n := range i.descriptors {
+		if n > o.descriptors[kind] {
+			return false
+		}
+	}
+	return i.goroutines <= o.goroutines && i.stored == o.stored
 }
 
 // inside looks into the process pid, which serves.

@@ -66,9 +66,7 @@ const (
 	stopSwitch = 5500 * time.Millisecond
 )
 
-// The endings that are right where a process that was stopped finds both its
-// deadline and the event that it waited for, or where it depends on the
-// descriptor that is missing.
+// The endings that are right where it depends on which descriptor is missing.
 const either = undone | upgraded
 
 // faultSteps are all points of an upgrade beside the running process, and of a
@@ -78,16 +76,16 @@ var faultSteps = []faultStep{
 	{point: fault.UpgradeAsked, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.ReloadingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.BeforeStart, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
-	{point: fault.Started, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.BeforeGreeting, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.Greeted, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.SocketsDuplicated, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.SocketsAcknowledged, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.ReadyHeard, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.GatesShut, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
-	{point: fault.StateSaved, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
-	{point: fault.BeforeGo, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
-	{point: fault.GoSaid, dies: restarted, tells: mustFail, stops: stopSwitch, then: either, short: either},
+	{point: fault.Started, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.BeforeGreeting, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.Greeted, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.SocketsDuplicated, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.SocketsAcknowledged, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.ReadyHeard, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.GatesShut, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
+	{point: fault.StateSaved, dies: restarted, tells: mustFail, stops: stopSwitch, then: upgraded, short: either},
+	{point: fault.BeforeGo, dies: restarted, tells: mustFail, stops: stopSwitch, then: upgraded, short: either},
+	{point: fault.GoSaid, dies: restarted, tells: mustFail, stops: stopSwitch, then: upgraded, short: either},
 	{point: fault.BeforeCommit, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.CommittingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.MainPIDSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
@@ -128,7 +126,7 @@ var faultSteps = []faultStep{
 var inPlaceSteps = append(stepsUpTo(fault.ReadyHeard, fault.Arrived, fault.Met, fault.SocketsReceived, fault.Initialised),
 	// It has said that it could serve, which is all that was asked.
 	faultStep{point: fault.ReadySaid, dies: upgraded, tells: mustSucceed, then: upgraded, short: either},
-	faultStep{point: fault.Tried, dies: restarted, tells: mustFail, stops: stopReady, then: either, short: either},
+	faultStep{point: fault.Tried, dies: restarted, tells: mustFail, stops: stopReady, then: upgraded, short: either},
 	faultStep{point: fault.Cleared, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	// The shortage passes through execve, and does not end there.
 	faultStep{point: fault.ImageMade, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either | restarted},
