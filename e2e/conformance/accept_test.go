@@ -33,6 +33,16 @@ func acceptScenarios() []scenario {
 			wantEnv(p, "REMOTE_ADDR=", "REMOTE_PORT=")
 			s.converse(client, func() string { return p.do("serve", "connection", "0").Text })
 		}},
+		{name: "Accept=yes for a unix client that has an address", real: lack, play: func(s *scene) {
+			s.accept("ListenStream=" + inRun(s))
+			client := s.outsider()
+			client.do("connect", "unix", inRun(s), "@client of "+s.name)
+			p := s.next()
+			s.passed(p, order.Passed{Name: "connection", Kind: "connection", Network: "unix", Addr: inRun(s), Peer: "@client of " + s.name})
+			wantEnv(p, "REMOTE_PORT=", "REMOTE_ADDR="+since(s, unixPeer, "@client of "+s.name, ""))
+			s.got(p.do("serve", "connection", "0").Text, "ping")
+			client.exit(0)
+		}},
 		{name: "Accept=yes over unix sequential packets", real: lack, play: func(s *scene) {
 			s.accept("ListenSequentialPacket=" + inRun(s))
 			client := s.dial("unixpacket", inRun(s))
@@ -53,6 +63,20 @@ func acceptScenarios() []scenario {
 			s.converse(two, func() string { return "ping" })
 		}},
 	}
+}
+
+// outsider starts a probe that belongs to no unit.
+func (s *scene) outsider() *probe {
+	s.Helper()
+	cmd := s.machine.Command(s.ctx, s.program, "outsider")
+	cmd.Env = append(cmd.Env, order.Door+"="+s.door.path, order.Unit+"="+s.name)
+	s.must(cmd.Start())
+	s.Cleanup(func() {
+		if err := cmd.Wait(); err != nil {
+			s.Errorf("outsider: %v", err)
+		}
+	})
+	return s.next()
 }
 
 // accept installs the scene's socket with Accept=yes, and the template that it

@@ -24,6 +24,7 @@ func scenarios() []scenario {
 		reloadScenarios(), signalScenarios(),
 		storeScenarios(), storeLifeScenarios(),
 		environmentScenarios(), passingScenarios(), acceptScenarios(), returnScenarios(),
+		manyScenarios(),
 	)
 }
 
@@ -46,12 +47,22 @@ func TestConformance(t *testing.T) {
 // play plays all scenarios to a subject, one after the other: a daemon-reload is
 // seen by all units.
 func play(t *testing.T, sub *subject) {
+	played := 0
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
+			played++
 			if sub.fake() && sc.real != "" {
 				t.Skip("the fake has no " + sc.real)
 			}
 			sc.play(newScene(t, sub))
 		})
+	}
+	// Before Type=notify-reload there is less to ask for.
+	if played == len(scenarios()) && !sub.fake() && sub.Version() >= versions[notifyReload].since {
+		for f, row := range versions {
+			if !sub.asked[feature(f)] {
+				t.Errorf("no scenario asks for what %d has: %s", row.since, row.what)
+			}
+		}
 	}
 }

@@ -61,8 +61,9 @@ func reloadScenarios() []scenario {
 			s.shows("ActiveState=active", "ReloadResult=success")
 		}},
 		{name: "a reload that takes too long fails and harms nobody", play: func(s *scene) {
-			s.install("ExecReload=PROBE control", "TimeoutStartSec=500ms", "Restart=always")
+			s.install("ExecReload=PROBE control", "Restart=always")
 			p := s.start()
+			s.install("ExecReload=PROBE control", "Restart=always", "TimeoutStartSec=300ms")
 			outcome := s.begin(s.Reload)
 			control := s.next()
 			control.do("hold")
@@ -71,20 +72,21 @@ func reloadScenarios() []scenario {
 			s.shows("ActiveState=active", "ReloadResult=timeout", "MainPID="+p.pid(), "NRestarts=0")
 		}},
 		{name: "RELOADING=1 unasked without READY=1", play: func(s *scene) {
-			s.install("TimeoutStartSec=500ms")
+			s.install()
 			p := s.start()
+			s.install("TimeoutStartSec=300ms")
 			p.send("RELOADING=1")
-			s.pass(800 * time.Millisecond)
+			s.pass(600 * time.Millisecond)
 			s.shows(since(s, reloadGivesUp, "ActiveState=active", "ActiveState=reloading"), "ReloadResult=timeout", "MainPID="+p.pid())
 			p.send("READY=1")
 			s.shows("ActiveState=active")
 		}},
 		{name: "EXTEND_TIMEOUT_USEC= lets a reload take longer", play: func(s *scene) {
-			s.install("TimeoutStartSec=700ms")
+			s.install()
 			p := s.start()
-			p.send("RELOADING=1")
-			p.send("EXTEND_TIMEOUT_USEC=60000000")
-			s.pass(900 * time.Millisecond)
+			s.install("TimeoutStartSec=300ms")
+			p.send("RELOADING=1", "EXTEND_TIMEOUT_USEC=60000000")
+			s.pass(600 * time.Millisecond)
 			s.shows("ActiveState=reloading", "ReloadResult=success")
 			p.send("READY=1")
 			s.shows("ActiveState=active", "ReloadResult=success")
@@ -153,8 +155,12 @@ func signalScenarios() []scenario {
 			s.shows("SubState=reload-signal")
 			p.send("READY=1")
 			s.shows("SubState=reload-signal")
-			return 1 // by its timeout
-		}, "TimeoutStartSec=700ms")},
+			p.send("RELOADING=1", "READY=1")
+			return 0
+		})},
+		{name: "a signal that nobody answers", play: reloading(func(s *scene, p *probe) int {
+			return 1
+		}, "TimeoutStartSec=300ms")},
 		{name: "a reload cannot say that it failed", play: reloading(func(s *scene, p *probe) int {
 			p.send("RELOADING=1")
 			p.send("READY=1", "ERRNO=5", "STATUS=bad config")
@@ -167,12 +173,19 @@ func signalScenarios() []scenario {
 			s.shows(since(s, reloadGivesUp, "SubState=running", "SubState=reload-notify"), "ReloadResult=timeout")
 			p.send("READY=1")
 			return 1
-		}, "TimeoutStartSec=800ms")},
+		}, "TimeoutStartSec=700ms")},
 		{name: "a main process that exits during a reload", play: reloading(func(s *scene, p *probe) int {
 			p.send("RELOADING=1")
 			p.exit(0)
 			return since(s, reloadCanceled, 1, 0)
 		})},
+		{name: "ExecReloadPost= counts after a reload by signal, too", play: reloading(func(s *scene, p *probe) int {
+			p.send("RELOADING=1", "READY=1")
+			if s.has(reloadPost) {
+				s.next().exit(1)
+			}
+			return since(s, reloadPost, 1, 0)
+		}, "ExecReloadPost=PROBE post")},
 		{name: "a handover during a reload by signal", play: reloading(func(s *scene, p *probe) int {
 			p.send("RELOADING=1")
 			next := p.spawn("sibling")
@@ -184,15 +197,19 @@ func signalScenarios() []scenario {
 	}
 }
 
-// reloading has a service with Type=notify-reload reload, answers as answer does,
-// and wants systemctl to exit with what it returns. Before 253 it shows nothing.
+// reloading has a service with Type=notify-reload reload, with settings that it gets
+// when it runs, answers as answer does, and wants systemctl to exit with what it
+// returns. Before 253 it shows nothing.
 func reloading(answer func(s *scene, p *probe) (exit int), settings ...string) func(s *scene) {
 	return func(s *scene) {
 		if !s.has(notifyReload) {
 			s.Skip("needs Type=notify-reload")
 		}
-		s.install(append([]string{"Type=notify-reload"}, settings...)...)
+		s.install("Type=notify-reload")
 		p := s.start()
+		if len(settings) > 0 {
+			s.install(append(settings, "Type=notify-reload")...)
+		}
 		outcome := s.begin(s.Reload)
 		p.awaitSignal("SIGHUP")
 		exit := answer(s, p)

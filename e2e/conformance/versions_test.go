@@ -27,6 +27,7 @@ const (
 	mainWhileStopping
 	acceptName
 	unixPeer
+	privatePIDs
 	restartReset
 	mainPidfdVariable
 	cookieVariable
@@ -68,17 +69,18 @@ var versions = [...]struct {
 	mainWhileStopping: {257, "`MAINPID=` is accepted while the service stops", "ignored then"},
 	acceptName:        {257, "`FileDescriptorName=` names the connection of `Accept=yes`", "its name is always `connection`"},
 	unixPeer:          {257, "`$REMOTE_ADDR` for `Accept=yes` on a unix socket, if the client has an address", "not set"},
+	privatePIDs:       {257, "`PrivatePIDs=`", "the setting is ignored"},
 	restartReset:      {258, "`RESTART_RESET=1`", "ignored"},
 	mainPidfdVariable: {258, "`$MAINPIDFDID` beside `$MAINPID`", "not set"},
 	cookieVariable:    {258, "`$SO_COOKIE` for `Accept=yes`", "not set"},
-	listenPidfdVariable: {259, "`$LISTEN_PIDFDID` beside `$LISTEN_PID`; both are right with `PrivatePIDs=` (257), too",
+	listenPidfdVariable: {259, "`$LISTEN_PIDFDID` beside `$LISTEN_PID`; with `PrivatePIDs=` the latter is right, but the former is that of another process",
 		"not set; with `PrivatePIDs=` `$LISTEN_PID` is wrong"},
 	reloadByCommand: {259, "a reload is over when `ExecReload=` has ended, whatever was notified meanwhile",
 		"after a `RELOADING=1` it waits for `READY=1`"},
 	reloadPost: {259, "`ExecReloadPost=`, whose exit status makes a reload fail, also one of `Type=notify-reload`", "the setting is ignored"},
 	reloadGivesUp: {259, "a reload whose `READY=1` does not come fails after `TimeoutStartSec=`",
 		"it goes on for ever; a `READY=1` that comes at last ends it"},
-	reloadCanceled:  {259, "a reload whose service ends meanwhile fails", "`systemctl reload` succeeds"},
+	reloadCanceled:  {259, "a reload by signal fails if the main process exits meanwhile", "`systemctl reload` succeeds"},
 	stoppingIsFinal: {259, "`READY=1` after `STOPPING=1` is ignored", "it takes `STOPPING=1` back if the service was starting"},
 	preserveUnreferenced: {261, "`FileDescriptorStorePreserve=yes` works for every unit (also in 258.8, 259.6, 260.2)",
 		"only for one that another loaded unit refers to; any other is unloaded when it stops, and its store lost"},

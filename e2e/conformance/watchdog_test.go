@@ -24,9 +24,9 @@ func watchdogScenarios() []scenario {
 		{name: "WATCHDOG_USEC= starts and stops a watchdog", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			p.send("WATCHDOG_USEC=300000")
+			p.do("send", "WATCHDOG_USEC=500000")
 			p.send("WATCHDOG_USEC=0")
-			s.pass(500 * time.Millisecond)
+			s.pass(800 * time.Millisecond)
 			s.shows("SubState=running", "WatchdogUSec=0")
 			p.send("WATCHDOG_USEC=300000")
 			p.awaitSignal("SIGABRT")
@@ -49,10 +49,10 @@ func watchdogScenarios() []scenario {
 			s.shows("NRestarts=1", "MainPID="+p.pid())
 		}},
 		{name: "RunWatchdog feeds until the check fails, and says why", play: func(s *scene) {
-			s.install("WatchdogSec=900ms")
+			s.install("WatchdogSec=1200ms")
 			p := s.start()
 			p.do("watchdog")
-			s.pass(1500 * time.Millisecond)
+			s.pass(1800 * time.Millisecond)
 			s.shows("SubState=running")
 			p.do("sicken", "disk full")
 			p.awaitSignal("SIGABRT")
@@ -60,10 +60,10 @@ func watchdogScenarios() []scenario {
 			s.shows("Result=watchdog", "StatusText=watchdog: disk full")
 		}},
 		{name: "EXTEND_TIMEOUT_USEC= extends the watchdog, too", play: func(s *scene) {
-			s.install("WatchdogSec=400ms")
+			s.install("WatchdogSec=800ms")
 			p := s.start()
 			p.send("EXTEND_TIMEOUT_USEC=60000000")
-			s.pass(700 * time.Millisecond)
+			s.pass(1100 * time.Millisecond)
 			s.shows("SubState=running")
 		}},
 		{name: "WATCHDOG=trigger ends a service that has no watchdog", play: func(s *scene) {

@@ -4,6 +4,8 @@
 // reports signals when they come.
 package order
 
+import "time"
+
 // The variables by which a probe finds its test.
 const (
 	Door = "CONFORMANCE_DOOR" // path of the test's socket
@@ -21,6 +23,7 @@ type Hello struct {
 	Passed     []Passed // the same, as package activation tells
 	Duplicates []string // names of what package activation found twice
 	TakeError  string
+	TakeTime   time.Duration // of activation.Take
 }
 
 // A Raw is a passed descriptor by what the kernel says of it.

@@ -32,10 +32,11 @@ var orders = map[string]func(p *probe, args []string, a *order.Answer) error{
 	"many":     (*probe).many,     // COUNT: store so many memfds, answer the nanoseconds
 	"check":    (*probe).check,    // COUNT: claim them; answer how many have their own name
 
-	"claim": (*probe).claim, // NAME: claim listeners, answer their addresses
-	"serve": (*probe).serve, // NAME INDEX: one exchange of ping for pong
-	"write": (*probe).write, // PATH TEXT: as a client of a FIFO does
-	"post":  (*probe).post,  // NAME TEXT: as a client of a message queue does
+	"claim":   (*probe).claim,   // NAME: claim listeners, answer their addresses
+	"serve":   (*probe).serve,   // NAME INDEX: one exchange of ping for pong
+	"write":   (*probe).write,   // PATH TEXT: as a client of a FIFO does
+	"connect": (*probe).connect, // NETWORK ADDRESS FROM: as a client of a unix socket, and say ping
+	"post":    (*probe).post,    // NAME TEXT: as a client of a message queue does
 
 	"listen": (*probe).listen, // NAME NETWORK ADDRESS COUNT: reexec's Listen, answer the addresses
 	"ready":  (*probe).ready,  // reexec's Ready

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,7 +94,9 @@ func environment() map[string]string {
 
 // take is what a program does first.
 func (p *probe) take(hello *order.Hello) error {
+	begin := time.Now()
 	set, err := activation.Take()
+	hello.TakeTime = time.Since(begin)
 	if errors.Is(err, activation.ErrEnvironment) {
 		hello.TakeError = err.Error()
 		return nil

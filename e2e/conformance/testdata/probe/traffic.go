@@ -122,11 +122,13 @@ func useFile(file *os.File, kind activation.Kind) (string, error) {
 	case activation.KindMessageQueue:
 		return receive(file)
 	}
+	if kind == activation.KindSpecial { // a terminal
+		if _, err := file.WriteString("ping"); err != nil {
+			return "", err
+		}
+	}
 	buf := make([]byte, 4)
 	n, err := file.Read(buf)
-	if kind == activation.KindSpecial {
-		return fmt.Sprintf("%d bytes", n), err
-	}
 	return string(buf[:n]), err
 }
 
@@ -188,6 +190,17 @@ func (p *probe) write(args []string, _ *order.Answer) error {
 	}
 	_, err = io.WriteString(f, args[1])
 	return errors.Join(err, f.Close())
+}
+
+func (p *probe) connect(args []string, _ *order.Answer) error {
+	dialer := net.Dialer{LocalAddr: &net.UnixAddr{Net: args[0], Name: args[2]}}
+	conn, err := dialer.Dial(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	p.others = append(p.others, conn.Close)
+	_, err = io.WriteString(conn, "ping")
+	return err
 }
 
 // listen claims or binds listeners as a program with package reexec does.

@@ -1,0 +1,76 @@
+package conformance_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// many is how many descriptors one store has to keep. systemd compares each new one
+// with all that it has, so that twice as many take four times as long.
+const many = 2000
+
+// roomForMany lets that many through: without LimitNOFILE= the next start fails.
+var roomForMany = []string{"FileDescriptorStoreMax=4096", "LimitNOFILE=8192", "TimeoutStartSec=30s"}
+
+// manyScenarios are about a store that is full.
+func manyScenarios() []scenario {
+	return []scenario{
+		{name: "2000 files come back, each under its own name", play: func(s *scene) {
+			s.install(roomForMany...)
+			s.start().do("many", strconv.Itoa(many))
+			s.shows("NFileDescriptorStore=" + strconv.Itoa(many))
+			s.must(s.DaemonReload(s.ctx))
+			p := s.restart()
+			if len(p.Raw) != many || len(p.Passed) != many {
+				s.Errorf("%d came back, %d by package activation; want %d", len(p.Raw), len(p.Passed), many)
+			}
+			if n := p.do("check", strconv.Itoa(many)).N; n != many {
+				s.Errorf("%d have what their name says, want %d", n, many)
+			}
+		}},
+		{name: "500 listeners under 20 names come back in their order", play: func(s *scene) {
+			s.install(append(roomForMany, "ExecStart=", "ExecStart=PROBE upgrader")...)
+			var names []string
+			for i := range 20 {
+				names = append(names, fmt.Sprint("pool", i))
+			}
+			first := s.listeners(s.Start, 25, names...)
+			s.shows("NFileDescriptorStore=500")
+			s.must(s.DaemonReload(s.ctx))
+			if again := s.listeners(s.Restart, 25, names...); again != first {
+				s.Errorf("after a restart:\n%.300s ... want\n%.300s ...", again, first)
+			}
+			if n := strings.Count(first, " "); n != 500 {
+				s.Errorf("%d listeners, want 500", n)
+			}
+		}},
+	}
+}
+
+// BenchmarkStore measures what one descriptor costs when 2000 of them go into the
+// fd store and come out again.
+func BenchmarkStore(b *testing.B) {
+	b.Run("fake", func(b *testing.B) { benchmarkStore(b, newFake(b, 252)) })
+	b.Run("systemd", func(b *testing.B) {
+		root := selected.Root(b)
+		sub := newReal(b, root)
+		b.Logf("systemd %d", sub.Version())
+		benchmarkStore(b, sub)
+	})
+}
+
+func benchmarkStore(b *testing.B, sub *subject) {
+	s := newScene(b, sub)
+	s.install(append(roomForMany, "[Unit]", "StartLimitIntervalSec=0")...)
+	var storing, taking int
+	for b.Loop() {
+		storing += s.start().do("many", strconv.Itoa(many)).N
+		taking += int(s.restart().TakeTime)
+		s.must(s.Stop(s.ctx, s.service())) // which empties the store
+	}
+	b.ReportMetric(0, "ns/op") // the service's start and stop are not the point
+	b.ReportMetric(float64(storing)/float64(b.N)/many, "ns/stored")
+	b.ReportMetric(float64(taking)/float64(b.N)/many, "ns/taken")
+}
