@@ -16,6 +16,7 @@ type mishap struct {
 	change  func(*units.Daemon) // nil: the example as it is
 	dropIn  string              // of the service; of the socket where it begins with [Socket]
 	other   string              // admin.socket, "" for none
+	lacks   string              // a line that the service is without, as no drop-in could have it
 	since   int                 // the first systemd that it happens on; 0: all
 	until   int                 // the last; 0: the newest
 	happens func(*site)
@@ -26,7 +27,7 @@ type mishap struct {
 func TestWhatRulesSayHappens(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
-		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast) {
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold) {
 			if root.Version < f.since || f.until != 0 && root.Version > f.until {
 				continue
 			}
@@ -55,6 +56,11 @@ func (f mishap) files(t *testing.T, version int) []units.File {
 	files, err := d.Units()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range files {
+		if f.lacks != "" && files[i].Name == unitName {
+			files[i].Text = strings.Replace(files[i].Text, f.lacks+"\n", "", 1)
+		}
 	}
 	if f.other != "" {
 		files = append(files, units.File{Name: "admin.socket", Text: f.other})

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/cutover-go/cutover/units"
 )
@@ -26,6 +29,20 @@ var failuresToStart = []mishap{
 	// With its standard error a listening socket, the program may end by SIGPIPE.
 	{rule: "socket-stdin", dropIn: "[Service]\nStandardInput=socket\nRestart=no\n", happens: doesNotStart("exit-code", "protocol")},
 	{rule: "socket-name", dropIn: "[Socket]\nFileDescriptorName=\n", happens: takenByTheSocket},
+	{rule: "socket-name-invalid", dropIn: "[Socket]\nFileDescriptorName=\nFileDescriptorName=http:8080\n", happens: takenByTheSocket},
+	{rule: "socket-name-twice", dropIn: "[Unit]\nRequires=admin.socket\n",
+		other: "[Socket]\nListenStream=127.0.0.1:8081\nService=" + unitName + "\nFileDescriptorName=http\n", happens: func(s *site) {
+			s.must(s.machine.Start(s.ctx, unitName))
+			if one, two := s.answersWithin(time.Second, address), s.answersWithin(time.Second, "127.0.0.1:8081"); one == two {
+				s.Errorf("served: %v and %v, want one of the two", one, two)
+			}
+		}},
+	{rule: "socket-required", lacks: "Requires=cutover-http.socket", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		if s.machine.Start(s.ctx, "cutover-http.socket") == nil {
+			s.Error("the .socket unit starts beside what the program has bound")
+		}
+	}},
 	{rule: "socket-service", dropIn: "[Socket]\nService=other.service\n", happens: func(s *site) {
 		s.put([]units.File{{Name: "other.service", Text: "[Service]\nExecStart=/bin/true\n"}})
 		takenByTheSocket(s)
@@ -56,6 +73,22 @@ var failuresToStart = []mishap{
 			s.Error("it can be reached")
 		}
 	}},
+	{rule: "root-directory", until: 247, change: func(d *units.Daemon) { d.Hardening = units.None },
+		dropIn: "[Service]\nRootDirectory=/run/cutover-root\nMountAPIVFS=yes" + short, happens: func(s *site) {
+			s.run("mkdir", "-p", "/run/cutover-root/usr/local/bin")
+			defer s.run("rm", "-r", "/run/cutover-root")
+			s.must(s.machine.CopyFile(example(s, "v1"), "/run/cutover-root"+binaryPath))
+			doesNotStart("timeout", "exit-code", "protocol")(s)
+			mended := units.File{Name: unitName + ".d/mended.conf", Text: "[Service]\nBindReadOnlyPaths=/run/systemd/notify\n"}
+			s.put([]units.File{mended})
+			defer s.run("rm", "/etc/systemd/system/"+mended.Name)
+			s.must(s.machine.Start(s.ctx, unitName))
+		}},
+	{rule: "not-in-version", until: 253, dropIn: "[Service]\nRestartMode=direct\n", happens: func(s *site) {
+		if out, _ := s.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/"+unitName); !strings.Contains(out, "RestartMode") {
+			s.Errorf("systemd does not say that it ignores RestartMode=: %s", out)
+		}
+	}},
 	{rule: "invalid-value", change: selfBound, dropIn: "[Service]\nRestart=on_failure\nOOMPolicy=never\n",
 		happens: shows(map[string]string{"OOMPolicy": "continue", "Restart": "on-failure"})},
 	{rule: "wrong-section", change: selfBound, dropIn: "[Unit]\nKillMode=mixed\n", happens: shows(map[string]string{"KillMode": "control-group"})},
@@ -77,6 +110,14 @@ func doesNotStart(results ...string) func(*site) {
 			s.Errorf("Result=%s, want one of %v", r, results)
 		}
 	}
+}
+
+// answersWithin reports whether somebody serves address, who has d for it.
+func (s *site) answersWithin(d time.Duration, address string) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	_, err := (&client{s.TB, ctx, address, s.dial}).tryGet("/")
+	return err == nil
 }
 
 // endsWith expects a start to fail with an exit status of systemd's own.

@@ -150,9 +150,9 @@ var reloadRules = []*rule{{
 	Rule: Rule{
 		ID: "pid-file", Severity: Error,
 		Title: "PIDFile= has no place beside notifications",
-		Why: "systemd reads the file when the main process exits, and takes the process that it names. The library writes none: " +
+		Why: "systemd reads the file when a reload command has ended, and when the main process exits, and takes the process that it names. The library writes none: " +
 			"what the file names is of an earlier life, or somebody else's.",
-		Effect: "systemd may take a process for the main one that the library did not name",
+		Effect: "systemd takes another process for the main one than the library named, after an upgrade the predecessor: the end of that one stops the service",
 		Write:  "no PIDFile=",
 		Bad:    "[Service]\nPIDFile=/run/myapp/pid\n",
 		Mended: "[Service]\n# no PIDFile=\n",
