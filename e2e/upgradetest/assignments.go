@@ -70,7 +70,7 @@ func (s *service) progressOf(d *datagram) string {
 func (s *service) ready(d *datagram) {
 	switch s.state {
 	case starting:
-		if s.conf.usesNotify() {
+		if s.mayBeReady() {
 			s.enterStartPost()
 		}
 	case reloadNote:
@@ -84,6 +84,17 @@ func (s *service) ready(d *datagram) {
 			s.reloadDone(success)
 		}
 	}
+}
+
+// mayBeReady reports whether READY=1 ends the start. Since 262 the main process
+// must have a handler for the signal by which it is to be reloaded.
+func (s *service) mayBeReady() bool {
+	if s.conf.kind == "notify-reload" && s.m.options.Version >= 262 && !takesSignal(s.main, s.conf.reloadSignal) {
+		s.log.printf("%s: PID %d has no handler for ReloadSignal=, refusing", s.name, s.main)
+		s.enterSignal(stopTerm, badProtocol)
+		return false
+	}
+	return s.conf.usesNotify()
 }
 
 // answersReload reports whether a RELOADING=1 is about the reload that was asked

@@ -5,7 +5,6 @@ package upgradetest
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -48,14 +47,6 @@ func (s *service) workingDir() string {
 		return "/"
 	}
 	return dir
-}
-
-func (s *service) runtimePaths() []string {
-	var paths []string
-	for _, d := range s.conf.runtimeDirs {
-		paths = append(paths, filepath.Join(s.m.runtimeRoot(), d))
-	}
-	return paths
 }
 
 // listenEnv describes the passed descriptors but for LISTEN_PID=.

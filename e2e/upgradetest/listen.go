@@ -105,9 +105,9 @@ func (l *listener) openSocket(c *socketConfig, line listenLine) error {
 	if err := c.setOptions(l.fd, family, kind); err != nil {
 		return err
 	}
-	if l.path != "" {
+	if st, err := os.Lstat(l.path); err == nil && st.Mode()&os.ModeSocket != 0 {
 		// A node that nobody unlinked, or that another generation left, is in the way.
-		if err := os.Remove(l.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(l.path); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ package upgradetest_test
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -58,7 +59,7 @@ func runCounted(m *testing.M) int {
 	return code
 }
 
-// warmUp makes the runtime open what it keeps open.
+// warmUp makes the runtime open and start what stays with it.
 func warmUp() {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -66,6 +67,9 @@ func warmUp() {
 	}
 	r.Close()
 	w.Close()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	signal.Stop(signals)
 }
 
 func openFDs() (fds []string) {

@@ -3,7 +3,6 @@
 package upgradetest
 
 import (
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -48,8 +47,8 @@ type pidWatch struct {
 	watch *watch
 }
 
-// watchPid calls fn once when pid has died; nil if that cannot be known, since
-// it is gone already.
+// watchPid calls fn once when pid has died. It returns nil if there is no such
+// process any more.
 func (m *Manager) watchPid(pid int, fn func()) *pidWatch {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -78,14 +77,15 @@ func (p *pidWatch) close() {
 }
 
 // watchMembers awaits the end of pids, so that the stop goes on when the last of
-// them has gone. The manager's own children it would hear of in any case.
-func (s *service) watchMembers(pids []int) {
+// them has gone, whose child it may be, and reports whether one is still there.
+func (s *service) watchMembers(pids []int) bool {
 	s.forgetMembers()
 	for _, pid := range pids {
 		if w := s.m.watchPid(pid, s.checkEmpty); w != nil {
 			s.members = append(s.members, w)
 		}
 	}
+	return len(s.members) > 0
 }
 
 func (s *service) forgetMembers() {
@@ -93,55 +93,4 @@ func (s *service) forgetMembers() {
 		w.close()
 	}
 	s.members = nil
-}
-
-// A startPipe tells when the program of Type=exec is executed: that closes the
-// other end. One byte says that it could not be.
-type startPipe struct {
-	fd    int
-	watch *watch
-}
-
-// openStarted returns the end for the new process, which the caller closes.
-func (s *service) openStarted() (write int, err error) {
-	s.stopStarted()
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return -1, os.NewSyscallError("pipe2", err)
-	}
-	s.started = &startPipe{fd: p[0]}
-	err = os.NewSyscallError("fcntl", unix.SetNonblock(p[0], true))
-	if err == nil {
-		s.started.watch, err = s.m.epoll.add(p[0], unix.EPOLLIN, s.readStarted)
-	}
-	if err != nil {
-		s.stopStarted()
-		_ = unix.Close(p[1]) // the error that counts is the one before
-	}
-	return p[1], err
-}
-
-// readStarted looks whether the program has been executed.
-func (s *service) readStarted() {
-	if s.started == nil {
-		return
-	}
-	var b [1]byte
-	n, err := unix.Read(s.started.fd, b[:])
-	if n < 0 || err != nil {
-		return // not yet
-	}
-	s.stopStarted()
-	if n == 0 && s.state == starting && s.conf.kind == "exec" {
-		s.enterStartPost()
-	}
-}
-
-func (s *service) stopStarted() {
-	if s.started == nil {
-		return
-	}
-	s.m.epoll.remove(s.started.watch)
-	_ = unix.Close(s.started.fd) // it was only read
-	s.started = nil
 }

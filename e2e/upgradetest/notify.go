@@ -167,7 +167,6 @@ func (m *Manager) deliver(d *datagram) {
 		} else if s == nil {
 			d.Reason = "the sender belongs to no unit"
 		} else if d.Reason = s.authorise(d.PID); d.Reason == "" {
-			d.Accepted = true
 			s.notified(d)
 		}
 	}

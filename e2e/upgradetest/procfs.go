@@ -57,6 +57,23 @@ func allProcesses() []procStat {
 	return all
 }
 
+// takesSignal reports whether a process catches or blocks a signal.
+func takesSignal(pid int, sig unix.Signal) bool {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	var set uint64
+	for line := range strings.Lines(string(status)) {
+		name, mask, _ := strings.Cut(line, ":")
+		if name == "SigCgt" || name == "SigBlk" {
+			bits, _ := strconv.ParseUint(strings.TrimSpace(mask), 16, 64) // 0 if it cannot be read
+			set |= bits
+		}
+	}
+	return set&(1<<(sig-1)) != 0
+}
+
 // pidfdID returns the inode number of pid's pidfd, which no other process ever
 // has, on kernels with pidfs (6.9).
 func pidfdID(pid int) (uint64, error) {

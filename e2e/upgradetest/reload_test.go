@@ -248,6 +248,24 @@ func TestNotifyReloadIsUnknownBefore253(t *testing.T) {
 	}
 }
 
+// A Go program has a handler for every signal that may have one.
+func TestNotifyReloadWantsAHandlerSince262(t *testing.T) {
+	for version, ready := range map[int]bool{257: true, 262: false} {
+		t.Run(strconv.Itoa(version), func(t *testing.T) {
+			th := newTheatre(t, version)
+			th.install("Type=notify-reload", "ReloadSignal=SIGSTOP")
+			outcome := th.begin(th.Start)
+			th.next().do("notify", "READY=1", 0)
+			if ready {
+				th.must(outcome())
+				return
+			}
+			th.wantExit(outcome(), 1, "did not take the steps")
+			th.want("ActiveState=failed", "Result=protocol")
+		})
+	}
+}
+
 func TestNotifyReloadWithoutAnAnswer(t *testing.T) {
 	th := newTheatre(t, 257)
 	th.install("Type=notify-reload")

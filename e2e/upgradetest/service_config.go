@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -109,7 +110,7 @@ func serviceSettings(version int) settings[serviceConfig] {
 		"Sockets":                     words(func(c *c) *[]string { return &c.sockets }),
 		"FileDescriptorStoreMax":      field(parseCount, func(c *c) *int { return &c.storeMax }),
 		"FileDescriptorStorePreserve": sinceVersion(254, field(preserveValues(version), func(c *c) *string { return &c.storePreserve })),
-		"RuntimeDirectory":            words(func(c *c) *[]string { return &c.runtimeDirs }),
+		"RuntimeDirectory":            {read: readRuntimeDirectory},
 		"RuntimeDirectoryMode":        field(parseOctal, func(c *c) *int { return &c.runtimeMode }),
 		"RuntimeDirectoryPreserve":    field(oneOf("no", "yes", "restart"), func(c *c) *string { return &c.runtimeKeep }),
 	}
@@ -211,6 +212,20 @@ func readExec(name string) func(*serviceConfig, string) error {
 		c.exec[name] = append(c.exec[name], commands...)
 		return err
 	}
+}
+
+func readRuntimeDirectory(c *serviceConfig, value string) error {
+	dirs, err := splitWords(value)
+	for _, d := range dirs {
+		if !filepath.IsLocal(d) || filepath.Clean(d) == "." {
+			return fmt.Errorf("%q does not lie below the runtime directory", d)
+		}
+	}
+	if value == "" {
+		c.runtimeDirs = nil
+	}
+	c.runtimeDirs = append(c.runtimeDirs, dirs...)
+	return err
 }
 
 func preserveValues(version int) func(string) (string, error) {

@@ -3,9 +3,7 @@
 package upgradetest
 
 import (
-	"os"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,28 +86,24 @@ func (s *service) signalFor(state serviceState) unix.Signal {
 // sendSignal sends the signal of state as KillMode= says and reports whether
 // there is anything to wait for.
 func (s *service) sendSignal(state serviceState) (wait bool) {
-	sig := s.signalFor(state)
-	others, groups := s.others()
-	final := state == stopKill || state == finalKill
-	switch {
-	case s.conf.killMode == "none":
+	if s.conf.killMode == "none" {
 		return false
-	case s.conf.killMode == "control-group" || s.conf.killMode == "mixed" && final:
-		wait = len(others) > 0
+	}
+	sig := s.signalFor(state)
+	final := state == stopKill || state == finalKill
+	if s.conf.killMode == "control-group" || s.conf.killMode == "mixed" && final {
+		others, groups := s.others()
+		wait = s.watchMembers(others) // before the signal: it may be the last that is seen of them
 		for _, g := range groups {
 			s.kill(-g, sig) // at once, so that nobody escapes by a fork
 		}
-	default:
+	} else {
 		s.kill(s.main, sig)
 		s.kill(s.control, sig)
 	}
 	// A main process that systemd would not hear of it does not give the time to
 	// stop, but kills at once.
-	wait = wait || s.control != 0 || s.main != 0 && (!s.alien || final && isGone(s.alienParent))
-	if wait {
-		s.watchMembers(others)
-	}
-	return wait
+	return wait || s.control != 0 || s.main != 0 && (!s.alien || final && isGone(s.alienParent))
 }
 
 // kill signals a process or, where negative, a group of the service. It may have
@@ -173,42 +167,4 @@ var restartsAfter = map[string][]result{
 	"on-abnormal": {badResources, badProtocol, timedOut, badSignal, coreDump, badWatchdog},
 	"on-abort":    {badSignal, coreDump},
 	"on-watchdog": {badWatchdog},
-}
-
-// makeRuntimeDirs makes what RuntimeDirectory= names.
-func (s *service) makeRuntimeDirs() error {
-	for _, path := range s.runtimePaths() {
-		if err := os.MkdirAll(path, os.FileMode(s.conf.runtimeMode)); err != nil {
-			return err
-		}
-		if err := os.Chmod(path, os.FileMode(s.conf.runtimeMode)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *service) removeRuntimeDirs(again bool) {
-	if s.conf.runtimeKeep == "yes" || s.conf.runtimeKeep == "restart" && again {
-		return
-	}
-	for _, path := range s.runtimePaths() {
-		if err := os.RemoveAll(path); err != nil {
-			s.log.printf("%s: remove runtime directory: %v", s.name, err)
-		}
-	}
-}
-
-// resetWatchdog is what WATCHDOG=1 does.
-func (s *service) resetWatchdog() {
-	s.watchdogTime = time.Time{}
-	if s.watchdogAfter > 0 && s.watchdogAfter < forever {
-		s.watchdogTime = time.Now().Add(s.watchdogAfter)
-	}
-}
-
-func (s *service) watchdogExpired() {
-	s.watchdogTime = time.Time{}
-	s.log.printf("%s: Watchdog timeout (limit %s)!", s.name, formatTimespan(s.watchdogAfter))
-	s.enterSignal(stopAbrt, badWatchdog)
 }

@@ -28,7 +28,8 @@ func (m *Manager) Show(ctx context.Context, unit, property string) (string, erro
 
 // Wait returns when ok is true of the unit's properties: at once, or when they
 // have changed so. It does not poll. ok runs in the caller's goroutine and may
-// call the Manager; the map is its own. The error is that of ctx, or ErrClosed.
+// call the Manager; the map is its own. The error is that of ctx, or ErrClosed;
+// a unit that is not installed is not waited for.
 func (m *Manager) Wait(ctx context.Context, unit string, ok func(properties map[string]string) bool) error {
 	for {
 		p, changed, err := m.snapshot(unit)
@@ -37,6 +38,9 @@ func (m *Manager) Wait(ctx context.Context, unit string, ok func(properties map[
 		}
 		if ok(p) {
 			return nil
+		}
+		if changed == nil {
+			return fmt.Errorf("upgradetest: wait for %s: unit not found", unit)
 		}
 		select {
 		case <-changed:

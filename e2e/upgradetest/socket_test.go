@@ -259,6 +259,18 @@ func TestSeveralSocketUnitsOfOneService(t *testing.T) {
 	}
 }
 
+func TestSocketDoesNotReplaceAFile(t *testing.T) {
+	th := newTheatre(t, 0)
+	path := filepath.Join(t.TempDir(), "file")
+	th.must(os.WriteFile(path, []byte("precious"), 0o600))
+	th.install("Type=notify")
+	th.installUnit("a.socket", "[Socket]", "ListenStream="+path)
+	th.wantExit(th.Start(th.ctx, "a.socket"), 1, "failed")
+	if text, err := os.ReadFile(path); string(text) != "precious" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}
+
 func TestNodesAreRemovedAtTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node")
 	t.Run("manager", func(t *testing.T) {

@@ -67,7 +67,7 @@ func TestWhatCannotBeReadIsIgnoredWithAWarning(t *testing.T) {
 	for _, line := range []string{
 		"NoSuchSetting=1", "ProtectSystem=strict", "DynamicUser=yes", "TimeoutStopSec=soon", "Restart=maybe", "KillSignal=SIGNONE",
 		"FileDescriptorStoreMax=-1", "LimitNOFILE=many", "FileDescriptorStorePreserve=yes", "ReloadSignal=SIGUSR1", "Type=notify-reload",
-		"SendSIGKILL=perhaps", "UMask=9", "RestartForceExitStatus=256", `Environment="open`,
+		"SendSIGKILL=perhaps", "UMask=9", "RestartForceExitStatus=256", `Environment="open`, "RuntimeDirectory=a ../b",
 	} {
 		name := strings.SplitN(line, "=", 2)[0]
 		if err := m.Install(t.Context(), name+".service", someService+line+"\n"); err != nil {
@@ -168,13 +168,15 @@ func TestPropertyThatIsNotKept(t *testing.T) {
 }
 
 func FuzzUnitText(f *testing.F) {
-	f.Add("a.service", someService)
-	f.Add("a.socket", "[Socket]\nListenStream=/run/x.sock\nFileDescriptorName=a:b\nAccept=no\n")
-	f.Add("a.service", "[Unit]\nDescription=%n %% %i\n[Service]\nType=notify\nExecStart=-@/bin/sh sh -c 'echo $$ ${A}' ; /bin/true\\\n  x\n"+
+	names := []string{"a.service", "a.socket", "a@b.service", "a.service.d/x.conf"}
+	f.Add(uint8(0), someService)
+	f.Add(uint8(1), "[Socket]\nListenStream=/run/x.sock\nFileDescriptorName=a:b\nAccept=no\n")
+	f.Add(uint8(2), "[Unit]\nDescription=%n %% %i\n[Service]\nType=notify\nExecStart=-@/bin/sh sh -c 'echo $$ ${A}' ; /bin/true\\\n  x\n"+
 		"Environment=\"A=1 2\" B=\\s\nTimeoutStopSec=1min 30.5s\nLimitNOFILE=1:2\nRestartForceExitStatus=1 SIGKILL\n")
-	f.Add("a.service.d/x.conf", "[Service]\nExecStart=\n")
+	f.Add(uint8(3), "[Service]\nExecStart=\n")
 	m := newManager(f, 262)
-	f.Fuzz(func(t *testing.T, name, text string) {
+	f.Fuzz(func(t *testing.T, which uint8, text string) {
+		name := names[int(which)%len(names)]
 		err := m.Install(t.Context(), name, text)
 		if errors.Is(err, upgradetest.ErrClosed) {
 			t.Fatal("the manager is gone")

@@ -154,6 +154,9 @@ func parseSignal(value string) (unix.Signal, error) {
 	if n := unix.SignalNum("SIG" + strings.TrimPrefix(value, "SIG")); n != 0 {
 		return n, nil
 	}
+	if n, err := strconv.Atoi(strings.TrimPrefix(value, "SIGRTMIN+")); err == nil && n >= 0 && n <= 30 {
+		return unix.Signal(34 + n), nil // glibc keeps the first two for itself
+	}
 	return 0, fmt.Errorf("unknown signal %q", value)
 }
 

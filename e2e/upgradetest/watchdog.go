@@ -1,0 +1,19 @@
+//go:build linux
+
+package upgradetest
+
+import "time"
+
+// resetWatchdog is what WATCHDOG=1 does.
+func (s *service) resetWatchdog() {
+	s.watchdogTime = time.Time{}
+	if s.watchdogAfter > 0 && s.watchdogAfter < forever {
+		s.watchdogTime = time.Now().Add(s.watchdogAfter)
+	}
+}
+
+func (s *service) watchdogExpired() {
+	s.watchdogTime = time.Time{}
+	s.log.printf("%s: Watchdog timeout (limit %s)!", s.name, formatTimespan(s.watchdogAfter))
+	s.enterSignal(stopAbrt, badWatchdog)
+}
