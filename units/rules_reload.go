@@ -65,7 +65,7 @@ var reloadRules = []*rule{{
 		Title: "Type=notify-reload and ExecReload= are two ways to reload",
 		Why: "From 253 to 258 systemd sends the signal first, then runs ExecReload=, and the reload ends with the command unless RELOADING=1 came before; " +
 			"from 259 on the order is the other way round.",
-		Effect: "each reload asks for two upgrades, and which of the two is reported depends on systemd's version",
+		Effect: "each reload asks for two upgrades: it may fail though one of them went well, and which of the two is reported depends on systemd's version",
 		Write:  "Type=notify beside ExecReload=",
 		Bad:    "[Service]\nType=notify-reload\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
