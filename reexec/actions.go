@@ -189,8 +189,11 @@ func (u *Upgrader) kill(p *present, e event) {
 func (u *Upgrader) undone(p *present, e event) {
 	if p.reason == nil {
 		p.reason = &UpgradeError{Phase: phaseOf(p.state), Err: e.err}
+		if e.err == nil { // evStop, evClose
+			p.reason.Err = ErrStopped
+		}
 		if p.succ != nil {
-			p.reason = &UpgradeError{phaseOf(p.state), p.succ.process.PID, e.err}
+			p.reason.PID = p.succ.process.PID
 		}
 	}
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)

@@ -158,6 +158,24 @@ func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
 	}
 }
 
+// TestACloseDuringTheCommitIsAnswered, by a program that fails at this very moment.
+func TestACloseDuringTheCommitIsAnswered(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	v.fallMute()
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	one.do("close")
+	upgrade.fails("(commit, process ", "this process is stopping")
+	two.state("serving")
+	s.hosted(address, two)
+}
+
 // TestAPredecessorThatDiesDuringTheCommit leaves its successor serving.
 func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 	s := newStage(t)

@@ -99,6 +99,34 @@ func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 	}
 }
 
+// TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears: those before it
+// know the main process by it.
+func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) {
+	s := newStage(t)
+	l := s.lineage(3, signals)
+	l.all[1].signal(unix.SIGTERM)
+	l.all[1].state("leaving")
+	l.all = append(l.all, l.all[2].handOver(signals))
+	l.retire(1)
+	l.all[2].kill() // a crash of no consequence
+	l.hosted(l.address, l.all[3])
+	l.all[0].begin("upgrade").fails("has been replaced")
+}
+
+func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
+	s := newStage(t)
+	l := s.lineage(3, signals)
+	l.all[1].signal(unix.SIGTERM)
+	l.all[1].state("leaving")
+	l.all = append(l.all, l.all[2].handOver(signals))
+	l.retire(2)
+	l.retire(1)
+	l.all[3].kill()
+	l.all[0].state("serving")
+	l.hosted(l.address, l.all[0])
+	l.guests[0].talk()
+}
+
 // TestACrashOfAnOldGenerationMeansNothing to those before it.
 func TestACrashOfAnOldGenerationMeansNothing(t *testing.T) {
 	s := newStage(t)

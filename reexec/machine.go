@@ -228,10 +228,11 @@ var rules = []rule{
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
 	{evGoneAlone, either(unready, young, only(serving, clearing, covering, leaving, ended)), nothing},
 
-	{evSuperseded, only(draining), stay(actRelieved)},
-	{evSuperseded, except(draining), nothing},
-	{evGoodbye, only(draining), stay(actFollow)},
-	{evGoodbye, except(draining), nothing},
+	// One that leaves covers for nobody, but its own goodbye must say who is main.
+	{evSuperseded, only(draining, leaving), stay(actRelieved)},
+	{evSuperseded, except(draining, leaving), nothing},
+	{evGoodbye, only(draining, leaving), stay(actFollow)},
+	{evGoodbye, except(draining, leaving), nothing},
 
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actCommit)},
