@@ -12,7 +12,7 @@ import (
 func TestProgramInstallsItsOwnUnits(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
-		s.deploy(example(t, "v1"))
+		s.deploy(server(t, "v1"))
 		out, ok := s.run(binaryPath, "units", "--print")
 		for _, name := range []string{unitName, "cutover-http.socket"} {
 			if !ok || !strings.Contains(out, shipped(t, name)) {
@@ -27,7 +27,7 @@ func TestProgramInstallsItsOwnUnits(t *testing.T) {
 		}
 		s.must(s.machine.DaemonReload(s.ctx))
 		s.must(s.machine.Start(s.ctx, unitName))
-		s.deploy(example(t, "v2"))
+		s.deploy(server(t, "v2"))
 		s.must(s.machine.Reload(s.ctx, unitName))
 		if a := s.get("/"); a.version != "v2" || a.generation != 2 {
 			t.Errorf("after the upgrade %+v answers", a)

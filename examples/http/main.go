@@ -1,7 +1,6 @@
 // Command http is a web server that is replaced while it runs: `systemctl reload
 // cutover-http` starts the program that lies on disk now, and nobody connected
-// notices. Its units are in the folder units; `cutover-http units` prints them, and
-// installs or checks them.
+// notices. Its units are in the folder units.
 //
 //	go build -ldflags "-X main.version=v2" -o /usr/local/bin/cutover-http ./examples/http
 package main
@@ -18,35 +17,18 @@ import (
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
-	"github.com/cutover-go/cutover/units"
 )
 
 var version = "dev"
 
 func main() {
 	run := serve
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "reload": // ExecReload=
-			run = reexec.Reload
-		case "units":
-			os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
-		}
+	if len(os.Args) > 1 && os.Args[1] == "reload" { // ExecReload=
+		run = reexec.Reload
 	}
 	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
-	}
-}
-
-// daemon is what the units are made from.
-func daemon() units.Daemon {
-	return units.Daemon{
-		Name: "cutover-http", Description: "Cutover example web server",
-		Sockets:   []units.Socket{{Name: "http", Listen: []string{"127.0.0.1:8080"}}},
-		Binds:     1, // where no socket is passed
-		Network:   true,
-		Hardening: units.Strict,
 	}
 }
 

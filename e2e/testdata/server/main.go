@@ -22,6 +22,7 @@ import (
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
+	"github.com/cutover-go/cutover/units"
 )
 
 var version = "dev"
@@ -47,11 +48,24 @@ func main() {
 			run = reexec.Reload
 		case "status":
 			run = status
+		case "units":
+			os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
 		}
 	}
 	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// daemon is what the units of the example are made from.
+func daemon() units.Daemon {
+	return units.Daemon{
+		Name: "cutover-http", Description: "Cutover example web server",
+		Sockets:   []units.Socket{{Name: "http", Listen: []string{"127.0.0.1:8080"}}},
+		Binds:     1, // where no socket is passed
+		Network:   true,
+		Hardening: units.Strict,
 	}
 }
 
