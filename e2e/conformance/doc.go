@@ -2,8 +2,9 @@
 // of package upgradetest, to what systemd does: one suite of scenarios, the same
 // code for the fake and for every real version.
 //
-//	go test ./e2e/conformance          # the host's own systemd, and the fake
-//	go test ./e2e/conformance -matrix  # every version, see e2e/roots
+//	go test ./e2e/conformance               # the host's own systemd, and the fake
+//	go test ./e2e/conformance -matrix       # every version, see e2e/roots
+//	go test ./e2e/conformance -systemd=257  # this one instead of the host's own
 //	go test ./e2e/conformance -bench=. -run='^$'
 //
 // A scenario is the text of a unit, orders to the probe that the unit runs, and what

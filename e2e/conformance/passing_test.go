@@ -41,9 +41,7 @@ func passingScenarios() []scenario {
 			s.used("ListenFIFO="+path, order.Passed{Name: "it", Kind: "fifo"}, "ping", "write", path, "ping")
 		}},
 		{name: "special file", real: "ListenSpecial=", play: func(s *scene) {
-			// A terminal repeats what is written to it. A device that can be read without
-			// end, such as /dev/random, keeps PID 1 reading if it becomes ready in the
-			// moment in which its .socket is stopped.
+			// A terminal repeats what is written to it, and is not ready all the time.
 			s.used("Writable=yes\nListenSpecial=/dev/pts/ptmx", order.Passed{Name: "it", Kind: "special file"}, "ping")
 		}},
 		{name: "file of the kernel", real: "ListenSpecial=", play: func(s *scene) {
@@ -195,7 +193,7 @@ func vsock(s *scene) {
 	if err := s.Start(s.ctx, s.name+".socket"); err != nil {
 		s.Skipf("this machine has no vsock: %v", err)
 	}
-	s.units = append([]string{s.name + ".socket"}, s.units...)
+	s.units = append(s.units, s.name+".socket")
 	s.passed(s.start(), order.Passed{Name: "it", Kind: "listener", Network: "vsock", Addr: "4294967295:" + port})
 }
 

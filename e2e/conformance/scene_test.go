@@ -43,7 +43,10 @@ func newScene(t testing.TB, sub *subject) *scene {
 	return s
 }
 
-// end stops the units. A probe whose connection is closed ends by itself.
+// end stops the units: the sockets while the service still runs, since one that is
+// ready all the time, as a file in /proc is, would start it again, and keeps PID 1 from
+// all else if that happens while its stop is pending. A probe whose connection is
+// closed ends by itself.
 func (s *scene) end() {
 	if s.Failed() {
 		for _, u := range s.units {
@@ -55,10 +58,19 @@ func (s *scene) end() {
 	for range len(s.probes) {
 		s.came = append(s.came, <-s.probes)
 	}
+	s.stop(".socket")
 	for _, p := range s.came {
 		p.conn.Close()
 	}
+	s.stop(".service")
+}
+
+// stop stops the units of a kind.
+func (s *scene) stop(suffix string) {
 	for _, u := range s.units {
+		if !strings.HasSuffix(u, suffix) {
+			continue
+		}
 		if err := s.Stop(s.ctx, u); err != nil {
 			s.Errorf("stop %s: %v", u, err)
 		}
@@ -81,7 +93,7 @@ func (s *scene) listen(lines ...string) {
 	s.Helper()
 	unit := s.name + ".socket"
 	s.must(s.tryInstall(unit, append([]string{"[Socket]"}, lines...)))
-	s.units = append([]string{unit}, s.units...) // stopped first, it would start the service again
+	s.units = append(s.units, unit)
 	s.must(s.Start(s.ctx, unit))
 }
 
