@@ -58,6 +58,10 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.commit(p)
 	case actKill:
 		u.kill(p, e)
+	case actRecall:
+		u.recall(p, e)
+	case actPart:
+		u.part(p, e)
 	case actUndone:
 		u.undone(p, e)
 	case actDone:
@@ -168,6 +172,36 @@ func (u *Upgrader) handState(s *successor) error {
 // kill ends a successor that has not taken over, and keeps the reason for the
 // answer that is given once it is gone.
 func (u *Upgrader) kill(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	if err := p.succ.process.Kill(); err != nil {
+		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
+	}
+}
+
+// recall has a successor that has accepted stop doing so, which it confirms by
+// hanging up.
+func (u *Upgrader) recall(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	p.timer.Reset(switchTimeout)
+	p.succ.recalled.Store(true)
+	if err := p.succ.line.CloseWrite(); err != nil {
+		u.log.Debug("successor cannot be told", "error", err) // it has ended, or the deadline ends it
+	}
+}
+
+// part leaves a successor that has accepted, and is not to do so any more, to
+// finish its answers.
+func (u *Upgrader) part(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	p.succ.accepted = true
+	u.parole(p, u.opts.Drain+lastTimeout)
+}
+
+// reasonFor says why e undoes the upgrade, unless it is being undone already.
+func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
+	if p.reason != nil {
+		return p.reason
+	}
 	err := e.err
 	switch {
 	case e.kind == evDeadline && p.state == preparing:
@@ -179,10 +213,7 @@ func (u *Upgrader) kill(p *present, e event) {
 	case e.kind == evStop || e.kind == evClose:
 		err = ErrStopped
 	}
-	p.reason = &UpgradeError{phaseOf(p.state), p.succ.process.PID, err}
-	if err := p.succ.process.Kill(); err != nil {
-		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
-	}
+	return &UpgradeError{phaseOf(p.state), p.succ.process.PID, err}
 }
 
 // undone ends an upgrade that came to nothing.
@@ -200,11 +231,7 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.observe(p, EventUndone, p.reason)
 	u.sayUndone(p.reason)
 	u.answerConfirmed(p, p.reason)
-	if e.kind == evDeclined {
-		u.parole(p, u.opts.Drain+lastTimeout)
-	} else {
-		u.dropSuccessor(p)
-	}
+	u.dropSuccessor(p)
 }
 
 // parole leaves a successor that is not to take over to end by itself, and ends it
@@ -219,6 +246,10 @@ func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
 		case <-s.process.Over():
 		case <-time.After(limit):
 		case <-u.life.Done():
+			if s.accepted { // it goes on after us
+				s.close()
+				return
+			}
 		}
 		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
 		<-s.process.Over()

@@ -48,6 +48,7 @@ const (
 	evNotBecome                       // the exec has failed
 	evAccepting                       // successor: serving
 	evFailed                          // the successor hung up or broke the protocol
+	evRecalled                        // successor: it accepts no more, as it was told to
 	evDeclined                        // successor: it does not accept, and why
 	evGone                            // the successor's process has ended; the manager restarts us
 	evGoneAlone                       // the same where no manager would
@@ -85,6 +86,8 @@ const (
 	actTry                         // trial deadline
 	actCommit                      // Committing to the successor, MAINPID= to the manager
 	actKill                        // SIGKILL to the successor, keep the reason
+	actRecall                      // tell a successor that has accepted to do so no more, keep the reason
+	actPart                        // leave a successor that has accepted to its answers, keep the reason
 	actUndone                      // READY=1, STATUS= with the reason, answer
 	actDone                        // Committed to the successor, answer, drain deadline
 	actLate                        // answer that the manager did not confirm
@@ -210,11 +213,14 @@ var rules = []rule{
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
 	{evFailed, except(handing...), nothing},
+	{evRecalled, only(undoing), to(serving, actOpenGates, actPart, actUndone)},
+	{evRecalled, except(undoing), nothing},
 	// One that has accepted and does so no more finishes its answers by itself.
 	{evDeclined, only(preparing, switching), to(undoing, actKill)},
-	{evDeclined, only(trial), to(serving, actOpenGates, actUndone)},
+	{evDeclined, only(trial), to(serving, actOpenGates, actPart, actUndone)},
 	{evDeclined, except(handing...), nothing},
-	{evSuccessorStops, handing, to(undoing, actKill)},
+	{evSuccessorStops, only(preparing, switching), to(undoing, actKill)},
+	{evSuccessorStops, only(trial), to(serving, actOpenGates, actPart, actUndone)}, // it said so with its gates shut
 	// With the unit, and so do those before us; what is left of the drain's time still counts.
 	{evSuccessorStops, only(draining, leaving), to(leaving, actSayStopping)},
 	{evSuccessorStops, except(preparing, switching, trial, draining, leaving), nothing},
@@ -239,8 +245,10 @@ var rules = []rule{
 	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
 	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evDeadline, only(clearing), stay(actBecome)}, // as after a restart, what takes longer is cut
-	{evDeadline, either(unready, young, only(serving, committing, undoing, ended)), nothing},
-	{evCanceled, handing, to(undoing, actKill)},
+	{evDeadline, only(undoing), stay(actKill)},    // it was recalled, and does not answer
+	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
+	{evCanceled, only(preparing, switching), to(undoing, actKill)},
+	{evCanceled, only(trial), to(undoing, actRecall)},
 	{evCanceled, only(clearing), to(serving, actOpenGates, actUndone)},
 	{evCanceled, except(preparing, switching, trial, clearing), nothing},
 
@@ -253,7 +261,8 @@ var rules = []rule{
 
 	{evStop, unready, to(leaving, actSayStopping)},
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, handing, to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(preparing, switching), to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(trial), to(leaving, actPart, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(undoing, clearing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager

@@ -78,7 +78,7 @@ func check(t *testing.T, trace []step, last step) {
 			alive, told = true, false
 			asked = s.on == evUpgrade
 		}
-		if s.on == evGone || s.on == evGoneAlone || s.on == evNotStarted || s.on == evDeclined || does(s.cell, actKill) && s.cell.to != undoing {
+		if s.on == evGone || s.on == evGoneAlone || s.on == evNotStarted || s.on == evDeclined || does(s.cell, actPart) || does(s.cell, actKill) && s.cell.to != undoing {
 			alive = false
 		}
 		for _, a := range s.cell.do {

@@ -117,7 +117,7 @@ func TestAReloadCommandThatIsGoneTakesTheUpgradeWithIt(t *testing.T) {
 			one.await("upgrade undone", "the command that asked for the upgrade has gone")
 			one.state("serving")
 			_ = reload.cmd.Wait() // it was killed
-			two.awaitGone()
+			two.endAt(place)
 			s.hosted(address, one)
 		}
 	}

@@ -109,7 +109,7 @@ func TestAStopDuringAnUpgradeEndsBoth(t *testing.T) {
 			a := s.attempt(place, trial)
 			a.one.signal(unix.SIGTERM)
 			a.upgrade.fails(phaseAt(place), "this process is stopping")
-			a.two.awaitGone()
+			a.two.endAt(place)
 			s.deserted(a.address)
 			a.one.do("drain")
 			a.one.do("close")
@@ -129,7 +129,7 @@ func TestAStopOfTheWholeGroup(t *testing.T) {
 			a.one.do("drain")
 			a.one.do("close")
 			a.one.exit("0")
-			a.two.awaitGone()
+			a.two.endAt(place)
 			s.deserted(a.address)
 		})
 	}

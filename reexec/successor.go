@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
@@ -15,8 +16,10 @@ import (
 
 // successor is the line down: to the process that is to replace us, or has.
 type successor struct {
-	process *fd.Process
-	line    *handover.Conn
+	process  *fd.Process
+	line     *handover.Conn
+	accepted bool        // and so may have answers to finish; set before parole
+	recalled atomic.Bool // hanging up is what we have asked for
 }
 
 // hangupGrace is how long after the end of a process, or of its line, the other
@@ -136,6 +139,10 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 	go s.endReading(cancel) // ends with the process or close; what it does later is harmless
 	for {
 		m, err := s.line.Receive(ctx)
+		if err != nil && s.recalled.Load() {
+			post(event{kind: evRecalled, from: s})
+			break
+		}
 		if err != nil {
 			post(event{kind: evFailed, from: s, err: s.explain(err)})
 			break

@@ -76,6 +76,19 @@ func (a *attempt) undone(why ...string) {
 	}
 }
 
+// endAt waits for the end of a successor whose upgrade is undone at place: one that
+// has accepted is left to finish its answers, others are killed.
+func (r *remote) endAt(place string) {
+	r.Helper()
+	if place == onTrial {
+		r.state("leaving")
+		r.do("drain")
+		r.do("close")
+		r.exit("0")
+	}
+	r.awaitGone()
+}
+
 // phaseAt is what an UpgradeError says of a place.
 func phaseAt(place string) string {
 	switch place {
@@ -199,7 +212,7 @@ func TestAnUpgradeThatNobodyWaitsForIsUndone(t *testing.T) {
 			a := s.attempt(place, trial)
 			a.upgrade.cancel()
 			a.undone(phaseAt(place), "the caller has changed its mind")
-			a.two.awaitGone()
+			a.two.endAt(place)
 		})
 	}
 }

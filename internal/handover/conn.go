@@ -37,6 +37,9 @@ func NewConn(f *fd.FD) (*Conn, error) {
 // Close closes this end; the other one reads EOF.
 func (c *Conn) Close() error { return c.uc.Close() }
 
+// CloseWrite has the other side read EOF, while what it says can still be received.
+func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
+
 // Dup returns a descriptor for this end, to be given to another process.
 func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
 

@@ -27,6 +27,12 @@
 //	     |<----------------- Goodbye -------------------|   it is drained; its line to the third
 //	    EOF                                             |   generation and that one's pidfd come along
 //
+// The successor has its end of the pair at descriptor 3, which the environment
+// variable CUTOVER_LINE says. Where it reads EOF before Committing, the upgrade is
+// undone: it accepts no more, hangs up, finishes its answers and ends. To take Go
+// back, the predecessor shuts its end down for writing; it accepts again when it
+// reads EOF.
+//
 // # Frame
 //
 //	+-----+-----+---------+------+----------------------+
@@ -36,4 +42,31 @@
 // The framing byte is 1. Fields of a body that a reader does not know are
 // ignored. A kind that it does not know is an error below 128 and ignored from
 // 128 on, so that a newer program can add hints without a new version.
+//
+// # Messages
+//
+//	kind  message      fields of the body                    descriptors
+//	----  -----------  ------------------------------------  -------------------------------------
+//	   1  Hello        min, max (versions), pid, ppid,
+//	                   generation (of the predecessor),
+//	                   trying (before an exec in place)
+//	   2  Descriptors  entries (each name, index, origin),   one for each entry
+//	                   last (true in the last batch)
+//	   3  Received
+//	   4  Ready
+//	   5  Failed       reason
+//	   6  Go
+//	   7  Serving
+//	   8  Committing
+//	   9  Committed
+//	  10  Stopping
+//	  11  Superseded
+//	  12  Goodbye      pid, superseded (that process, too)   pidfd of the main process, line to it
+//	  13  States       names, stored (names that the fd      a sealed memfd for each of names
+//	                   store has)
+//	 128  Draining     generations (that are not gone)
+//
+// The ppid of a Hello is the process that the manager is; index tells entries of
+// one name apart; origin is "unit" for what a .socket unit keeps, "own" for what
+// the fd store does.
 package handover
