@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// oldestVersion is the oldest systemd that has been compared with a Manager.
+const oldestVersion = 247
+
 // A Manager starts and supervises the units that were installed, as systemd
 // does. NewManager makes it, Close ends it. Its methods are safe for concurrent
 // use; they return an error wrapping [ErrClosed] after Close.
@@ -84,7 +87,9 @@ func NewManager(o Options) (*Manager, error) {
 	if !initialised.Load() {
 		return nil, errors.New("upgradetest: call upgradetest.Init first in main or TestMain: services are started through it")
 	}
-	o.Version = cmp.Or(o.Version, DefaultVersion)
+	if o.Version = cmp.Or(o.Version, DefaultVersion); o.Version < oldestVersion {
+		return nil, fmt.Errorf("upgradetest: Options.Version is %d, want %d or newer", o.Version, oldestVersion)
+	}
 	for _, e := range o.Env {
 		if !strings.Contains(e, "=") {
 			return nil, fmt.Errorf("upgradetest: Options.Env: %q is not of the form KEY=value", e)

@@ -261,6 +261,19 @@ func TestHostThatDiesWithoutClose(t *testing.T) {
 	_ = host.Wait() // killed, as it was meant to be
 }
 
+func TestOptionsThatAreRefused(t *testing.T) {
+	for name, o := range map[string]upgradetest.Options{
+		"version":   {Version: 246},
+		"env":       {Env: []string{"NOT_A_PAIR"}},
+		"directory": {Dir: filepath.Join(t.TempDir(), "missing")},
+	} {
+		if m, err := upgradetest.NewManager(o); err == nil {
+			t.Errorf("%s: a manager was made", name)
+			m.Close()
+		}
+	}
+}
+
 func TestManagerNeedsInit(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", noInitArg)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")

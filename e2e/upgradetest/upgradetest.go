@@ -27,6 +27,12 @@
 // leaves undefined is left to chance: descriptors of one FDSTORE=1 message come
 // back in any order, and so do the sockets of several units.
 //
+// # What it leaves behind
+//
+// Nothing: Close ends every process of the units, also those that left the
+// service's own care, and removes the files. If the host program ends without it,
+// by a panic or a signal, a small process that each Manager has beside it does.
+//
 // # What differs
 //
 // A process group stands for the unit's cgroup: each process that the Manager
@@ -74,7 +80,8 @@ type Options struct {
 	// a default PATH. Nothing else of the host's environment reaches a service.
 	Env []string
 
-	// Version is the version of systemd to resemble, 0 means DefaultVersion.
+	// Version is the version of systemd to resemble, from 247 on; 0 means
+	// DefaultVersion.
 	Version int
 }
 
