@@ -111,6 +111,25 @@ func TestTheEndOfAProgramIsSeen(t *testing.T) {
 	}
 }
 
+func TestAProcessIsFoundByItsNumber(t *testing.T) {
+	p := start(t, specOf("report"))
+	p.condition(t)
+	found, err := fd.Open(p.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	if found.Dead() || found.PID != p.PID {
+		t.Errorf("process %d, dead: %v, want %d alive", found.PID, found.Dead(), p.PID)
+	}
+	p.exit(t, 0)
+	<-found.Over()
+	<-p.Over()
+	if _, err := fd.Open(p.PID); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("a process that was reaped is found: %v", err)
+	}
+}
+
 // TestAZombieIsDead also while it has threads: a service manager refuses it.
 func TestAZombieIsDead(t *testing.T) {
 	p := start(t, specOf("headless"))
