@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"activation":        {"internal/fd"},
 	"notify":            {"internal/fd"},
 	"reexec":            {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control"},
-	"reexec/rehttp":     {"reexec"},
+	"reexec/rehttp":     {"reexec", "internal/fd"},
 	"examples":          {"activation", "notify", "reexec", "reexec/rehttp"},
 	"units":             {},
 	"units/cmd":         {"units"},

@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec"
 )
 
@@ -90,13 +92,33 @@ func (t *tracker) setIdle(c net.Conn, idle bool) {
 	}
 }
 
-// closeIdle closes c if it has no request in work.
+// closeIdle closes c if it has no request in work. One that has arrived and was not
+// read is in work: where the time is over and nobody has read, this process did not
+// run.
 func (t *tracker) closeIdle(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if k := t.conns[c]; k != nil && k.idle {
+	switch k := t.conns[c]; {
+	case k == nil || !k.idle:
+	case unread(c):
+		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
+	default:
 		_ = c.Close() // its goroutine in net/http reports StateClosed
 	}
+}
+
+// unread reports whether something has arrived on c that was not read, where that
+// can be known.
+func unread(c net.Conn) bool {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+		c = t.NetConn()
+	}
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	n, err := fd.Unread(s)
+	return err == nil && n > 0
 }
 
 // finish is what the package documentation calls the end of Serve.
