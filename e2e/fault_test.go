@@ -14,7 +14,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 )
 
-var faults = flag.String("faults", "sample", "which faults to cause: sample, all, or those whose `setup/point/action` matches a regular expression")
+var faults = flag.String("faults", "sample", "which faults to cause: sample, all, or those whose setup/point/action matches the regular `expression`")
 
 // faultSample has one fault of each kind: both processes, both sides of the
 // commit, both halves of a restart.
@@ -107,10 +107,23 @@ func allFaults() (cases []faultCase) {
 	return cases
 }
 
-// cause boots a machine and goes through cases until there are none.
+// casesPerMachine is how many cases a machine sees: its time is limited.
+const casesPerMachine = 60
+
+// cause goes through cases until there are none, on one machine after the other.
 func cause(t *testing.T, setup *faultSetup, queue <-chan faultCase, table *faultTable) {
-	f, now := newFaultSite(t, setup)
+	var f *faultSite
+	var now answer
+	seen := casesPerMachine
 	for c := range queue {
+		if seen == casesPerMachine {
+			if f != nil {
+				f.must(f.machine.Close())
+			}
+			f, now = newFaultSite(t, setup)
+			seen = 0
+		}
+		seen++
 		ok := t.Run(fmt.Sprintf("%s/%s", c.point, c.action), func(t *testing.T) {
 			f.TB = t
 			var o faultOutcome
@@ -126,6 +139,9 @@ func cause(t *testing.T, setup *faultSetup, queue <-chan faultCase, table *fault
 // rescue makes a site fit for the next case after one that failed.
 func (f *faultSite) rescue() answer {
 	f.Helper()
+	journal, err := f.machine.Log(f.ctx, unitName)
+	f.must(err)
+	f.Logf("journal of the case that failed:\n%s", tail(journal, 40))
 	entries, err := os.ReadDir(f.orders)
 	f.must(err)
 	for _, e := range entries {
