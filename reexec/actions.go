@@ -281,7 +281,7 @@ func (u *Upgrader) countOlder(p *present, e event) {
 		u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	}
 	if p.main && p.state == serving {
-		u.sayDrained()
+		u.sayDrained(p.reason)
 	}
 }
 

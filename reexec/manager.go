@@ -72,7 +72,7 @@ func (u *Upgrader) sayReloading() {
 
 // sayUndone ends an upgrade that came to nothing.
 func (u *Upgrader) sayUndone(reason *UpgradeError) {
-	u.tellManager(notify.Ready, notify.Status(fmt.Sprintf("%s; %s", u.serves(u.generation), reason.text())))
+	u.tellManager(notify.Ready, notify.Status(u.statusText(reason)))
 }
 
 // sayStop says that we end, and why if it is a failure.
@@ -101,12 +101,21 @@ func (u *Upgrader) serves(generation int) string {
 }
 
 // sayDrained keeps the status of a main process true when an older generation ends.
-func (u *Upgrader) sayDrained() {
-	status := u.serves(u.generation)
+func (u *Upgrader) sayDrained(undone *UpgradeError) {
+	u.tellManager(notify.Status(u.statusText(undone)))
+}
+
+// statusText says how a main process is doing that has no upgrade under way, and
+// why the last one was undone, nil if none was.
+func (u *Upgrader) statusText(undone *UpgradeError) string {
+	text := u.serves(u.generation)
 	if n := u.pred.older(); n > 0 {
-		status += fmt.Sprintf(", %d older draining", n)
+		text += fmt.Sprintf(", %d older draining", n)
 	}
-	u.tellManager(notify.Status(status))
+	if undone != nil {
+		text += "; " + undone.text()
+	}
+	return text
 }
 
 // commit hands the role of main process over. The successor hears of it before the
