@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -84,11 +85,14 @@ func (a *alone) awaitAnswer() {
 	}
 }
 
-// ownAddress is an address on the loopback network that no other process of the
-// machine uses: tests take part of it from their process id.
+// addresses counts the servers of this process.
+var addresses atomic.Uint32
+
+// ownAddress is an address on the loopback network that nobody else uses: its
+// network is that of this process, by its id, and its port a server's own.
 func ownAddress() string {
 	pid := os.Getpid()
-	return fmt.Sprintf("127.77.%d.%d:8080", pid>>8&0xff, pid&0xff)
+	return fmt.Sprintf("127.77.%d.%d:%d", pid>>8&0xff, pid&0xff, 8080+addresses.Add(1))
 }
 
 func (a *alone) end() {
@@ -140,6 +144,7 @@ func (a *alone) hangup() answer {
 }
 
 func TestAloneUpgradesLoseNothing(t *testing.T) {
+	t.Parallel()
 	for accept, classes := range map[string][]load.Class{"0": normal, "2ms": gentle} {
 		t.Run("accept="+accept, func(t *testing.T) {
 			versions := []string{server(t, "v1"), server(t, "v2")}
@@ -158,6 +163,7 @@ func TestAloneUpgradesLoseNothing(t *testing.T) {
 }
 
 func TestAloneBrokenSuccessorIsANonEvent(t *testing.T) {
+	t.Parallel()
 	a := newAlone(t, server(t, "v1"), "-ready", "3s")
 	run := a.load(normal...)
 	for _, b := range broken {
@@ -195,6 +201,7 @@ func (a *alone) reload(program string) string {
 }
 
 func TestAloneCrashDuringDrainIsCovered(t *testing.T) {
+	t.Parallel()
 	a := newAlone(t, server(t, "v1"))
 	long := a.background("/sleep?d=3s")
 	a.deploy(server(t, "v2"))
@@ -218,6 +225,7 @@ func TestAloneCrashDuringDrainIsCovered(t *testing.T) {
 }
 
 func TestAloneStopRefusesClients(t *testing.T) {
+	t.Parallel()
 	a := newAlone(t, server(t, "v1"))
 	a.hangup()
 	long := a.background("/sleep?d=1s")

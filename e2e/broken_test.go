@@ -35,6 +35,7 @@ func script(t testing.TB, mode os.FileMode, line string) string {
 }
 
 func TestBrokenSuccessorIsANonEvent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	good := server(t, "v1")
 	s.ownReload(good)
@@ -70,6 +71,7 @@ func TestBrokenSuccessorIsANonEvent(t *testing.T) {
 // TestBrokenReloadCommandIsANonEvent is the same with the units as shipped, where
 // the reload command is the broken program itself.
 func TestBrokenReloadCommandIsANonEvent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=3s\n")
 	s.start(example(t, "v1"))
@@ -92,6 +94,7 @@ func TestBrokenReloadCommandIsANonEvent(t *testing.T) {
 // TestSlowStartIsGivenItsTime has a successor that initialises for longer than
 // TimeoutStartSec= allows a reload: the main process asks for more time.
 func TestSlowStartIsGivenItsTime(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=2s\n")
 	s.start(example(t, "v1"))

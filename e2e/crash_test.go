@@ -13,6 +13,7 @@ import (
 // held by a long request: the old one accepts until it is done, the queue covers
 // the rest, and systemd starts a third.
 func TestCrashDuringDrainIsCovered(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(example(t, "v1"))
 	long := s.background("/sleep?d=5s")
@@ -39,6 +40,7 @@ func TestCrashDuringDrainIsCovered(t *testing.T) {
 // TestCrashOnTrialIsUndone kills a successor that already serves, within its
 // trial: it never was the main process, so nobody restarts anything.
 func TestCrashOnTrialIsUndone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-trial", "1h")
 	run := s.load(normal...)
@@ -64,6 +66,7 @@ func TestCrashOnTrialIsUndone(t *testing.T) {
 // TestUnhealthyOnTrialIsUndone has a successor that says itself that it cannot
 // serve: not even what it had in work is lost.
 func TestUnhealthyOnTrialIsUndone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-trial", "1h")
 	run := s.load(normal...)
@@ -87,6 +90,7 @@ func TestUnhealthyOnTrialIsUndone(t *testing.T) {
 
 // TestRestartRefusesNobody restarts under load: clients wait in the socket's queue.
 func TestRestartRefusesNobody(t *testing.T) {
+	t.Parallel()
 	for _, own := range []bool{false, true} {
 		t.Run(fmt.Sprintf("self-bound=%v", own), func(t *testing.T) {
 			s := newSite(t)
@@ -110,6 +114,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 
 // TestCrashKeepsASelfBoundPort has no .socket unit: the fd store keeps the port.
 func TestCrashKeepsASelfBoundPort(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.install(unitName, withoutSocket(shipped(t, unitName)))
 	s.start(example(t, "v1"), "-addr", address)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestInPlaceUpgradesLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.start(versions[0], "-inplace")
@@ -37,11 +38,12 @@ func TestInPlaceUpgradesLoseNothing(t *testing.T) {
 }
 
 func TestInPlaceBrokenProgramIsANonEvent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	good := server(t, "v1")
 	s.ownReload(good)
 	s.start(good, "-inplace", "-ready", "3s")
-	run := s.load(normal...)
+	run := s.load(kept, fresh)
 	before := s.get("/inside")
 	for _, b := range broken {
 		s.deploy(b.path(t))
@@ -64,6 +66,7 @@ func TestInPlaceBrokenProgramIsANonEvent(t *testing.T) {
 // TestInPlaceExecFailureIsUndone has a program that passes the trial and is gone
 // when it should be executed: the old one accepts again.
 func TestInPlaceExecFailureIsUndone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	good := server(t, "v1")
 	s.ownReload(good)
@@ -94,6 +97,7 @@ func TestInPlaceExecFailureIsUndone(t *testing.T) {
 // TestInPlaceAsPID1 runs the server as the first process of a pid namespace, as a
 // container without an init would: it cannot have a successor beside it.
 func TestInPlaceAsPID1(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("a pid namespace needs the privileges of root")
 	}
@@ -103,7 +107,7 @@ func TestInPlaceAsPID1(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	a.launch(cmd)
 	a.awaitAnswer()
-	run := a.load(normal...)
+	run := a.load(kept, fresh)
 	for i := range 5 {
 		a.deploy(versions[(i+1)%2])
 		a.signal(syscall.SIGHUP)
@@ -122,6 +126,7 @@ func TestInPlaceAsPID1(t *testing.T) {
 // TestInPlaceWithPrivatePIDs has the server as PID 1 of a namespace that systemd
 // made, which numbers the process otherwise than the server does.
 func TestInPlaceWithPrivatePIDs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if v := s.machine.Version(); v < 257 {
 		t.Skipf("systemd %d has no PrivatePIDs=, which came with 257: run with -systemd 257", v)

@@ -16,6 +16,7 @@ type echo struct{ datagram, generation, pid int }
 // upgrades. Each must be answered once: none is lost in the socket's buffer or in
 // the hands of a process that ends.
 func TestAlonePacketsAreAllAnswered(t *testing.T) {
+	t.Parallel()
 	server := program(t, "./testdata/echo", "v1")
 	a := startAlone(t, server)
 	c := a.dialEcho()

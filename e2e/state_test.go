@@ -8,6 +8,7 @@ import (
 // TestStateSurvives counts requests in the server's memory, and goes through
 // everything that ends a process: nothing may be forgotten or counted twice.
 func TestStateSurvives(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	good := server(t, "v1")
 	s.ownReload(good)
@@ -54,6 +55,7 @@ func TestStateSurvives(t *testing.T) {
 // TestStateForAnotherProgramIsKept upgrades to a program that saves nothing and
 // back, and restarts it in between: the counter is still there.
 func TestStateForAnotherProgramIsKept(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"))
 	s.get("/hit")
@@ -70,6 +72,7 @@ func TestStateForAnotherProgramIsKept(t *testing.T) {
 // TestKeptFilesSurvive has the server keep files of one name, and goes through
 // upgrades, a restart with the store's order turned round, and a kill.
 func TestKeptFilesSurvive(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"))
 	see := func(path, after, want string) {

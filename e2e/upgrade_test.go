@@ -7,6 +7,7 @@ import (
 )
 
 func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	versions := []string{example(t, "v1"), example(t, "v2")}
 	s.start(versions[0])
@@ -22,6 +23,7 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 }
 
 func TestUpgradesBehindASlowAcceptLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.start(versions[0], "-accept", "2ms")
@@ -54,6 +56,7 @@ func (s *site) upgrades(n int, versions []string) {
 // must have stayed non-blocking, or an old Accept would steal connections from a
 // later generation, and nothing may have piled up.
 func TestUpgradesLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"))
 	s.must(s.machine.Reload(s.ctx, unitName))
@@ -71,6 +74,7 @@ func TestUpgradesLeaveNothingBehind(t *testing.T) {
 // TestStopDuringDrainIsGraceful has a request in work on each of two generations
 // when the unit is stopped.
 func TestStopDuringDrainIsGraceful(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(example(t, "v1"))
 	first := s.background("/sleep?d=2s")
@@ -91,6 +95,7 @@ func TestStopDuringDrainIsGraceful(t *testing.T) {
 // TestDrainingGenerationsAreBounded holds two generations by requests in work, and
 // asks the main process how many there are, as an operator would.
 func TestDrainingGenerationsAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-maxdraining", "2")
 	var long []<-chan outcome
@@ -122,6 +127,7 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 // TestEnvironmentIsRenewed changes the file from which the unit's environment comes:
 // an upgrade takes it up without a restart.
 func TestEnvironmentIsRenewed(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"-inplace=false", "-inplace=true"} {
 		s := newSite(t)
 		s.install(unitName+".d/env.conf", "[Service]\nEnvironmentFile=/etc/site.env\n")
@@ -154,6 +160,7 @@ func (s *site) status() string {
 // TestNotifyReloadUpgrades has no reload command: systemd sends SIGHUP and takes
 // READY=1 for success. Before 253 the second Type= is ignored with a warning.
 func TestNotifyReloadUpgrades(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if v := s.machine.Version(); v < 253 {
 		t.Skipf("systemd %d has no Type=notify-reload, which came with 253: run with -systemd 257", v)
