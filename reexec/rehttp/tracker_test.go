@@ -42,8 +42,19 @@ func (c *starvedConn) Read(p []byte) (int, error) {
 }
 
 func (c *starvedConn) SyscallConn() (syscall.RawConn, error) {
-	c.by.looked()
-	return c.Conn.(syscall.Conn).SyscallConn()
+	rc, err := c.Conn.(syscall.Conn).SyscallConn()
+	return watchedConn{rc, c.by.looked}, err
+}
+
+// watchedConn tells when a look at a connection is over.
+type watchedConn struct {
+	syscall.RawConn
+	looked func()
+}
+
+func (c watchedConn) Control(f func(uintptr)) error {
+	defer c.looked()
+	return c.RawConn.Control(f)
 }
 
 // TestAStopDoesNotCutWhatWasNotRead stops a server that has accepted a request and
