@@ -75,10 +75,11 @@ func (t *turnstile) late() bool { return !t.deadline.IsZero() && !time.Now().Bef
 func (t *turnstile) overdue() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.late() || t.position == isEnded
+	return t.late()
 }
 
-// open lets calls in.
+// open lets calls in. It and shut are the loop's: an open during a shut would undo
+// the deadline that shut waits for.
 func (t *turnstile) open() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,0 +1,30 @@
+package reexec_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+func TestOptionsThatMakeNoSenseAreNamed(t *testing.T) {
+	tests := []struct {
+		field string
+		o     reexec.Options
+	}{
+		{"ReadyTimeout", reexec.Options{ReadyTimeout: -1}},
+		{"Trial", reexec.Options{Trial: -1}},
+		{"Drain", reexec.Options{Drain: -1}},
+		{"MaxDraining", reexec.Options{MaxDraining: -1}},
+		{"Mode", reexec.Options{Mode: reexec.InPlace + 1}},
+	}
+	for _, tt := range tests {
+		u, err := reexec.New(tt.o)
+		if err == nil {
+			t.Errorf("%s: no error", tt.field)
+			_ = u.Close()
+		} else if !strings.HasPrefix(err.Error(), "reexec: Options."+tt.field) {
+			t.Errorf("%s: %v", tt.field, err)
+		}
+	}
+}
