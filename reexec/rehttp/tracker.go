@@ -19,6 +19,10 @@ import (
 // connections have until the drain deadline.
 const idleGrace = 250 * time.Millisecond
 
+// lastLook is the time between a connection's being found idle and its end: what was
+// read a moment ago is not known to be a request yet.
+const lastLook = 50 * time.Millisecond
+
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
 	u *reexec.Upgrader
@@ -30,6 +34,7 @@ type tracker struct {
 
 type tracked struct {
 	idle    bool // no request is in work
+	quiet   bool // and nothing had arrived when it was looked at
 	release func()
 }
 
@@ -86,7 +91,7 @@ func (t *tracker) setIdle(c net.Conn, idle bool) {
 	if k == nil {
 		return
 	}
-	k.idle = idle
+	k.idle, k.quiet = idle, false
 	if idle && t.hurried {
 		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
 	}
@@ -101,7 +106,11 @@ func (t *tracker) closeIdle(c net.Conn) {
 	switch k := t.conns[c]; {
 	case k == nil || !k.idle:
 	case unread(c):
+		k.quiet = false
 		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
+	case !k.quiet:
+		k.quiet = true
+		time.AfterFunc(lastLook, func() { t.closeIdle(c) })
 	default:
 		_ = c.Close() // its goroutine in net/http reports StateClosed
 	}
