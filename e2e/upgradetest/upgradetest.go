@@ -29,9 +29,10 @@
 //
 // # What it leaves behind
 //
-// Nothing: Close ends every process of the units, also those that left the
-// service's own care, and removes the files. If the host program ends without it,
-// by a panic or a signal, a small process that each Manager has beside it does.
+// Nothing: Close ends every process of the units, children of children and
+// generations that still drain included, and removes the files. If the host
+// program ends without it, by a panic or a signal, a small process that each
+// Manager has beside it does.
 //
 // # What differs
 //
