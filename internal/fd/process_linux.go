@@ -31,7 +31,7 @@ func Start(s Spawn) (*Process, error) {
 		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
 	}
 	if s.Sibling {
-		attr.Sys.Cloneflags = unix.CLONE_PARENT
+		attr.Sys.Cloneflags = siblingFlags
 	}
 	// Not os/exec: it would put the descriptors that it passes into blocking mode.
 	pid, err := syscall.ForkExec(s.Path, s.Args, attr)
