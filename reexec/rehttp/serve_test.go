@@ -1,0 +1,238 @@
+//go:build linux
+
+package rehttp_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
+)
+
+func TestAStopAnswersWhatIsInWork(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.open(t.Context(), h.ln)
+	working, idle := h.call(), h.call()
+	h.wants(idle, "/", "here", false)
+	if err := working.ask("/work"); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	h.u.Stop()
+	<-h.u.Draining()
+	if _, err := idle.in.ReadByte(); !errors.Is(err, io.EOF) { // after a moment
+		t.Errorf("an idle connection gets %v, want its end", err)
+	}
+	close(h.goOn)
+	h.hears(working, "done", false)
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestANewRequestOfAnOldConnectionIsTheLast while this generation drains.
+func TestANewRequestOfAnOldConnectionIsTheLast(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.open(t.Context(), h.ln)
+	first, second := h.call(), h.call()
+	h.wants(second, "/", "here", false)
+	if err := first.ask("/work"); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	h.u.Stop()
+	<-h.u.Draining()
+	h.wants(second, "/", "here", true)
+	close(h.goOn)
+	h.hears(first, "done", false)
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheDeadlineCutsWhatHangs.
+func TestTheDeadlineCutsWhatHangs(t *testing.T) {
+	h := newHouse(t, reexec.Options{Drain: time.Millisecond})
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	if err := c.ask("/work"); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	h.u.Stop()
+	if err := h.ends(); !errors.Is(err, reexec.ErrDrainDeadline) {
+		t.Errorf("Serve = %v, want ErrDrainDeadline", err)
+	}
+	if body, _, err := c.hear(); err == nil {
+		t.Errorf("the connection goes on: %q", body)
+	}
+	close(h.goOn)
+}
+
+func TestTheEndOfItsContextStopsTheServer(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	h.open(ctx, h.ln)
+	h.wants(h.call(), "/", "here", false)
+	cancel()
+	<-h.u.Stopping()
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAServerThatWasStoppedBeforeServesNobody(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.u.Stop()
+	h.open(t.Context(), h.ln)
+	if err := h.ends(); !errors.Is(err, reexec.ErrStopped) {
+		t.Errorf("Serve = %v, want ErrStopped", err)
+	}
+	if _, err := h.ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
+
+func TestAServerThatFailsSaysSo(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	h.wants(c, "/", "here", false)
+	if err := h.ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.ends(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve = %v, want net.ErrClosed", err)
+	}
+	if _, err := c.in.ReadByte(); err == nil {
+		t.Error("the connection goes on")
+	}
+}
+
+// TestAConnectionOfASlowAcceptIsServed: it comes out when the gate is shut and
+// nothing else is in work.
+func TestAConnectionOfASlowAcceptIsServed(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	slow := &held{Listener: h.ln, has: make(chan struct{}), goOn: make(chan struct{})}
+	h.open(t.Context(), slow)
+	c := h.call()
+	<-slow.has
+	h.u.Stop()
+	<-h.u.Draining()
+	if err := c.ask("/"); err != nil {
+		t.Fatal(err)
+	}
+	close(slow.goOn)
+	h.hears(c, "here", true)
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+// held keeps the first connection until it is told to go on.
+type held struct {
+	net.Listener
+	has, goOn chan struct{}
+}
+
+func (l *held) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		close(l.has)
+		<-l.goOn
+	}
+	return c, err
+}
+
+// TestTheProgramsOwnConnStateIsCalled in the order that net/http has.
+func TestTheProgramsOwnConnStateIsCalled(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	h.wants(c, "/", "here", false)
+	want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle}
+	for _, s := range want {
+		if got := <-h.states; got != s {
+			t.Errorf("state %v, want %v", got, s)
+		}
+	}
+	h.u.Stop()
+	if got := <-h.states; got != http.StateClosed {
+		t.Errorf("state %v, want closed", got)
+	}
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAHijackedConnectionIsTheProgramsOwn: it holds the generation by itself, from
+// before it hijacks.
+func TestAHijackedConnectionIsTheProgramsOwn(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	hijacked := make(chan net.Conn, 1)
+	releases := make(chan func(), 1)
+	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		releases <- h.u.Hold()
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		hijacked <- c
+	})
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	if err := c.ask("/"); err != nil {
+		t.Fatal(err)
+	}
+	ours := <-hijacked
+	defer ours.Close()
+	h.u.Stop()
+	<-h.u.Stopping()
+	if _, err := ours.Write([]byte("still here\n")); err != nil {
+		t.Error(err)
+	}
+	if line, err := c.in.ReadString('\n'); err != nil || line != "still here\n" {
+		t.Errorf("a hijacked connection of a stopped server: %q, %v", line, err)
+	}
+	select {
+	case err := <-h.served:
+		t.Fatalf("Serve has returned %v while a hijacked connection is held", err)
+	default:
+	}
+	(<-releases)()
+	if err := h.ends(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTwoServersOfOneGeneration end together.
+func TestTwoServersOfOneGeneration(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	ln, err := h.u.Listen(t.Context(), "admin", "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, srv := make(chan error, 1), &http.Server{Handler: h.srv.Handler}
+	go func() { second <- rehttp.Serve(t.Context(), h.u, srv, ln) }() // joined below
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	if err := c.ask("/work"); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	admin := &house{TB: t, address: ln.Addr().String()}
+	h.wants(admin.call(), "/", "here", false)
+	h.u.Stop()
+	<-h.u.Draining()
+	close(h.goOn)
+	h.hears(c, "done", false)
+	if err := errors.Join(h.ends(), <-second); err != nil {
+		t.Error(err)
+	}
+}
