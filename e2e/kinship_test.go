@@ -40,7 +40,7 @@ func TestOrdinaryChildIsRefused(t *testing.T) {
 	s.ownReload(server(t, "v1"))
 	s.start(ordinaryChild(t))
 	main := s.mainPID()
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	s.deploy(server(t, "v2"))
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
 		t.Error("systemctl reload succeeded with a successor that is no child of the manager")

@@ -79,7 +79,7 @@ func TestManagerChangesMidway(t *testing.T) {
 				}
 				t.Logf("while %s", m.name)
 				s.begin(m)
-				run, long := s.load(kept, fresh), s.hold()
+				run, long := s.load(lively()...), s.hold()
 				reloaded := m.reach(s)
 				s.command("systemctl", verb)
 				if m.goOn != nil {
@@ -152,7 +152,7 @@ func TestRestartMidway(t *testing.T) {
 	for _, m := range moments("1h") {
 		t.Logf("while %s", m.name)
 		s.begin(m)
-		run, long := s.load(kept, fresh), s.hold()
+		run, long := s.load(lively()...), s.hold()
 		reloaded := m.reach(s)
 		restarted := s.job(s.machine.Restart)
 		s.awaitState("deactivating")

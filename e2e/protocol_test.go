@@ -43,7 +43,7 @@ func (s *site) to(path string) {
 func TestVersion1ComesAndGoes(t *testing.T) {
 	t.Parallel()
 	s := newProtocolSite(t, version1(t, ""))
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	for round := range depending(20, 3) {
 		s.to(head(t))
 		s.wantMain("head", 2*round+2)
@@ -85,7 +85,7 @@ func TestHintsAndUnknownFieldsAreSkipped(t *testing.T) {
 func TestUnknownProtocolIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newProtocolSite(t, head(t))
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	for manner, why := range map[string]string{
 		"-speaks2":        "one program speaks versions 1 to 1, the other 2 to 2",
 		"-unintelligible": "kind 99",
@@ -124,7 +124,7 @@ func TestVersion1SaysWhoIsMain(t *testing.T) {
 	for slices.Contains(s.processes(), strconv.Itoa(second)) {
 		s.pass(1)
 	}
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	s.pass(50)
 	r := s.nothingLost(run)
 	if seen := r.Total().Generations; len(seen) != 1 || seen["3"] == 0 {

@@ -91,7 +91,7 @@ func (s *site) enclose(b sandbox, access string) {
 func (s *site) surviveAll(b sandbox) {
 	s.Helper()
 	first := s.confinement()
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	s.deploy(server(s.TB, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 	s.wantMain("v2", 2)
@@ -116,7 +116,7 @@ func (s *site) surviveAll(b sandbox) {
 	s.wantMain("v1", 2)
 	s.nothingLost(run)
 
-	run = s.load(kept, fresh)
+	run = s.load(lively()...)
 	s.pass(30)
 	killed := s.kill(s.mainPID(), run)
 	s.awaitRestart(1)

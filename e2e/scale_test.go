@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"regexp"
@@ -10,19 +9,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// full makes some stories longer, which are of the same kind without it:
-//
-//	go test ./e2e -full
-var full = flag.Bool("full", false, "run the long form of the stories that have one")
-
-// depending returns what is right for the long form of a story, or for the short one.
-func depending[T any](long, short T) T {
-	if *full {
-		return long
-	}
-	return short
-}
 
 // TestManyUpgradesOfManyDescriptors upgrades time and again: none fails, and no
 // generation has more descriptors, goroutines or memory than the second.

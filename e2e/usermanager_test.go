@@ -114,7 +114,7 @@ func TestUserManagerUpgrades(t *testing.T) {
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.deploy(versions[0])
 	s.do("start")
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	for i := range 3 {
 		s.deploy(versions[(i+1)%2])
 		s.do("reload")
@@ -133,7 +133,7 @@ func TestUserManagerUpgrades(t *testing.T) {
 	long := s.background("/sleep?d=1s")
 	s.deploy(versions[1])
 	s.do("reload")
-	run = s.load(kept, fresh)
+	run = s.load(lively()...)
 	s.pass(30)
 	successor := s.wantMain("v2", 2)
 	s.must(s.machine.Signal(successor.pid, syscall.SIGKILL))

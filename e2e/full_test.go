@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"flag"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// full makes some stories longer, which are of the same kind without it:
+//
+//	go test ./e2e -full
+var full = flag.Bool("full", false, "run the long form of the stories that have one")
+
+// depending returns what is right for the long form of a story, or for the short one.
+func depending[T any](long, short T) T {
+	if *full {
+		return long
+	}
+	return short
+}
+
+// lively is the load of stories that are about something else, and of which many
+// are told at once.
+func lively() []load.Class {
+	light := []load.Class{
+		{Name: "kept", Rate: 100, Conns: 8, Body: []byte("kept")},
+		{Name: "new", Rate: 60, Body: []byte("new")},
+	}
+	return depending([]load.Class{kept, fresh}, light)
+}
