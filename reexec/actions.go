@@ -183,6 +183,9 @@ func (u *Upgrader) kill(p *present, e event) {
 func (u *Upgrader) recall(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(switchTimeout)
+	if p.state == committing {
+		u.tellSuccessor(p, handover.Go{}) // back to where hanging up does not make it main
+	}
 	p.succ.recalled.Store(true)
 	if err := p.succ.line.CloseWrite(); err != nil {
 		u.log.Debug("successor cannot be told", "error", err) // it has ended, or the deadline ends it

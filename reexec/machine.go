@@ -173,7 +173,8 @@ var rules = []rule{
 	{evReady, except(starting, arriving), nothing}, // Ready was called before, or its waiter is told by leaving
 
 	{evGo, only(waiting), to(restoring)},
-	{evGo, except(waiting), nothing},
+	{evGo, only(adopting), to(probation)}, // the manager could not be told: the predecessor is main
+	{evGo, except(waiting, adopting), nothing},
 	{evRestored, only(recovering), to(serving, actAnnounce, actOpenGates)},
 	{evRestored, only(restoring), to(probation, actOpenGates, actSayServing)},
 	{evRestored, except(recovering, restoring), nothing},
@@ -256,7 +257,7 @@ var rules = []rule{
 	{evConfirmed, except(committing), nothing},
 	{evUnconfirmed, only(committing), stay(actLate)}, // the datagram is queued and will be read: there is no way back
 	{evUnconfirmed, except(committing), nothing},
-	{evCommitFailed, only(committing), to(undoing, actKill)},
+	{evCommitFailed, only(committing), to(undoing, actRecall)},
 	{evCommitFailed, except(committing), nothing},
 
 	{evStop, unready, to(leaving, actSayStopping)},

@@ -18,7 +18,7 @@
 //	     |<----------------- Serving -------------------|
 //	     |                    trial                     |   if one was asked for
 //	     |----------------- Committing ---------------->|   from here on EOF means: you are it
-//	 MAINPID= to the manager, confirmed                 |
+//	 MAINPID= to the manager, confirmed                 |   Go again if the manager cannot be told
 //	     |----------------- Committed ----------------->|
 //	     |----------------- Draining ------------------>|   a hint, and again when the number changes
 //	     |                    drain                     |

@@ -1,0 +1,77 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestATrialThatEndsCutsNothing that the successor has accepted, whoever ends it,
+// as long as the successor lives.
+func TestATrialThatEndsCutsNothing(t *testing.T) {
+	ends := []struct {
+		name, why string
+		end       func(*attempt)
+	}{
+		{"by whoever asked for it", "the caller has changed its mind", func(a *attempt) { a.upgrade.cancel() }},
+		{"by a stop of the successor", "the successor was asked to end", func(a *attempt) { a.two.signal(unix.SIGTERM) }},
+		{"by a failure", "no configuration", func(a *attempt) { a.two.do("fail", "no configuration") }},
+	}
+	for _, e := range ends {
+		t.Run(e.name, func(t *testing.T) {
+			s := newStage(t)
+			a := s.attempt(onTrial, trial)
+			guest := s.visit("tcp", a.address)
+			e.end(a)
+			a.undone("(trial, process ", e.why)
+			a.part(guest)
+			s.hosted(a.address, a.one)
+		})
+	}
+	t.Run("by a stop of the predecessor", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(onTrial, trial)
+		guest := s.visit("tcp", a.address)
+		drain := a.one.begin("drain")
+		a.one.signal(unix.SIGTERM)
+		a.upgrade.fails("(trial, process ", "this process is stopping")
+		drain.text()
+		a.one.do("close")
+		a.one.exit("0")
+		a.part(guest)
+	})
+	t.Run("by a stop of both", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(onTrial, trial)
+		guest := s.visit("tcp", a.address)
+		s.must(unix.Kill(-a.one.PID, unix.SIGTERM))
+		a.upgrade.fails("(trial, process ")
+		a.one.do("drain")
+		a.one.do("close")
+		a.part(guest)
+	})
+	t.Run("by a commit that cannot be told", func(t *testing.T) {
+		s := newStage(t)
+		v := s.supervise()
+		a := s.attempt(onTrial, `{"Signals":true,"Trial":1000000000}`)
+		guest := s.visit("tcp", a.address)
+		s.must(v.conn.Close())
+		a.undone("(commit, process ", "notify")
+		a.part(guest)
+		s.hosted(a.address, a.one)
+	})
+}
+
+// part checks that a successor which is not to accept any more finishes its work.
+func (a *attempt) part(guest *guest) {
+	a.two.Helper()
+	guest.talk()
+	drain := a.two.begin("drain")
+	guest.talk()
+	guest.leave()
+	drain.text()
+	a.two.do("close")
+	a.two.exit("0")
+}
