@@ -41,7 +41,7 @@ func TestBrokenSuccessorIsANonEvent(t *testing.T) {
 	s.ownReload(good)
 	s.start(good, "-ready", "3s")
 	main := s.mainPID()
-	run := s.load(normal...)
+	run := s.load(light...)
 	for _, b := range broken {
 		s.deploy(b.path(t))
 		err := s.machine.Reload(s.ctx, unitName)
@@ -75,7 +75,7 @@ func TestBrokenReloadCommandIsANonEvent(t *testing.T) {
 	s := newSite(t)
 	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=3s\n")
 	s.start(example(t, "v1"))
-	run := s.load(normal...)
+	run := s.load(light...)
 	for _, b := range broken {
 		s.deploy(b.path(t))
 		if err := s.machine.Reload(s.ctx, unitName); err == nil {

@@ -101,7 +101,12 @@ var (
 
 	// An Accept of 2 ms takes less than 500 connections a second, and much less on a
 	// busy machine. More would fill the socket's queue, and show nothing but that.
-	gentle = []load.Class{kept, {Name: "new", Rate: 100, Body: []byte("new")}, slow}
+	gentle = []load.Class{lightKept, lightFresh, slow}
+
+	// For stories that are not about the load, two of which run at a time.
+	lightKept  = load.Class{Name: "kept", Rate: 100, Conns: 8, Body: []byte("kept")}
+	lightFresh = load.Class{Name: "new", Rate: 60, Body: []byte("new")}
+	light      = []load.Class{lightKept, lightFresh, {Name: "slow", Rate: 4, Path: "/sleep?d=2s"}}
 )
 
 func (c *client) load(classes ...load.Class) *load.Run {

@@ -20,7 +20,7 @@ func TestCrashDuringDrainIsCovered(t *testing.T) {
 	s.deploy(example(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	s.pass(50)
 	killed := s.kill(s.mainPID(), run)
 	s.pass(50)
@@ -43,7 +43,7 @@ func TestCrashOnTrialIsUndone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-trial", "1h")
-	run := s.load(normal...)
+	run := s.load(light...)
 	s.deploy(server(t, "v2"))
 	main, reloaded := s.mainPID(), make(chan error, 1)
 	go func() { reloaded <- s.machine.Reload(s.ctx, unitName) }()
@@ -69,7 +69,7 @@ func TestUnhealthyOnTrialIsUndone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-trial", "1h")
-	run := s.load(normal...)
+	run := s.load(light...)
 	s.deploy(server(t, "v2"))
 	main, reloaded := s.mainPID(), make(chan error, 1)
 	go func() { reloaded <- s.machine.Reload(s.ctx, unitName) }()
@@ -98,7 +98,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 				s.install(unitName, withoutSocket(shipped(t, unitName)))
 			}
 			s.start(server(t, "v1"))
-			run := s.load(kept, fresh)
+			run := s.load(lightKept, lightFresh)
 			for range 3 {
 				before := s.mainPID()
 				s.must(s.machine.Restart(s.ctx, unitName))
@@ -118,14 +118,14 @@ func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	s := newSite(t)
 	s.install(unitName, withoutSocket(shipped(t, unitName)))
 	s.start(example(t, "v1"), "-addr", address)
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	s.pass(50)
 	for n := range 3 {
 		killed := s.kill(s.mainPID(), run)
 		s.awaitRestart(n + 1)
 		s.pass(50)
 		s.onlyTheKilledLost(run, killed)
-		run = s.load(kept, fresh)
+		run = s.load(lightKept, lightFresh)
 	}
 	s.deploy(example(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))

@@ -17,7 +17,7 @@ func TestInPlaceUpgradesLoseNothing(t *testing.T) {
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.start(versions[0], "-inplace")
 	main := s.mainPID()
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	s.get("/hit")
 	for i := range 20 {
 		s.deploy(versions[(i+1)%2])
@@ -43,7 +43,7 @@ func TestInPlaceBrokenProgramIsANonEvent(t *testing.T) {
 	good := server(t, "v1")
 	s.ownReload(good)
 	s.start(good, "-inplace", "-ready", "3s")
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	before := s.get("/inside")
 	for _, b := range broken {
 		s.deploy(b.path(t))
@@ -74,7 +74,7 @@ func TestInPlaceExecFailureIsUndone(t *testing.T) {
 	s.install(unitName+".d/sandbox.conf", "[Service]\nDynamicUser=no\nProtectSystem=no\n")
 	s.start(good, "-inplace")
 	s.must(s.machine.CopyFile(server(t, "v2"), "/usr/local/bin/cutover-v2"))
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	before := s.get("/hit")
 	s.deploy(script(t, 0o755, "mv "+binaryPath+" "+binaryPath+".gone; exec /usr/local/bin/cutover-v2 \"$@\""))
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
@@ -107,7 +107,7 @@ func TestInPlaceAsPID1(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	a.launch(cmd)
 	a.awaitAnswer()
-	run := a.load(kept, fresh)
+	run := a.load(lightKept, lightFresh)
 	for i := range 5 {
 		a.deploy(versions[(i+1)%2])
 		a.signal(syscall.SIGHUP)
@@ -133,7 +133,7 @@ func TestInPlaceWithPrivatePIDs(t *testing.T) {
 	}
 	s.install(unitName+".d/pids.conf", "[Service]\nPrivatePIDs=yes\n")
 	s.start(server(t, "v1"))
-	run := s.load(kept, fresh)
+	run := s.load(lightKept, lightFresh)
 	main := s.mainPID()
 	s.deploy(server(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))

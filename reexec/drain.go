@@ -9,14 +9,15 @@ import (
 // drain counts the work that keeps a generation alive after it was replaced or
 // asked to stop.
 type drain struct {
-	oldIdle func() // told when all that was held when cover was called is released
+	oldIdle func() // told when what cover or clear waits for is released
 
-	mu      sync.Mutex
-	held    map[int]int   // by era
-	era     int           // counts up with cover
-	ending  bool          // no new work comes: Drain may return
-	expired bool          // the deadline is over
-	changed chan struct{} // closed and replaced at what Drain waits for
+	mu       sync.Mutex
+	held     map[int]int   // by era
+	era      int           // counts up with cover
+	clearing bool          // clear waits
+	ending   bool          // no new work comes: Drain may return
+	expired  bool          // the deadline is over
+	changed  chan struct{} // closed and replaced at what Drain waits for
 }
 
 func newDrain(oldIdle func()) *drain {
@@ -40,7 +41,7 @@ func (d *drain) release(era int) {
 	}
 	delete(d.held, era)
 	d.broadcast()
-	if era < d.era && d.old() == 0 {
+	if era < d.era && d.old() == 0 || d.clearing && len(d.held) == 0 {
 		d.oldIdle()
 	}
 }
@@ -66,11 +67,21 @@ func (d *drain) cover() {
 	}
 }
 
+// clear calls oldIdle when nothing at all is held, unless set comes before.
+func (d *drain) clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clearing = true
+	if len(d.held) == 0 {
+		d.oldIdle()
+	}
+}
+
 // set says whether new work has ceased to come.
 func (d *drain) set(ending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ending = ending
+	d.ending, d.clearing = ending, false
 	d.broadcast()
 }
 

@@ -142,6 +142,9 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 // enter tells the program what a new state means to it.
 func (u *Upgrader) enter(s state) {
 	u.drain.set(s == draining || s == leaving || s == ended)
+	if s == clearing {
+		u.drain.clear()
+	}
 	switch s {
 	case recovering, restoring:
 		closeOnce(u.told)

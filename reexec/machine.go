@@ -204,7 +204,7 @@ var rules = []rule{
 	{evNotStarted, except(preparing), nothing},
 	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
 	{evPrepared, except(preparing), nothing},
-	{evChecked, only(preparing), to(clearing, actShutGates, actDismiss, actCover, actDrainDeadline)},
+	{evChecked, only(preparing), to(clearing, actShutGates, actDismiss, actDrainDeadline)},
 	{evChecked, except(preparing), nothing},
 	{evNotBecome, only(clearing), to(serving, actOpenGates, actUndone)},
 	{evNotBecome, except(clearing), nothing},

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -97,6 +98,7 @@ func serve(ctx context.Context) (err error) {
 		o.Mode = reexec.InPlace
 	}
 	o.Signals = true
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 	u, err := reexec.New(o)
 	if err != nil {
