@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -213,26 +212,4 @@ func (s *scene) pass(d time.Duration) {
 	case <-time.After(d):
 	case <-s.ctx.Done():
 	}
-}
-
-// freeAddress returns an address of a network that nobody has at present.
-func (s *scene) freeAddress(network, host string) string {
-	s.Helper()
-	var addr net.Addr
-	if strings.HasPrefix(network, "udp") {
-		c, err := net.ListenPacket(network, net.JoinHostPort(host, "0"))
-		if err != nil {
-			s.Skipf("this machine has no %s: %v", network, err)
-		}
-		defer c.Close()
-		addr = c.LocalAddr()
-	} else {
-		ln, err := net.Listen(network, net.JoinHostPort(host, "0"))
-		if err != nil {
-			s.Skipf("this machine has no %s: %v", network, err)
-		}
-		defer ln.Close()
-		addr = ln.Addr()
-	}
-	return addr.String()
 }

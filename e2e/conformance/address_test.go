@@ -1,0 +1,47 @@
+package conformance_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// ports counts the ports that freeAddress has tried.
+var ports atomic.Uint32
+
+// freeAddress returns an address of a network that nobody has at present. Its port
+// is not one that the kernel would give to anybody who asks for any.
+func (s *scene) freeAddress(network, host string) string {
+	s.Helper()
+	for s.ctx.Err() == nil {
+		port := 10000 + (uint32(os.Getpid())*97+ports.Add(1))%20000
+		address := net.JoinHostPort(host, strconv.Itoa(int(port)))
+		switch err := tryBind(network, address); {
+		case err == nil:
+			return address
+		case !errors.Is(err, syscall.EADDRINUSE):
+			s.Skipf("this machine has no %s on %s: %v", network, host, err)
+		}
+	}
+	s.Fatal("no port is free")
+	return ""
+}
+
+func tryBind(network, address string) error {
+	if strings.HasPrefix(network, "udp") {
+		c, err := net.ListenPacket(network, address)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
