@@ -98,6 +98,13 @@ const crowdLimit, crowd = 16, 17
 // limitDescriptors makes this thread one that the kernel's limit applies to, and the limit small.
 func limitDescriptors() error {
 	runtime.LockOSThread()
+	// The limit counts a user's descriptors, so the thread needs a user of its own. Not
+	// unix.Setresuid, which does it for all threads; without privileges it stays ours.
+	if user := uintptr(100_000 + os.Getpid()); os.Geteuid() == 0 {
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, user, user, user); errno != 0 {
+			return errno
+		}
+	}
 	none := make([]unix.CapUserData, 2) // the 64 bits of version 3
 	return errors.Join(
 		unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]),
