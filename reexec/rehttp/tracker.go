@@ -19,10 +19,6 @@ import (
 // connections have until the drain deadline.
 const idleGrace = 250 * time.Millisecond
 
-// lastLook is the time between a connection's being found idle and its end: what was
-// read a moment ago is not known to be a request yet.
-const lastLook = 50 * time.Millisecond
-
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
 	u *reexec.Upgrader
@@ -34,7 +30,6 @@ type tracker struct {
 
 type tracked struct {
 	idle    bool // no request is in work
-	quiet   bool // and nothing had arrived when it was looked at
 	release func()
 }
 
@@ -91,7 +86,7 @@ func (t *tracker) setIdle(c net.Conn, idle bool) {
 	if k == nil {
 		return
 	}
-	k.idle, k.quiet = idle, false
+	k.idle = idle
 	if idle && t.hurried {
 		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
 	}
@@ -106,28 +101,39 @@ func (t *tracker) closeIdle(c net.Conn) {
 	switch k := t.conns[c]; {
 	case k == nil || !k.idle:
 	case unread(c):
-		k.quiet = false
 		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
-	case !k.quiet:
-		k.quiet = true
-		time.AfterFunc(lastLook, func() { t.closeIdle(c) })
 	default:
-		_ = c.Close() // its goroutine in net/http reports StateClosed
+		closeRead(c)
 	}
+}
+
+// closeRead makes a goroutine of net/http that waits for a request see the end of
+// the connection, and close it. One that has just read a request, which net/http
+// reports a moment later, still answers it.
+func closeRead(c net.Conn) {
+	if r, ok := underTLS(c).(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
+		return
+	}
+	_ = c.Close() // its goroutine reports StateClosed
 }
 
 // unread reports whether something has arrived on c that was not read, where that
 // can be known.
 func unread(c net.Conn) bool {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
-		c = t.NetConn()
-	}
-	s, ok := c.(syscall.Conn)
+	s, ok := underTLS(c).(syscall.Conn)
 	if !ok {
 		return false
 	}
 	n, err := fd.Unread(s)
 	return err == nil && n > 0
+}
+
+// underTLS returns the connection under a *tls.Conn, and any other as it is.
+func underTLS(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 // finish is what the package documentation calls the end of Serve.

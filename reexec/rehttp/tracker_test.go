@@ -15,12 +15,13 @@ import (
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
-// starved is a listener whose connections nobody reads until run is closed, as in a
-// process that gets no processor.
+// starved is a listener whose connections are served when run is closed, and no
+// earlier, as in a process that gets no processor.
 type starved struct {
 	net.Listener
-	run    chan struct{}
-	looked func() // somebody has looked at a connection
+	read  bool // what has arrived was read by then
+	run   chan struct{}
+	found func() // a connection was found idle, or not
 }
 
 func (s starved) Accept() (net.Conn, error) {
@@ -28,38 +29,61 @@ func (s starved) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &starvedConn{c, s}, nil
+	return &starvedConn{c.(*net.TCPConn), s}, nil
 }
 
 type starvedConn struct {
-	net.Conn
+	*net.TCPConn
 	by starved
 }
 
 func (c *starvedConn) Read(p []byte) (int, error) {
-	<-c.by.run
-	return c.Conn.Read(p)
+	if c.by.read {
+		defer func() { <-c.by.run }()
+	} else {
+		<-c.by.run
+	}
+	return c.TCPConn.Read(p)
+}
+
+func (c *starvedConn) CloseRead() error {
+	defer c.by.found()
+	return c.TCPConn.CloseRead()
+}
+
+func (c *starvedConn) Close() error {
+	defer c.by.found()
+	return c.TCPConn.Close()
 }
 
 func (c *starvedConn) SyscallConn() (syscall.RawConn, error) {
-	rc, err := c.Conn.(syscall.Conn).SyscallConn()
-	return watchedConn{rc, c.by.looked}, err
+	rc, err := c.TCPConn.SyscallConn()
+	if c.by.read {
+		return rc, err
+	}
+	return watchedConn{rc, c.by.found}, err
 }
 
 // watchedConn tells when a look at a connection is over.
 type watchedConn struct {
 	syscall.RawConn
-	looked func()
+	found func()
 }
 
 func (c watchedConn) Control(f func(uintptr)) error {
-	defer c.looked()
+	defer c.found()
 	return c.RawConn.Control(f)
 }
 
-// TestAStopDoesNotCutWhatWasNotRead stops a server that has accepted a request and
-// did not come to read it for longer than an idle connection is kept.
-func TestAStopDoesNotCutWhatWasNotRead(t *testing.T) {
+// TestAStopDoesNotCutWhatHasArrived stops a server that has a request and did not come
+// to read it, or to know it, for longer than an idle connection is kept.
+func TestAStopDoesNotCutWhatHasArrived(t *testing.T) {
+	for _, read := range []bool{false, true} {
+		t.Run(fmt.Sprintf("read=%v", read), func(t *testing.T) { stopStarved(t, read) })
+	}
+}
+
+func stopStarved(t *testing.T, read bool) {
 	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +92,8 @@ func TestAStopDoesNotCutWhatWasNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, looked := make(chan struct{}), make(chan struct{})
-	slow := starved{ln, run, sync.OnceFunc(func() { close(looked) })}
+	run, found := make(chan struct{}), make(chan struct{})
+	slow := starved{ln, read, run, sync.OnceFunc(func() { close(found) })}
 	served := make(chan error, 1)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "served") })}
 	accepted := make(chan struct{})
@@ -85,7 +109,7 @@ func TestAStopDoesNotCutWhatWasNotRead(t *testing.T) {
 	<-accepted
 	u.Stop()
 	select {
-	case <-looked:
+	case <-found:
 	case err := <-answered:
 		t.Fatalf("the request was cut: %v", err)
 	}
