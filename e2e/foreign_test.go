@@ -114,6 +114,30 @@ func TestSquattersAreFoundOut(t *testing.T) {
 	s.awaitMain("v1")
 }
 
+// TestSquattersKeepNobodyFromServing has a stranger take the abstract names of all
+// processes that there will be: a service without RuntimeDirectory= starts and
+// upgrades by SIGHUP, and its commands find out.
+func TestSquattersKeepNobodyFromServing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.must(s.machine.CopyFile(program(t, "./testdata/stranger", "v1"), strangerPath))
+	s.install(unitName+".d/abstract.conf", "[Service]\nRuntimeDirectory=\n")
+	namespace, names := s.command("readlink", "/proc/1/ns/pid"), []string{}
+	for pid := range 500 {
+		names = append(names, fmt.Sprintf("@cutover/%s/%d", namespace, pid))
+	}
+	s.squat(names...)
+	s.start(server(t, "v1"))
+	s.wantMain("v1", 1)
+	if err := s.machine.Reload(s.ctx, unitName); err == nil {
+		t.Error("systemctl reload takes the word of a squatter")
+	}
+	s.deploy(server(t, "v2"))
+	s.must(s.machine.Signal(s.mainPID(), syscall.SIGHUP))
+	s.awaitMain("v2")
+	s.wantMain("v2", 2)
+}
+
 // stranger is a command of a user that nobody knows.
 func (s *site) stranger(env []string, arg ...string) *exec.Cmd {
 	cmd := s.machine.Command(s.ctx, "setpriv", append([]string{"--reuid=54321", "--regid=54321", "--clear-groups"}, arg...)...)

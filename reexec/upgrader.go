@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -133,12 +134,23 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	u.control, err = control.Listen(control.Address(os.LookupEnv, os.Getpid()), os.Getpid())
-	if err != nil {
+	if u.control, err = u.listenControl(); err != nil {
 		err = fmt.Errorf("reexec: %w", err)
 		u.pred.refuse(err)
 	}
 	return err
+}
+
+// listenControl opens the control socket. Whoever has taken our abstract name, which
+// any user can, keeps commands from us, and must not keep us from serving.
+func (u *Upgrader) listenControl() (*control.Listener, error) {
+	address := control.Address(os.LookupEnv, os.Getpid())
+	l, err := control.Listen(address, os.Getpid())
+	if err != nil && strings.HasPrefix(address, "@") {
+		u.log.Warn("operators cannot reach this process; RuntimeDirectory= gives it a place of its own", "error", err)
+		return control.ListenNowhere()
+	}
+	return l, err
 }
 
 // begin is arrive for the first generation.

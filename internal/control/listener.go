@@ -22,13 +22,26 @@ func Listen(address string, pid int) (*Listener, error) {
 		l.bound = unpublished(address, pid)
 		_ = os.Remove(l.bound) // of a process that had our pid and is dead
 	}
-	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: l.bound, Net: "unixpacket"})
-	if err != nil {
+	if err := l.listen(l.bound); err != nil {
 		return nil, fmt.Errorf("control socket %s (is another process using it?): %w", address, err)
 	}
-	ln.SetUnlinkOnClose(false) // the name belongs to the next main process by then
-	l.ln = ln
 	return l, nil
+}
+
+// ListenNowhere opens a socket that no command finds, for a process whose abstract
+// name somebody else has: anybody can take one. A command sees by the process id
+// that it does not talk to us.
+func ListenNowhere() (*Listener, error) {
+	l := &Listener{address: "@", bound: "@"}
+	return l, l.listen("") // the kernel chooses, unix(7)
+}
+
+func (l *Listener) listen(name string) (err error) {
+	l.ln, err = net.ListenUnix("unixpacket", &net.UnixAddr{Name: name, Net: "unixpacket"})
+	if err == nil {
+		l.ln.SetUnlinkOnClose(false) // the name belongs to the next main process by then
+	}
+	return err
 }
 
 // Listener is the main process's end.
