@@ -65,6 +65,8 @@ func descriptorsOf(m Message) []*fd.FD {
 		return m.FDs
 	case Goodbye:
 		return m.FDs
+	case Connections:
+		return m.FDs
 	}
 	return nil
 }

@@ -22,6 +22,8 @@
 //	     |----------------- Committed ----------------->|
 //	     |----------------- Draining ------------------>|   a hint, and again when the number changes
 //	     |                    drain                     |
+//	     |--------------- Connections ----------------->|   such as are between two messages, if it said
+//	     |<------------------ Taken --------------------|   in its Ready that it receives them, and so on
 //	     |<----------------- Stopping ------------------|   it ends because it was told to
 //	     |<---------------- Superseded -----------------|   it has handed over in its turn
 //	     |<----------------- Goodbye -------------------|   it is drained; its line to the third
@@ -53,7 +55,8 @@
 //	   2  Descriptors  entries (each name, index, origin),   one for each entry
 //	                   last (true in the last batch)
 //	   3  Received
-//	   4  Ready
+//	   4  Ready        receives (formats of Connections by
+//	                   listener, if any)
 //	   5  Failed       reason
 //	   6  Go
 //	   7  Serving
@@ -61,9 +64,13 @@
 //	   9  Committed
 //	  10  Stopping
 //	  11  Superseded
-//	  12  Goodbye      pid, superseded (that process, too)   pidfd of the main process, line to it
+//	  12  Goodbye      pid, superseded (that process, too),  pidfd of the main process, line to it
+//	                   receives (of that process)
 //	  13  States       names, stored (names that the fd      a sealed memfd for each of names
 //	                   store has)
+//	  14  Connections  connections (each name, format,       one for each
+//	                   data in base64)
+//	  15  Taken        refused (numbers within the batch)
 //	 128  Draining     generations (that are not gone)
 //
 // The ppid of a Hello is the process that the manager is; index tells entries of

@@ -32,6 +32,7 @@ var golden = []struct {
 		handover.Descriptors{Entries: []handover.Entry{{Name: "a", Origin: handover.OriginOwn}}}},
 	{"CO\x01\x03{}", 0, handover.Received{}},
 	{"CO\x01\x04{}", 0, handover.Ready{}},
+	{"CO\x01\x04" + `{"receives":{"http":["http/1.1"]}}`, 0, handover.Ready{Receives: map[string][]string{"http": {"http/1.1"}}}},
 	{"CO\x01\x05" + `{"reason":"no configuration"}`, 0, handover.Failed{Reason: "no configuration"}},
 	{"CO\x01\x06{}", 0, handover.Go{}},
 	{"CO\x01\x07{}", 0, handover.Serving{}},
@@ -41,9 +42,16 @@ var golden = []struct {
 	{"CO\x01\x0b{}", 0, handover.Superseded{}},
 	{"CO\x01\x0d" + `{"names":["a","b"],"stored":["cutover.state.1.a"]}`, 2,
 		handover.States{Names: []string{"a", "b"}, Stored: []string{"cutover.state.1.a"}}},
+	{"CO\x01\x0e" + `{"connections":[{"name":"chat","format":"chat/1","data":"AP8="},{"name":"http","format":"http/1.1"}]}`, 2,
+		handover.Connections{Connections: []handover.Connection{
+			{Name: "chat", Format: "chat/1", Data: []byte{0, 255}}, {Name: "http", Format: "http/1.1"}}}},
+	{"CO\x01\x0f{}", 0, handover.Taken{}},
+	{"CO\x01\x0f" + `{"refused":[1,2]}`, 0, handover.Taken{Refused: []int{1, 2}}},
 	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
+	{"CO\x01\x0c" + `{"pid":4714,"receives":{"http":["http/1.1"]}}`, 2,
+		handover.Goodbye{PID: 4714, Receives: map[string][]string{"http": {"http/1.1"}}}},
 }
 
 // with returns m with descriptors.
@@ -56,6 +64,9 @@ func with(m handover.Message, fds []*fd.FD) handover.Message {
 		m.FDs = fds
 		return m
 	case handover.Goodbye:
+		m.FDs = fds
+		return m
+	case handover.Connections:
 		m.FDs = fds
 		return m
 	}
@@ -138,7 +149,7 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		{"CX\x01\x06{}", 0, "not a frame"},
 		{"CO\x02\x06{}", 0, "framing 2"},
 		{"CO\x01\x00{}", 0, "kind 0: unknown"},
-		{"CO\x01\x0e{}", 0, "kind 14: unknown"},
+		{"CO\x01\x10{}", 0, "kind 16: unknown"},
 		{"CO\x01\x7f{}", 1, "kind 127: unknown"},
 		{"CO\x01\x06", 0, "kind 6"},
 		{"CO\x01\x06{", 0, "kind 6"},
@@ -149,6 +160,7 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		{"CO\x01\x02{\"entries\":[{\"name\":\"a\"},{\"name\":\"b\"}]}", 1, "1 descriptors for 2 names"},
 		{"CO\x01\x02{\"entries\":3}", 1, "kind 2"},
 		{"CO\x01\x0c7", 2, "kind 12"},
+		{"CO\x01\x0e{}", 1, "1 descriptors for 0 connections"},
 		{"CO\x01\x05{\"reason\":\"" + strings.Repeat("x", 128<<10) + "\"}", 0, "cut off"},
 	}
 	for _, tt := range tests {

@@ -77,6 +77,8 @@ func carried(m handover.Message) []*fd.FD {
 		return m.FDs
 	case handover.Goodbye:
 		return m.FDs
+	case handover.Connections:
+		return m.FDs
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ const (
 	kindSuperseded  kind = 11
 	kindGoodbye     kind = 12
 	kindStates      kind = 13
+	kindConnections kind = 14
+	kindTaken       kind = 15
 
 	// kindOptional is the first kind that a reader may skip.
 	kindOptional kind = 128
@@ -77,8 +79,12 @@ type Descriptors struct {
 // Received acknowledges a batch.
 type Received struct{}
 
-// Ready says that the successor could serve now.
-type Ready struct{}
+// Ready says that the successor could serve now. Receives are the formats, by the
+// name of the listener, in which it takes connections over; a program that is older
+// than Connections has none, and so is never sent any.
+type Ready struct {
+	Receives map[string][]string `json:"receives,omitempty"`
+}
 
 // Failed says why the successor cannot serve. It exits next.
 type Failed struct {
@@ -123,9 +129,31 @@ type Superseded struct{}
 // Goodbye is the successor's last word when it is drained. FDs holds the pidfd of
 // the process that has superseded it, the line to that one comes second.
 type Goodbye struct {
-	PID        int      `json:"pid"`
-	Superseded bool     `json:"superseded,omitempty"` // that process has been so in its turn
-	FDs        []*fd.FD `json:"-"`
+	PID        int                 `json:"pid"`
+	Superseded bool                `json:"superseded,omitempty"` // that process has been so in its turn
+	Receives   map[string][]string `json:"receives,omitempty"`   // as it said in its Ready
+	FDs        []*fd.FD            `json:"-"`
+}
+
+// Connection describes an established connection.
+type Connection struct {
+	Name   string `json:"name"`           // of the listener that accepted it
+	Format string `json:"format"`         // of Data, by the program's own words
+	Data   []byte `json:"data,omitempty"` // what the program has to know to go on with it
+}
+
+// Connections is a batch of them, after the commit. FDs run in parallel. Whoever
+// receives it owns the FDs.
+type Connections struct {
+	Connections []Connection `json:"connections"`
+	FDs         []*fd.FD     `json:"-"`
+}
+
+// Taken acknowledges a batch: the connections are the successor's, and closed by
+// the predecessor, but for those with the numbers in Refused. Until it comes, the
+// predecessor has them all.
+type Taken struct {
+	Refused []int `json:"refused,omitempty"`
 }
 
 func (Hello) kind() kind       { return kindHello }
@@ -138,6 +166,8 @@ func (Go) kind() kind          { return kindGo }
 func (Serving) kind() kind     { return kindServing }
 func (Committing) kind() kind  { return kindCommitting }
 func (Committed) kind() kind   { return kindCommitted }
+func (Connections) kind() kind { return kindConnections }
+func (Taken) kind() kind       { return kindTaken }
 func (Draining) kind() kind    { return kindDraining }
 func (Stopping) kind() kind    { return kindStopping }
 func (Superseded) kind() kind  { return kindSuperseded }
@@ -200,6 +230,17 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 		}
 		s.FDs = fds
 		return s, nil
+	case kindConnections:
+		m, err := parse[Connections](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		c := m.(Connections)
+		if len(c.Connections) != len(fds) {
+			return nil, fmt.Errorf("%d descriptors for %d connections", len(fds), len(c.Connections))
+		}
+		c.FDs = fds
+		return c, nil
 	case kindGoodbye:
 		m, err := parse[Goodbye](body, nil)
 		if err != nil {
@@ -231,6 +272,7 @@ var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
 	kindCommitted:  parse[Committed],
 	kindStopping:   parse[Stopping],
 	kindSuperseded: parse[Superseded],
+	kindTaken:      parse[Taken],
 	kindDraining:   parse[Draining],
 }
 

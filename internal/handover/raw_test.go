@@ -113,6 +113,8 @@ func resend(t *testing.T, m handover.Message) {
 		m = with(m, files(t, len(d.Entries)))
 	case handover.States:
 		m = with(m, files(t, len(d.Names)))
+	case handover.Connections:
+		m = with(m, files(t, len(d.Connections)))
 	default:
 		m = with(m, nil)
 	}
