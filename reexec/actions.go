@@ -17,6 +17,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actAnnounce:
 		u.readyErr = u.announce()
 		fault.At(fault.Announced)
+		u.welcome(u.arrived)
+		u.arrived = nil
 		u.becomeMain(p)
 		u.answerCommand()
 	case actAdopt:
@@ -28,11 +30,11 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actShutGates:
 		u.sockets.shut()
 	case actWithdraw:
-		u.withdraw(p)
+		u.withdraw(p, e)
 	case actSayReady:
 		u.sockets.endClaims()
 		fault.At(fault.Initialised)
-		u.tellPredecessor(handover.Ready{})
+		u.tellPredecessor(handover.Ready{Receives: u.receives.said()})
 		fault.At(fault.ReadySaid)
 	case actSayServing:
 		fault.At(fault.GatesOpen)
@@ -78,7 +80,23 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actBecome:
 		<-p.dismissed // a child that we leave behind would never be reaped
 		fault.At(fault.Cleared)
-		p.self = append(p.self, event{kind: evNotBecome, err: u.become(p.request)})
+		p.self = append(p.self, event{kind: evNotBecome, err: u.become(p.request, p.stowed)})
+	case actMove:
+		u.offer(p, e.moving)
+	case actStow:
+		u.stow(p, e.moving)
+	case actStore:
+		u.storeConnection(p, e.moving)
+	case actStay:
+		e.moving.result <- errors.New("no other process has taken over")
+	case actStayAll:
+		u.stayAll(p, e.err)
+	case actSettle:
+		u.settle(p, e.taken)
+	case actTake:
+		u.take(e.arrived)
+	case actUnstow:
+		u.unstow(p)
 	case actCover:
 		u.drain.cover()
 	case actResume:
@@ -110,8 +128,11 @@ func (u *Upgrader) becomeMain(p *present) {
 // sockets for the next start, so clients may wait in their queues; without one,
 // waiting would be in vain. A successor that is not main leaves them to its
 // predecessor.
-func (u *Upgrader) withdraw(p *present) {
+func (u *Upgrader) withdraw(p *present, e event) {
 	fault.At(fault.StopAsked)
+	if p.restart = e.restart && p.main && u.notifier.StoreMax() > 0; p.restart {
+		u.receives.set(u.receives.said()) // so does the next process, for all we know
+	}
 	closeOnce(u.draining) // before the listeners fail: a server must see why
 	u.sockets.shut()
 	fault.At(fault.StopGatesShut)
@@ -271,6 +292,7 @@ func (u *Upgrader) done(p *present) {
 	fault.At(fault.CommittedSaid)
 	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
 	u.tellPredecessor(handover.Superseded{})
+	u.receives.set(p.succ.receives)
 	u.answer(p, nil)
 }
 
@@ -341,6 +363,8 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
+	u.stayAll(p, errors.New("the process that was to take it has ended"))
+	u.receives.set(g.Receives)
 	u.dropSuccessor(p)
 	p.succ, p.relieved = third, g.Superseded
 	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
@@ -348,7 +372,10 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 }
 
 // dismiss lets a successor go that has shown that it could serve.
-func (u *Upgrader) dismiss(p *present) { p.dismissed = u.parole(p, hangupGrace) }
+func (u *Upgrader) dismiss(p *present) {
+	u.receives.set(p.succ.receives)
+	p.dismissed = u.parole(p, hangupGrace)
+}
 
 // dropSuccessor closes our side of the successor.
 func (u *Upgrader) dropSuccessor(p *present) {
@@ -376,6 +403,7 @@ func (u *Upgrader) releaseAll(p *present) {
 	if finished {
 		u.observe(p, EventDrained, nil)
 	}
+	u.abandonMoves(p)
 	u.dropSuccessor(p)
 	u.closeErr = u.release(p.main)
 	u.endLife()

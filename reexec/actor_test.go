@@ -37,6 +37,7 @@ type actor struct {
 	cancels   map[string]func() // of orders under way
 	observed  []reexec.Event
 	goOn      chan struct{} // for a Restore
+	moves     bool          // connections move
 }
 
 // A hello is the first thing that an actor says.
@@ -138,6 +139,9 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.u.Upgrade(ctx)
 	case "cancel":
 		a.set(a.cancels[arg(0)])
+	case "receive":
+		a.set(func() { a.moves = true })
+		return "", a.u.Receive(arg(0), talk)
 	case "stop":
 		a.u.Stop()
 	case "fail":
@@ -227,6 +231,10 @@ func (a *actor) serve(ln net.Listener) {
 		c, err := ln.Accept()
 		if err != nil {
 			return
+		}
+		if a.moves {
+			go a.converseAnywhere(c, a.u.Hold()) // ends with the client, or when another process has it
+			continue
 		}
 		go a.converse(c, a.u.Hold()) // ends with the client
 	}

@@ -16,17 +16,17 @@ import (
 // This file makes sockets: of addresses, and of descriptors that came to us.
 
 // bindListener opens a listening socket of our own.
-func (u *Upgrader) bindListener(ctx context.Context, network, address string) (claimed, error) {
+func (u *Upgrader) bindListener(ctx context.Context, name, network, address string) (claimed, error) {
 	var lc net.ListenConfig
 	l, err := retryAbandoned(ctx, network, address, lc.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return u.gateFor(l)
+	return u.gateFor(name, l)
 }
 
 // inheritListener makes a listener of f, which it consumes, also on error.
-func (u *Upgrader) inheritListener(f *fd.FD) (claimed, error) {
+func (u *Upgrader) inheritListener(name string, f *fd.FD) (claimed, error) {
 	if err := mustBe(f, fd.KindListener, "ListenStream= and Accept=no"); err != nil {
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func (u *Upgrader) inheritListener(f *fd.FD) (claimed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return u.gateFor(l)
+	return u.gateFor(name, l)
 }
 
 // gateFor puts l, which it closes on error, behind a gate.
-func (u *Upgrader) gateFor(l net.Listener) (claimed, error) {
+func (u *Upgrader) gateFor(name string, l net.Listener) (claimed, error) {
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
@@ -47,7 +47,7 @@ func (u *Upgrader) gateFor(l net.Listener) (claimed, error) {
 		_ = l.Close() // the error below says why it is of no use
 		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
 	}
-	return newGate(a, u.drain.hold), nil
+	return newGate(name, a, u.drain.hold), nil
 }
 
 // bindPacket opens a packet socket of our own.

@@ -17,6 +17,7 @@ type drain struct {
 	clearing bool          // clear waits
 	ending   bool          // no new work comes: Drain may return
 	expired  bool          // the deadline is over
+	over     bool          // Drain has returned
 	changed  chan struct{} // closed and replaced at what Drain waits for
 }
 
@@ -27,9 +28,23 @@ func newDrain(oldIdle func()) *drain {
 func (d *drain) hold() (release func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.holdLocked()
+}
+
+func (d *drain) holdLocked() (release func()) {
 	era := d.era
 	d.held[era]++
 	return sync.OnceFunc(func() { d.release(era) })
+}
+
+// tryHold is hold for what Drain need not wait for: false means that it has returned.
+func (d *drain) tryHold() (release func(), ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return nil, false
+	}
+	return d.holdLocked(), true
 }
 
 func (d *drain) release(era int) {
@@ -82,6 +97,7 @@ func (d *drain) set(ending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ending, d.clearing = ending, false
+	d.over = d.over && ending
 	d.broadcast()
 }
 
@@ -117,6 +133,7 @@ func (d *drain) check() (done bool, changed <-chan struct{}, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left := d.old() + d.held[d.era]
+	d.over = d.over || d.ending && (left == 0 || d.expired)
 	switch {
 	case d.ending && left == 0:
 		return true, nil, nil

@@ -19,16 +19,25 @@ type acceptor interface {
 type gate struct {
 	acceptor
 	*turnstile
+	name string
 }
 
-func newGate(a acceptor, hold func() func()) *gate {
-	return &gate{a, newTurnstile(a.SetDeadline, hold)}
+func newGate(name string, a acceptor, hold func() func()) *gate {
+	return &gate{a, newTurnstile(a.SetDeadline, hold), name}
 }
 
-// Accept waits for a connection, and for the gate to be open.
+// Name is what Listen was called with.
+func (g *gate) Name() string { return g.name }
+
+// Accept waits for a connection, and for the gate to be open; one that has come
+// from another process is ours whatever the gate says.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		if !g.enter() {
+		moved, ok := g.enter()
+		if moved != nil {
+			return moved, nil
+		}
+		if !ok {
 			return nil, g.refusal()
 		}
 		c, err := g.acceptor.Accept()

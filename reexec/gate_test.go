@@ -49,7 +49,7 @@ func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string)
 			t.Fatal(err)
 		}
 		inside[i] = &counted{acceptor: l.(acceptor)}
-		gates[i] = newGate(inside[i], noHold)
+		gates[i] = newGate("a", inside[i], noHold)
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, inside, ln.Addr().String()
@@ -216,7 +216,7 @@ func TestCloseEndsAcceptInAnyPosition(t *testing.T) {
 func TestWhatAcceptReturnedIsHeld(t *testing.T) {
 	gates, _, address := twoGates(t)
 	held := 0
-	g := newGate(gates[0].acceptor, func() func() { held++; return func() { held-- } })
+	g := newGate("a", gates[0].acceptor, func() func() { held++; return func() { held-- } })
 	g.open()
 	for i := range 3 {
 		c, err := net.Dial("tcp", address)

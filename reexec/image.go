@@ -36,6 +36,13 @@ type image struct {
 	States     map[string]int `json:"states,omitempty"`  // descriptors by name
 	Stored     []string       `json:"stored,omitempty"`  // names of state in the fd store
 	Command    int            `json:"command,omitempty"` // whoever waits for the upgrade
+
+	Connections []imageConnection `json:"connections,omitempty"`
+}
+
+type imageConnection struct {
+	handover.Connection
+	FD int `json:"fd"`
 }
 
 type imageSocket struct {
@@ -45,7 +52,7 @@ type imageSocket struct {
 
 // become replaces the program of this process. It returns only on failure, and
 // then nothing has changed.
-func (u *Upgrader) become(r *request) error {
+func (u *Upgrader) become(r *request, conns []stowed) error {
 	entries, fds, err := u.sockets.export()
 	if err != nil {
 		return err
@@ -63,6 +70,13 @@ func (u *Upgrader) become(r *request) error {
 	keep, i.Stored = append(keep, all.FDs...), all.Stored
 	for n, name := range all.Names {
 		i.States[name] = all.FDs[n].Raw()
+	}
+	for _, c := range conns {
+		d, err := c.fd.Dup()
+		if err != nil {
+			return err
+		}
+		keep, i.Connections = append(keep, d), append(i.Connections, imageConnection{c.Connection, d.Raw()})
 	}
 	if r != nil && r.command != nil {
 		c, err := r.command.Dup()
@@ -161,6 +175,9 @@ func (u *Upgrader) inherit(i *image) error {
 	}
 	for name, raw := range i.States {
 		u.states.put(name, take(raw).File(name))
+	}
+	for _, c := range i.Connections {
+		u.arrived = append(u.arrived, arrive(c.Connection, take(c.FD)))
 	}
 	u.states.inherit(i.Stored)
 	u.generation = i.Generation + 1

@@ -17,6 +17,10 @@ type event struct {
 	goodbye handover.Goodbye // evGoodbye
 	older   int              // evOlder
 	report  chan Report      // evStatus; buffered, gets one value
+	moving  *moving          // evMove
+	taken   handover.Taken   // evTaken
+	arrived []*arrival       // evArrived
+	restart bool             // evStop: the manager starts the unit again
 }
 
 // request is somebody's wish for an upgrade.
@@ -46,6 +50,9 @@ type present struct {
 	began     time.Time       // of the upgrade, or of this process
 	request   *request        // nil if nobody waits for the upgrade
 	reason    *UpgradeError   // why the upgrade is being undone
+	moves     departures
+	stowed    []stowed // connections for the program that is put in our place
+	restart   bool     // the manager starts the unit again when we have ended
 	postponed []event
 	self      []event // posted by actions
 	timer     *deadline

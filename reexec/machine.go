@@ -63,6 +63,9 @@ const (
 	evStop                            // SIGTERM, or Stop
 	evFail                            // the program called Fail
 	evOldIdle                         // what was in work when covering or clearing began is finished
+	evMove                            // the program offers a connection that could go to another process
+	evTaken                           // successor: it has the connections that it was sent
+	evArrived                         // predecessor: connections
 	evClose                           // Close
 	numEvents
 )
@@ -95,6 +98,14 @@ const (
 	actFollow                      // watch the third generation in the successor's place
 	actDismiss                     // let a successor go that was only tried
 	actBecome                      // execve
+	actMove                        // offer a connection to the successor
+	actStow                        // keep a connection for the program that is put in our place
+	actStore                       // put a connection into the fd store for the next start
+	actStay                        // answer that a connection stays with us
+	actStayAll                     // the same for all that are offered
+	actSettle                      // answer what the successor has taken
+	actTake                        // take connections over from the predecessor
+	actUnstow                      // accept again what was stowed
 	actCover                       // tell old work from new
 	actResume                      // main again, as nothing had been handed over
 	actExpire                      // give up what is still in work
@@ -206,14 +217,15 @@ var rules = []rule{
 	{evPrepared, except(preparing), nothing},
 	{evChecked, only(preparing), to(clearing, actShutGates, actDismiss, actDrainDeadline)},
 	{evChecked, except(preparing), nothing},
-	{evNotBecome, only(clearing), to(serving, actOpenGates, actUndone)},
+	{evNotBecome, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
 	{evNotBecome, except(clearing), nothing},
 	{evAccepting, only(switching), to(trial, actTry)},
 	{evAccepting, except(switching), nothing},
 
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
-	{evFailed, except(handing...), nothing},
+	{evFailed, only(draining, leaving), stay(actStayAll)}, // it closed its line, and so takes no more
+	{evFailed, either(unready, young, only(serving, clearing, committing, undoing, covering, ended)), nothing},
 	{evRecalled, only(undoing), to(serving, actOpenGates, actPart, actUndone)},
 	{evRecalled, except(undoing), nothing},
 	// One that has accepted and does so no more finishes its answers by itself.
@@ -250,7 +262,7 @@ var rules = []rule{
 	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
 	{evCanceled, only(preparing, switching), to(undoing, actKill)},
 	{evCanceled, only(trial), to(undoing, actRecall)},
-	{evCanceled, only(clearing), to(serving, actOpenGates, actUndone)},
+	{evCanceled, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
 	{evCanceled, except(preparing, switching, trial, clearing), nothing},
 
 	{evConfirmed, only(committing), to(draining, actDone, actDrainDeadline)},
@@ -264,7 +276,8 @@ var rules = []rule{
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(preparing, switching), to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(trial), to(leaving, actPart, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(undoing, clearing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(clearing), to(leaving, actUnstow, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
@@ -278,6 +291,14 @@ var rules = []rule{
 	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
 	{evOldIdle, only(clearing), stay(actBecome)},
 	{evOldIdle, except(clearing, covering), nothing},
+
+	{evMove, only(draining), stay(actMove)},
+	{evMove, only(clearing), stay(actStow)},
+	{evMove, only(leaving), stay(actStore)},
+	{evMove, except(draining, clearing, leaving), stay(actStay)},
+	{evTaken, only(draining, leaving), stay(actSettle)},
+	{evTaken, except(draining, leaving), nothing},
+	{evArrived, except(), stay(actTake)},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
 	{evClose, only(undoing, clearing, committing), to(ended, actUndone, actRelease)},

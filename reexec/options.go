@@ -1,9 +1,11 @@
 package reexec
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -49,6 +51,12 @@ type Options struct {
 	// its first moment to Close. False leaves signals to the program, which then
 	// must catch SIGHUP before anything can send it: it ends a Go program.
 	Signals bool
+
+	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), by which the
+	// manager tells a restart from a stop, SIGUSR2 say. Signals must be set, too. It
+	// stops the process as SIGTERM does, but connections can move into the fd store,
+	// if the manager says in $FDSTORE how much that takes (254). Zero is none.
+	RestartSignal syscall.Signal
 
 	// Mode is how this process is replaced.
 	Mode Mode
@@ -96,6 +104,12 @@ func (o Options) complete() (Options, error) {
 		if d < 0 {
 			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}
+	}
+	switch {
+	case o.RestartSignal == syscall.SIGHUP || o.RestartSignal == syscall.SIGTERM || o.RestartSignal == syscall.SIGINT:
+		return o, fmt.Errorf("reexec: Options.RestartSignal is %v, which has a meaning of its own", o.RestartSignal)
+	case o.RestartSignal != 0 && !o.Signals:
+		return o, errors.New("reexec: Options.RestartSignal without Signals")
 	}
 	if o.Mode > InPlace {
 		return o, fmt.Errorf("reexec: Options.Mode %d is not known", o.Mode)

@@ -38,7 +38,7 @@ func (g *packetGate) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 // turnstile's own deadline has ended has taken nothing, and is done again.
 func (g *packetGate) read(f func() error) error {
 	for {
-		if !g.enter() {
+		if _, ok := g.enter(); !ok {
 			return g.refusal()
 		}
 		err := f()

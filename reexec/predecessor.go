@@ -95,6 +95,13 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 			for i, name := range m.Names {
 				kept.put(name, m.FDs[i].File(name))
 			}
+		case handover.Connections:
+			arrived := arriveAll(m)
+			if !post(event{kind: evArrived, arrived: arrived}) {
+				for _, a := range arrived {
+					a.close() // the predecessor has not heard that we have them, and keeps them
+				}
+			}
 		case handover.Go:
 			fault.At(fault.GoHeard)
 			post(event{kind: evGo})

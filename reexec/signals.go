@@ -7,33 +7,36 @@ import (
 	"syscall"
 )
 
-// signals is where SIGHUP, SIGTERM and SIGINT wait for the loop; nil if the
-// program handles them itself.
+// signals is where SIGHUP, SIGTERM, SIGINT and Options.RestartSignal wait for the
+// loop; nil if the program handles them itself.
 type signals chan os.Signal
 
 // catchSignals catches signals from now on. What arrives before the generation
 // can act on it waits in the channel and then in the loop: none is fatal, none is
 // lost.
-func catchSignals(wanted bool) signals {
+func catchSignals(wanted bool, restart syscall.Signal) signals {
 	if !wanted {
 		return nil
 	}
 	s := make(signals, 8)
 	signal.Notify(s, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	if restart != 0 {
+		signal.Notify(s, restart)
+	}
 	return s
 }
 
 // relay posts what the signals ask for until ctx ends.
-func (s signals) relay(ctx context.Context, post func(event) bool) {
+func (s signals) relay(ctx context.Context, restart syscall.Signal, post func(event) bool) {
 	defer s.release()
 	for {
 		select {
 		case sig := <-s:
-			kind := evStop
 			if sig == syscall.SIGHUP {
-				kind = evHangup
+				post(event{kind: evHangup})
+			} else {
+				post(event{kind: evStop, restart: sig == restart})
 			}
-			post(event{kind: kind})
 		case <-ctx.Done():
 			return
 		}

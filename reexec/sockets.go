@@ -44,10 +44,14 @@ type sockets struct {
 
 // fromActivation takes what systemd passed: of .socket units as it is named, of
 // the fd store what an earlier process of this program put there, state into kept.
-func fromActivation(set *activation.Set, kept *states) *sockets {
+// connections into moved.
+func fromActivation(set *activation.Set, kept *states, moved *storedConnections) *sockets {
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
+		if moved.collect(d) {
+			continue
+		}
 		if n, ok := parseStateName(d.Name); ok {
 			kept.putStored(n, d.File())
 			continue
@@ -61,6 +65,8 @@ func fromActivation(set *activation.Set, kept *states) *sockets {
 		}
 		s.all = append(s.all, &socket{Entry: e, held: fd.New(d.Release()), kept: true})
 	}
+	slices.Sort(moved.names)
+	s.obsolete = append(s.obsolete, slices.Compact(moved.names)...)
 	s.sort()
 	return s
 }
@@ -141,6 +147,30 @@ func (s *sockets) next(name string) *socket {
 	for _, k := range s.all {
 		if k.Name == name && k.held.Raw() >= 0 {
 			return k
+		}
+	}
+	return nil
+}
+
+// stored counts the sockets that are in the fd store, or are to be.
+func (s *sockets) stored() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.all {
+		if k.Origin == handover.OriginOwn {
+			n++
+		}
+	}
+	return n
+}
+
+// gateOf returns an open listener called name, or nil.
+func (s *sockets) gateOf(name string) *gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.all {
+		if g, ok := k.use.(*gate); ok && g.name == name && !g.ended() {
+			return g
 		}
 	}
 	return nil

@@ -148,6 +148,18 @@ func (s *states) keep(ctx context.Context, n *notify.Notifier) error {
 	return errors.Join(errs...)
 }
 
+// room counts the files in the fd store that the next keep needs at most: the new
+// ones are stored before the old ones are removed.
+func (s *states) room() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := maps.Clone(s.save)
+	for name := range s.files {
+		names[name] = nil
+	}
+	return len(s.stored) + len(names)
+}
+
 // storeCopy stores a copy of file: the store keeps an open file once, under the
 // name that it was stored by first.
 func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.File) error {

@@ -18,8 +18,9 @@ import (
 type successor struct {
 	process  *fd.Process
 	line     *handover.Conn
-	accepted bool        // and so may have answers to finish; set before parole
-	recalled atomic.Bool // hanging up is what we have asked for
+	accepted bool                // and so may have answers to finish; set before parole
+	recalled atomic.Bool         // hanging up is what we have asked for
+	receives map[string][]string // formats of connections, by listener; set before evPrepared
 }
 
 // hangupGrace is how long after the end of a process, or of its line, the other
@@ -147,6 +148,9 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 			post(event{kind: evFailed, from: s, err: s.explain(err)})
 			break
 		}
+		if r, ok := m.(handover.Ready); ok {
+			s.receives = r.Receives
+		}
 		if e, ok := translate(m); ok {
 			e.from = s
 			post(e)
@@ -174,6 +178,8 @@ func translate(m handover.Message) (event, bool) {
 		return event{kind: evSuccessorStops}, true
 	case handover.Superseded:
 		return event{kind: evSuperseded}, true
+	case handover.Taken:
+		return event{kind: evTaken, taken: m}, true
 	case handover.Goodbye:
 		return event{kind: evGoodbye, goodbye: m}, true
 	}
@@ -206,7 +212,7 @@ func (u *Upgrader) sayGoodbye(s *successor, relieved bool) {
 		return // as above
 	}
 	defer line.Close()
-	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, Superseded: relieved, FDs: []*fd.FD{pidfd, line}})
+	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, Superseded: relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
 }
 
 // adoptSuccessor is the other side of sayGoodbye.
@@ -225,7 +231,7 @@ func adoptSuccessor(g handover.Goodbye) (*successor, error) {
 		_ = line.Close() // of no use alone
 		return nil, err
 	}
-	return &successor{process: process, line: line}, nil
+	return &successor{process: process, line: line, receives: g.Receives}, nil
 }
 
 func (s *successor) close() {

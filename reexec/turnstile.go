@@ -21,6 +21,14 @@ type turnstile struct {
 	inside   int
 	deadline time.Time // the program's own, zero if there is none
 	out      []func()  // releases of what was brought out
+	queue    []queued  // connections that came from another process
+	called   bool      // those inside are called out, for the queue
+}
+
+// queued is a connection that waits for Accept, and holds the generation.
+type queued struct {
+	conn    *Moved
+	release func()
 }
 
 type position uint8
@@ -38,22 +46,55 @@ func newTurnstile(interrupt func(time.Time) error, hold func() func()) *turnstil
 }
 
 // enter waits until it may go in. Otherwise it returns false: the turnstile is shut
-// for good, or the deadline is over.
-func (t *turnstile) enter() bool {
+// for good, or the deadline is over, or there is a connection in the queue, which
+// it returns.
+func (t *turnstile) enter() (moved *Moved, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := len(t.out); n > 0 {
 		t.out[n-1]()
 		t.out = t.out[:n-1]
 	}
-	for t.position == isShut && !t.late() {
+	for len(t.queue) == 0 && (t.position == isShut && !t.late() || t.called && t.inside > 0) {
 		t.turned.Wait()
 	}
+	if len(t.queue) > 0 {
+		first := t.queue[0]
+		t.queue[0], t.queue = queued{}, t.queue[1:]
+		t.out = append(t.out, first.release)
+		return first.conn, false
+	}
 	if t.position != isOpen {
-		return false
+		return nil, false
+	}
+	if t.called {
+		t.called = false
+		_ = t.interrupt(t.deadline) // as in open
 	}
 	t.inside++
-	return true
+	return nil, true
+}
+
+// enqueue lets the next call bring m out, which is closed if there will be none.
+// Then, and when m was brought out, release is called.
+func (t *turnstile) enqueue(m *Moved, release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.position == isEnded {
+		discard(queued{m, release})
+		return
+	}
+	t.queue = append(t.queue, queued{m, release})
+	if t.inside > 0 && !t.called {
+		t.called = true
+		_ = t.interrupt(time.Unix(1, 0)) // as in open
+	}
+	t.turned.Broadcast()
+}
+
+func discard(q queued) {
+	_ = q.conn.Close() // the program has closed its listener
+	q.release()
 }
 
 // leave ends a call that enter let in, and says whether it brings something out.
@@ -87,7 +128,7 @@ func (t *turnstile) open() {
 		return
 	}
 	_ = t.interrupt(t.deadline) // fails on a closed socket only, which the call reports
-	t.position = isOpen
+	t.position, t.called = isOpen, false
 	t.turned.Broadcast()
 }
 
@@ -115,6 +156,10 @@ func (t *turnstile) end() bool {
 		release()
 	}
 	t.out = nil
+	for _, q := range t.queue {
+		discard(q)
+	}
+	t.queue = nil
 	t.turned.Broadcast()
 	return was != isEnded
 }
@@ -132,7 +177,7 @@ func (t *turnstile) setDeadline(d time.Time) error {
 	defer t.mu.Unlock()
 	t.deadline = d
 	t.turned.Broadcast()
-	if t.position != isOpen {
+	if t.position != isOpen || t.called {
 		if !d.IsZero() {
 			time.AfterFunc(time.Until(d), t.wake) // for calls that wait outside
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -29,6 +30,8 @@ type Upgrader struct {
 	signals  signals
 	sockets  *sockets
 	states   *states
+	receives receivers
+	arrived  []*arrival // by the fd store or inheritance, before Ready
 	drain    *drain
 	control  *control.Listener
 	pred     *predecessor  // nil in the first generation
@@ -89,6 +92,7 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 		log:       o.Logger,
 		parent:    os.Getppid(),
 		states:    newStates(),
+		receives:  receivers{ours: map[string][]string{}},
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
 		draining:  make(chan struct{}),
@@ -101,7 +105,7 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	u.drain = newDrain(u.postOldIdle)
 	u.act = u.perform
 	u.restored = sync.OnceValue(u.restore)
-	u.signals = catchSignals(o.Signals)
+	u.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.signals.release()
 		u.endLife()
@@ -162,7 +166,9 @@ func (u *Upgrader) begin() error {
 	}
 	fault.At(fault.SocketsTaken)
 	u.generation = 1
-	u.sockets = fromActivation(set, u.states)
+	var moved storedConnections
+	u.sockets = fromActivation(set, u.states, &moved)
+	u.arrived = moved.arrivals()
 	return nil
 }
 
@@ -185,9 +191,9 @@ func (u *Upgrader) run() {
 		first = arriving
 		u.task(func() { u.pred.listen(u.post, u.states) }) // ends when the line is closed, by either side
 	}
-	u.task(func() { u.signals.relay(u.life, u.post) }) // ends with life
-	u.task(u.serveControl)                             // ends when the control socket is closed
-	go u.loop(first)                                   // ends on Close, which waits for loopDone
+	u.task(func() { u.signals.relay(u.life, u.opts.RestartSignal, u.post) }) // ends with life
+	u.task(u.serveControl)                                                   // ends when the control socket is closed
+	go u.loop(first)                                                         // ends on Close, which waits for loopDone
 }
 
 // task runs f on a goroutine that Close waits for.
@@ -207,10 +213,12 @@ func (u *Upgrader) task(f func()) {
 // Accept waits until Ready says that this generation may accept, and again while
 // a successor does. Close closes this process's descriptor and takes the listener
 // out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
-// sequential packet sockets are possible. ctx bounds the name look-up of a bind.
+// sequential packet sockets are possible. The listener has a method Name, which
+// returns name. ctx bounds the name look-up of a bind.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
-	bind := func() (claimed, error) { return u.bindListener(ctx, network, address) }
-	k, err := u.sockets.claim(name, u.inheritListener, bind)
+	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
+	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
+	k, err := u.sockets.claim(name, inherit, bind)
 	if err != nil {
 		u.failure.Store(&err)
 		return nil, err
@@ -377,6 +385,9 @@ func (u *Upgrader) lastCheckpoint() error {
 // before there is one. The name of the control socket belongs to the main process.
 func (u *Upgrader) release(main bool) error {
 	var errs []error
+	for _, a := range u.arrived {
+		a.close()
+	}
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())
 	}

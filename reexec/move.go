@@ -1,0 +1,162 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// MaxMoved is the largest Moved.Data, in bytes.
+const MaxMoved = 32 << 10
+
+// ErrNotMoved is wrapped by the error of a Move that has changed nothing.
+var ErrNotMoved = errors.New("reexec: connection stays with this process")
+
+// A Moved is a connection that an earlier process of the program has accepted, in
+// the middle of its life. It comes out of Accept of a listener that has the name of
+// the one before, with its addresses, its socket options, and all that its peer
+// has sent and nobody has read.
+type Moved struct {
+	net.Conn        // a *net.TCPConn or *net.UnixConn
+	Format   string // as given to Move, one of those given to Receive
+	Data     []byte // as given to Move
+}
+
+// Receive says that this process takes connections over under the name of a
+// listener, in any of these formats: in which form Moved.Data is, in the program's
+// own words, such as "chat/2". What it does not say stays with the process that has
+// it. Call it before Ready. A format has at most 32 printable ASCII characters
+// without a colon or exclamation mark.
+//
+// Whoever receives has to accept until Drain returns, also while this generation
+// drains: connections may still come, from a generation before.
+func (u *Upgrader) Receive(name string, formats ...string) error {
+	if err := checkSocketName(name); err != nil {
+		return err
+	}
+	for _, f := range formats {
+		if err := checkFormat(f); err != nil {
+			return err
+		}
+	}
+	if closed(u.told) {
+		return errors.New("reexec: Receive after Ready: call it before")
+	}
+	u.receives.mu.Lock()
+	defer u.receives.mu.Unlock()
+	u.receives.ours[name] = append(u.receives.ours[name], formats...)
+	return nil
+}
+
+// CanMove reports whether a connection of the listener called name could go to
+// another process now, in this format: a successor has taken over that receives
+// it, or the manager restarts the unit and its fd store may have room. It costs
+// nothing, and promises nothing.
+func (u *Upgrader) CanMove(name, format string) bool {
+	takers := u.receives.theirs.Load()
+	return takers != nil && slices.Contains((*takers)[name], format)
+}
+
+// Move gives c, a connection of the listener called name, to the process that has
+// replaced this one, where it comes out of Accept as a [Moved]. If the manager
+// restarts the unit (see Options.RestartSignal), it goes to the next process by way
+// of the fd store, and if the program is replaced in place, by inheritance.
+//
+// Nobody may read or write c during the call, and what was read of it must have
+// been answered or be in data: the other process goes on where this one has
+// stopped. Data is at most [MaxMoved] bytes. To wake a goroutine that waits in
+// Read, set a read deadline that is over.
+//
+// Move blocks until the other process has it. With nil, c was closed here without
+// its peer noticing. Any other error wraps [ErrNotMoved]: c is as it was, and this
+// process goes on serving it. That is so before Draining is closed, and whenever
+// CanMove says so. The end of ctx ends the wait of a connection that was not sent
+// yet. c must be a [syscall.Conn], as those of package net are.
+func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
+	file, ok := c.(syscall.Conn)
+	switch {
+	case !ok:
+		return notMoved(fmt.Errorf("a %T has no descriptor", c))
+	case len(data) > MaxMoved:
+		return notMoved(fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(data), MaxMoved))
+	case !u.CanMove(name, format):
+		return notMoved(fmt.Errorf("nobody receives %q of listener %q", format, name))
+	}
+	m := &moving{Connection: handover.Connection{Name: name, Format: format, Data: data}, file: file, result: make(chan error, 1)}
+	if !u.post(event{kind: evMove, moving: m}) {
+		return notMoved(ErrStopped)
+	}
+	if err := m.wait(ctx); err != nil {
+		return notMoved(err)
+	}
+	_ = c.Close() // our descriptor of what is the other process's now
+	return nil
+}
+
+func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
+
+// moving is a connection on its way out of this process.
+type moving struct {
+	handover.Connection
+	file    syscall.Conn
+	decided atomic.Bool // it was sent, or withdrawn
+	result  chan error  // buffered, gets one value
+}
+
+// wait returns the result. Until the connection is sent, the end of ctx withdraws it.
+func (m *moving) wait(ctx context.Context) error {
+	select {
+	case err := <-m.result:
+		return err
+	case <-ctx.Done():
+		if m.decided.CompareAndSwap(false, true) {
+			return context.Cause(ctx)
+		}
+		return <-m.result
+	}
+}
+
+// receivers are the formats of connections that are taken over, by listener.
+type receivers struct {
+	mu     sync.Mutex
+	ours   map[string][]string                 // by this process
+	theirs atomic.Pointer[map[string][]string] // by whoever comes after it; nil if nobody does
+}
+
+// said returns a copy of what this process takes, nil if that is nothing.
+func (r *receivers) said() map[string][]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ours) == 0 {
+		return nil
+	}
+	return maps.Clone(r.ours)
+}
+
+// takes reports whether this process takes c.
+func (r *receivers) takes(c handover.Connection) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.ours[c.Name], c.Format)
+}
+
+// set says what whoever comes after this process takes.
+func (r *receivers) set(theirs map[string][]string) { r.theirs.Store(&theirs) }
+
+// checkFormat holds a format to what the name of a stored connection can carry.
+func checkFormat(f string) error {
+	bad := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '!' }
+	if f == "" || len(f) > 32 || strings.ContainsFunc(f, bad) {
+		return fmt.Errorf("reexec: format %q: it needs 1 to 32 printable ASCII characters without blanks, colons and exclamation marks", f)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// openMoving is open for a program whose connections move.
+func (s *stage) openMoving(options string) (r *remote, address string) {
+	s.Helper()
+	r = s.start()
+	r.do("new", options)
+	address = r.do("listen", "a", "tcp", anywhere)
+	r.do("receive", "a")
+	r.do("ready")
+	return r, address
+}
+
+// beginMoving begins an upgrade to a program whose connections move, and returns
+// when that one could take over.
+func (r *remote) beginMoving(options string) (next *remote, upgrade *outcome) {
+	r.Helper()
+	upgrade = r.begin("upgrade")
+	next = r.next()
+	next.do("new", options)
+	next.do("listen", "a", "tcp", anywhere)
+	next.do("receive", "a")
+	return next, upgrade
+}
+
+func (r *remote) handOverMoving(options string) *remote {
+	r.Helper()
+	next, upgrade := r.beginMoving(options)
+	next.do("ready")
+	upgrade.text()
+	next.state("serving")
+	return next
+}
+
+// finished has a process drain and end.
+func (r *remote) finished() {
+	r.Helper()
+	r.do("drain")
+	r.do("close")
+	r.exit("0")
+}
+
+// say sends a part of a line.
+func (g *guest) say(text string) {
+	g.Helper()
+	_, err := fmt.Fprint(g.conn, text)
+	g.must(err)
+}
+
+// hears checks the next line.
+func (g *guest) hears(want string) {
+	g.Helper()
+	if line, err := g.lines.ReadString('\n'); err != nil || line != want+"\n" {
+		g.Errorf("guest of process %d hears %q, %v, want %q", g.host, line, err, want)
+	}
+}
+
+// knows checks who serves the guest, and that this one knows how many lines it has
+// said.
+func (g *guest) knows(r *remote, lines int) {
+	g.Helper()
+	g.say("who?\n")
+	g.hears(fmt.Sprintf("%d %d", r.PID, lines))
+}
+
+// TestConnectionsMove, more than fit one message, with what was read of them and
+// what was not.
+func TestConnectionsMove(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving("{}")
+	guests := make([]*guest, 600)
+	for i := range guests {
+		guests[i] = s.visit("tcp", address)
+		if i%3 == 0 {
+			guests[i].talk()
+			guests[i].say("half ")
+		}
+	}
+	two := one.handOverMoving("{}")
+	one.finished() // before, it might answer itself
+	for i, g := range guests {
+		if i%3 == 0 {
+			g.say("a line\n")
+			g.hears("half a line")
+			g.knows(two, 2)
+		} else {
+			g.knows(two, 0)
+		}
+	}
+	three := two.handOverMoving("{}")
+	two.finished()
+	for i, g := range guests {
+		g.talk()
+		if i%3 == 0 {
+			g.knows(three, 3)
+		}
+	}
+	s.hosted(address, three)
+}
+
+// TestConnectionsStayWhereNobodyReceivesThem, and are served.
+func TestConnectionsStayWhereNobodyReceivesThem(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving("{}")
+	guest := s.visit("tcp", address)
+	two := one.handOver("{}")
+	one.await("stays", "nobody receives")
+	guest.knows(one, 0)
+	s.hosted(address, two)
+	guest.leave()
+	one.finished()
+}
+
+// TestConnectionsOfASuccessorThatDiesBeforeItHasThem stay.
+func TestConnectionsOfASuccessorThatDiesBeforeItHasThem(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.openMoving("{}")
+	guest := s.visit("tcp", address)
+	v.fallMute()
+	two, _ := one.beginMoving("{}")
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	two.freeze()
+	v.speak()
+	one.state("draining")
+	two.kill()
+	one.await("stays", "")
+	guest.knows(one, 0)
+	s.hosted(address, one)
+}
+
+// TestConnectionsMoveOn to the process that is main by then, over those in between.
+func TestConnectionsMoveOn(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving("{}")
+	guest := s.visit("tcp", address)
+	two := one.handOverMoving("{}")
+	three := two.handOverMoving("{}")
+	one.finished()
+	two.finished()
+	guest.knows(three, 0)
+	four := three.handOverMoving("{}")
+	three.finished()
+	guest.knows(four, 0)
+}
+
+// TestConnectionsOfAnUpgradeThatIsUndone are not asked for.
+func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving("{}")
+	guest := s.visit("tcp", address)
+	two, upgrade := one.beginMoving("{}")
+	two.kill()
+	upgrade.fails("the successor ")
+	guest.knows(one, 0)
+	three := one.handOverMoving("{}")
+	one.finished()
+	guest.knows(three, 0)
+}

@@ -1,0 +1,115 @@
+package reexec
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// This file is how connections leave for a successor. One batch is on the line at
+// a time; what is offered meanwhile makes the next one. Until the successor says
+// that it has a batch, this process has it as well, and keeps it if the line breaks.
+
+// departures are the connections on their way out. They are the loop's.
+type departures struct {
+	waiting []*moving
+	sent    []*moving
+	stored  int // descriptors that were put into the fd store
+}
+
+// maxBatch bounds what the names and data of one batch take up: less than a
+// frame's 128 KiB with what JSON and base64 add.
+const maxBatch = 64 << 10
+
+// offer queues a connection for the successor.
+func (u *Upgrader) offer(p *present, m *moving) {
+	p.moves.waiting = append(p.moves.waiting, m)
+	if len(p.moves.sent) == 0 {
+		u.sendConnections(p)
+	}
+}
+
+// sendConnections sends the next batch, if there is one.
+func (u *Upgrader) sendConnections(p *present) {
+	batch := p.moves.next()
+	defer fd.CloseAll(batch.FDs)
+	if len(batch.FDs) == 0 {
+		return
+	}
+	if err := p.succ.say(u.life, batch); err != nil {
+		p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
+	}
+}
+
+// next makes a batch of what waits, and notes it as sent.
+func (d *departures) next() (batch handover.Connections) {
+	size := 0
+	for len(d.waiting) > 0 && len(batch.FDs) < fd.MaxRights {
+		m := d.waiting[0]
+		if size += len(m.Name) + len(m.Format) + len(m.Data) + 64; size > maxBatch && len(batch.FDs) > 0 {
+			break
+		}
+		d.waiting = d.waiting[1:]
+		dup, ok := m.depart()
+		if ok {
+			batch.Connections, batch.FDs = append(batch.Connections, m.Connection), append(batch.FDs, dup)
+			d.sent = append(d.sent, m)
+		}
+	}
+	return batch
+}
+
+// depart returns a descriptor to be sent, unless there is none or m was withdrawn.
+func (m *moving) depart() (*fd.FD, bool) {
+	if !m.decided.CompareAndSwap(false, true) {
+		return nil, false
+	}
+	dup, err := fd.DupOf(m.file)
+	if err != nil {
+		m.result <- err
+	}
+	return dup, err == nil
+}
+
+// settle answers for a batch that the successor has, and sends the next one.
+func (u *Upgrader) settle(p *present, t handover.Taken) {
+	for i, m := range p.moves.sent {
+		var err error
+		if slices.Contains(t.Refused, i) {
+			err = errors.New("the other process does not take it")
+		}
+		m.result <- err
+	}
+	p.moves.sent = nil
+	u.sendConnections(p)
+}
+
+// answer gives all of list the same result, and empties it.
+func (d *departures) answer(list *[]*moving, result error) {
+	for _, m := range *list {
+		if m.decided.Swap(true) && list == &d.waiting {
+			continue // withdrawn
+		}
+		m.result <- result
+	}
+	*list = nil
+}
+
+// stayAll keeps what was offered: whoever was to take it does not any more.
+func (u *Upgrader) stayAll(p *present, reason error) {
+	u.receives.theirs.Store(nil)
+	p.moves.answer(&p.moves.sent, reason)
+	p.moves.answer(&p.moves.waiting, reason)
+}
+
+// abandonMoves answers for what is still on its way when this process ends. What
+// was sent waits in the successor's queue, and must not be used here any more.
+func (u *Upgrader) abandonMoves(p *present) {
+	p.moves.answer(&p.moves.sent, nil)
+	u.stayAll(p, ErrStopped)
+	for _, s := range p.stowed {
+		_ = s.fd.Close() // no program takes our place
+	}
+}

@@ -1,0 +1,161 @@
+package reexec
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/cutover-go/cutover/activation"
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// This file is how connections outlive a process that has no successor beside it:
+// by inheritance to the program that takes its place, or in the fd store until the
+// manager starts the unit again.
+
+// stowed is a connection that this process serves no more.
+type stowed struct {
+	handover.Connection
+	fd *fd.FD
+}
+
+// stow keeps m for the program that is put in our place.
+func (u *Upgrader) stow(p *present, m *moving) {
+	dup, ok := m.depart()
+	if ok {
+		p.stowed = append(p.stowed, stowed{m.Connection, dup})
+		m.result <- nil
+	}
+}
+
+// unstow serves again what was stowed: there will be no other program.
+func (u *Upgrader) unstow(p *present) {
+	u.receives.theirs.Store(nil)
+	var back []*arrival
+	for _, s := range p.stowed {
+		back = append(back, arrive(s.Connection, s.fd))
+	}
+	p.stowed = nil
+	u.welcome(back)
+}
+
+// storeConnection puts m into the fd store, if the manager starts the unit again and
+// the store is known to have room: what does not fit it drops without a word.
+func (u *Upgrader) storeConnection(p *present, m *moving) {
+	if !p.main || !p.restart {
+		m.result <- errors.New("this process ends and no other takes it")
+		return
+	}
+	if !m.decided.CompareAndSwap(false, true) {
+		return // withdrawn
+	}
+	m.result <- u.putConnection(p, m)
+}
+
+func (u *Upgrader) putConnection(p *present, m *moving) error {
+	const both = 2 // the connection and its data
+	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.stored()-u.states.room() {
+		return errors.New("the fd store has no room for it (FileDescriptorStoreMax=)")
+	}
+	ctx, cancel := saying(u.life)
+	defer cancel()
+	name := connectionName{name: m.Name, format: m.Format}
+	if len(m.Data) > 0 {
+		name.sequence = p.moves.stored + 1 // of the data, which has to be found again
+		data, err := notify.Memfd("data", m.Data)
+		if err != nil {
+			return err
+		}
+		defer data.Close()
+		if err := u.notifier.Store(ctx, name.dataName(), data); err != nil {
+			return err
+		}
+		p.moves.stored++
+	}
+	p.moves.stored++
+	return u.notifier.Store(ctx, name.String(), m.file)
+}
+
+// connectionName is the name of a connection in the fd store. It has to say all
+// about it but its data, which are stored beside it under the same number; 0 stands
+// for none.
+type connectionName struct {
+	sequence     int
+	format, name string
+}
+
+const (
+	connectionPrefix = storePrefix + "conn."
+	dataPrefix       = storePrefix + "data."
+)
+
+func (n connectionName) String() string {
+	return fmt.Sprintf("%s%d!%s!%s", connectionPrefix, n.sequence, n.format, n.name)
+}
+
+func (n connectionName) dataName() string { return dataPrefix + strconv.Itoa(n.sequence) }
+
+func parseConnectionName(s string) (n connectionName, ok bool) {
+	rest, ok := strings.CutPrefix(s, connectionPrefix)
+	parts := strings.SplitN(rest, "!", 3)
+	if !ok || len(parts) != 3 {
+		return n, false
+	}
+	sequence, err := strconv.Atoi(parts[0])
+	n = connectionName{sequence, parts[1], parts[2]}
+	return n, err == nil && n.String() == s
+}
+
+// storedConnections collects what an earlier process has put into the fd store.
+type storedConnections struct {
+	names []string // to be removed from it
+	found []foundConnection
+	data  map[string][]byte
+}
+
+type foundConnection struct {
+	connectionName
+	fd *fd.FD
+}
+
+// collect takes d, if it is a connection or the data of one.
+func (s *storedConnections) collect(d *activation.Descriptor) bool {
+	n, ok := parseConnectionName(d.Name)
+	switch {
+	case ok:
+		s.found = append(s.found, foundConnection{n, fd.New(d.Release())})
+	case strings.HasPrefix(d.Name, dataPrefix):
+		s.collectData(d)
+	default:
+		return false
+	}
+	s.names = append(s.names, d.Name)
+	return true
+}
+
+func (s *storedConnections) collectData(d *activation.Descriptor) {
+	file := d.File()
+	defer file.Close()
+	if data, err := notify.ReadMemfd(file); err == nil { // else its connection is refused
+		if s.data == nil {
+			s.data = map[string][]byte{}
+		}
+		s.data[d.Name] = data
+	}
+}
+
+// arrivals returns the connections that are complete, and closes the others.
+func (s *storedConnections) arrivals() (all []*arrival) {
+	for _, f := range s.found {
+		data := s.data[f.dataName()]
+		if f.sequence > 0 && data == nil {
+			_ = f.fd.Close() // without its data nobody can go on with it
+			continue
+		}
+		all = append(all, arrive(handover.Connection{Name: f.name, Format: f.format, Data: data}, f.fd))
+	}
+	return all
+}
