@@ -38,6 +38,20 @@
 // if that happens while the predecessor still drains, the predecessor accepts
 // again until the manager's restart.
 //
+// # Connections
+//
+// A connection between two messages can go on in the successor. Its goroutine
+// calls [Upgrader.Move] with what has to be known of it, and it comes out of the
+// successor's Accept as a [Moved]; the peer notices nothing:
+//
+//	case <-u.Draining(): // wakes the goroutine that reads conn, by a read deadline
+//	err := u.Move(ctx, "chat", conn, "chat/1", state)
+//
+// The successor has to say before Ready that it takes them ([Upgrader.Receive]).
+// examples/chat does so. Package rehttp moves idle HTTP connections by itself. The
+// same call carries them over a restart, in the fd store, if the unit's
+// RestartKillSignal= is Options.RestartSignal; and by inheritance in place.
+//
 // # In place
 //
 // A process that is PID 1, as in a container without an init, cannot have a

@@ -4,7 +4,15 @@ package reexec_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/reexec"
 )
 
 // openMoving is open for a program whose connections move.
@@ -164,4 +172,112 @@ func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 	three := one.handOverMoving("{}")
 	one.finished()
 	guest.knows(three, 0)
+}
+
+// inPlace are the options of a program that is replaced in its process.
+var inPlace = fmt.Sprintf(`{"Signals":true,"Mode":%d}`, reexec.InPlace)
+
+// TestConnectionsAreInherited by a program that is put in the place of the old one.
+func TestConnectionsAreInherited(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving(inPlace)
+	guest := s.visit("tcp", address)
+	guest.talk()
+	tried, upgrade := one.beginMoving(inPlace)
+	tried.begin("ready").fails("tried and found good")
+	tried.exit("0")
+	two := s.next()
+	if two.PID != one.PID {
+		t.Fatalf("process %d comes after %d", two.PID, one.PID)
+	}
+	two.do("new", inPlace)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("receive", "a")
+	two.do("ready")
+	if m := upgrade.reply; len(m) > 0 {
+		t.Errorf("the old program has an answer: %+v", <-m)
+	}
+	guest.knows(two, 1)
+	s.hosted(address, two)
+}
+
+// TestConnectionsComeBackWhereExecveFails.
+func TestConnectionsComeBackWhereExecveFails(t *testing.T) {
+	s := newStage(t)
+	s.path = filepath.Join(s.dir, "program")
+	s.args = []string{s.path, "actor"}
+	s.install(s.path)
+	one, address := s.openMoving(inPlace)
+	moved, busy := s.visit("tcp", address), one.begin("hold", "work")
+	busy.text()
+	tried, upgrade := one.beginMoving(inPlace)
+	ready := tried.begin("ready")
+	one.state("clearing")
+	ready.fails("tried and found good")
+	tried.exit("0")
+	s.must(os.Remove(s.path))
+	one.do("release", "work")
+	upgrade.fails("no such file or directory")
+	moved.knows(one, 0)
+	s.hosted(address, one)
+}
+
+// stays reports whether r has said that the guest's connection stays.
+func (g *guest) stays(r *remote) bool {
+	return slices.ContainsFunc(r.history(), func(e reply) bool {
+		return e.What == "stays" && strings.HasPrefix(e.Text, g.conn.LocalAddr().String()+" ")
+	})
+}
+
+// restarting are the options of a program that knows a restart from a stop.
+var restarting = fmt.Sprintf(`{"Signals":true,"RestartSignal":%d}`, unix.SIGUSR2)
+
+// TestConnectionsOutliveARestart in the fd store, with what was known of them, as
+// many as it has room for.
+func TestConnectionsOutliveARestart(t *testing.T) {
+	s := newStage(t)
+	v := s.service(254, "RestartKillSignal=SIGUSR2")
+	start := v.job(v.manager.Start)
+	one := s.next()
+	one.do("new", restarting)
+	address := one.do("listen", "a", "tcp", anywhere)
+	one.do("receive", "a")
+	one.do("ready")
+	v.succeeds(start)
+	guests := make([]*guest, 40) // the store of 64 has room for 31 with their data
+	for i := range guests {
+		guests[i] = s.visit("tcp", address)
+		guests[i].talk()
+	}
+	restart := v.job(v.manager.Restart)
+	for range 9 {
+		one.await("stays", "no room")
+	}
+	var moved []*guest
+	for _, g := range guests {
+		if !g.stays(one) {
+			g.say("who?\n") // and is answered after the restart
+			moved = append(moved, g)
+			continue
+		}
+		g.knows(one, 1)
+		g.leave()
+	}
+	one.finished()
+	two := s.next()
+	two.do("new", restarting)
+	if got := two.do("listen", "a", "tcp", anywhere); got != address {
+		t.Errorf("listens at %s, want %s", got, address)
+	}
+	two.do("receive", "a")
+	two.do("ready")
+	v.succeeds(restart)
+	if len(moved) != 31 {
+		t.Errorf("%d connections have moved, want 31", len(moved))
+	}
+	for _, g := range moved {
+		g.hears(fmt.Sprintf("%d 1", two.PID))
+	}
+	v.shows("NFileDescriptorStore=1") // the listener
+	s.hosted(address, two)
 }
