@@ -85,14 +85,15 @@ func (u *Upgrader) claimNext(name string) (*Kept, error) {
 // errNoMore ends Claim.
 var errNoMore = errors.New("no more")
 
-// Forget ends the keeping and closes File. A second call does nothing.
+// Forget ends the keeping and closes File; out of the fd store it takes it if this
+// is the main process, whose store that is. A second call does nothing.
 func (k *Kept) Forget() error {
 	stored, ok := k.u.sockets.remove(k.s)
 	if !ok {
 		return nil
 	}
 	err := k.File.Close()
-	if stored != "" {
+	if stored != "" && k.u.Status().main {
 		ctx, cancel := saying(k.u.life)
 		defer cancel()
 		err = errors.Join(err, k.u.notifier.Remove(ctx, stored))
