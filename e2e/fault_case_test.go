@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,8 +60,11 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	f.pass(10)
 
 	f.order(c.point, c.action)
-	told := f.begin(c)
+	told := f.begin(c, before.pid)
 	v := f.meet(c, run)
+	if c.setup.hangup {
+		f.awaitOutcome(before.pid)
+	}
 	o = faultOutcome{faultCase: c, told: <-told}
 	after, o.status = f.settled()
 	o.served = served(before, after)
@@ -82,15 +87,38 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	return o, after
 }
 
-// begin begins what the fault is to meet, and returns where its result will be.
-func (f *faultSite) begin(c faultCase) <-chan error {
+// errNobodyAsked is the result of an upgrade that has none.
+var errNobodyAsked = errors.New("SIGHUP has no result")
+
+// begin begins what the fault is to meet in the main process pid, and returns where
+// its result will be.
+func (f *faultSite) begin(c faultCase, pid int) <-chan error {
+	f.Helper()
+	told := make(chan error, 1)
 	run := f.machine.Reload
-	if c.restart {
+	switch {
+	case c.setup.hangup:
+		f.must(f.machine.Signal(pid, syscall.SIGHUP))
+		told <- errNobodyAsked
+		return told
+	case c.restart:
 		run = f.machine.Restart
 	}
-	told := make(chan error, 1)
 	go func() { told <- run(f.ctx, unitName) }() // ends with the command
 	return told
+}
+
+// awaitOutcome waits for the outcome of an upgrade that the process pid has begun
+// and tells to nobody: its end, or what the status says.
+func (f *faultSite) awaitOutcome(pid int) {
+	f.Helper()
+	for began := time.Now(); time.Since(began) < patience; {
+		_, status := f.unit()
+		if strings.Contains(status, "upgrade undone") || f.awaitEnd(pid, time.Second) {
+			return
+		}
+	}
+	f.Fatalf("process %d neither ends nor says that the upgrade is undone", pid)
 }
 
 // meet waits until the fault has happened, and lets a process that was stopped go on
@@ -151,7 +179,7 @@ func (f *faultSite) checkEnding(o faultOutcome, v victim) {
 	if o.served&want == 0 {
 		f.Errorf("the %v serves, want another ending", o.served)
 	}
-	if o.restart && tells == tellsTruth {
+	if o.setup.hangup || o.restart && tells == tellsTruth {
 		tells = mayFail
 	}
 	if o.told == nil && o.served == undone || tells == tellsTruth && (o.told == nil) != (o.served == upgraded) ||
@@ -232,7 +260,10 @@ func (f *faultSite) nextUpgrade(before answer) answer {
 // row is the outcome as a line of the table.
 func (o faultOutcome) row() string {
 	told := "success"
-	if o.told != nil {
+	switch {
+	case o.setup.hangup:
+		told = "none"
+	case o.told != nil:
 		told = "failure"
 	}
 	return fmt.Sprintf("%-10s  %-20s  %-6s  %-7s  %-11s  %4d  %6d  %-5s  %6.1f  %s",

@@ -37,6 +37,7 @@ type faultSetup struct {
 	name      string
 	args      []string
 	selfBound bool // without a .socket unit
+	hangup    bool // upgraded by SIGHUP, which nobody waits for
 	machines  int  // that share the cases: most of the time of a case is spent waiting
 }
 
