@@ -151,7 +151,7 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.request, p.reason, p.began = e.request, nil, time.Now()
 	fault.At(fault.UpgradeAsked)
-	u.sayReloading()
+	u.sayBegun(p)
 	fault.At(fault.ReloadingSaid)
 	p.timer.Reset(u.opts.ReadyTimeout)
 	succ, err := u.startSuccessor()
@@ -253,7 +253,7 @@ func (u *Upgrader) undone(p *present, e event) {
 	}
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
-	u.sayUndone(p.reason)
+	u.sayUndone(p)
 	u.answerConfirmed(p, p.reason)
 	u.dropSuccessor(p)
 }

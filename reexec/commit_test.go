@@ -91,6 +91,33 @@ func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
 	}
 }
 
+// TestWhatTheManagerIsToldWhileACommandWaits has no RELOADING=1 in it, nor a READY=1
+// that would end one.
+func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, _ := s.open(signals)
+	v.caughtUp()
+	before := len(v.said(one.PID))
+	reload := one.reload()
+	bad := s.next()
+	bad.kill()
+	reload.ends("the successor ended")
+	reload = one.reload()
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	reload.ends("")
+	v.caughtUp()
+	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor ended (what it wrote says why)", bad.PID)
+	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
+	want := []string{begun, undone, "BARRIER=1", begun, fmt.Sprintf("MAINPID=%d READY=1 STATUS=generation 2 serves", two.PID), "BARRIER=1"}
+	if said := v.said(one.PID)[before:]; !slices.Equal(said, want) {
+		t.Errorf("the predecessor said %q, want %q", said, want)
+	}
+}
+
 // TestALateManagerIsWaitedFor: a process that ends before its MAINPID= was read
 // takes the service with it.
 func TestALateManagerIsWaitedFor(t *testing.T) {

@@ -50,6 +50,7 @@ type present struct {
 	began     time.Time       // of the upgrade, or of this process
 	request   *request        // nil if nobody waits for the upgrade
 	reason    *UpgradeError   // why the upgrade is being undone
+	reloading bool            // the manager was told RELOADING=1
 	moves     departures
 	stowed    []stowed // connections for the program that is put in our place
 	restart   bool     // the manager starts the unit again when we have ended

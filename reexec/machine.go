@@ -84,14 +84,14 @@ const (
 	actDecline                     // to the predecessor: we do not accept, and why
 	actForget                      // the predecessor is gone
 	actCountOlder                  // note who drains, and pass it on
-	actBegin                       // RELOADING=1, start the successor, ready deadline
+	actBegin                       // tell the manager, start the successor, ready deadline
 	actGo                          // state and Go to the successor; switch deadline
 	actTry                         // trial deadline
 	actCommit                      // Committing to the successor, MAINPID= to the manager
 	actKill                        // SIGKILL to the successor, keep the reason
 	actRecall                      // tell a successor that has accepted to do so no more, keep the reason
 	actPart                        // leave a successor that has accepted to its answers, keep the reason
-	actUndone                      // READY=1, STATUS= with the reason, answer
+	actUndone                      // tell manager and asker the reason
 	actDone                        // Committed to the successor, answer, drain deadline
 	actLate                        // answer that the manager did not confirm
 	actRelieved                    // note that the successor is not main any more

@@ -63,16 +63,30 @@ func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
 	return nil
 }
 
-// sayReloading begins an upgrade, and asks for the time that it may take.
-func (u *Upgrader) sayReloading() {
-	u.tellManager(notify.Reloading(),
-		notify.ExtendTimeout(u.opts.ReadyTimeout+switchTimeout+u.opts.Trial+confirmTimeout),
-		notify.Status(fmt.Sprintf("%s, generation %d starts", u.serves(u.generation), u.generation+1)))
+// sayBegun begins an upgrade, and asks for the time that it may take. RELOADING=1 is
+// for reloads that nobody's command waits for. In one that ExecReload= has begun the
+// manager knows that it reloads, and would wait for READY=1 of a main process that has
+// died meanwhile: with 247.3, and from 253 on, until the reload times out.
+func (u *Upgrader) sayBegun(p *present) {
+	said := []notify.Assignment{
+		notify.ExtendTimeout(u.opts.ReadyTimeout + switchTimeout + u.opts.Trial + confirmTimeout),
+		notify.Status(fmt.Sprintf("%s, generation %d starts", u.serves(u.generation), u.generation+1)),
+	}
+	p.reloading = p.request == nil || p.request.command == nil
+	if p.reloading {
+		said = append([]notify.Assignment{notify.Reloading()}, said...)
+	}
+	u.tellManager(said...)
 }
 
-// sayUndone ends an upgrade that came to nothing.
-func (u *Upgrader) sayUndone(reason *UpgradeError) {
-	u.tellManager(notify.Ready, notify.Status(u.statusText(reason)))
+// sayUndone ends an upgrade that came to nothing. READY=1 ends what RELOADING=1 began,
+// and is no answer to an ExecReload= command, whose own exit says how it went.
+func (u *Upgrader) sayUndone(p *present) {
+	said := []notify.Assignment{notify.Status(u.statusText(p.reason))}
+	if p.reloading {
+		said = append([]notify.Assignment{notify.Ready}, said...)
+	}
+	u.tellManager(said...)
 }
 
 // sayStop says that we end, and why if it is a failure.

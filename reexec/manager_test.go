@@ -74,6 +74,27 @@ func TestTheReloadOfTypeNotifyReload(t *testing.T) {
 	s.hosted(addresses[0], two)
 }
 
+// TestAMainProcessThatDiesInAReloadIsRestarted, at once and not when the reload has
+// timed out.
+func TestAMainProcessThatDiesInAReloadIsRestarted(t *testing.T) {
+	for _, version := range []int{247, 252, 257, 262} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			s := newStage(t)
+			v := s.service(version, "RestartSec=0", "TimeoutStartSec=1h")
+			one, addresses := v.start(1)
+			job := v.job(v.manager.Reload)
+			s.next()
+			one.kill()
+			<-job // failed, or canceled, whatever the version says
+			three := s.next()
+			v.opened(three, 1)
+			s.must(v.manager.Wait(s.ctx, unit, func(p map[string]string) bool { return p["ActiveState"] == "active" }))
+			v.shows(mainPID(three), "NRestarts=1")
+			s.hosted(addresses[0], three)
+		})
+	}
+}
+
 // TestARestartKeepsClientsWaiting between the processes.
 func TestARestartKeepsClientsWaiting(t *testing.T) {
 	s := newStage(t)

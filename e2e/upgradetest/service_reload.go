@@ -62,14 +62,15 @@ func (s *service) enterReloadByNotify() {
 }
 
 // reloadCommandDone goes on after the last ExecReload= command. Up to 258 a
-// RELOADING=1 that came meanwhile makes the reload last until READY=1.
+// RELOADING=1 that came meanwhile makes the reload last until READY=1, from 253 on
+// also that of a main process which has died since.
 func (s *service) reloadCommandDone(r result) {
 	s.reloadResult = r
-	if s.m.options.Version < 259 {
+	switch version := s.m.options.Version; {
+	case version >= 253 && version < 259 && s.said == "RELOADING":
+		s.enter(reloadNote, s.conf.timeoutStart)
+	case version < 259:
 		s.enterRunning(success)
-		return
-	}
-	switch {
 	case r != success || s.conf.kind != "notify-reload":
 		s.said = "" // no matter what it said, it is over
 		s.reloadDone(r)

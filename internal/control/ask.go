@@ -31,35 +31,10 @@ func Ask(ctx context.Context, address string, pid int, r Request) (Answer, error
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
-		} else {
-			awaitEnd(uc)
 		}
 		return Answer{}, fmt.Errorf("no answer from the main process: %w", err)
 	}
 	return a, nil
-}
-
-// hangupGrace is how long after its hanging up the end of a process may come.
-const hangupGrace = time.Second
-
-// awaitEnd waits for the end of a process that has hung up. The service manager
-// must not hear of the end of a reload command before that of the main process:
-// systemd 247.3 then waits for READY=1 of the dead one until the reload times out
-// (systemd/systemd#19300).
-func awaitEnd(c *net.UnixConn) {
-	peer, err := fd.PeerOf(c)
-	if err != nil || peer.PID == os.Getpid() {
-		return
-	}
-	p, err := fd.Open(peer.PID)
-	if err != nil {
-		return // it has ended
-	}
-	defer p.Close()
-	select {
-	case <-p.Over():
-	case <-time.After(hangupGrace):
-	}
 }
 
 // exchange sends r and reads the answer. A listener that refuses us answers first

@@ -3,18 +3,15 @@
 package control_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/control"
-	"github.com/cutover-go/cutover/internal/fd"
 )
 
 // patience bounds what a test waits for: it says that something hangs.
@@ -207,37 +204,4 @@ func TestInterruptEndsARequest(t *testing.T) {
 		default:
 		}
 	}
-}
-
-// TestACommandOutlivesTheProcessThatItAsks, whose descriptors are closed a little
-// before it ends: systemd 247.3 needs to hear of that end first.
-func TestACommandOutlivesTheProcessThatItAsks(t *testing.T) {
-	cmd := exec.Command("/proc/self/exe", abstract())
-	cmd.Env = append(os.Environ(), programVariable+"=crash", "GORACE=atexit_sleep_ms=0")
-	input, err := cmd.StdinPipe()
-	must(t, err)
-	output, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	said := bufio.NewScanner(output)
-	said.Scan()
-	died := make(chan bool, 1)
-	go func() { // ends with the answer
-		_, _ = control.Ask(context.Background(), abstract(), cmd.Process.Pid, control.Request{Verb: control.Upgrade}) // there is none
-		p, err := fd.Open(cmd.Process.Pid)
-		if err != nil {
-			died <- false // it is there until Wait
-			return
-		}
-		died <- p.Dead()
-		_ = p.Close()
-	}()
-	if said.Scan(); said.Text() != "hung up: <nil>" {
-		t.Errorf("the program says %q", said.Text())
-	}
-	must(t, input.Close())
-	if !<-died {
-		t.Error("the command ended before the process that had hung up")
-	}
-	must(t, cmd.Wait())
 }

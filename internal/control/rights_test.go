@@ -25,26 +25,6 @@ const (
 var programs = map[string]func(args []string) int{
 	"ask":    askProgram,
 	"listen": listenProgram,
-	"crash":  crashProgram,
-}
-
-// crashProgram listens at args[0] and hangs up when it is asked something. It ends
-// after that, as the kernel closes a process's descriptors before it ends.
-func crashProgram(args []string) int {
-	l, err := control.Listen(args[0], os.Getpid())
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	fmt.Println("listening")
-	c, err := l.Accept()
-	if err == nil {
-		_, err = c.Request(patience)
-		_ = c.Close()
-	}
-	fmt.Println("hung up:", err)
-	_, _ = os.Stdin.Read(make([]byte, 1)) // the end
-	return 0
 }
 
 // askProgram asks the process args[1], which listens at args[0].
