@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"strings"
+	"regexp"
 	"testing"
 )
 
@@ -179,14 +179,21 @@ func TestReasonOutlivesADrain(t *testing.T) {
 		t.Error("systemctl reload with /bin/false succeeded")
 	}
 	before := s.show("StatusText")
-	if !strings.HasPrefix(before, "generation 2 serves, 1 older draining; upgrade undone") {
-		t.Errorf("StatusText=%q", before)
+	drains := regexp.MustCompile(`^generation 2, draining 1 connection of generation 1, \d+ s left(; upgrade undone .+)$`)
+	reason := drains.FindStringSubmatch(before)
+	if reason == nil {
+		t.Fatalf("StatusText=%q, want %v", before, drains)
+	}
+	for s.show("StatusText") == before { // until a second has passed
+	}
+	if now := s.show("StatusText"); !drains.MatchString(now) {
+		t.Errorf("StatusText=%q, and a second later %q", before, now)
 	}
 	long.finish("v1")
-	for s.show("StatusText") == before {
+	for drains.MatchString(s.show("StatusText")) {
 		s.pass(1)
 	}
-	if after := s.show("StatusText"); after != strings.Replace(before, ", 1 older draining", "", 1) {
+	if after := s.show("StatusText"); after != "generation 2 serves"+reason[1] {
 		t.Errorf("StatusText=%q, and after the drain %q", before, after)
 	}
 }

@@ -290,24 +290,10 @@ func (u *Upgrader) done(p *present) {
 	fault.At(fault.Confirmed)
 	u.tellSuccessor(p, handover.Committed{})
 	fault.At(fault.CommittedSaid)
-	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
+	u.sayDraining(p)
 	u.tellPredecessor(handover.Superseded{})
 	u.receives.set(p.succ.receives)
 	u.answer(p, nil)
-}
-
-// countOlder keeps the number of generations that drain, which the main process
-// has to know, and passes it on to a successor.
-func (u *Upgrader) countOlder(p *present, e event) {
-	if e.kind == evOlder {
-		u.pred.draining = e.older
-	}
-	if p.succ != nil && (p.state == draining || p.state == leaving) {
-		u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
-	}
-	if p.main && p.state == serving {
-		u.sayDrained(p.reason)
-	}
 }
 
 func (u *Upgrader) refuse(p *present, e event) {
@@ -366,8 +352,8 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	u.stayAll(p, errors.New("the process that was to take it has ended"))
 	u.receives.set(g.Receives)
 	u.dropSuccessor(p)
-	p.succ, p.relieved = third, g.Superseded
-	u.tellSuccessor(p, handover.Draining{Generations: u.pred.older() + 1})
+	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
+	u.sayDraining(p)
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
 }
 

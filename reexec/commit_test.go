@@ -63,7 +63,7 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 		}
 	}
 	for _, text := range v.said(two.PID) {
-		if !strings.HasPrefix(text, "STATUS=generation 2 serves") {
+		if !strings.HasPrefix(text, "STATUS=generation 2") {
 			t.Errorf("the second generation said %q", text)
 		}
 	}

@@ -15,10 +15,13 @@ type deadline struct {
 	again  bool // the time was given twice
 }
 
-func newDeadline() *deadline {
+func newDeadline() *deadline { return &deadline{Timer: newTimer()} }
+
+// newTimer returns a timer that does not run.
+func newTimer() *time.Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &deadline{Timer: t}
+	return t
 }
 
 // Reset starts the time of a state.

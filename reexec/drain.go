@@ -71,6 +71,13 @@ func (d *drain) old() (n int) {
 	return n
 }
 
+// count counts all that is held.
+func (d *drain) count() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.old() + d.held[d.era]
+}
+
 // cover begins a new era: from now on new work comes again, and oldIdle is called
 // when none from before is left.
 func (d *drain) cover() {

@@ -206,3 +206,21 @@ func TestTooManyGenerationsAreRefused(t *testing.T) {
 	l.all = append(l.all, l.all[2].handOver("{}"))
 	l.served(3, 0)
 }
+
+// TestTheManagerIsToldWhoDrains by the main process, generation by generation.
+func TestTheManagerIsToldWhoDrains(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	l := s.lineage(3, `{"Signals":true,"Drain":`+hour+`}`)
+	main := l.all[2].PID
+	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 3600 s left")
+	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 359")
+	l.retire(0)
+	v.await(main, "STATUS=generation 3, draining 1 connection of generation 2, ")
+	another := s.visit("tcp", l.address)
+	l.guests[1].leave()
+	v.await(main, "STATUS=generation 3, draining generation 2, ")
+	l.all[1].do("close")
+	v.await(main, "STATUS=generation 3 serves")
+	another.talk()
+}

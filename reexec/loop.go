@@ -11,16 +11,16 @@ import (
 // event is what can happen to a generation.
 type event struct {
 	kind    eventKind
-	err     error            // why
-	request *request         // evUpgrade, evCanceled
-	from    *successor       // events of a successor
-	goodbye handover.Goodbye // evGoodbye
-	older   int              // evOlder
-	report  chan Report      // evStatus; buffered, gets one value
-	moving  *moving          // evMove
-	taken   handover.Taken   // evTaken
-	arrived []*arrival       // evArrived
-	restart bool             // evStop: the manager starts the unit again
+	err     error             // why
+	request *request          // evUpgrade, evCanceled
+	from    *successor        // events of a successor
+	goodbye handover.Goodbye  // evGoodbye
+	older   handover.Draining // evOlder
+	report  chan Report       // evStatus; buffered, gets one value
+	moving  *moving           // evMove
+	taken   handover.Taken    // evTaken
+	arrived []*arrival        // evArrived
+	restart bool              // evStop: the manager starts the unit again
 }
 
 // request is somebody's wish for an upgrade.
@@ -57,13 +57,17 @@ type present struct {
 	postponed []event
 	self      []event // posted by actions
 	timer     *deadline
+	second    *time.Timer       // runs while our successor is told of our drain
+	drains    handover.Draining // what it was told
+	status    string            // what the manager was told of those before us
 }
 
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline()}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), second: newTimer()}
 	defer p.timer.Stop()
+	defer p.second.Stop()
 	for p.state != ended {
 		u.dispatch(p, u.await(p))
 	}
@@ -84,6 +88,8 @@ func (u *Upgrader) await(p *present) event {
 			if p.timer.over() {
 				return event{kind: evDeadline}
 			}
+		case <-p.second.C:
+			return event{kind: evSecond}
 		case <-u.oldIdle:
 			return event{kind: evOldIdle}
 		}

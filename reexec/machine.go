@@ -37,7 +37,8 @@ const (
 	evCommitting                      // predecessor: the manager is about to be told
 	evCommitted                       // predecessor: the manager knows
 	evOrphaned                        // the predecessor's line is closed
-	evOlder                           // predecessor: how many generations drain
+	evOlder                           // predecessor: how many generations drain, and how far they are
+	evSecond                          // a second has passed since the successor was told of our drain
 	evUpgrade                         // somebody asks for an upgrade and waits
 	evHangup                          // SIGHUP asks for one and does not wait
 	evCrowded                         // either, while as many generations drain as may
@@ -92,7 +93,7 @@ const (
 	actRecall                      // tell a successor that has accepted to do so no more, keep the reason
 	actPart                        // leave a successor that has accepted to its answers, keep the reason
 	actUndone                      // tell manager and asker the reason
-	actDone                        // Committed to the successor, answer, drain deadline
+	actDone                        // Committed to the successor, answer
 	actLate                        // answer that the manager did not confirm
 	actRelieved                    // note that the successor is not main any more
 	actFollow                      // watch the third generation in the successor's place
@@ -202,6 +203,8 @@ var rules = []rule{
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
 	{evOlder, either(unready, young), nothing}, // it comes after the commit
 	{evOlder, either(busy, after, only(serving, clearing, committing)), stay(actCountOlder)},
+	{evSecond, only(draining, leaving), stay(actCountOlder)},
+	{evSecond, except(draining, leaving), nothing},
 
 	{evUpgrade, only(serving), to(preparing, actBegin)},
 	{evUpgrade, except(serving), stay(actRefuse)},
@@ -265,7 +268,7 @@ var rules = []rule{
 	{evCanceled, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
 	{evCanceled, except(preparing, switching, trial, clearing), nothing},
 
-	{evConfirmed, only(committing), to(draining, actDone, actDrainDeadline)},
+	{evConfirmed, only(committing), to(draining, actDrainDeadline, actDone)},
 	{evConfirmed, except(committing), nothing},
 	{evUnconfirmed, only(committing), stay(actLate)}, // the datagram is queued and will be read: there is no way back
 	{evUnconfirmed, except(committing), nothing},

@@ -22,7 +22,7 @@ func (u *Upgrader) announce() error {
 	fault.At(fault.BeforeAnnounced)
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	return u.notifier.Send(ctx, notify.Ready, notify.Status(u.serves(u.generation)))
+	return u.notifier.Send(ctx, notify.Ready, notify.Status(u.statusText(nil)))
 }
 
 // adopt makes a successor the main process. READY=1 was in the message that made
@@ -70,7 +70,7 @@ func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
 func (u *Upgrader) sayBegun(p *present) {
 	said := []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + switchTimeout + u.opts.Trial + confirmTimeout),
-		notify.Status(fmt.Sprintf("%s, generation %d starts", u.serves(u.generation), u.generation+1)),
+		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.generation+1)),
 	}
 	p.reloading = p.request == nil || p.request.command == nil
 	if p.reloading {
@@ -110,21 +110,29 @@ func (u *Upgrader) tellManager(what ...notify.Assignment) {
 	}
 }
 
-func (u *Upgrader) serves(generation int) string {
-	return fmt.Sprintf("generation %d serves", generation)
+// itself names this generation.
+func (u *Upgrader) itself() string {
+	name := fmt.Sprintf("generation %d", u.generation)
+	if u.version != "" {
+		name += " (" + u.version + ")"
+	}
+	return name
 }
 
-// sayDrained keeps the status of a main process true when an older generation ends.
-func (u *Upgrader) sayDrained(undone *UpgradeError) {
-	u.tellManager(notify.Status(u.statusText(undone)))
+// sayOlder keeps the status of a main process true while older generations drain.
+func (u *Upgrader) sayOlder(p *present) {
+	if text := u.statusText(p.reason); text != p.status {
+		p.status = text
+		u.tellManager(notify.Status(text))
+	}
 }
 
 // statusText says how a main process is doing that has no upgrade under way, and
 // why the last one was undone, nil if none was.
 func (u *Upgrader) statusText(undone *UpgradeError) string {
-	text := u.serves(u.generation)
-	if n := u.pred.older(); n > 0 {
-		text += fmt.Sprintf(", %d older draining", n)
+	text := u.itself() + " serves"
+	if d := u.pred.drains(); d.Generations > 0 {
+		text = u.itself() + ", " + drainingText(d)
 	}
 	if undone != nil {
 		text += "; " + undone.text()
@@ -156,7 +164,7 @@ func (u *Upgrader) commit(p *present) {
 func (u *Upgrader) sayMain(pid int) error {
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(u.serves(u.generation + 1))}
+	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.generation+1))}
 	if u.notifier.WatchdogTimeout() > 0 {
 		said = append(said, notify.Ping) // MAINPID= does not reset the deadline: give the successor a whole one
 	}

@@ -25,7 +25,7 @@ func TestAReloadReplacesTheMainProcess(t *testing.T) {
 				next.do("ready")
 				v.succeeds(job)
 				v.shows(mainPID(next), "ActiveState=active", "ReloadResult=success", "NFileDescriptorStore=1")
-				if status, err := v.manager.Show(s.ctx, unit, "StatusText"); err != nil || !strings.HasPrefix(status, fmt.Sprintf("generation %d serves", i+2)) {
+				if status, err := v.manager.Show(s.ctx, unit, "StatusText"); err != nil || !strings.HasPrefix(status, fmt.Sprintf("generation %d", i+2)) {
 					t.Errorf("StatusText=%s, %v", status, err)
 				}
 				s.hosted(addresses[0], next)

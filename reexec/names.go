@@ -14,7 +14,7 @@ func (s state) String() string {
 func (e eventKind) String() string {
 	return name(int(e), []string{
 		evReady: "ready", evRestored: "restored", evGo: "go", evCommitting: "committing", evCommitted: "committed",
-		evOrphaned: "orphaned", evOlder: "older", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evNotStarted: "not started",
+		evOrphaned: "orphaned", evOlder: "older", evSecond: "second", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evNotStarted: "not started",
 		evPrepared: "prepared", evChecked: "checked", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",

@@ -70,6 +70,15 @@ func (u *Upgrader) observeMove(p *present, e event, was state) {
 	}
 }
 
+// version is that of this program's module.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "(devel)" {
+		return ""
+	}
+	return info.Main.Version
+}
+
 // build describes this program by what the go command has noted in it.
 func build() string {
 	info, ok := debug.ReadBuildInfo()

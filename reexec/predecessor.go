@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -17,15 +18,9 @@ type predecessor struct {
 	generation int
 	trying     bool // we are only tried, before an exec in place
 	gone       bool // forget was called; the loop's
-	draining   int  // generations that are not gone, as it says; the loop's
-}
 
-// older returns how many generations before ours are not gone.
-func (p *predecessor) older() int {
-	if p == nil || p.gone {
-		return 0
-	}
-	return max(p.draining, 1)
+	draining handover.Draining // as it says; the loop's
+	until    time.Time         // when what it says is left is over
 }
 
 // meet goes through the successor's side of the exchange up to the descriptors.
@@ -89,7 +84,7 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 		}
 		switch m := m.(type) {
 		case handover.Draining:
-			post(event{kind: evOlder, older: m.Generations})
+			post(event{kind: evOlder, older: m})
 		case handover.States:
 			kept.inherit(m.Stored)
 			for i, name := range m.Names {

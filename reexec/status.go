@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/control"
 )
@@ -16,6 +17,11 @@ type Report struct {
 	Successor  int    // pid of the one that is being prepared or on trial, 0 if there is none
 	Draining   int    // older generations that are not gone yet
 
+	// What these hold, see Upgrader.Hold, and the whole seconds until the last of them
+	// is at its deadline. A program built before this was told says zero.
+	Held int
+	Left time.Duration
+
 	main bool
 }
 
@@ -27,6 +33,12 @@ func (r Report) String() string {
 	}
 	if r.Draining > 0 {
 		s += fmt.Sprintf(", %d older draining", r.Draining)
+	}
+	if r.Held > 0 {
+		s += " " + connections(r.Held)
+	}
+	if r.Left > 0 {
+		s += fmt.Sprintf(", %d s left", r.Left/time.Second)
 	}
 	return s
 }
@@ -43,12 +55,15 @@ func Status(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Successor: a.Successor, Draining: a.Draining}, nil
+	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Successor: a.Successor,
+		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second}, nil
 }
 
 // report is what the loop answers.
 func (u *Upgrader) report(p *present) Report {
-	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(), Draining: u.pred.older(), main: p.main}
+	d := u.pred.drains()
+	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(),
+		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, main: p.main}
 	if p.succ != nil {
 		r.Successor = p.succ.process.PID
 	}

@@ -38,7 +38,8 @@ type Upgrader struct {
 	command  *control.Conn // waits for us in the place of our predecessor, or nil
 
 	generation int
-	parent     int // our parent's pid at the start: the manager, if there is one
+	version    string // of the program's module, "" if the go command did not know it
+	parent     int    // our parent's pid at the start: the manager, if there is one
 
 	// Closed by the loop.
 	told      chan struct{} // state may be restored
@@ -90,6 +91,7 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	u := &Upgrader{
 		opts:      o,
 		log:       o.Logger,
+		version:   version(),
 		parent:    os.Getppid(),
 		states:    newStates(),
 		receives:  receivers{ours: map[string][]string{}},

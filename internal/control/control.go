@@ -39,6 +39,8 @@ type Answer struct {
 	State      string `json:"state,omitempty"`
 	Successor  int    `json:"successor,omitempty"` // pid
 	Draining   int    `json:"draining,omitempty"`  // older generations
+	Held       int    `json:"held,omitempty"`      // what these have in work
+	Left       int    `json:"left,omitempty"`      // seconds, until the last of them must have ended
 }
 
 // maxMessage bounds a request and an answer.

@@ -20,7 +20,7 @@
 //	     |----------------- Committing ---------------->|   from here on EOF means: you are it
 //	 MAINPID= to the manager, confirmed                 |   Go again if the manager cannot be told
 //	     |----------------- Committed ----------------->|
-//	     |----------------- Draining ------------------>|   a hint, and again when the number changes
+//	     |----------------- Draining ------------------>|   a hint, and again when a number changes
 //	     |                    drain                     |
 //	     |--------------- Connections ----------------->|   such as are between two messages, if it said
 //	     |<------------------ Taken --------------------|   in its Ready that it receives them, and so on
@@ -71,7 +71,9 @@
 //	  14  Connections  connections (each name, format,       one for each
 //	                   data in base64)
 //	  15  Taken        refused (numbers within the batch)
-//	 128  Draining     generations (that are not gone)
+//	 128  Draining     generations (that are not gone),
+//	                   generation (of the predecessor),
+//	                   held (in work), left (seconds)
 //
 // The ppid of a Hello is the process that the manager is; index tells entries of
 // one name apart; origin is "unit" for what a .socket unit keeps, "own" for what

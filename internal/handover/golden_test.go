@@ -48,6 +48,8 @@ var golden = []struct {
 	{"CO\x01\x0f{}", 0, handover.Taken{}},
 	{"CO\x01\x0f" + `{"refused":[1,2]}`, 0, handover.Taken{Refused: []int{1, 2}}},
 	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
+	{"CO\x01\x80" + `{"generations":1,"generation":3,"held":12,"left":8}`, 0,
+		handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
 	{"CO\x01\x0c" + `{"pid":4714,"receives":{"http":["http/1.1"]}}`, 2,

@@ -113,10 +113,14 @@ type Committing struct{}
 // Committed says that the manager has been told.
 type Committed struct{}
 
-// Draining says how many generations are not gone yet: the predecessor that says
-// it and those before it. It comes with the commit and when one of them ends.
+// Draining says how many generations are not gone yet, the predecessor that says it
+// and those before it, and how far they are. It comes with the commit, when one of
+// them ends, and once a second while something changes.
 type Draining struct {
 	Generations int `json:"generations"`
+	Generation  int `json:"generation,omitempty"` // of the predecessor
+	Held        int `json:"held,omitempty"`       // connections, or what else is in work
+	Left        int `json:"left,omitempty"`       // seconds, until the last of them must have ended
 }
 
 // Stopping says that the successor was asked to end: its death is no crash.
