@@ -31,6 +31,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.sockets.shut()
 	case actWithdraw:
 		u.withdraw(p, e)
+	case actFinish:
+		u.sockets.finish()
 	case actSayReady:
 		u.sockets.endClaims()
 		fault.At(fault.Initialised)
@@ -136,6 +138,9 @@ func (u *Upgrader) withdraw(p *present, e event) {
 	closeOnce(u.draining) // before the listeners fail: a server must see why
 	u.sockets.shut()
 	fault.At(fault.StopGatesShut)
+	if p.main {
+		u.sockets.finish()
+	}
 	if p.main && !u.supervised() {
 		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
 	}

@@ -125,6 +125,8 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 			return "", err
 		}
 		return c.LocalAddr().String(), nil
+	case "listen flows":
+		return a.listenFlows(ctx, arg(0), arg(1), arg(2))
 	case "listen unserved":
 		ln, err := a.u.Listen(ctx, arg(0), arg(1), arg(2))
 		a.set(func() { a.listeners[arg(0)] = ln })

@@ -79,6 +79,7 @@ const (
 	actOpenGates                   // accept
 	actShutGates                   // accept no more; returns when no Accept is under way
 	actWithdraw                    // shut for good
+	actFinish                      // read on for the flows there are: nobody accepts
 	actSayReady                    // to the predecessor
 	actSayServing                  // to the predecessor
 	actSayStopping                 // to predecessor and manager
@@ -218,7 +219,7 @@ var rules = []rule{
 	{evNotStarted, except(preparing), nothing},
 	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
 	{evPrepared, except(preparing), nothing},
-	{evChecked, only(preparing), to(clearing, actShutGates, actDismiss, actDrainDeadline)},
+	{evChecked, only(preparing), to(clearing, actShutGates, actFinish, actDismiss, actDrainDeadline)},
 	{evChecked, except(preparing), nothing},
 	{evNotBecome, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
 	{evNotBecome, except(clearing), nothing},
@@ -245,10 +246,12 @@ var rules = []rule{
 	// and the manager is about to end us with SIGTERM: we serve in both cases.
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
-	{evGone, either(unready, young, only(serving, clearing, covering, leaving, ended)), nothing},
+	{evGone, only(leaving), stay(actFinish)}, // whoever has passed on what is ours is no more
+	{evGone, either(unready, young, only(serving, clearing, covering, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
-	{evGoneAlone, either(unready, young, only(serving, clearing, covering, leaving, ended)), nothing},
+	{evGoneAlone, only(leaving), stay(actFinish)},
+	{evGoneAlone, either(unready, young, only(serving, clearing, covering, ended)), nothing},
 
 	// One that leaves covers for nobody, but its own goodbye must say who is main.
 	{evSuperseded, only(draining, leaving), stay(actRelieved)},
@@ -259,7 +262,7 @@ var rules = []rule{
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actCommit)},
 	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
-	{evDeadline, only(covering), to(leaving, actShutGates, actLastDeadline)},
+	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evDeadline, only(clearing), stay(actBecome)}, // as after a restart, what takes longer is cut
 	{evDeadline, only(undoing), stay(actKill)},    // it was recalled, and does not answer
 	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
@@ -291,7 +294,7 @@ var rules = []rule{
 	{evFail, either(busy, only(adopting, clearing, committing)), later},
 	{evFail, after, nothing}, // it ends already
 
-	{evOldIdle, only(covering), to(leaving, actShutGates, actLastDeadline)},
+	{evOldIdle, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evOldIdle, only(clearing), stay(actBecome)},
 	{evOldIdle, except(clearing, covering), nothing},
 

@@ -201,6 +201,14 @@ func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 			return nil, nil, fmt.Errorf("socket %q: %w", k.Name, err)
 		}
 		entries, fds = append(entries, k.Entry), append(fds, f)
+		if c, ok := k.use.(*FlowConn); ok {
+			e, f, err := c.outlets.handOn(flowName(k.Entry))
+			if err != nil {
+				fd.CloseAll(fds)
+				return nil, nil, fmt.Errorf("socket %q: %w", k.Name, err)
+			}
+			entries, fds = append(entries, e...), append(fds, f...)
+		}
 	}
 	return entries, fds, nil
 }
@@ -281,6 +289,9 @@ func (s *sockets) abandon() error {
 	for _, k := range s.all {
 		if k.use == nil {
 			continue
+		}
+		if _, ok := k.use.(*FlowConn); ok {
+			continue // its flows go on until they are done
 		}
 		if path := pathOf(k.use); path != "" && k.Origin == handover.OriginOwn {
 			errs = append(errs, os.Remove(path))

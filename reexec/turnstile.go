@@ -51,10 +51,7 @@ func newTurnstile(interrupt func(time.Time) error, hold func() func()) *turnstil
 func (t *turnstile) enter() (moved *Moved, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := len(t.out); n > 0 {
-		t.out[n-1]()
-		t.out = t.out[:n-1]
-	}
+	t.settle()
 	for len(t.queue) == 0 && (t.position == isShut && !t.late() || t.called && t.inside > 0) {
 		t.turned.Wait()
 	}
@@ -95,6 +92,26 @@ func (t *turnstile) enqueue(m *Moved, release func()) {
 func discard(q queued) {
 	_ = q.conn.Close() // the program has closed its listener
 	q.release()
+}
+
+// tryEnter is enter for a call that has somewhere else to go while it is shut: it
+// does not wait, and is in if the position is isOpen.
+func (t *turnstile) tryEnter() position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settle()
+	if t.position == isOpen {
+		t.inside++
+	}
+	return t.position
+}
+
+// settle releases what the caller brought out the last time.
+func (t *turnstile) settle() {
+	if n := len(t.out); n > 0 {
+		t.out[n-1]()
+		t.out = t.out[:n-1]
+	}
 }
 
 // leave ends a call that enter let in, and says whether it brings something out.
@@ -162,6 +179,20 @@ func (t *turnstile) end() bool {
 	t.queue = nil
 	t.turned.Broadcast()
 	return was != isEnded
+}
+
+// whereabouts returns the position.
+func (t *turnstile) whereabouts() position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.position
+}
+
+// programDeadline returns what setDeadline has set.
+func (t *turnstile) programDeadline() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.deadline
 }
 
 // ended reports whether it is shut for good.

@@ -77,5 +77,8 @@
 //
 // The ppid of a Hello is the process that the manager is; index tells entries of
 // one name apart; origin is "unit" for what a .socket unit keeps, "own" for what
-// the fd store does.
+// the fd store does. What has another origin lives as long as the processes that
+// have it: "inbox" and "outlet" are the ends of the pairs by which processes pass
+// datagrams to each other. A generation that cannot use an entry hands it on, unless
+// its origin is "own".
 package handover

@@ -64,8 +64,10 @@ type Entry struct {
 
 // Origins of a descriptor.
 const (
-	OriginUnit = "unit" // a .socket unit; never put into the fd store
-	OriginOwn  = "own"  // bound by a generation of the program; in the fd store
+	OriginUnit   = "unit"   // a .socket unit; never put into the fd store
+	OriginOwn    = "own"    // bound by a generation of the program; in the fd store
+	OriginInbox  = "inbox"  // nobody: where the successor reads what others pass to it
+	OriginOutlet = "outlet" // nobody: the other end of an inbox; Index is the number of its owner
 )
 
 // Descriptors is a batch. FDs and Entries run in parallel. Whoever receives it

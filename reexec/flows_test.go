@@ -1,0 +1,375 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenFlows claims a UDP socket and answers each datagram, which begins with the
+// number of its owner, with that number and the pid of this process.
+func (a *actor) listenFlows(ctx context.Context, name, network, address string) (string, error) {
+	route := func(datagram []byte, _ netip.AddrPort) uint32 {
+		first, _, _ := strings.Cut(string(datagram), " ")
+		owner, _ := strconv.ParseUint(first, 10, 32) // 0 where there is no number
+		return uint32(owner)
+	}
+	c, err := a.u.ListenFlows(ctx, name, network, address, route)
+	if err != nil {
+		return "", err
+	}
+	go func() { // ends when c is closed
+		b := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, rest, _ := strings.Cut(string(b[:n]), " ")
+			fmt.Fprintf(answering{c, from}, "%d %d %s", c.Owner(), os.Getpid(), rest)
+		}
+	}()
+	return c.LocalAddr().String(), nil
+}
+
+// answering writes to one peer of a socket.
+type answering struct {
+	net.PacketConn
+	to net.Addr
+}
+
+func (a answering) Write(b []byte) (int, error) { return a.WriteTo(b, a.to) }
+
+// A flow is a client's connection with one process.
+type flow struct {
+	*stage
+	conn  net.Conn
+	owner uint32
+	host  int // pid of the process that has it
+	said  int
+}
+
+// begin opens a flow with whoever reads the socket.
+func (s *stage) begin(address string) *flow {
+	s.Helper()
+	conn, err := net.Dial("udp", address)
+	s.must(err)
+	s.Cleanup(func() { conn.Close() })
+	f := &flow{stage: s, conn: conn}
+	f.owner, f.host, err = f.ask()
+	s.must(err)
+	return f
+}
+
+// ask says something in the flow, once, and returns who answers: no datagram may be
+// lost.
+func (f *flow) ask() (owner uint32, host int, err error) {
+	f.Helper()
+	f.said++
+	text := fmt.Sprintf("words %d", f.said)
+	deadline, _ := f.ctx.Deadline()
+	f.must(f.conn.SetDeadline(deadline))
+	if _, err := fmt.Fprintf(f.conn, "%d %s", f.owner, text); err != nil {
+		return 0, 0, err
+	}
+	b := make([]byte, 2048)
+	n, err := f.conn.Read(b)
+	if err != nil {
+		return 0, 0, err
+	}
+	parts := strings.SplitN(string(b[:n]), " ", 3)
+	if len(parts) != 3 || parts[2] != text {
+		f.Errorf("the answer to %q is %q", text, b[:n])
+	}
+	_, err = fmt.Sscan(string(b[:n]), &owner, &host)
+	return owner, host, err
+}
+
+// goesOn checks that the flow is still with its process.
+func (f *flow) goesOn() {
+	f.Helper()
+	for range 3 {
+		owner, host, err := f.ask()
+		if err != nil || owner != f.owner || host != f.host {
+			f.Errorf("a flow of process %d, number %d: process %d, number %d answers, %v", f.host, f.owner, host, owner, err)
+		}
+	}
+}
+
+// orphaned checks that r answers in the place of the flow's own process.
+func (f *flow) orphaned(r *remote) {
+	f.Helper()
+	if owner, host, err := f.ask(); err != nil || host != r.PID || owner == f.owner {
+		f.Errorf("a flow of process %d, which is gone: process %d, number %d answers, %v; want process %d", f.host, host, owner, err, r.PID)
+	}
+}
+
+// beginsWith checks that a new flow is r's.
+func (s *stage) beginsWith(r *remote, address string) *flow {
+	s.Helper()
+	f := s.begin(address)
+	if f.host != r.PID {
+		s.Errorf("process %d begins a flow, want %d", f.host, r.PID)
+	}
+	return f
+}
+
+// openFlows starts a first generation with flows.
+func (s *stage) openFlows(options string) (*remote, string) {
+	s.Helper()
+	r := s.start()
+	return r, r.arriveWithFlows(options)
+}
+
+func (r *remote) arriveWithFlows(options string) (address string) {
+	r.Helper()
+	r.do("new", options)
+	address = r.do("listen flows", "q", "udp", anywhere)
+	r.do("ready")
+	return address
+}
+
+// handFlowsOver upgrades.
+func (r *remote) handFlowsOver(options string) *remote {
+	r.Helper()
+	upgrade := r.begin("upgrade")
+	next := r.next()
+	next.arriveWithFlows(options)
+	upgrade.text()
+	next.state("serving")
+	return next
+}
+
+func TestFlowsStayWithTheirProcess(t *testing.T) {
+	s := newStage(t)
+	r, address := s.openFlows("{}")
+	all := []*remote{r}
+	flows := []*flow{s.beginsWith(r, address)}
+	for range 3 {
+		r.do("hold", "flow")
+		r = r.handFlowsOver("{}")
+		all = append(all, r)
+		flows = append(flows, s.beginsWith(r, address))
+		for _, f := range flows {
+			f.goesOn()
+		}
+	}
+	for _, i := range []int{1, 0} { // they end in any order
+		drain := all[i].begin("drain")
+		all[i].do("release", "flow")
+		drain.text()
+		all[i].do("close")
+		all[i].exit("0")
+		flows[i].orphaned(r)
+	}
+	flows[2].goesOn()
+	flows[3].goesOn()
+	r = r.handFlowsOver("{}")
+	flows[2].goesOn()
+	flows[3].goesOn()
+	s.beginsWith(r, address)
+}
+
+// TestFlowsOfAnUndoneUpgrade are those that the successor has begun on its trial: it
+// finishes them if it lives.
+func TestFlowsOfAnUndoneUpgrade(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openFlows(trial)
+	first := s.beginsWith(one, address)
+	try := func() (two *remote, upgrade *outcome, tried *flow) {
+		upgrade = one.begin("upgrade")
+		two = s.next()
+		two.arriveWithFlows(trial)
+		one.state("trial")
+		tried = s.beginsWith(two, address)
+		first.goesOn()
+		two.do("hold", "flow")
+		return two, upgrade, tried
+	}
+	two, upgrade, tried := try()
+	two.do("fail", "no luck")
+	upgrade.fails("no luck")
+	first.goesOn()
+	tried.goesOn()
+	three, upgrade, crashed := try()
+	tried.goesOn()
+	if crashed.owner == tried.owner {
+		t.Errorf("two processes have the number %d", tried.owner)
+	}
+	three.kill()
+	upgrade.fails("SIGKILL")
+	crashed.orphaned(one)
+	first.goesOn()
+	tried.goesOn()
+	s.beginsWith(one, address)
+	drain := two.begin("drain")
+	two.do("release", "flow")
+	drain.text()
+	two.do("close")
+	two.exit("0")
+	tried.orphaned(one)
+}
+
+// TestFlowsOutliveACrash of the process that reads the socket.
+func TestFlowsOutliveACrash(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openFlows("{}")
+	first := s.beginsWith(one, address)
+	one.do("hold", "flow")
+	two := one.handFlowsOver("{}")
+	second := s.beginsWith(two, address)
+	two.do("hold", "flow")
+	three := two.handFlowsOver("{}")
+	third := s.beginsWith(three, address)
+	three.kill()
+	two.state("serving")
+	third.orphaned(two)
+	for _, f := range []*flow{first, second, s.beginsWith(two, address)} {
+		f.goesOn()
+	}
+	four := two.handFlowsOver("{}")
+	for _, f := range []*flow{first, second, s.beginsWith(four, address)} {
+		f.goesOn()
+	}
+}
+
+// TestAGenerationWithoutFlowsHandsThemOn: an upgrade to a program that has none and
+// back loses nothing.
+func TestAGenerationWithoutFlowsHandsThemOn(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openFlows("{}")
+	first := s.beginsWith(one, address)
+	one.do("hold", "flow")
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", "{}")
+	two.do("listen packet", "q", "udp", anywhere) // and does not read
+	two.do("ready")
+	upgrade.text()
+	two.state("serving")
+	waits, err := net.Dial("udp", address)
+	s.must(err)
+	defer waits.Close()
+	_, err = waits.Write([]byte("0 hello"))
+	s.must(err)
+	three := two.handFlowsOver("{}")
+	first.goesOn()
+	s.must(waits.SetDeadline(time.Now().Add(patience)))
+	b := make([]byte, 100)
+	n, err := waits.Read(b)
+	if want := fmt.Sprintf("2 %d hello", three.PID); err != nil || string(b[:n]) != want {
+		t.Errorf("what waited in the socket's buffer gets %q, %v; want %q", b[:n], err, want)
+	}
+	s.beginsWith(three, address).goesOn()
+}
+
+// TestFlowsAreFinishedAtAStop, of all generations, in whatever order they end, and no
+// new ones are begun.
+func TestFlowsAreFinishedAtAStop(t *testing.T) {
+	for _, supervised := range []bool{false, true} {
+		for _, mainFirst := range []bool{false, true} {
+			t.Run(fmt.Sprintf("supervised %v, main first %v", supervised, mainFirst), func(t *testing.T) {
+				s := newStage(t)
+				if supervised {
+					s.supervise()
+				}
+				one, address := s.openFlows(signals)
+				first := s.beginsWith(one, address)
+				one.do("hold", "flow")
+				two := one.handFlowsOver(signals)
+				second := s.beginsWith(two, address)
+				two.do("hold", "flow")
+				s.must(unix.Kill(-one.PID, unix.SIGTERM))
+				one.state("leaving")
+				two.state("leaving")
+				first.goesOn()
+				second.goesOn()
+				s.refused(address)
+				ends, stays, left := one, second, two
+				if mainFirst {
+					ends, stays, left = two, first, one
+				}
+				drain := ends.begin("drain")
+				ends.do("release", "flow")
+				drain.text()
+				ends.do("close")
+				ends.exit("0")
+				stays.goesOn()
+				drain = left.begin("drain")
+				left.do("release", "flow")
+				drain.text()
+				left.do("close")
+			})
+		}
+	}
+}
+
+// refused checks that nobody answers a new flow.
+func (s *stage) refused(address string) {
+	s.Helper()
+	c, err := net.Dial("udp", address)
+	s.must(err)
+	defer c.Close()
+	_, err = c.Write([]byte("0 hello"))
+	s.must(err)
+	s.must(c.SetDeadline(time.Now().Add(50 * time.Millisecond)))
+	b := make([]byte, 100)
+	if n, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.Errorf("a new flow gets %q, %v", b[:n], err)
+	}
+}
+
+// TestInboxesDoNotPileUp over generations, and do not go into the fd store.
+func TestInboxesDoNotPileUp(t *testing.T) {
+	const many, slack = 10, 6 // some of an upgrade's goroutines end a little later
+	s := newStage(t)
+	v := s.supervise()
+	r, address := s.openFlows("{}")
+	succession := func(n int) {
+		for range n {
+			next := r.handFlowsOver("{}")
+			r.do("drain")
+			r.do("close")
+			r.exit("0")
+			r = next
+		}
+	}
+	succession(1)
+	before := r.inside()
+	succession(many)
+	if after := r.inside(); after.goroutines > before.goroutines+slack || after.descriptors > before.descriptors+slack {
+		t.Errorf("second generation: %+v, %d later: %+v", before, many, after)
+	}
+	s.beginsWith(r, address).goesOn()
+	v.caughtUp()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	stored := 0
+	for _, m := range v.heard {
+		if strings.Contains(m.text, "FDSTORE=1") {
+			stored++
+		}
+	}
+	if stored != 1 { // the socket, by the first generation
+		t.Errorf("%d descriptors went into the fd store: %v", stored, v.heard)
+	}
+}
+
+func TestFlowsNeedUDP(t *testing.T) {
+	s := newStage(t)
+	r := s.start()
+	r.do("new", "{}")
+	r.begin("listen flows", "q", "unixgram", "@"+s.dir).fails("flows need a UDP socket")
+	r.begin("listen flows", "cutover.flows.0.q", "udp", anywhere).fails("the library's own")
+}
