@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"notify":            {"internal/fd"},
 	"reexec":            {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control"},
 	"reexec/rehttp":     {"reexec", "internal/fd"},
-	"examples":          {"activation", "notify", "reexec", "reexec/rehttp"},
+	"examples":          {"activation", "notify", "reexec", "reexec/rehttp", "units"},
 	"units":             {},
 	"units/cmd":         {"units"},
 }

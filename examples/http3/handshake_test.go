@@ -1,0 +1,161 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cutover-go/cutover/examples/http3/internal/load"
+)
+
+// A relay stands between one client and the server.
+type relay struct {
+	front, back *net.UDPConn
+	client      atomic.Pointer[net.UDPAddr]
+	forward     func(datagram []byte) // called for each of the client's, one by one
+	mute        atomic.Bool           // the server's are lost
+}
+
+func (s *site) relay() *relay {
+	s.Helper()
+	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	s.must(err)
+	s.Cleanup(func() { front.Close() })
+	server, err := net.ResolveUDPAddr("udp", s.address)
+	s.must(err)
+	back, err := net.DialUDP("udp", nil, server)
+	s.must(err)
+	s.Cleanup(func() { back.Close() })
+	r := &relay{front: front, back: back}
+	r.forward = r.send
+	return r
+}
+
+func (r *relay) send(datagram []byte) { _, _ = r.back.Write(datagram) } // a loss shows
+
+// run relays until the test ends.
+func (r *relay) run() {
+	go func() { // ends when front is closed
+		b := make([]byte, 2048)
+		for {
+			n, from, err := r.front.ReadFromUDP(b)
+			if err != nil {
+				return
+			}
+			r.client.Store(from)
+			r.forward(b[:n])
+		}
+	}()
+	go func() { // ends when back is closed
+		b := make([]byte, 2048)
+		for {
+			n, err := r.back.Read(b)
+			if err != nil {
+				return
+			}
+			if !r.mute.Load() {
+				_, _ = r.front.WriteToUDP(b[:n], r.client.Load()) // as in send
+			}
+		}
+	}()
+}
+
+// initial reports whether a datagram begins with an Initial packet.
+func initial(datagram []byte) bool { return datagram[0]&0xf0 == 0xc0 }
+
+// through asks the server by way of the relay.
+func (s *site) through(r *relay, path string) (answer, error) {
+	s.Helper()
+	client := load.Client(nil)
+	defer client.Close()
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "https://"+r.front.LocalAddr().String()+path, nil)
+	s.must(err)
+	resp, err := client.RoundTrip(req)
+	if err != nil {
+		return answer{}, err
+	}
+	return read(resp)
+}
+
+// TestAHandshakeIsCutInTwo by an upgrade: the first datagram of a ClientHello is read
+// by one process, the second by the next.
+func TestAHandshakeIsCutInTwo(t *testing.T) {
+	s := newSite(t)
+	r := s.relay()
+	count := 0
+	r.forward = func(datagram []byte) {
+		count++
+		if count == 2 {
+			if !initial(datagram) {
+				t.Error("the ClientHello is one datagram: the test shows nothing")
+			}
+			s.upgrade()
+		}
+		r.send(datagram)
+	}
+	r.run()
+	a, err := s.through(r, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("generation %d has got the connection", a.generation)
+}
+
+// TestTwoProcessesAnswerAHandshake: the answer of the first is lost at first, and
+// the client sends its first packets again, to the next.
+func TestTwoProcessesAnswerAHandshake(t *testing.T) {
+	s := newSite(t)
+	r := s.relay()
+	count := 0
+	r.mute.Store(true)
+	r.forward = func(datagram []byte) {
+		count++
+		r.send(datagram)
+		if count == 2 {
+			s.upgrade()
+		}
+		if count == 4 { // as many again
+			r.mute.Store(false)
+		}
+	}
+	r.run()
+	a, err := s.through(r, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("generation %d has got the connection", a.generation)
+}
+
+// TestALateCopyOfTheFirstPacket begins another connection with the next process, which
+// must not harm the one that there is.
+func TestALateCopyOfTheFirstPacket(t *testing.T) {
+	s := newSite(t)
+	r := s.relay()
+	var first [][]byte
+	r.forward = func(datagram []byte) {
+		if len(first) < 2 {
+			first = append(first, append([]byte(nil), datagram...))
+		}
+		r.send(datagram)
+	}
+	r.run()
+	client := load.Client(nil)
+	defer client.Close()
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "https://"+r.front.LocalAddr().String()+"/sleep?d=2s", nil)
+	s.must(err)
+	resp, err := client.RoundTrip(req)
+	s.must(err)
+	s.upgrade()
+	for _, datagram := range first {
+		if !initial(datagram) {
+			t.Error("the ClientHello is one datagram: the test shows nothing")
+		}
+		r.send(datagram)
+	}
+	if a, err := read(resp); err != nil || a.generation != 1 {
+		t.Errorf("the request in work was answered by %+v, %v", a, err)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// A server serves HTTP/3 for one generation of the program.
+type server struct {
+	u       *reexec.Upgrader
+	handler http.Handler
+	tls     *tls.Config
+	conns   sync.WaitGroup // open connections
+}
+
+// serve calls Ready, serves on conn, and returns when this generation was replaced
+// or stopped and its clients have left, or have had their time.
+func (s *server) serve(ctx context.Context, conn *reexec.FlowConn) (err error) {
+	secret, err := shareSecret(s.u)
+	if err != nil {
+		return err
+	}
+	if err := s.u.Ready(ctx); err != nil {
+		return err
+	}
+	// Now, and not with the first upgrade: the process after a crash must find it.
+	if s.u.Generation() == 1 {
+		if err := s.u.Checkpoint(ctx); err != nil {
+			return err
+		}
+	}
+	t := &quic.Transport{Conn: conn, ConnectionIDGenerator: ids(conn.Owner()), ConnContext: s.hold}
+	if err := secret.equip(t, s.tls); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	ln, err := t.Listen(http3.ConfigureTLSConfig(s.tls), &quic.Config{})
+	if err != nil {
+		return err
+	}
+	// Accepting goes on in the drain: handshakes may be under way when it begins.
+	life, end := context.WithCancel(ctx)
+	defer end()
+	accepting := make(chan struct{})
+	go func() { // ends with life
+		defer close(accepting)
+		s.accept(life, ln)
+	}()
+	err = s.u.Drain(ctx)
+	end()
+	<-accepting
+	err = errors.Join(err, ln.Close())
+	s.conns.Wait() // those that are cut are told so
+	return err
+}
+
+// hold keeps the generation for a connection, from its first packet on.
+func (s *server) hold(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	release := s.u.Hold()
+	s.conns.Add(1)
+	context.AfterFunc(ctx, func() {
+		release()
+		s.conns.Done()
+	})
+	return ctx, nil
+}
+
+func (s *server) accept(life context.Context, ln *quic.Listener) {
+	for {
+		conn, err := ln.Accept(life)
+		if err != nil {
+			return // life is over
+		}
+		go s.attend(life, conn) // ends with conn and its requests
+	}
+}
+
+// firstRequest is how long a client that has just come may take to ask something,
+// before it is asked to leave.
+const firstRequest = time.Second
+
+// attend serves one connection. It has an http3.Server to itself, so that it can be
+// asked by GOAWAY to leave at its own time: when this generation drains, but not
+// before the first request, for which the client has come.
+//
+// A request that has crossed with the GOAWAY is rejected, and not begun: its client
+// sends it again, on a new connection (RFC 9114, 5.2).
+func (s *server) attend(life context.Context, conn *quic.Conn) {
+	first := make(chan struct{})
+	arrived := sync.OnceFunc(func() { close(first) })
+	h := &http3.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived()
+		s.handler.ServeHTTP(w, r)
+	})}
+	gone := conn.Context().Done()
+	go func() { // ends with conn
+		select {
+		case <-s.u.Draining():
+		case <-gone:
+			return
+		}
+		select {
+		case <-first:
+		case <-time.After(firstRequest):
+		case <-gone:
+			return
+		}
+		_ = h.Shutdown(life) // what is cut at the end of life is Drain's to tell
+	}()
+	defer context.AfterFunc(life, func() { _ = h.Close() })() // as above
+	_ = h.ServeQUICConn(conn)                                 // says how the connection has ended
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+}
