@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"examples":          {"activation", "notify", "reexec", "reexec/rehttp", "units"},
 	"units":             {},
 	"units/cmd":         {"units"},
+
+	"examples/http3/load": {"examples/http3/internal/load"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.

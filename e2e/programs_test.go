@@ -22,12 +22,18 @@ type built struct {
 // program returns the path of pkg built as version.
 func program(t testing.TB, pkg, version string) string {
 	t.Helper()
-	path := filepath.Join(programs.dir, filepath.Base(pkg)+"-"+version)
+	return programOf(t, ".", pkg, version)
+}
+
+// programOf is program for a package of the module in folder.
+func programOf(t testing.TB, folder, pkg, version string) string {
+	t.Helper()
+	path := filepath.Join(programs.dir, filepath.Base(folder)+"-"+filepath.Base(pkg)+"-"+version)
 	v, _ := programs.once.LoadOrStore(path, new(built))
 	b := v.(*built)
 	b.Do(func() {
 		// Static, for trees whose libc is older than ours.
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg)
+		cmd := exec.Command("go", "build", "-C", folder, "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)

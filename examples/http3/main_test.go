@@ -191,7 +191,7 @@ func TestUpgradesLoseNoRequest(t *testing.T) {
 	s := newSite(t)
 	ctx, stop := context.WithCancel(s.ctx)
 	results := make(chan load.Result, 1)
-	go func() { results <- load.Do(ctx, "https://"+s.address+"/", 6, 3) }() // ends with ctx
+	go func() { results <- load.Do(ctx, "https://"+s.address+"/", 6, 3, 0) }() // ends with ctx
 	for i := range upgrades {
 		begun := s.ask()
 		slow := s.begin("/sleep?d=500ms")

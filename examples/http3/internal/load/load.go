@@ -38,17 +38,19 @@ type Result struct {
 	Lost        []string         // why
 }
 
-// Do asks url until ctx ends, with the given number of clients and streams of each.
-// A request that was begun is always waited for.
-func Do(ctx context.Context, url string, clients, streams int) Result {
+// Do asks url until ctx ends, or enough requests were begun if that is not 0, with
+// the given number of clients and streams of each. A request that was begun is always
+// waited for.
+func Do(ctx context.Context, url string, clients, streams int, enough int64) Result {
 	r := &Run{url: url}
 	var all sync.WaitGroup
+	var begun atomic.Int64
 	for range clients {
 		c := r.client()
 		defer c.Close()
 		for range streams {
 			all.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
+				for n := 0; ctx.Err() == nil && (enough == 0 || begun.Add(1) <= enough); n++ {
 					r.ask(c, n)
 				}
 			})
@@ -104,7 +106,7 @@ func (r *Run) ask(c *http3.Transport, n int) {
 			r.losses.Unlock()
 			return
 		}
-		generation := text[strings.Index(text, "generation="):]
+		_, generation, _ := strings.Cut(text, "generation=")
 		generation, _, _ = strings.Cut(generation, " ")
 		count, _ := r.answers.LoadOrStore(generation, new(atomic.Int64))
 		count.(*atomic.Int64).Add(1)
