@@ -80,9 +80,11 @@ func changed(old, new *merged, section string) (all []fault) {
 	return all
 }
 
-// effective is what is left of a setting when all its lines are read. Whether it is
-// a list or not makes no difference for whether it has changed.
+// effective is what is left of a setting when all its lines are read.
 func effective(m *merged, section, key string) string {
+	if !slices.Contains(lists, key) && !onlyAdds(section, key) {
+		return m.last(section, key).value
+	}
 	var values []string
 	for _, a := range m.list(section, key) {
 		values = append(values, a.value)

@@ -150,11 +150,17 @@ func TestChangesNeedARestartOrNot(t *testing.T) {
 		"[Service]\nEnvironment=A=1\nMemoryDenyWriteExecute=yes\n":    {"restart-needed"},
 		"[Unit]\nDescription=new\n[Service]\nEnvironment=A=1\n":       nil,
 		"[Service]\nEnvironment=A=2\nEnvironment=\nEnvironment=A=1\n": nil,
+		"[Service]\nEnvironment=A=1\nPrivateTmp=yes\nPrivateTmp=\n":   {"restart-needed"},
+		"[Service]\nEnvironment=A=1\nNice=5\nNice=0\n":                {"restart-needed"},
 	} {
 		old := []units.File{{Name: "a.service", Text: "[Service]\nEnvironment=A=1\n"}}
 		if got := ids(units.Changes(old, []units.File{{Name: "a.service", Text: text}})); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+	}
+	twice := []units.File{{Name: "a.service", Text: "[Service]\nNice=5\n"}, {Name: "a.service.d/a.conf", Text: "[Service]\nNice=7\n"}}
+	if got := units.Changes(twice, []units.File{{Name: "a.service", Text: "[Service]\nNice=7\n"}}); len(got) > 0 {
+		t.Errorf("a drop-in that went into the unit: %v", got)
 	}
 	got := units.Changes([]units.File{{Name: "a.service", Text: "[Service]\nUser=a\n"}}, []units.File{{Name: "a.service", Text: "[Service]\n"}})
 	if len(got) != 1 || !strings.Contains(got[0].Wrong, "User= was a, is not set") || got[0].Line != 1 {

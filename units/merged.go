@@ -31,19 +31,30 @@ func merge(name string, files []*File) *merged {
 }
 
 // list returns the values of a setting that can be given several times. An empty
-// assignment takes back those before it.
-func (m *merged) list(section, key string) (values []assignment) {
+// assignment takes back those before it, where it can. Several keys are several names
+// of one setting, or kinds of one list.
+func (m *merged) list(section string, keys ...string) (values []assignment) {
 	for _, a := range m.all {
 		switch {
-		case a.section != section || a.key != key:
-		case a.value == "":
-			values = nil
-		default:
+		case a.section != section || !slices.Contains(keys, a.key):
+		case a.value != "":
 			values = append(values, a)
+		case !onlyAdds(a.section, a.key):
+			values = nil
 		}
 	}
 	return values
 }
+
+// onlyAdds reports whether an empty assignment leaves those before it: dependencies
+// cannot be taken back (systemd.unit(5)), and Sockets= is one.
+func onlyAdds(section, key string) bool {
+	return section == "Unit" && slices.Contains(dependencies, key) || section == "Service" && key == "Sockets"
+}
+
+// dependencies are the settings of [Unit] that systemd reads by config_parse_unit_deps.
+var dependencies = strings.Fields("After Before BindsTo Conflicts JoinsNamespaceOf OnFailure OnSuccess PartOf PropagatesReloadTo " +
+	"PropagatesStopTo ReloadPropagatedFrom Requires Requisite StopPropagatedFrom Upholds Wants")
 
 // words is list with each value split at blanks.
 func (m *merged) words(section, key string) (words []string) {
@@ -53,16 +64,34 @@ func (m *merged) words(section, key string) (words []string) {
 	return words
 }
 
+// lists are the settings of [Service] and [Socket] whose lines add up, by the parsers
+// in systemd's load-fragment-gperf.gperf.in of 262. Of all others the last line counts.
+var lists = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStartPost ExecReload ExecReloadPost ExecStop ExecStopPre ExecStopPost " +
+	"SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus OpenFile " +
+	"Environment EnvironmentFile PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths InaccessiblePaths " +
+	"ReadWriteDirectories ReadOnlyDirectories InaccessibleDirectories ExecPaths NoExecPaths ExecSearchPath BindPaths BindReadOnlyPaths " +
+	"TemporaryFileSystem MountImages ExtensionImages ExtensionDirectories RuntimeDirectory StateDirectory CacheDirectory LogsDirectory " +
+	"ConfigurationDirectory SystemCallFilter SystemCallArchitectures SystemCallLog RestrictAddressFamilies RestrictNamespaces RestrictFileSystems " +
+	"RestrictNetworkInterfaces CapabilityBoundingSet AmbientCapabilities SecureBits CPUAffinity NUMAMask SetCredential SetCredentialEncrypted " +
+	"LoadCredential LoadCredentialEncrypted ImportCredential StandardInputText StandardInputData LogExtraFields LogFilterPatterns " +
+	"DeviceAllow IPAddressAllow IPAddressDeny SocketBindAllow SocketBindDeny BPFProgram Delegate DisableControllers " +
+	"ListenStream ListenDatagram ListenSequentialPacket ListenFIFO ListenSpecial ListenNetlink ListenMessageQueue ListenUSBFunction Symlinks")
+
 // last returns the assignment that counts of a setting that has one value. Where
 // there is none, it has no value and stands at the section's header.
 func (m *merged) last(section, key string) assignment {
-	accepted := values[key]
+	return m.lastOf(assignment{section: section, key: key})
+}
+
+// lastOf is last for a setting with several names, of which the first is today's.
+func (m *merged) lastOf(names ...assignment) assignment {
 	for _, a := range slices.Backward(m.all) {
-		if a.section == section && a.key == key && accepted.has(a.value) && accepted.known(a.value, m.systemd) {
+		named := func(n assignment) bool { return n.section == a.section && n.key == a.key }
+		if accepted := values[a.key]; slices.ContainsFunc(names, named) && accepted.has(a.value) && accepted.known(a.value, m.systemd) {
 			return a
 		}
 	}
-	return m.missing(section, key)
+	return m.missing(names[0].section, names[0].key)
 }
 
 // missing is where a setting would stand.

@@ -8,9 +8,10 @@ import (
 
 // What a service sees of the file system.
 
-// covering returns the longest path in setting key that has name in it, and where.
-func covering(m *merged, name, key string) (longest string, at assignment) {
-	for _, a := range m.list("Service", key) {
+// covering returns the longest path in the setting of keys that has name in it, and
+// where.
+func covering(m *merged, name string, keys ...string) (longest string, at assignment) {
+	for _, a := range m.list("Service", keys...) {
 		for _, word := range strings.Fields(a.value) {
 			dir := path.Clean(strings.TrimLeft(word, "-+"))
 			if within(name, dir) && len(dir) > len(longest) {
@@ -25,23 +26,21 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// A mount is one entry of BindPaths= or BindReadOnlyPaths=.
+// A mount is one entry of BindPaths= or BindReadOnlyPaths=, which are one list.
 type mount struct {
 	source, target string
 	at             assignment
 }
 
 func binds(m *merged) (all []mount) {
-	for _, key := range []string{"BindPaths", "BindReadOnlyPaths"} {
-		for _, a := range m.list("Service", key) {
-			for _, word := range strings.Fields(a.value) {
-				parts := strings.Split(strings.TrimLeft(word, "-"), ":")
-				target := parts[0]
-				if len(parts) > 1 && parts[1] != "" {
-					target = parts[1]
-				}
-				all = append(all, mount{path.Clean(parts[0]), path.Clean(target), a})
+	for _, a := range m.list("Service", "BindPaths", "BindReadOnlyPaths") {
+		for _, word := range strings.Fields(a.value) {
+			parts := strings.Split(strings.TrimLeft(word, "-"), ":")
+			target := parts[0]
+			if len(parts) > 1 && parts[1] != "" {
+				target = parts[1]
 			}
+			all = append(all, mount{path.Clean(parts[0]), path.Clean(target), a})
 		}
 	}
 	return all
@@ -56,10 +55,8 @@ func (c *contract) hides(name string) (assignment, bool) {
 	if bound(c.service, name) {
 		return assignment{}, false
 	}
-	for _, key := range []string{"InaccessiblePaths", "InaccessibleDirectories"} {
-		if dir, a := covering(c.service, name, key); dir != "" {
-			return a, true
-		}
+	if dir, a := covering(c.service, name, "InaccessiblePaths", "InaccessibleDirectories"); dir != "" {
+		return a, true
 	}
 	if a, emptied := c.empties(name); emptied {
 		return a, true

@@ -177,7 +177,7 @@ var processRules = []*rule{{
 		Mended: "[Service]\nTimeoutStartSec=30s\n",
 	},
 	find: func(c *contract) []fault {
-		if a, d := c.startTimeout(); d < c.program.ReadyTimeout {
+		if a, d := c.startTimeout(); d != 0 && d < c.program.ReadyTimeout { // 0 is off
 			return wrongf(c.service, a, "%s=%s, the ready timeout is %v", a.key, a.value, c.program.ReadyTimeout)
 		}
 		return nil
@@ -288,21 +288,16 @@ func (c *contract) timeout(key string) (assignment, time.Duration) {
 }
 
 func startLimit(c *contract) []fault {
-	at := c.service.last("Unit", "StartLimitIntervalSec")
-	for _, old := range []assignment{c.service.last("Unit", "StartLimitInterval"), c.service.last("Service", "StartLimitInterval")} {
-		if at.value == "" && old.value != "" {
-			at = old // the name until 229
-		}
-	}
+	at := c.service.lastOf(assignment{section: "Unit", key: "StartLimitIntervalSec"},
+		assignment{section: "Unit", key: "StartLimitInterval"}, assignment{section: "Service", key: "StartLimitInterval"}) // the name until 229
 	interval, ok := parseSpan(at.value)
 	if !ok {
 		interval = 10 * time.Second
 	}
 	burst := 5
-	for _, section := range []string{"Service", "Unit"} {
-		if n, err := strconv.Atoi(c.service.last(section, "StartLimitBurst").value); err == nil {
-			burst = n
-		}
+	count := c.service.lastOf(assignment{section: "Unit", key: "StartLimitBurst"}, assignment{section: "Service", key: "StartLimitBurst"})
+	if n, err := strconv.Atoi(count.value); err == nil {
+		burst = n
 	}
 	_, pause := c.span("RestartSec", 100*time.Millisecond)
 	if interval == 0 || burst == 0 || pause > 0 && pause >= interval/time.Duration(burst) {

@@ -189,10 +189,12 @@ var sandboxRules = []*rule{{
 		Mended: "[Service]\nRootDirectory=/srv/myapp\n[X-Cutover]\nSystemd=252\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, key := range []string{"RootImage", "ExtensionImages", "ExtensionDirectories"} {
-			for _, a := range c.service.list("Service", key) {
-				all = append(all, fault{c.service, a, key + "=" + a.value})
-			}
+		images := c.service.list("Service", "ExtensionImages", "ExtensionDirectories")
+		if a := c.of("RootImage"); a.value != "" {
+			images = append(images, a)
+		}
+		for _, a := range images {
+			all = append(all, fault{c.service, a, a.key + "=" + a.value})
 		}
 		return all
 	},

@@ -212,13 +212,11 @@ var socketRules = []*rule{{
 	find: triggerLimit,
 }}
 
-// listening are the addresses of socket unit s.
-func listening(s *merged) (all []assignment) {
-	for _, key := range []string{"ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
-		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction"} {
-		all = append(all, s.list("Socket", key)...)
-	}
-	return all
+// listening are the addresses of socket unit s in their order. An empty one of any
+// kind takes all of them back.
+func listening(s *merged) []assignment {
+	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
+		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")
 }
 
 // onSocket finds a boolean setting of sockets that is on.
@@ -235,7 +233,7 @@ func onSocket(key string) func(*contract) []fault {
 
 func backlog(c *contract) []fault {
 	return c.each(func(s *merged) []fault {
-		if len(s.list("Socket", "ListenStream"))+len(s.list("Socket", "ListenSequentialPacket")) == 0 {
+		if !slices.ContainsFunc(listening(s), func(l assignment) bool { return l.key == "ListenStream" || l.key == "ListenSequentialPacket" }) {
 			return nil // datagrams wait elsewhere
 		}
 		a := s.last("Socket", "Backlog")

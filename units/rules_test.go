@@ -111,6 +111,11 @@ func TestDropInsAreMergedAsSystemdDoes(t *testing.T) {
 		{"of another", []units.File{in("other.service.d", "a.conf", "KillMode=mixed")}, nil},
 		{"empty resets a list", []units.File{in("myapp.service.d", "a.conf", "ExecReload=")}, []string{"exec-reload-missing"}},
 		{"reset and set", []units.File{in("myapp.service.d", "a.conf", "ExecReload=\nExecReload=/usr/bin/ctl reload")}, nil},
+		{"a dependency cannot be taken back", []units.File{in("myapp.service.d", "a.conf", "[Unit]\nRequires=")}, nil},
+		{"an empty limit is ignored", []units.File{in("myapp.service.d", "a.conf", "LimitNOFILE=")}, nil},
+		{"an empty time is ignored", []units.File{in("myapp.service.d", "a.conf", "TimeoutStopSec=")}, nil},
+		{"an empty mode is the default", []units.File{in("myapp.service.d", "a.conf", "KillMode=mixed\nKillMode=")}, nil},
+		{"0 is no timeout", []units.File{in("myapp.service.d", "a.conf", "TimeoutStartSec=0")}, []string{"start-timeout-infinite"}},
 		{"an ignored value leaves the line before", []units.File{in("myapp.service.d", "a.conf", "KillMode=maybe")}, []string{"invalid-value"}},
 	} {
 		if got := ids(check(append(mustUnits(t, myapp()), c.files...))); !slices.Equal(got, c.want) {

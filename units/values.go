@@ -13,13 +13,16 @@ type valueSet struct {
 	boolean bool
 	span    bool
 	number  bool
+	any     bool           // every value but an empty one
+	reset   bool           // an empty one is a way back to the default
 	since   map[string]int // words that older versions do not know
 }
 
-// has reports whether systemd takes value. Nil takes all.
+// has reports whether systemd takes value. Nil takes all, also an empty one, as a way
+// back to the default.
 func (v *valueSet) has(value string) bool {
 	switch {
-	case v == nil || value == "" && v.words == nil && !v.boolean:
+	case v == nil || v.any && value != "" || v.reset && value == "":
 		return true
 	case v.boolean && (isYes(value) || isNo(value)):
 		return true
@@ -48,6 +51,7 @@ var (
 	boolean = &valueSet{boolean: true}
 	span    = &valueSet{span: true}
 	number  = &valueSet{number: true}
+	some    = &valueSet{any: true}
 )
 
 // values has the settings whose accepted values matter to a rule: systemd.service(5),
@@ -56,7 +60,7 @@ var values = map[string]*valueSet{
 	"Type": {words: strings.Fields("simple exec forking oneshot dbus notify notify-reload idle"),
 		since: map[string]int{"notify-reload": 253}},
 	"NotifyAccess": oneOf("none main exec all"),
-	"KillMode":     oneOf("control-group process mixed none"),
+	"KillMode":     {words: strings.Fields("control-group process mixed none"), reset: true},
 	"Restart":      oneOf("no always on-success on-failure on-abnormal on-abort on-watchdog"),
 	"OOMPolicy":    oneOf("continue stop kill"),
 	"ExitType":     oneOf("main cgroup"),
@@ -75,6 +79,11 @@ var values = map[string]*valueSet{
 	"TriggerLimitBurst":       number,
 	"FileDescriptorStoreMax":  number,
 	"Backlog":                 number,
+	"KillSignal":              some,
+	"RestartKillSignal":       some,
+	"LimitNOFILE":             some,
+	"StandardInput":           some,
+	"Service":                 some, // of a socket
 	"SendSIGKILL":             boolean,
 	"RemainAfterExit":         boolean,
 	"Accept":                  boolean,
