@@ -21,11 +21,19 @@ var failuresToLast = []mishap{
 			s.Errorf("the request in work is answered: %+v", a)
 		}
 	}},
-	{rule: "kill-signal", dropIn: "[Service]\nKillSignal=SIGUSR2\nTimeoutStopSec=500ms\n", happens: func(s *site) {
+	{rule: "kill-signal", dropIn: "[Service]\nKillSignal=SIGUSR1\nTimeoutStopSec=500ms\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.run("systemctl", "stop", "cutover-http.socket", unitName)
 		if r := s.show("Result"); r != "timeout" {
 			s.Errorf("Result=%s: it has stopped by itself", r)
+		}
+	}},
+	{rule: "restart-kill-signal", dropIn: "[Service]\nRestartKillSignal=SIGQUIT\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		long := s.background("/sleep?d=1s")
+		s.must(s.machine.Restart(s.ctx, unitName))
+		if a := <-long; a.err == nil {
+			s.Errorf("the request in work is answered: %+v", a)
 		}
 	}},
 	{rule: "stop-timeout", dropIn: "[Service]\nTimeoutStopSec=500ms\n", happens: func(s *site) {

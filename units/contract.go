@@ -101,6 +101,7 @@ func readFacts(m *merged) Daemon {
 	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").value)}
 	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").value) // 0: not said
 	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").value)
+	d.Conns, _ = strconv.Atoi(m.last(facts, "Conns").value)
 	_, d.Network = m.is(facts, "Network")
 	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
 	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)

@@ -55,6 +55,12 @@ type Daemon struct {
 	// over a crash and a restart.
 	Binds int
 
+	// Conns is how many idle connections the program may leave in the fd store when it
+	// is restarted, for the next process: systemd then says SIGUSR2 for a restart
+	// (RestartKillSignal=), which reexec.Options.Signals understands. Zero is none: a
+	// restart is SIGTERM, as a stop is, and closes them.
+	Conns int
+
 	// Network says that the program opens network sockets by itself: it binds some,
 	// or connects to others. False takes the network away under Strict, which
 	// leaves what comes in by Sockets.
@@ -96,6 +102,10 @@ const oldest = 247
 // maxName bounds a socket's name: FDNAME= allows 255, and the library puts a prefix
 // before it.
 const maxName = 200
+
+// maxStored keeps the soft limit of descriptors below the hard one that the units set.
+// Of a few thousand already the manager, which compares each with all, takes seconds.
+const maxStored = 1 << 16
 
 var (
 	unitName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
@@ -158,8 +168,11 @@ func (d Daemon) checkNumbers() error {
 			errs = append(errs, fmt.Errorf("%s %v: whole milliseconds, not negative", name, span))
 		}
 	}
-	if d.Binds < 0 {
-		errs = append(errs, fmt.Errorf("binds %d sockets itself", d.Binds))
+	if d.Binds < 0 || d.Binds > maxStored {
+		errs = append(errs, fmt.Errorf("binds %d sockets itself: 0 to %d", d.Binds, maxStored))
+	}
+	if d.Conns < 0 || d.Conns > maxStored {
+		errs = append(errs, fmt.Errorf("leaves %d connections in the fd store: 0 to %d", d.Conns, maxStored))
 	}
 	return errors.Join(errs...)
 }

@@ -85,23 +85,41 @@ var processRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "kill-signal", Severity: Error,
-		Title: "a stop and a restart must come as SIGTERM",
-		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop and SIGHUP as the wish to be upgraded. " +
-			"Go ignores SIGUSR1 and SIGUSR2, so that TimeoutStopSec= passes and SIGKILL comes; most others end it at once. " +
-			"RestartKillSignal= takes the place of KillSignal= when a restart is the reason (244).",
-		Effect: "when it should stop, the program is upgraded, or dies without a drain, or does nothing until SIGKILL",
-		Write:  "no KillSignal= and no RestartKillSignal=",
-		Bad:    "[Service]\nRestartKillSignal=SIGUSR2\n",
-		Mended: "[Service]\n# no RestartKillSignal=\n",
+		Title: "a stop must come as SIGTERM",
+		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop, SIGHUP as the wish to be upgraded, and SIGUSR2 as the word that the stop is one half of a restart. " +
+			"Go ignores SIGUSR1, so that TimeoutStopSec= passes and SIGKILL comes; most others end a program at once.",
+		Effect: "when it should stop, the program is upgraded, or dies without a drain, or does nothing until SIGKILL, or leaves its connections to a next process that does not come",
+		Write:  "no KillSignal=; for restarts there is RestartKillSignal=",
+		Bad:    "[Service]\nKillSignal=SIGUSR1\n",
+		Mended: "[Service]\n# no KillSignal=\n",
 	},
-	find: func(c *contract) (all []fault) {
-		for _, key := range []string{"KillSignal", "RestartKillSignal"} {
-			a := c.of(key)
-			if name := strings.TrimPrefix(a.value, "SIG"); !slices.Contains([]string{"", "TERM", "15", "INT", "2"}, name) {
-				all = append(all, fault{c.service, a, key + "=" + a.value})
-			}
+	find: func(c *contract) []fault {
+		if a := c.of("KillSignal"); !isSignal(a.value, "", "TERM", "15", "INT", "2") {
+			return wrongf(c.service, a, "KillSignal=%s", a.value)
 		}
-		return all
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "restart-kill-signal", Severity: Error,
+		Title: "a restart must come as SIGUSR2, or as SIGTERM",
+		Why: "RestartKillSignal= (244) takes the place of KillSignal= when a restart is the reason. At SIGUSR2 reexec.Options.Signals ends the program as at SIGTERM, and idle connections " +
+			"go to the fd store for the next process; it is what a program with Conns= in [X-Cutover] needs. Without the line a restart looks like a stop, which closes them. Other signals are no stop to it.",
+		Effect: "at a restart the program is upgraded, or dies without a drain, or does nothing until SIGKILL; or its idle connections are closed that could have moved",
+		Write:  "RestartKillSignal=SIGUSR2, or no RestartKillSignal= for a program that moves no connections",
+		Bad:    "[Service]\nRestartKillSignal=SIGUSR1\n",
+		Mended: "[Service]\nRestartKillSignal=SIGUSR2\n",
+	},
+	find: func(c *contract) []fault {
+		switch a := c.of("RestartKillSignal"); {
+		case isSignal(a.value, "USR2", "12"):
+			return nil
+		case c.program.Conns > 0:
+			return wrongf(c.service, a, "%s, the program leaves connections to the next one", is("RestartKillSignal", a.value, "SIGTERM"))
+		case !isSignal(a.value, "", "TERM", "15", "INT", "2"):
+			return wrongf(c.service, a, "RestartKillSignal=%s", a.value)
+		}
+		return nil
 	},
 }, {
 	Rule: Rule{
@@ -270,6 +288,11 @@ var processRules = []*rule{{
 		return nil
 	},
 }}
+
+// isSignal reports whether value is one of names, which are without SIG.
+func isSignal(value string, names ...string) bool {
+	return slices.Contains(names, strings.TrimPrefix(value, "SIG"))
+}
 
 // startTimeout is TimeoutStartSec=, or the TimeoutSec= that stands for it.
 func (c *contract) startTimeout() (assignment, time.Duration) { return c.timeout("TimeoutStartSec") }

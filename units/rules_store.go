@@ -20,7 +20,7 @@ var storeRules = []*rule{{
 		Mended: "[Service]\nFileDescriptorStoreMax=64\n",
 	},
 	find: func(c *contract) []fault {
-		if a, n := c.number("FileDescriptorStoreMax", 0); n == 0 && (c.program.Binds > 0 || len(c.sockets) == 0) {
+		if a, n := c.number("FileDescriptorStoreMax", 0); n == 0 && (c.program.Binds > 0 || c.program.Conns > 0 || len(c.sockets) == 0) {
 			return wrongf(c.service, a, "%s", is("FileDescriptorStoreMax", a.value, "0"))
 		}
 		return nil
@@ -28,16 +28,17 @@ var storeRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "fd-store-small", Severity: Error,
-		Title:  "FileDescriptorStoreMax= must have room for every socket that the program binds",
-		Why:    "What does not fit is closed, and so is the rest of its message. The sender does not learn of it; the journal says \"Cannot store more fds\".",
-		Effect: "some sockets are closed at a crash or a restart, and their clients refused",
-		Write:  "FileDescriptorStoreMax= of twice the sockets that the program binds, 64 at least",
-		Bad:    "[Service]\nFileDescriptorStoreMax=2\n[X-Cutover]\nBinds=3\n",
-		Mended: "[Service]\nFileDescriptorStoreMax=64\n[X-Cutover]\nBinds=3\n",
+		Title: "FileDescriptorStoreMax= must have room for all that the program leaves there",
+		Why: "That is every socket that it binds itself, and the idle connections that it leaves there over a restart. " +
+			"What does not fit is closed, and so is the rest of its message. The sender does not learn of it; the journal says \"Cannot store more fds\".",
+		Effect: "some sockets are closed at a crash or a restart, and their clients refused; or connections are cut off",
+		Write:  "FileDescriptorStoreMax= of twice the sockets that the program binds, 64 at least, and of its connections (Conns= in [X-Cutover])",
+		Bad:    "[Service]\nFileDescriptorStoreMax=64\nRestartKillSignal=SIGUSR2\n[X-Cutover]\nBinds=3\nConns=1024\n",
+		Mended: "[Service]\nFileDescriptorStoreMax=1088\nRestartKillSignal=SIGUSR2\n[X-Cutover]\nBinds=3\nConns=1024\n",
 	},
 	find: func(c *contract) []fault {
-		if a, n := c.number("FileDescriptorStoreMax", 0); n > 0 && n < c.program.Binds {
-			return wrongf(c.service, a, "FileDescriptorStoreMax=%d, the program binds %d", n, c.program.Binds)
+		if a, n := c.number("FileDescriptorStoreMax", 0); n > 0 && n < c.program.Binds+c.program.Conns {
+			return wrongf(c.service, a, "FileDescriptorStoreMax=%d, the program binds %d and may leave %d connections", n, c.program.Binds, c.program.Conns)
 		}
 		return nil
 	},

@@ -124,6 +124,26 @@ func TestDropInsAreMergedAsSystemdDoes(t *testing.T) {
 	}
 }
 
+func TestConnectionsNeedASignalAndRoom(t *testing.T) {
+	for dropIn, want := range map[string][]string{
+		"":                            nil,
+		"RestartKillSignal=12":        nil,
+		"RestartKillSignal=SIGTERM":   {"restart-kill-signal"},
+		"RestartKillSignal=":          nil, // systemd ignores it
+		"FileDescriptorStoreMax=64":   {"fd-store-small"},
+		"FileDescriptorStoreMax=0":    {"fd-store"},
+		"LimitNOFILE=1024:524288":     {"fd-limit"},
+		"FileDescriptorStoreMax=1026": nil,
+	} {
+		d := myapp()
+		d.Conns = 1024
+		files := append(mustUnits(t, d), units.File{Name: "myapp.service.d/a.conf", Text: "[Service]\n" + dropIn + "\n"})
+		if got := ids(check(files)); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", dropIn, got, want)
+		}
+	}
+}
+
 func TestTypeIsReadByVersion(t *testing.T) {
 	const two = "[Service]\nType=notify\nType=notify-reload\n"
 	for version, want := range map[int][]string{247: nil, 252: nil, 257: {"notify-reload-twice"}} {

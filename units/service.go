@@ -49,7 +49,7 @@ func (d Daemon) dependencies() (list []setting) {
 // life is how the service starts, is replaced, and ends.
 func (d Daemon) life() []setting {
 	const s = "Service"
-	return []setting{
+	list := []setting{
 		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
 		{s, "NotifyAccess", "main", ""},
 		{s, "ExecStart", commandLine(append([]string{d.Binary}, d.Args...)...), ""},
@@ -60,16 +60,21 @@ func (d Daemon) life() []setting {
 				"has been asked, the main process itself extends the time for the upgrade."},
 		{s, "TimeoutStopSec", formatSpan(d.Drain + stopMargin), fmt.Sprintf("Longer than the drain (%s).", formatSpan(d.Drain))},
 		{s, "KillMode", "control-group", "Both generations get SIGTERM at a stop; mixed would kill the one that drains."},
-		{s, "Restart", "on-failure", ""},
-		{s, "RestartSec", "100ms", ""},
 	}
+	if d.Conns > 0 {
+		list = append(list, setting{s, "RestartKillSignal", "SIGUSR2", "Tells a restart from a stop: idle connections go to the fd store, for the next process."})
+	}
+	return append(list, setting{s, "Restart", "on-failure", ""}, setting{s, "RestartSec", "100ms", ""})
 }
 
 func (d Daemon) resources() []setting {
 	const s = "Service"
-	store := max(leastStore, 2*d.Binds)
+	store, whose := max(leastStore, 2*d.Binds)+d.Conns, "For sockets that the program binds itself: they outlive its death here."
+	if d.Conns > 0 {
+		whose += "\nAnd for " + strconv.Itoa(d.Conns) + " idle connections over a restart."
+	}
 	return []setting{
-		{s, "FileDescriptorStoreMax", strconv.Itoa(store), "For sockets that the program binds itself: they outlive its death here."},
+		{s, "FileDescriptorStoreMax", strconv.Itoa(store), whose},
 		{s, "LimitNOFILE", fmt.Sprintf("%d:524288", max(handedLimit, 2*store)),
 			"More than the store and the units' sockets together, else 202/FDS at a restart."},
 		{s, "OOMPolicy", "continue", "An OOM kill of the process that drains must not stop the one that serves."},
@@ -86,6 +91,7 @@ func (d Daemon) facts() []setting {
 		{facts, "Trial", formatSpan(d.Trial), ""},
 		{facts, "Drain", formatSpan(d.Drain), ""},
 		{facts, "Binds", strconv.Itoa(d.Binds), ""},
+		{facts, "Conns", strconv.Itoa(d.Conns), ""},
 		{facts, "Network", yesNo(d.Network), ""},
 	}
 }

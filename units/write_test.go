@@ -30,7 +30,7 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 		Name: fmt.Sprintf("app-%d", r.IntN(100)), Description: word(), Binary: "/" + strings.ReplaceAll(word(), `\`, "") + "/x",
 		Reload: []string{word(), word()}, User: pick("", "root", "www-data"), Network: r.IntN(2) == 0, Watch: r.IntN(2) == 0,
 		Hardening:    units.Hardening(pick("none", "standard", "strict")),
-		ReadyTimeout: span(), Trial: span(), Drain: span(), Systemd: 247 + r.IntN(20), Binds: r.IntN(100),
+		ReadyTimeout: span(), Trial: span(), Drain: span(), Systemd: 247 + r.IntN(20), Binds: r.IntN(100), Conns: r.IntN(2) * r.IntN(9000),
 	}
 	d.Binary = filepath.Clean(d.Binary)
 	for range r.IntN(3) {
@@ -141,6 +141,8 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		"hardening":       func(d *units.Daemon) { d.Hardening = "much" },
 		"247":             func(d *units.Daemon) { d.Systemd = 246 },
 		"drain":           func(d *units.Daemon) { d.Drain = -1 },
+		"sockets itself":  func(d *units.Daemon) { d.Binds = 1 << 20 },
+		"connections":     func(d *units.Daemon) { d.Conns = -1 },
 		"no socket":       func(d *units.Daemon) { d.Sockets, d.Binds = nil, 0 },
 		"no address":      func(d *units.Daemon) { d.Sockets = []units.Socket{{Name: "a"}} },
 		"without a colon": func(d *units.Daemon) { d.Sockets[0].Name = "a:b" },

@@ -80,6 +80,7 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.StringVar(&d.Binary, "binary", d.Binary, "`path` of the program")
 	flags.Var((*listen)(&d.Sockets), "listen", "let systemd listen: `NAME=ADDRESS`, once for each address; NAME:datagram=ADDRESS for datagrams")
 	flags.IntVar(&d.Binds, "binds", d.Binds, "how many `sockets` the program binds itself")
+	flags.IntVar(&d.Conns, "conns", d.Conns, "how many idle `connections` the program may leave in the fd store when it is restarted (RestartKillSignal=SIGUSR2)")
 	flags.BoolVar(&d.Network, "network", d.Network, "the program binds or connects to network sockets by itself")
 	flags.StringVar(&d.User, "user", d.User, "`user` to run as; without it one made up for each start")
 	flags.Var((*hardening)(&d.Hardening), "hardening", "the sandbox: none, standard (the default) or strict")
