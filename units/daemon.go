@@ -57,7 +57,7 @@ type Daemon struct {
 
 	// Conns is how many idle connections the program may leave in the fd store when it
 	// is restarted, for the next process: systemd then says SIGUSR2 for a restart
-	// (RestartKillSignal=), which reexec.Options.Signals understands. Zero is none: a
+	// (RestartKillSignal=), which reexec.Options.RestartSignal has to name. Zero is none: a
 	// restart is SIGTERM, as a stop is, and closes them.
 	Conns int
 

@@ -86,8 +86,8 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "kill-signal", Severity: Error,
 		Title: "a stop must come as SIGTERM",
-		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop, SIGHUP as the wish to be upgraded, and SIGUSR2 as the word that the stop is one half of a restart. " +
-			"Go ignores SIGUSR1, so that TimeoutStopSec= passes and SIGKILL comes; most others end a program at once.",
+		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop, SIGHUP as the wish to be upgraded, and Options.RestartSignal, for which there is SIGUSR2, as the word that the stop is one half of a restart. " +
+			"Go ignores SIGUSR1 and SIGUSR2 otherwise, so that TimeoutStopSec= passes and SIGKILL comes; most others end a program at once.",
 		Effect: "when it should stop, the program is upgraded, or dies without a drain, or does nothing until SIGKILL, or leaves its connections to a next process that does not come",
 		Write:  "no KillSignal=; for restarts there is RestartKillSignal=",
 		Bad:    "[Service]\nKillSignal=SIGUSR1\n",
@@ -103,7 +103,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "restart-kill-signal", Severity: Error,
 		Title: "a restart must come as SIGUSR2, or as SIGTERM",
-		Why: "RestartKillSignal= (244) takes the place of KillSignal= when a restart is the reason. At SIGUSR2 reexec.Options.Signals ends the program as at SIGTERM, and idle connections " +
+		Why: "RestartKillSignal= (244) takes the place of KillSignal= when a restart is the reason. With reexec.Options.RestartSignal SIGUSR2 ends the program as SIGTERM does, and idle connections " +
 			"go to the fd store for the next process; it is what a program with Conns= in [X-Cutover] needs. Without the line a restart looks like a stop, which closes them. Other signals are no stop to it.",
 		Effect: "at a restart the program is upgraded, or dies without a drain, or does nothing until SIGKILL; or its idle connections are closed that could have moved",
 		Write:  "RestartKillSignal=SIGUSR2, or no RestartKillSignal= for a program that moves no connections",
