@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"notify":            {"internal/fd"},
 	"reexec":            {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control"},
 	"reexec/rehttp":     {"reexec", "internal/fd"},
-	"examples":          {"activation", "notify", "reexec", "reexec/rehttp", "units"},
+	"reexec/retls":      {"reexec"},
+	"examples":          {"activation", "notify", "reexec", "reexec/rehttp", "reexec/retls", "units"},
 	"units":             {},
 	"units/cmd":         {"units"},
 
