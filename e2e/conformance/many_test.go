@@ -11,7 +11,7 @@ import (
 const many = 2000
 
 // roomForMany lets that many through: without LimitNOFILE= the next start fails.
-var roomForMany = []string{"FileDescriptorStoreMax=4096", "LimitNOFILE=8192", "TimeoutStartSec=30s"}
+var roomForMany = []string{"FileDescriptorStoreMax=4096", "LimitNOFILE=8192", "TimeoutStartSec=2min"}
 
 // manyScenarios are about a store that is full.
 func manyScenarios() []scenario {

@@ -63,7 +63,7 @@ func reloadScenarios() []scenario {
 		{name: "a reload that takes too long fails and harms nobody", play: func(s *scene) {
 			s.install("ExecReload=PROBE control", "Restart=always")
 			p := s.start()
-			s.install("ExecReload=PROBE control", "Restart=always", "TimeoutStartSec=300ms")
+			s.install("ExecReload=PROBE control", "Restart=always", "TimeoutStartSec=2s") // in which it has to come
 			outcome := s.begin(s.Reload)
 			control := s.next()
 			control.do("hold")
@@ -169,11 +169,11 @@ func signalScenarios() []scenario {
 		})},
 		{name: "RELOADING=1 and never READY=1", play: reloading(func(s *scene, p *probe) int {
 			p.send("RELOADING=1")
-			s.pass(1200 * time.Millisecond)
+			s.pass(2 * time.Second)
 			s.shows(since(s, reloadGivesUp, "SubState=running", "SubState=reload-notify"), "ReloadResult=timeout")
 			p.send("READY=1")
 			return 1
-		}, "TimeoutStartSec=700ms")},
+		}, "TimeoutStartSec=1500ms")},
 		{name: "a main process that exits during a reload", play: reloading(func(s *scene, p *probe) int {
 			p.send("RELOADING=1")
 			p.exit(0)

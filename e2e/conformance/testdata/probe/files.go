@@ -35,6 +35,8 @@ func (p *probe) open(args []string, a *order.Answer) error {
 		a.Text = f.Addr().String()
 	case net.PacketConn:
 		a.Text = f.LocalAddr().String()
+	case vsock:
+		a.Text = f.address
 	}
 	return nil
 }
@@ -49,6 +51,8 @@ func (p *probe) newFile(kind, arg string) (syscall.Conn, error) {
 		c, err := net.ListenPacket(kind, arg)
 		conn, _ := c.(syscall.Conn)
 		return conn, err
+	case "vsock", "netlink", "fifo", "queue":
+		return newForeign(kind, arg)
 	case "pipe": // arg is which end to keep under the key; the other is held open
 		r, w, err := os.Pipe()
 		if arg == "w" {
