@@ -19,6 +19,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add("a\nREADY=1\rSTOPPING=1\x00", uint16(1), "X_A\n", "1\nMAINPID=1", "a.b\nFDSTORE=1", "x\nFDSTOREREMOVE=1", int64(-1))
 	f.Add("\xff\xfe\uFFFE\uFDD0", uint16(1), "X_", "\r", "", ":", int64(0))
 	f.Add("€\n", uint16(4000), "X_LONG", "x", "org.E", "n", int64(1))
+	f.Add("", uint16(0), "X_", "x", "org.varlink.service.InvalidParameter", "all", int64(1))
 	f.Fuzz(func(t *testing.T, status string, times uint16, key, value, bus, name string, d int64) {
 		status = strings.Repeat(status, int(times)%5000)
 		asked := []string{"READY", "STATUS", key, "BUSERROR", "EXTEND_TIMEOUT_USEC"}
@@ -27,6 +28,16 @@ func FuzzMessage(f *testing.F) {
 		if err == nil {
 			if err := readAsManager(text, asked); err != nil {
 				t.Errorf("%q: %v", text, err)
+			}
+		}
+		for key, a := range map[string]notify.Assignment{
+			key: notify.Custom(key, value), "BUSERROR": notify.BusError(bus),
+			"VARLINKERROR": notify.VarlinkError(bus), "NOTIFYACCESS": notify.Access(name),
+		} {
+			if text, err := notify.Render(a); err == nil {
+				if err := readAsManager(text, []string{key}); err != nil {
+					t.Errorf("%q: %v", text, err)
+				}
 			}
 		}
 		if text, err := notify.Render(notify.Status(status)); err != nil {
