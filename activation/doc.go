@@ -114,7 +114,8 @@
 // systemd sets from 259 on, must name this process where the kernel can tell (6.9).
 // With PrivatePIDs= systemd 257 and 258 put a wrong number into LISTEN_PID; Take
 // recognises that by SYSTEMD_EXEC_PID, and takes the descriptors. On other systems
-// the package compiles and the Set is empty.
+// the package compiles and the Set is empty. What else differs between versions is a
+// table, e2e/conformance/VERSIONS.md of this module, which its tests go by.
 //
 // # Coming from go-systemd
 //
@@ -125,7 +126,7 @@
 //	go-systemd/v22/activation            here, after set, err := activation.Take()
 //	Listeners()                          set.Listeners(name)
 //	ListenersWithNames()                 set.Listeners(name); set.Names() for the names
-//	TLSListeners(config)                 tls.NewListener(ln, config) for each of set.Listeners(name)
+//	TLSListeners(config), ...WithNames   tls.NewListener(ln, config) for each of set.Listeners(name)
 //	PacketConns()                        set.PacketConns(name)
 //	Files(true)                          d.File() for each d of set.All()
 //	FilesWithNames()                     set.Files(name)

@@ -78,7 +78,7 @@
 //
 // # Coming from mdlayher/sdnotify
 //
-//	sdnotify.New()                        notify.New()
+//	sdnotify.New(), sdnotify.Open(path)   notify.New(), notify.Dial(path)
 //	errors.Is(err, os.ErrNotExist)        n == nil: there is no error
 //	n.Notify(sdnotify.Ready)              n.Send(ctx, notify.Ready)
 //	n.Notify(sdnotify.Reloading)          n.Send(ctx, notify.Reloading())
@@ -89,7 +89,12 @@
 // timestamp without which Type=notify-reload does not count it, and a manager's
 // socket that was replaced is dialled again.
 //
-// # Other systems
+// # Versions and other systems
+//
+// Everything that is sent is the same for every version of systemd, and a version
+// that does not know an assignment ignores it; least versions are given where they
+// matter. What else differs, from 247 to 262, is a table, e2e/conformance/VERSIONS.md
+// of this module, which its tests go by.
 //
 // The package compiles everywhere. Outside Linux nobody sets $NOTIFY_SOCKET, and
 // New returns nil.
