@@ -11,8 +11,9 @@ import (
 )
 
 // ErrEnvironment is wrapped by the error of [Take] for LISTEN_* variables that
-// contradict themselves or the descriptors that are there. The variables are
-// gone from the environment then, and the descriptors are closed.
+// contradict themselves or the descriptors that are there. The variables are gone
+// from the environment then, and the descriptors are closed unless some of those
+// counted were not there.
 var ErrEnvironment = errors.New("malformed activation environment")
 
 // What the service manager sets; sd_listen_fds(3), systemd.exec(5).

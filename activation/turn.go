@@ -39,7 +39,8 @@ func (d *Descriptor) foreign() bool { return d.Network == "vsock" }
 
 // File turns d, whatever it is, into a file called by its name. It uses d up. The
 // file is as blocking as it came: with NonBlocking=yes in the .service unit a FIFO
-// or a device has deadlines, and its Close ends a Read that waits.
+// or a device has deadlines, and its Close ends a Read that waits. It is nil if d was
+// used up before.
 func (d *Descriptor) File() *os.File { return d.fd.File(d.Name) }
 
 func turn[T any](d *Descriptor, kind Kind, to func() (T, error)) (t T, err error) {

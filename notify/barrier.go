@@ -19,7 +19,7 @@ import (
 // wraps the cause of ctx, and says nothing about what the manager will still do.
 // Least version: systemd 246. Protocol: sd_notify_barrier(3).
 func (n *Notifier) Barrier(ctx context.Context) error {
-	if n == nil {
+	if n.idle() {
 		return nil
 	}
 	if err := n.barrier(ctx); err != nil {

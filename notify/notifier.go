@@ -17,7 +17,7 @@ import (
 //
 // A nil *Notifier does nothing: every method returns at once, without an error.
 // That is what New returns in a process that no manager listens to, so a program
-// need not ask whether it runs under systemd.
+// need not ask whether it runs under systemd. The zero Notifier does nothing, too.
 //
 // All methods are safe for concurrent use. They block while the manager does not
 // read, until their ctx ends; a ctx without a deadline waits as long as it takes.
@@ -113,7 +113,7 @@ func advice(err error) string {
 // Send blocks while the manager's queue is full; then it returns when ctx ends,
 // with an error that wraps its cause. Protocol: sd_notify(3).
 func (n *Notifier) Send(ctx context.Context, assignments ...Assignment) error {
-	if n == nil {
+	if n.idle() {
 		return nil
 	}
 	if err := n.send(ctx, assignments); err != nil {
@@ -190,11 +190,14 @@ func (n *Notifier) lock(ctx context.Context) error {
 
 func (n *Notifier) unlock() { <-n.turn }
 
+// idle reports whether there is nobody to tell anything.
+func (n *Notifier) idle() bool { return n == nil || n.socket == nil }
+
 // Close closes the socket. Calls that wait for room in the manager's queue return,
 // and later ones fail, with an error that wraps net.ErrClosed; a Barrier whose
 // message is sent already goes on waiting. A second Close does nothing.
 func (n *Notifier) Close() error {
-	if n == nil {
+	if n.idle() {
 		return nil
 	}
 	if err := n.socket.Close(); err != nil {

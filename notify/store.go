@@ -25,7 +25,7 @@ import (
 // It blocks as Send does. If some files could not be sent the error is a
 // *StoreError. Protocol: sd_pid_notify_with_fds(3), FDSTORE= in sd_notify(3).
 func (n *Notifier) Store(ctx context.Context, name string, files ...syscall.Conn) error {
-	if n == nil {
+	if n.idle() {
 		return nil
 	}
 	if err := n.checkStore(name, len(files)); err != nil {
@@ -76,7 +76,7 @@ type unpolled struct{ syscall.Conn }
 // for the files stored with an empty one. It blocks as Send does.
 // Least version: systemd 236.
 func (n *Notifier) Remove(ctx context.Context, name string) error {
-	if n == nil {
+	if n.idle() {
 		return nil
 	}
 	err := checkCharacters(name)
