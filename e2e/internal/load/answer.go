@@ -24,7 +24,7 @@ type answer struct {
 // readAnswer reads one answer to the end. An answer that comes with a failure
 // may be complete; then the connection can carry the next request. The failure
 // of an incomplete one says Malformed, whatever ended it.
-func (c *class) readAnswer(br *bufio.Reader) (answer, *Failure) {
+func (c *class) readAnswer(br *bufio.Reader, q *request) (answer, *Failure) {
 	resp, err := http.ReadResponse(br, c.asked)
 	if err != nil {
 		return answer{}, &Failure{Kind: Malformed, Err: err}
@@ -34,7 +34,7 @@ func (c *class) readAnswer(br *bufio.Reader) (answer, *Failure) {
 		err := errors.New("an answer with neither Content-Length nor chunks has no provable end")
 		return answer{}, &Failure{Kind: Malformed, Err: err}
 	}
-	line, err := readBody(resp.Body)
+	line, wrong, err := c.readBody(resp.Body, q)
 	if err != nil {
 		return answer{}, &Failure{Kind: Malformed, Err: fmt.Errorf("read body: %w", err)}
 	}
@@ -43,28 +43,35 @@ func (c *class) readAnswer(br *bufio.Reader) (answer, *Failure) {
 		err := fmt.Errorf("status %s instead of %d: %q", resp.Status, c.Status, line)
 		return a, &Failure{Kind: BadStatus, Err: err}
 	}
-	if err := a.parse(line, len(c.Body)); err != nil {
-		return a, &Failure{Kind: Malformed, Err: err}
+	if wrong == nil {
+		wrong = a.parse(line, len(c.Body), c.sum)
+	}
+	if wrong != nil {
+		return a, &Failure{Kind: Malformed, Err: wrong}
 	}
 	return a, nil
 }
 
-// readBody reads body to its end and returns the first line of it.
-func readBody(body io.Reader) (string, error) {
+// readBody reads body to its end and returns the first line of it, and what is wrong
+// with the rest.
+func (c *class) readBody(body io.Reader, q *request) (line string, wrong, err error) {
+	if c.Answer > 0 {
+		return readPattern(body, c.Answer, q.due, c.Slowly)
+	}
 	head, err := io.ReadAll(io.LimitReader(body, lineLimit))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	line, _, _ := strings.Cut(string(head), "\n")
-	return line, nil
+	line, _, _ = strings.Cut(string(head), "\n")
+	return line, nil, nil
 }
 
 // parse reads a line like "version=v2 generation=3 pid=4711 bytes=10". Each part
-// may be missing; bytes must agree with what was sent.
-func (a *answer) parse(line string, sent int) error {
+// may be missing; bytes and sum must agree with what was sent.
+func (a *answer) parse(line string, sent int, sum string) error {
 	for field := range strings.FieldsSeq(line) {
 		key, value, _ := strings.Cut(field, "=")
 		switch key {
@@ -72,6 +79,10 @@ func (a *answer) parse(line string, sent int) error {
 			a.version = value
 		case "generation":
 			a.generation = value
+		case "sum":
+			if value != sum {
+				return fmt.Errorf("the server read a body with sum=%s instead of %s", value, sum)
+			}
 		case "bytes":
 			if value != strconv.Itoa(sent) {
 				return fmt.Errorf("the server read bytes=%s of a body of %d", value, sent)

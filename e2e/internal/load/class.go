@@ -1,8 +1,11 @@
 package load
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"net/http"
 	"strings"
@@ -10,22 +13,37 @@ import (
 	"time"
 )
 
+// openingRate is how many connections a class opens ahead each second.
+const openingRate = 1000
+
 // A class runs a Class: it starts requests when they are due.
 type class struct {
 	Class
-	addr  string
-	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	wire  []byte        // one request, as it is written
-	asked *http.Request // what ReadResponse must know of it
-	tally *tally
-	pool  *pool
-	busy  sync.WaitGroup // requests that are being started, and readers of connections
+	addr    string
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	tls     *tls.Config   // as it is used, nil for none
+	wire    []byte        // one request of HTTP/1.1, as it is written
+	sum     string        // of Body
+	asked   *http.Request // what ReadResponse must know of it
+	tally   *tally
+	pool    *pool          // HTTP1
+	streams *streams       // HTTP2
+	placing sync.WaitGroup // requests that are being put on streams
+	busy    sync.WaitGroup // requests that are being started, and readers of connections
 }
 
 // A request is one request of a class.
 type request struct {
 	due      time.Time // the intended start
 	deadline time.Time
+	slowly   time.Duration // what it takes by intention
+	settled  func()        // its verdict has come; nil is nobody's business
+}
+
+func (q *request) over() {
+	if q.settled != nil {
+		q.settled()
+	}
 }
 
 func newClass(spec Class, c Config) *class {
@@ -34,14 +52,19 @@ func newClass(spec Class, c Config) *class {
 	setDefault(&spec.Status, http.StatusOK)
 	setDefault(&spec.Timeout, DefaultTimeout)
 	setDefault(&spec.MaxPending, DefaultMaxPending)
+	setDefault(&spec.Pipeline, 1)
+	setDefault(&spec.Addr, c.Addr)
 	return &class{
-		Class: spec,
-		addr:  c.Addr,
-		dial:  c.Dial,
-		wire:  wireFormat(spec, c.Addr),
-		asked: &http.Request{Method: spec.Method},
-		tally: newTally(spec.Name),
-		pool:  newPool(spec.Conns),
+		Class:   spec,
+		addr:    spec.Addr,
+		dial:    c.Dial,
+		tls:     clientTLS(spec),
+		wire:    wireFormat(spec),
+		sum:     fmt.Sprintf("%08x", crc32.ChecksumIEEE(spec.Body)),
+		asked:   &http.Request{Method: spec.Method},
+		tally:   newTally(spec.Name),
+		pool:    newPool(spec.Conns),
+		streams: newStreams(spec.Conns),
 	}
 }
 
@@ -52,9 +75,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-func wireFormat(spec Class, host string) []byte {
+func wireFormat(spec Class) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", spec.Method, spec.Path, host, len(spec.Body))
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", spec.Method, spec.Path, spec.Addr, len(spec.Body))
 	if spec.Conns == 0 {
 		b.WriteString("Connection: close\r\n")
 	}
@@ -65,25 +88,43 @@ func wireFormat(spec Class, host string) []byte {
 
 // run sends until sending ends or all requests are sent, and returns when each
 // of them has its verdict and all connections are closed. The end of ctx closes
-// them at once.
-func (c *class) run(ctx, sending context.Context, began time.Time) {
-	release := context.AfterFunc(ctx, c.pool.abort)
+// them at once. It calls opened when connections are open that had to be ahead.
+func (c *class) run(ctx, sending context.Context, began time.Time, opened func()) {
+	release := context.AfterFunc(ctx, func() { c.pool.abort(); c.streams.abort() })
 	defer release()
-	c.schedule(ctx, sending, began)
+	if c.Ahead {
+		c.openAll(ctx, sending)
+		began = time.Now()
+	}
+	opened()
+	steps := (c.Count + c.Pipeline - 1) / c.Pipeline
+	c.schedule(sending, began, c.Rate/float64(c.Pipeline), steps, func(due time.Time) { c.start(ctx, due, c.Pipeline, nil) })
 	c.pool.drain()
+	c.placing.Wait() // or they would find their connections closed
+	c.streams.drain()
 	c.busy.Wait()
 }
 
-// schedule starts request n at began + n/Rate. The schedule is absolute: a
+// openAll opens all connections, by a request for each, and waits for the answers.
+func (c *class) openAll(ctx, sending context.Context) {
+	var answers sync.WaitGroup
+	c.schedule(sending, time.Now(), openingRate, max(1, c.Conns), func(due time.Time) {
+		answers.Add(1)
+		c.start(ctx, due, 1, answers.Done)
+	})
+	answers.Wait()
+}
+
+// schedule starts request n at began + n/rate. The schedule is absolute: a
 // client that comes late catches up, and its lateness counts as latency.
-func (c *class) schedule(ctx, sending context.Context, began time.Time) {
-	if !(c.Rate > 0) {
+func (c *class) schedule(sending context.Context, began time.Time, rate float64, count int, start func(due time.Time)) {
+	if !(rate > 0) {
 		return
 	}
-	gap := float64(time.Second) / c.Rate
+	gap := float64(time.Second) / rate
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for n := 0; c.Count == 0 || n < c.Count; n++ {
+	for n := 0; count == 0 || n < count; n++ {
 		due := began.Add(time.Duration(float64(n) * gap))
 		timer.Reset(time.Until(due))
 		select {
@@ -91,59 +132,88 @@ func (c *class) schedule(ctx, sending context.Context, began time.Time) {
 		case <-sending.Done():
 			return
 		}
-		c.start(ctx, due)
+		start(due)
 	}
 }
 
-func (c *class) start(ctx context.Context, due time.Time) {
-	q := &request{due: due, deadline: due.Add(c.Timeout)}
-	if !c.tally.sent(due, c.MaxPending) {
-		c.tally.failed(q, &Failure{Kind: Saturated, Err: fmt.Errorf("%d requests wait for an answer", c.MaxPending)})
+// start starts n requests that are due.
+func (c *class) start(ctx context.Context, due time.Time, n int, settled func()) {
+	var batch []*request
+	for range n {
+		q := &request{due: due, deadline: due.Add(c.Timeout), slowly: c.Slowly, settled: settled}
+		if c.tally.sent(due, c.MaxPending) {
+			batch = append(batch, q)
+		} else {
+			c.tally.failed(q, &Failure{Kind: Saturated, Err: fmt.Errorf("%d requests wait for an answer", c.MaxPending)})
+		}
+	}
+	if len(batch) == 0 {
 		return
 	}
-	// Taken here, in the order of the schedule and before the pool can drain.
-	k := c.pool.take()
-	c.busy.Go(func() { c.send(ctx, q, k) }) // ends with the write, or as reader of a new connection; run waits
+	// What follows ends with the write, or as reader of a new connection; run waits.
+	switch c.Protocol {
+	case HTTP2:
+		c.placing.Go(func() { c.sendStream(ctx, batch[0]) })
+	case WebSocket:
+		c.busy.Go(func() { c.talk(ctx, batch[0]) })
+	default:
+		// Taken here, in the order of the schedule and before the pool can drain.
+		k := c.pool.take()
+		c.busy.Go(func() { c.send(ctx, batch, k) })
+	}
 }
 
-// send puts q on k, and on the next connection if k turns out to be dead before
+// send puts batch on k, and on the next connection if k turns out to be dead before
 // a byte was written.
-func (c *class) send(ctx context.Context, q *request, k *conn) {
+func (c *class) send(ctx context.Context, batch []*request, k *conn) {
 	for ; k != nil; k = c.pool.take() {
-		if k.write(q) == nil {
+		if k.write(batch) == nil {
 			return // the reader of k gives the verdict
 		}
 	}
-	c.sendOnNew(ctx, q)
+	c.sendOnNew(ctx, batch)
 }
 
-// sendOnNew dials, sends q, and stays as the reader of the connection. Here a
+// sendOnNew dials, sends batch, and stays as the reader of the connection. Here a
 // connection that is dead before the first byte is a failure: it was opened for
 // this request, and the server has accepted it.
-func (c *class) sendOnNew(ctx context.Context, q *request) {
-	dialing, cancel := context.WithDeadline(ctx, q.deadline)
-	nc, err := c.dial(dialing, "tcp", c.addr)
-	cancel()
-	c.tally.dialed()
-	if err != nil {
+func (c *class) sendOnNew(ctx context.Context, batch []*request) {
+	nc, f := c.connect(ctx, batch[0].deadline)
+	if f != nil {
 		c.pool.dialFailed()
-		c.verdict(ctx, q, &Failure{Kind: dialKind(err), Err: err})
+		c.verdicts(ctx, batch, f)
 		return
 	}
 	k := newConn(c, nc)
 	defer c.pool.remove(k)
 	c.pool.add(k)
-	if err := k.write(q); err != nil {
-		k.settle(ctx, q, answer{}, &Failure{Kind: silentKind(err), Err: err})
+	if err := k.write(batch); err != nil {
+		k.settleAll(ctx, batch, &Failure{Kind: silentKind(err), Err: err})
 		return
 	}
 	k.serve(ctx)
 }
 
+// split returns what is written of n requests at once, and what slowly after it.
+func (c *class) split(n int) (now, later []byte) {
+	if c.Slowly > 0 && len(c.wire) > pieceSize {
+		return c.wire[:pieceSize], c.wire[pieceSize:]
+	}
+	return bytes.Repeat(c.wire, n), nil
+}
+
+func (c *class) verdicts(ctx context.Context, batch []*request, f *Failure) {
+	for _, q := range batch {
+		one := *f // with times of its own
+		c.verdict(ctx, q, &one)
+		f.spared = true
+	}
+}
+
 // verdict enters the failure of q, unless nobody waits for its answer any more.
 func (c *class) verdict(ctx context.Context, q *request, f *Failure) {
 	if ctx.Err() != nil {
-		c.tally.abandoned()
+		c.tally.abandoned(q)
 		return
 	}
 	c.tally.failed(q, f)

@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// errGone is why a request was not put on a connection.
-var errGone = errors.New("the server closed the connection while it was idle")
+var (
+	// errGone is why a request was not put on a connection.
+	errGone = errors.New("the server closed the connection while it was idle")
+	// errUnserved is why a pipelined request gets no answer.
+	errUnserved = errors.New("the answer to an earlier request ends the connection")
+)
 
 // A conn is one connection. Its reader (serve) always waits for something to
 // read, so that it notices the server's close also between two requests.
@@ -22,14 +26,15 @@ type conn struct {
 	br    *bufio.Reader // the reader's, as all up to mu
 	end   error         // what ended reading, nil until then
 	hung  atomic.Bool   // the client closed it; anybody's
+	part  atomic.Bool   // a body is being written slowly
 
 	// mu orders a close that the reader notices and a write: it is held over the
 	// write, so either the close was noticed before the first byte and nothing is
 	// written, or the request is on the connection and shares its fate.
 	mu   sync.Mutex
-	req  *request // nil while idle
-	uses int      // requests answered on it
-	gone bool     // found dead while idle
+	reqs []*request // that wait for an answer, in their order; none while idle
+	uses int        // requests answered on it
+	gone bool       // found dead while idle
 }
 
 func newConn(c *class, nc net.Conn) *conn {
@@ -55,52 +60,63 @@ func (k *conn) hangUp() {
 	}
 }
 
-// write puts q on the connection. An error means that not one byte was written
-// and that q may go elsewhere; else the reader gives the verdict.
-func (k *conn) write(q *request) error {
+// write puts batch on the connection. An error means that not one byte was written
+// and that batch may go elsewhere; else the reader gives the verdicts.
+func (k *conn) write(batch []*request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.gone {
 		return errGone
 	}
-	k.req = q
-	_ = k.nc.SetDeadline(q.deadline) // fails on a dead connection, as the write then does
-	n, err := k.nc.Write(k.class.wire)
-	if n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+	k.reqs = batch
+	_ = k.nc.SetDeadline(batch[0].deadline) // fails on a dead connection, as the write then does
+	now, later := k.class.split(len(batch))
+	k.part.Store(len(later) > 0)
+	n, err := k.nc.Write(now)
+	switch {
+	case err == nil && len(later) > 0:
+		k.class.busy.Go(func() { k.finish(batch[0], later) }) // ends with the deadline or the connection; run waits
+		return nil
+	case n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded):
 		return nil // a partial write ends for the reader as well, at the deadline at the latest
 	}
-	k.req = nil
+	k.reqs = nil
 	k.foundGone(err)
 	k.hangUp()
 	return err
+}
+
+// finish writes the rest of a request slowly. Where that fails, the reader sees why.
+func (k *conn) finish(q *request, rest []byte) {
+	_ = writeSlowly(k.nc, rest, q.due, q.slowly, func() { k.part.Store(false) })
 }
 
 // serve reads answers until the connection ends or is not to be kept.
 func (k *conn) serve(ctx context.Context) {
 	for {
 		_, err := k.br.Peek(1)
-		q := k.waiting(err)
+		batch := k.waiting(err)
 		switch {
-		case q == nil:
+		case len(batch) == 0:
 			return
 		case err != nil:
-			k.settle(ctx, q, answer{}, &Failure{Kind: silentKind(err), Err: err})
+			k.settleAll(ctx, batch, &Failure{Kind: silentKind(err), Err: err})
 			return
-		case !k.answer(ctx, q):
+		case !k.answer(ctx, batch):
 			return
 		}
 	}
 }
 
-// waiting returns the request that waits for what the reader has just seen. None
+// waiting returns the requests that wait for what the reader has just seen. None
 // means that the connection is at its end.
-func (k *conn) waiting(err error) *request {
+func (k *conn) waiting(err error) []*request {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.req == nil {
+	if len(k.reqs) == 0 {
 		k.foundGone(err)
 	}
-	return k.req
+	return k.reqs
 }
 
 // foundGone enters the end of a connection on which no request was, which is no
@@ -115,18 +131,31 @@ func (k *conn) foundGone(err error) {
 	}
 }
 
-// answer reads the answer to q, enters the verdict, and reports whether the
-// connection was kept.
-func (k *conn) answer(ctx context.Context, q *request) bool {
-	a, f := k.class.readAnswer(k.br)
+// answer reads the answer to the first of batch, enters the verdict, and reports
+// whether there is more to read on the connection.
+func (k *conn) answer(ctx context.Context, batch []*request) bool {
+	q, others := batch[0], batch[1:]
+	a, f := k.class.readAnswer(k.br, q)
 	if f != nil && !a.complete && k.end != nil {
 		f.Kind = cutKind(k.end) // whatever the parser makes of the part that came
 	}
 	k.settle(ctx, q, a, f)
-	if !a.complete || a.closes {
+	switch {
+	case !a.complete:
+		f.spared = true
+		k.settleAll(ctx, others, f)
+		return false
+	case a.closes || k.part.Load(): // the server does not want the rest of the body
+		k.settleAll(ctx, others, &Failure{Kind: Unserved, Err: errUnserved})
+		if k.class.Conns > 0 {
+			k.class.tally.count(&k.class.tally.stats.ClosedLast)
+		}
 		return false
 	}
-	k.rest()
+	k.rest(others)
+	if len(others) > 0 {
+		return true
+	}
 	if k.br.Buffered() > 0 {
 		k.class.tally.endedIdle(nil)
 		return false
@@ -140,9 +169,14 @@ func (k *conn) settle(ctx context.Context, q *request, a answer, f *Failure) {
 		k.class.tally.answered(q, a)
 		return
 	}
+	k.settleAll(ctx, []*request{q}, f)
+}
+
+// settleAll enters f as the verdict on each of batch.
+func (k *conn) settleAll(ctx context.Context, batch []*request, f *Failure) {
 	f.Local = k.nc.LocalAddr().String()
 	f.Reused = k.used()
-	k.class.verdict(ctx, q, f)
+	k.class.verdicts(ctx, batch, f)
 }
 
 func (k *conn) used() bool {
@@ -151,11 +185,13 @@ func (k *conn) used() bool {
 	return k.uses > 0
 }
 
-// rest makes the connection one without a request.
-func (k *conn) rest() {
+// rest notes that a request was answered and that others wait, if any.
+func (k *conn) rest(others []*request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.req = nil
+	k.reqs = others
 	k.uses++
-	_ = k.nc.SetDeadline(time.Time{}) // fails on a dead connection, as the next read then does
+	if len(others) == 0 {
+		_ = k.nc.SetDeadline(time.Time{}) // fails on a dead connection, as the next read then does
+	}
 }

@@ -18,11 +18,11 @@ func TestNothingIsWrittenOnceTheReaderHasSeenTheClose(t *testing.T) {
 	k := newConn(newClass(Class{Conns: 1}, Config{}), client)
 	defer k.hangUp()
 	k.uses = 1
-	if q := k.waiting(io.EOF); q != nil {
-		t.Fatalf("waiting() = %v on an idle connection, want none", q)
+	if batch := k.waiting(io.EOF); len(batch) > 0 {
+		t.Fatalf("waiting() = %v on an idle connection, want none", batch)
 	}
 	// The peer does not read: a write would block until the deadline.
-	err := k.write(&request{deadline: time.Now().Add(time.Minute)})
+	err := k.write([]*request{{deadline: time.Now().Add(time.Minute)}})
 	if !errors.Is(err, errGone) {
 		t.Errorf("write() = %v, want %v", err, errGone)
 	}
@@ -41,10 +41,10 @@ func TestCloseSeenAfterTheWriteIsTheRequestsFate(t *testing.T) {
 		server.Read(make([]byte, 1))
 		server.Close()
 	}()
-	if err := k.write(q); err != nil {
+	if err := k.write([]*request{q}); err != nil {
 		t.Errorf("write() = %v, want none: a byte was written", err)
 	}
-	if got := k.waiting(io.EOF); got != q {
+	if got := k.waiting(io.EOF); len(got) != 1 || got[0] != q {
 		t.Errorf("waiting() = %v, want the request", got)
 	}
 }
@@ -61,7 +61,7 @@ func TestLatenessOfTheClientCountsAsLatency(t *testing.T) {
 			return client, nil
 		}
 		c := newClass(Class{Rate: 10, Count: 20}, Config{Dial: dial})
-		c.run(t.Context(), t.Context(), time.Now().Add(-time.Second)) // as if it had been stopped for that long
+		c.run(t.Context(), t.Context(), time.Now().Add(-time.Second), func() {}) // as if it had been stopped for that long
 		s := c.tally.snapshot()
 		if s.Answered != 20 || s.Latency.Max() != time.Second || s.MaxLate != time.Second {
 			t.Errorf("answered, longest, late = %d, %v, %v, want 20, 1s, 1s", s.Answered, s.Latency.Max(), s.MaxLate)

@@ -18,12 +18,14 @@ const (
 	Refused     Kind = iota // dial: connection refused
 	DialTimeout             // dial: no connection until the request's deadline
 	DialFailed              // dial: anything else
+	Handshake               // no TLS on a new connection
 	Reset                   // the connection broke before the first byte of an answer
 	NoAnswer                // the server closed the connection without a byte of an answer
 	Truncated               // the connection ended or broke within the answer
 	Timeout                 // no complete answer until the request's deadline
 	BadStatus               // a complete answer with another status
-	Malformed               // not HTTP, no provable end, or bytes=N is wrong
+	Malformed               // not HTTP, no provable end, or not the bytes that were asked for
+	Unserved                // pipelined behind an answer after which the server closed
 	Saturated               // not sent: too many requests wait for an answer
 	kinds                   // how many there are
 )
@@ -32,12 +34,14 @@ var kindNames = [kinds]string{
 	Refused:     "refused",
 	DialTimeout: "dial timeout",
 	DialFailed:  "dial failed",
+	Handshake:   "no TLS handshake",
 	Reset:       "reset",
 	NoAnswer:    "closed without answer",
 	Truncated:   "truncated answer",
 	Timeout:     "timeout",
 	BadStatus:   "bad status",
 	Malformed:   "malformed answer",
+	Unserved:    "closed before its turn",
 	Saturated:   "not sent",
 }
 
@@ -52,6 +56,8 @@ type Failure struct {
 	Local  string    // the client's address, empty without a connection
 	Reused bool      // the connection had answered a request before
 	Err    error
+
+	spared bool // no connection has ended with it, or one that is counted
 }
 
 // String tells the failure in one line.
@@ -65,6 +71,14 @@ func (f Failure) String() string {
 	}
 	return fmt.Sprintf("%s %s: %v after %v, %s: %v", f.At.Format("15:04:05.000000"),
 		f.Class, f.Kind, f.At.Sub(f.Due).Round(time.Microsecond), where, f.Err)
+}
+
+// handshakeKind tells why there is no TLS on a connection.
+func handshakeKind(err error) Kind {
+	if isTimeout(err) {
+		return DialTimeout
+	}
+	return Handshake
 }
 
 // dialKind tells why there is no connection.

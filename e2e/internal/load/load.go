@@ -1,5 +1,5 @@
-// Package load puts HTTP/1.1 load on a server and counts every request that the
-// server lost.
+// Package load puts HTTP load on a server and counts every request that the server
+// lost: HTTP/1.1, also pipelined, HTTP/2, and WebSocket, with TLS or without.
 //
 // It is an open loop: the requests of a [Class] start at a constant rate, on an
 // absolute schedule, whether or not earlier ones were answered, and a latency is
@@ -9,11 +9,14 @@
 // It does not use net/http's client, which sends a request again on another
 // connection when a kept one turns out to be dead and so hides what is measured
 // here. A request is written to a connection once; if one byte of it was written
-// and no complete answer came, it has failed.
+// and no complete answer came, it has failed. There is one exception, which is
+// HTTP/2's own: a request of which the server says itself that it has not looked at
+// it (GOAWAY, REFUSED_STREAM) goes to another connection, and is counted as declined.
 package load
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -30,7 +33,7 @@ const (
 
 // A Config says what to send and where.
 type Config struct {
-	// Addr is the server's address, host:port.
+	// Addr is the server's address, host:port, for classes that have none.
 	Addr string
 	// Dial opens a connection and must heed its context. Nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -40,10 +43,21 @@ type Config struct {
 	Limit time.Duration
 }
 
+// A Protocol is what a class speaks.
+type Protocol int
+
+const (
+	HTTP1     Protocol = iota // HTTP/1.1, one request after the other
+	HTTP2                     // HTTP/2, many requests at a time
+	WebSocket                 // a session for each request: messages that are echoed
+)
+
 // A Class is a stream of equal requests.
 type Class struct {
 	// Name is its name in the report.
 	Name string
+	// Addr is the server's address. Empty: that of Config.
+	Addr string
 	// Rate is how many requests start each second; none do unless it is above zero.
 	Rate float64
 	// Count is how many requests are sent in all. Zero: until the run ends.
@@ -52,13 +66,33 @@ type Class struct {
 	// was idle for longest is used first, so that each of them is idle for a while.
 	// When all are busy a further one is opened and closed again after its answer,
 	// so that no request ever waits for another one's. Zero: a new connection for
-	// each request, which then says "Connection: close".
+	// each request, which then says "Connection: close". With HTTP2 requests take
+	// turns on them, at least one; WebSocket has a new one for each session.
 	Conns int
+	// Ahead opens all Conns with a request for each before the first of the others
+	// is due, 1000 each second; see [Run.Opened]. Count does not include those.
+	Ahead bool
+	// Protocol is HTTP1 unless it is set.
+	Protocol Protocol
+	// TLS is used on each connection, if it is set. Its NextProtos are set for
+	// HTTP2, its ServerName to the host of Addr where it has none.
+	TLS *tls.Config
+	// Pipeline is how many requests of HTTP1 are written at once on a kept
+	// connection, all due at the same time; Count is rounded up to a multiple of it. One that is not answered as the server
+	// closes after an earlier one has failed as Unserved. Zero: 1.
+	Pipeline int
 	// Method and Path are those of the requests. Empty: POST and "/".
 	Method, Path string
-	// Body is sent with each request, and an answer that says bytes=N must agree
-	// with its length. It must not be changed while the run lasts.
+	// Body is sent with each request, and an answer that says bytes=N or sum=X must
+	// agree with its length, its CRC-32. It must not be changed while the run lasts.
 	Body []byte
+	// Answer is how many bytes of [Pattern] must follow the first line of an answer.
+	// Zero: any body will do.
+	Answer int64
+	// Slowly is how long the client makes a request last: it writes Body and reads
+	// Answer evenly over that time, or has that much to say in a WebSocket. Latency
+	// is what it takes longer.
+	Slowly time.Duration
 	// Status is the only status that is not a failure. Zero: 200.
 	Status int
 	// Timeout is the time from the intended start to the last byte of the answer.
@@ -74,6 +108,7 @@ type Run struct {
 	began   time.Time
 	classes []*class
 	halt    context.CancelFunc
+	opened  chan struct{}
 	done    chan struct{}
 	ended   time.Time // set before done is closed
 }
@@ -92,21 +127,31 @@ func Start(ctx context.Context, c Config) *Run {
 		c.Limit = DefaultLimit
 	}
 	sending, halt := context.WithTimeout(ctx, c.Limit)
-	r := &Run{began: time.Now(), halt: halt, done: make(chan struct{})}
-	var all sync.WaitGroup
+	r := &Run{began: time.Now(), halt: halt, opened: make(chan struct{}), done: make(chan struct{})}
+	var all, opening sync.WaitGroup
 	for _, spec := range c.Classes {
 		k := newClass(spec, c)
 		r.classes = append(r.classes, k)
-		all.Go(func() { k.run(ctx, sending, r.began) }) // ends with sending and its last answer; awaited below
+		opening.Add(1)
+		all.Go(func() { k.run(ctx, sending, r.began, opening.Done) }) // ends with sending and its last answer; awaited below
 	}
+	go func() { // ends with the classes at the latest; they are awaited below
+		opening.Wait()
+		close(r.opened)
+	}()
 	go func() { // ends with the classes; Stop waits on r.done
 		all.Wait()
+		<-r.opened
 		halt()
 		r.ended = time.Now()
 		close(r.done)
 	}()
 	return r
 }
+
+// Opened is closed when the connections of all classes that open them Ahead have
+// answered or failed, or the run has ended.
+func (r *Run) Opened() <-chan struct{} { return r.opened }
 
 // Done is closed when the run has ended and its connections are closed.
 func (r *Run) Done() <-chan struct{} { return r.done }

@@ -25,8 +25,9 @@ type Stats struct {
 
 	First []Failure // the first failures in full, at most 16
 
-	// Latency is of the answered requests, from their intended start. The failed
-	// ones have none, so quantiles say little while there are failures.
+	// Latency is of the answered requests, from their intended start, without what
+	// Class.Slowly says. The failed ones have none, so quantiles say little while
+	// there are failures.
 	Latency Histogram
 	// MaxLate is how late the client itself once started a request: how much of
 	// Latency may be the client's own.
@@ -36,7 +37,10 @@ type Stats struct {
 	ClosedIdle  int // kept connections closed by the server with no request on them
 	ResetIdle   int // the same by a reset
 	ClosedBusy  int // kept connections closed or reset under a request, each a failure
+	ClosedLast  int // kept connections of which an answer, or a GOAWAY, said that it is the last
 	Unsolicited int // kept connections on which bytes came that no request had asked for
+	Resumed     int // TLS connections that went on with an earlier one's session
+	Declined    int // times that HTTP/2 gave a request back unread, to be sent elsewhere
 
 	Versions    map[string]int // answers by their version=
 	Generations map[string]int // answers by their generation=
@@ -50,6 +54,10 @@ func (s Stats) Failed() int {
 	}
 	return sum
 }
+
+// Closed returns the number of kept connections that the server has ended, for
+// whatever reason.
+func (s Stats) Closed() int { return s.ClosedIdle + s.ResetIdle + s.ClosedBusy + s.ClosedLast }
 
 // Total returns the sum of all classes. Its Latency mixes what they measured.
 func (r Report) Total() Stats {
@@ -94,7 +102,10 @@ func (s *Stats) eachCount(other *Stats, change func(into *int, n int)) {
 	change(&s.ClosedIdle, other.ClosedIdle)
 	change(&s.ResetIdle, other.ResetIdle)
 	change(&s.ClosedBusy, other.ClosedBusy)
+	change(&s.ClosedLast, other.ClosedLast)
 	change(&s.Unsolicited, other.Unsolicited)
+	change(&s.Resumed, other.Resumed)
+	change(&s.Declined, other.Declined)
 	for i, n := range other.Failures {
 		change(&s.Failures[i], n)
 	}

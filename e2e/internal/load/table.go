@@ -40,7 +40,9 @@ func (s *Stats) summary() string {
 	for _, rare := range []struct {
 		name string
 		n    int
-	}{{"abandoned", s.Abandoned}, {"reset while idle", s.ResetIdle}, {"unsolicited answers", s.Unsolicited}} {
+	}{{"abandoned", s.Abandoned}, {"reset while idle", s.ResetIdle}, {"closed after a last answer", s.ClosedLast},
+		{"unsolicited answers", s.Unsolicited},
+		{"TLS sessions resumed", s.Resumed}, {"declined by HTTP/2", s.Declined}} {
 		if rare.n > 0 {
 			parts = append(parts, fmt.Sprintf("%s: %d", rare.name, rare.n))
 		}

@@ -45,10 +45,13 @@ func (t *tally) sent(due time.Time, maxPending int) bool {
 	return t.stats.Pending <= maxPending
 }
 
-func (t *tally) dialed() {
+func (t *tally) dialed() { t.count(&t.stats.Dials) }
+
+// count adds one to a figure of t.stats.
+func (t *tally) count(figure *int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stats.Dials++
+	*figure++
 }
 
 // endedIdle enters the end of a connection on which no request was: a close, a
@@ -67,11 +70,12 @@ func (t *tally) endedIdle(err error) {
 }
 
 func (t *tally) answered(q *request, a answer) {
+	defer q.over()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Pending--
 	t.stats.Answered++
-	t.stats.Latency.Add(time.Since(q.due))
+	t.stats.Latency.Add(time.Since(q.due) - q.slowly)
 	countName(t.stats.Versions, a.version)
 	countName(t.stats.Generations, a.generation)
 }
@@ -86,7 +90,8 @@ func countName(names map[string]int, name string) {
 	names[name]++
 }
 
-func (t *tally) abandoned() {
+func (t *tally) abandoned(q *request) {
+	defer q.over()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Pending--
@@ -95,11 +100,12 @@ func (t *tally) abandoned() {
 
 // failed enters f as the verdict on q.
 func (t *tally) failed(q *request, f *Failure) {
+	defer q.over()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Pending--
 	t.stats.Failures[f.Kind]++
-	if f.Reused && (f.Kind == Reset || f.Kind == NoAnswer || f.Kind == Truncated) {
+	if f.Reused && !f.spared && (f.Kind == Reset || f.Kind == NoAnswer || f.Kind == Truncated) {
 		t.stats.ClosedBusy++
 	}
 	if len(t.stats.First) < keepFailures {
