@@ -1,0 +1,77 @@
+// Package target is the handler of the servers that are put under load: what a
+// [load.Class] can ask for.
+package target
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/ws"
+)
+
+// flushed is how much of a stream goes out at a time.
+const flushed = 4 << 10
+
+// Handler answers as the program version and generation:
+//
+//	/                     after the whole body, with its length and sum
+//	/pattern?bytes=N      with N bytes of load.Pattern after the first line
+//	/stream?bytes=N&d=3s  with the same, in chunks, evenly over that time
+//	/echo                 with a WebSocket
+//	/mallocs              with how many objects this process has allocated
+//
+// It calls hold for as long as it has a hijacked connection.
+func Handler(version string, generation int, hold func() (release func())) http.Handler {
+	line := fmt.Sprintf("version=%s generation=%d pid=%d", version, generation, os.Getpid())
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		sum := crc32.NewIEEE()
+		n, _ := io.Copy(sum, r.Body) // a short body shows
+		fmt.Fprintf(w, "%s bytes=%d sum=%08x\n", line, n, sum.Sum32())
+	})
+	mux.HandleFunc("/pattern", func(w http.ResponseWriter, r *http.Request) {
+		size := number(r, "bytes")
+		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(line)+1)+size, 10))
+		fmt.Fprintln(w, line)
+		_, _ = io.Copy(w, load.Pattern(size)) // the client sees what is missing
+	})
+	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
+		d, _ := time.ParseDuration(r.FormValue("d"))
+		fmt.Fprintln(w, line)
+		stream(w, number(r, "bytes"), d)
+	})
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		_ = ws.Echo(w, r, hold) // the client sees what is missing
+	})
+	mux.HandleFunc("/mallocs", func(w http.ResponseWriter, r *http.Request) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Fprintf(w, "%s mallocs=%d\n", line, m.Mallocs)
+	})
+	return mux
+}
+
+func number(r *http.Request, name string) int64 {
+	n, _ := strconv.ParseInt(r.FormValue(name), 10, 64) // those who ask are our own
+	return n
+}
+
+// stream writes size bytes evenly over d.
+func stream(w http.ResponseWriter, size int64, d time.Duration) {
+	began, p := time.Now(), load.Pattern(size)
+	for done := int64(0); done < size; {
+		n, err := io.CopyN(w, p, min(flushed, size-done))
+		if err != nil || http.NewResponseController(w).Flush() != nil {
+			return // the client has gone
+		}
+		done += n
+		time.Sleep(time.Until(began.Add(d * time.Duration(done) / time.Duration(size))))
+	}
+}

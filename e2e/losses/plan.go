@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// A pace is how upgrades follow each other: some in a row, then a rest until the
+// last of the old processes has gone, then as long a time without any.
+type pace struct {
+	window time.Duration // for an upgrade, and what it leaves behind
+	burst  int
+	rest   time.Duration
+}
+
+var full = pace{window: time.Second, burst: 5, rest: 4 * time.Second}
+
+// drain is longer than what the slow ones take, by which each has to be done.
+const drain = "8s"
+
+// A plan is what to measure.
+type plan struct {
+	kind     string // of the stage
+	upgrades int
+	part     float64 // of the usual load
+	pace     pace
+	only     string // server, empty for both
+	also     []string
+	log      io.Writer // gets a line for what begins
+	detail   bool
+}
+
+// run measures what the plan says.
+func (p plan) run(ctx context.Context) (t table, err error) {
+	dir, err := os.MkdirTemp("", "cutover-losses-")
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	st, err := raise(ctx, p.kind, dir)
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	r := &rig{plan: p, stage: st, dir: dir}
+	if r.cert, r.key, r.trust, err = certificate(); err != nil {
+		return t, err
+	}
+	if r.body, err = io.ReadAll(load.Pattern(megabytes)); err != nil {
+		return t, err
+	}
+	t.stage, t.upgrades = st.name(), p.upgrades
+	if p.only != "recipe" {
+		if t.ours, err = r.measure(ctx, "web", "127.0.0.1:8080", "127.0.0.1:8443"); err != nil {
+			return t, err
+		}
+	}
+	if p.only != "web" {
+		if t.recipe, err = r.measure(ctx, "recipe", "127.0.0.1:9080", "127.0.0.1:9443"); err != nil {
+			return t, err
+		}
+	}
+	for _, command := range p.also {
+		rows, err := foreign(ctx, command)
+		if err != nil {
+			return t, err
+		}
+		t.ours.rows = append(t.ours.rows, rows...)
+	}
+	return t, nil
+}
+
+// foreign returns the rows that another program prints.
+func foreign(ctx context.Context, command string) ([]row, error) {
+	words := strings.Fields(command)
+	if len(words) == 0 {
+		return nil, errors.New("-also: no command")
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	rows, err := readJSON(bytes.NewReader(text))
+	if err != nil || len(rows) == 0 {
+		return nil, fmt.Errorf("%s: %d rows: %w", command, len(rows), err)
+	}
+	return rows, nil
+}
+
+// build builds a program of testdata and puts it on the stage.
+func (r *rig) build(ctx context.Context, name string) (string, error) {
+	out := filepath.Join(r.dir, name+".built")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, "github.com/cutover-go/cutover/e2e/testdata/"+name)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, text)
+	}
+	program, err := os.ReadFile(out)
+	if err != nil {
+		return "", err
+	}
+	return r.stage.put(name, program, 0o755)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// A rig puts servers on its stage and measures them.
+type rig struct {
+	plan
+	stage     stage
+	dir       string
+	cert, key []byte
+	trust     *tls.Config
+	body      []byte // of the uploads
+}
+
+// A result is what was measured of one server.
+type result struct {
+	rows  []row
+	short row     // the sum of those that take no time by intention
+	busy  float64 // part of the machine's processor time, without upgrades
+}
+
+// measure starts a server and upgrades it under load.
+func (r *rig) measure(ctx context.Context, program, plain, secure string) (res result, err error) {
+	s, err := r.prepare(ctx, program, plain, secure)
+	if err != nil {
+		return res, err
+	}
+	if err := r.stage.start(ctx, s); err != nil {
+		return res, errors.Join(err, errors.New(r.stage.log(ctx, s)))
+	}
+	defer func() { err = errors.Join(err, r.stage.stop(ctx, s)) }()
+	pid, err := r.server(ctx, s)
+	if err != nil {
+		return res, err
+	}
+	fmt.Fprintf(r.log, "%s under %s: %d upgrades\n", program, r.stage.name(), r.upgrades)
+	specs := r.classes(s)
+	run := load.Start(ctx, load.Config{Dial: r.stage.DialContext, Classes: specs, Limit: time.Hour})
+	defer run.Stop()
+	select {
+	case <-run.Opened():
+	case <-ctx.Done():
+		return res, context.Cause(ctx)
+	}
+	c := course{rig: r, server: s, specs: specs, run: run, pid: pid}
+	if err := c.follow(ctx); err != nil {
+		return res, errors.Join(err, errors.New(r.stage.log(ctx, s)))
+	}
+	if all := run.Stop(); r.detail {
+		fmt.Fprint(r.log, all)
+	}
+	return c.result(), nil
+}
+
+func (r *rig) prepare(ctx context.Context, program, plain, secure string) (s server, err error) {
+	s = server{name: program, plain: plain, secure: secure, unit: "NotifyAccess=all\n"}
+	if program == "web" {
+		s.unit, s.ownReload = "NotifyAccess=main\n", true
+	}
+	if s.path, err = r.build(ctx, program); err != nil {
+		return s, err
+	}
+	cert, err := r.stage.put("cert.pem", r.cert, 0o644)
+	if err != nil {
+		return s, err
+	}
+	key, err := r.stage.put("key.pem", r.key, 0o644)
+	s.args = []string{"-addr", plain, "-tls", secure, "-cert", cert, "-key", key, "-drain", drain}
+	return s, err
+}
+
+// server returns the process that answers on a new connection, when one does.
+func (r *rig) server(ctx context.Context, s server) (pid int, err error) {
+	client := http.Client{Transport: &http.Transport{DialContext: r.stage.DialContext, DisableKeepAlives: true}}
+	for {
+		if pid, err = ask(ctx, &client, s.plain); err == nil {
+			return pid, nil
+		}
+		if ctx.Err() != nil || !errors.As(err, new(*net.OpError)) {
+			return 0, err
+		}
+		time.Sleep(10 * time.Millisecond) // one that is alone binds for itself
+	}
+}
+
+func ask(ctx context.Context, client *http.Client, addr string) (pid int, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := client.Do(q)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	line, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	var version string
+	var generation int
+	_, err = fmt.Sscanf(string(line), "version=%s generation=%d pid=%d", &version, &generation, &pid)
+	return pid, err
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// A row is what was measured of one load. It is what a program of -also prints as a
+// line of JSON; durations are in nanoseconds, what it does not know is left out.
+type row struct {
+	Load     string        `json:"load"`
+	Requests int           `json:"requests"`           // that were due, with the time around the upgrades
+	Lost     int           `json:"lost"`               // without a whole and right answer
+	Closed   int           `json:"closed"`             // kept connections that the server has ended
+	Dials    int           `json:"dials"`              // connections that were opened meanwhile
+	Declined int           `json:"declined,omitempty"` // given back by HTTP/2, answered elsewhere
+	P50      time.Duration `json:"p50,omitempty"`      // of what was answered during upgrades
+	P99      time.Duration `json:"p99,omitempty"`
+	P999     time.Duration `json:"p999,omitempty"`
+	Max      time.Duration `json:"max,omitempty"`
+	Steady   time.Duration `json:"steady,omitempty"` // p99.9 without upgrades
+}
+
+// enough is how many latencies make a p99.9 of more than the longest one.
+const enough = 1000
+
+// latencies enters those of requests during upgrades and at other times.
+func (r *row) latencies(up, steady *load.Histogram) {
+	r.P50, r.P99, r.Max = up.Quantile(0.50), up.Quantile(0.99), up.Max()
+	if up.Count() >= enough && steady.Count() >= enough {
+		r.P999, r.Steady = up.Quantile(0.999), steady.Quantile(0.999)
+	}
+}
+
+// add adds the counts of other.
+func (r *row) add(other row) {
+	r.Requests += other.Requests
+	r.Lost += other.Lost
+	r.Closed += other.Closed
+	r.Dials += other.Dials
+	r.Declined += other.Declined
+}
+
+// A table is what was measured.
+type table struct {
+	stage        string
+	upgrades     int
+	ours, recipe result
+}
+
+// lost returns what our server has lost.
+func (t table) lost() (n int) {
+	for _, r := range t.ours.rows {
+		n += r.Lost
+	}
+	return n
+}
+
+func (t table) writeJSON(w io.Writer) error {
+	for _, r := range t.ours.rows {
+		if err := json.NewEncoder(w).Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readJSON(r io.Reader) (rows []row, err error) {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	for {
+		var one row
+		switch err := d.Decode(&one); {
+		case err == io.EOF:
+			return rows, nil
+		case err != nil:
+			return rows, err
+		case one.Load == "" || one.Requests == 0:
+			return rows, fmt.Errorf("row %d has no load, or no requests", len(rows)+1)
+		}
+		rows = append(rows, one)
+	}
+}
+
+// write writes the table in Markdown.
+func (t table) write(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d upgrades, %s; processors %.0f %% busy between them\n\n", t.upgrades, t.stage, 100*t.ours.busy)
+	b.WriteString("| load | requests | lost | closed | p50 | p99 | p99.9 | max | steady p99.9 | ratio | recipe: requests | lost | closed | p99.9 |\n" +
+		"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range append(slices.Clone(t.ours.rows), t.ours.short) {
+		cells := append([]string{r.Load}, r.cells()...)
+		b.WriteString("| " + strings.Join(append(cells, t.besides(r.Load)...), " | ") + " |\n")
+	}
+	b.WriteString("\nclosed: kept connections that the server ended. p50 to max: of what was answered while there were upgrades,\n" +
+		"from when it was due; steady: in the times between, as long; ratio: of the two p99.9,\n" +
+		"where there are 1,000 answers of each.\n")
+	for _, r := range t.ours.rows {
+		if r.Declined > 0 {
+			fmt.Fprintf(&b, "%s: %d requests were given back unread by a GOAWAY, and answered on another connection.\n", r.Load, r.Declined)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r row) cells() []string {
+	ratio := "-"
+	if r.Steady > 0 {
+		ratio = fmt.Sprintf("%.2f", float64(r.P999)/float64(r.Steady))
+	}
+	return []string{count(r.Requests), count(r.Lost), count(r.Closed), short(r.P50), short(r.P99), short(r.P999), short(r.Max), short(r.Steady), ratio}
+}
+
+// besides returns what the recipe has made of the same load.
+func (t table) besides(load string) []string {
+	for _, r := range append(slices.Clone(t.recipe.rows), t.recipe.short) {
+		if r.Load == load {
+			return []string{count(r.Requests), count(r.Lost), count(r.Closed), short(r.P999)}
+		}
+	}
+	return []string{"-", "-", "-", "-"}
+}
+
+// short writes d in milliseconds.
+func short(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	digits := 1
+	if d >= 100*time.Millisecond {
+		digits = 0
+	}
+	return strconv.FormatFloat(d.Seconds()*1000, 'f', digits, 64) + " ms"
+}
+
+// count writes n with its thousands apart.
+func count(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
+}
