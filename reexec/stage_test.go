@@ -20,7 +20,7 @@ import (
 
 // patience bounds whatever a test waits for. It says that something hangs, never
 // that it is slow.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // A stage is where actors meet: the test directs the generations of one program.
 type stage struct {

@@ -192,9 +192,9 @@ func TestASuccessorThatHangsIsGivenUp(t *testing.T) {
 	for _, place := range []string{started, arrived, claimed} {
 		t.Run(place, func(t *testing.T) {
 			s := newStage(t)
-			a := s.attempt(place, `{"ReadyTimeout":1000000000}`)
+			a := s.attempt(place, `{"ReadyTimeout":5000000000}`)
 			a.two.signal(unix.SIGSTOP)
-			a.undone("(start, process ", "not ready within 1s")
+			a.undone("(start, process ", "not ready within 5s")
 			a.two.awaitGone()
 		})
 	}
