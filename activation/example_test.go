@@ -1,6 +1,7 @@
 package activation_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/cutover-go/cutover/activation"
+	"github.com/cutover-go/cutover/notify"
 )
 
 // A server that takes its listeners from a .socket unit with
@@ -78,26 +80,38 @@ func ExampleSet_One() {
 	// Output: activation: descriptor "dns": not passed: nothing is left to claim: start the service through a .socket unit that says FileDescriptorName=dns
 }
 
-// What nobody claims is closed, and named so that it can be taken out of the file
-// descriptor store as well: it would come again at the next start.
+// What nobody claims is closed, and taken out of the file descriptor store as well:
+// it would come again at the next start. That of a .socket unit is not in the store,
+// and comes again all the same.
 func ExampleSet_Names() {
 	set, err := activation.Take()
 	if err != nil {
 		log.Fatal(err)
 	}
+	n, err := notify.New() // nil where there is no manager, and does nothing
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer n.Close()
+
 	listeners, err := set.Listeners("http")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(len(listeners), "listeners")
-
+	sessions, err := set.Conns("session")
+	if err != nil {
+		log.Fatal(err)
+	}
 	for _, name := range append(set.Names(), set.Duplicates()...) {
-		fmt.Println("FDSTOREREMOVE=1 FDNAME=" + name) // package notify sends it
+		if err := n.Remove(context.Background(), name); err != nil {
+			log.Fatal(err)
+		}
 	}
 	if err := set.Close(); err != nil {
 		log.Fatal(err)
 	}
-	// Output: 0 listeners
+	fmt.Println(len(listeners), "listeners,", len(sessions), "sessions")
+	// Output: 0 listeners, 0 sessions
 }
 
 // A generic program decides by the kind of each descriptor.
