@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// greeter is cutover.example.Greeter, written by hand to spare a generator:
+//
+//	rpc Say(google.protobuf.StringValue) returns (google.protobuf.StringValue);
+//	rpc Count(google.protobuf.Int32Value) returns (stream google.protobuf.StringValue);
+//	rpc Watch(google.protobuf.Empty) returns (stream google.protobuf.StringValue);
+var greeter = grpc.ServiceDesc{
+	ServiceName: "cutover.example.Greeter",
+	HandlerType: (*any)(nil),
+	Methods:     []grpc.MethodDesc{{MethodName: "Say", Handler: say}},
+	Streams: []grpc.StreamDesc{
+		{StreamName: "Count", Handler: count, ServerStreams: true},
+		{StreamName: "Watch", Handler: watch, ServerStreams: true},
+	},
+}
+
+type service struct{ u *reexec.Upgrader }
+
+// line says who answers.
+func (s service) line(text string) *wrapperspb.StringValue {
+	return wrapperspb.String(fmt.Sprintf("version=%s generation=%d pid=%d %s", version, s.u.Generation(), os.Getpid(), text))
+}
+
+// say gives back what it gets.
+func say(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	in := new(wrapperspb.StringValue)
+	if err := decode(in); err != nil {
+		return nil, err
+	}
+	answer := func(_ context.Context, req any) (any, error) {
+		return srv.(service).line(req.(*wrapperspb.StringValue).Value), nil
+	}
+	if intercept == nil {
+		return answer(ctx, in)
+	}
+	return intercept(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: "/cutover.example.Greeter/Say"}, answer)
+}
+
+// count counts to a number, ten a second. It ends when it is done, also in a
+// generation that drains.
+func count(srv any, stream grpc.ServerStream) error {
+	in := new(wrapperspb.Int32Value)
+	if err := stream.RecvMsg(in); err != nil {
+		return err
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for i := range in.Value {
+		if err := stream.SendMsg(srv.(service).line(fmt.Sprint(i + 1))); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+	return nil
+}
+
+// watch has no end of its own. It asks its client to come again when this generation
+// is replaced, so that it holds nobody until the drain deadline.
+func watch(srv any, stream grpc.ServerStream) error {
+	s := srv.(service)
+	if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {
+		return err
+	}
+	if err := stream.SendMsg(s.line("watching")); err != nil {
+		return err
+	}
+	select {
+	case <-s.u.Draining():
+		return status.Error(codes.Unavailable, "this generation is replaced: call again")
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	}
+}

@@ -1,0 +1,245 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/examples/grpc/internal/load"
+)
+
+const unit = "cutover-grpc.service"
+
+// patience bounds whatever a test waits for: it says that something hangs.
+const patience = 2 * time.Minute
+
+// TestMain is the entry of the tests, and of the servers that they start.
+func TestMain(m *testing.M) {
+	upgradetest.Init()
+	if os.Getenv("EXAMPLE") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A site is the server with its units, supervised as systemd would.
+type site struct {
+	testing.TB
+	*upgradetest.Manager
+	ctx  context.Context
+	addr string
+}
+
+func newSite(t *testing.T, args ...string) *site {
+	t.Helper()
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	m, err := upgradetest.NewManager(upgradetest.Options{Env: []string{"EXAMPLE=1", "GORACE=atexit_sleep_ms=0"}})
+	s := &site{t, m, ctx, ""}
+	s.must(err)
+	t.Cleanup(s.end)
+	files, err := daemon().Units()
+	s.must(err)
+	for _, f := range files {
+		s.must(m.Install(ctx, f.Name, f.Text))
+	}
+	program, err := os.Executable()
+	s.must(err)
+	s.must(m.Install(ctx, "cutover-grpc.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream=127.0.0.1:0\n"))
+	s.must(m.Install(ctx, unit+".d/test.conf", fmt.Sprintf("[Service]\nExecStart=\nExecStart=%s %s\nExecReload=\nExecReload=%[1]s reload\n",
+		program, strings.Join(args, " "))))
+	s.must(m.Start(ctx, unit))
+	listen, err := m.Show(ctx, "cutover-grpc.socket", "Listen")
+	s.must(err)
+	s.addr, _, _ = strings.Cut(listen, " ")
+	return s
+}
+
+func (s *site) end() {
+	if s.Failed() {
+		text, err := s.Manager.Log(context.Background(), unit)
+		s.Logf("journal (%v):\n%s", err, text)
+	}
+	if err := s.Close(); err != nil {
+		s.Error(err)
+	}
+}
+
+func (s *site) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *site) dial() *grpc.ClientConn {
+	s.Helper()
+	c, err := grpc.NewClient("passthrough:///"+s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	s.must(err)
+	s.Cleanup(func() { c.Close() })
+	return c
+}
+
+// say returns the line of who answers on c.
+func (s *site) say(c *grpc.ClientConn) string {
+	s.Helper()
+	out := new(wrapperspb.StringValue)
+	s.must(c.Invoke(s.ctx, "/cutover.example.Greeter/Say", wrapperspb.String("hello"), out))
+	return out.Value
+}
+
+// stream begins one and returns it with its first message.
+func (s *site) stream(c *grpc.ClientConn, method string, in any) (grpc.ClientStream, string) {
+	s.Helper()
+	st, err := c.NewStream(s.ctx, &grpc.StreamDesc{ServerStreams: true}, "/cutover.example.Greeter/"+method)
+	s.must(err)
+	s.must(st.SendMsg(in))
+	s.must(st.CloseSend())
+	m := new(wrapperspb.StringValue)
+	s.must(st.RecvMsg(m))
+	return st, m.Value
+}
+
+// rest returns how many more messages st has, and its end.
+func rest(st grpc.ClientStream) (n int, err error) {
+	for {
+		if err := st.RecvMsg(new(wrapperspb.StringValue)); err != nil {
+			return n, err
+		}
+		n++
+	}
+}
+
+func generation(line string) (n int) {
+	_, after, _ := strings.Cut(line, "generation=")
+	_, _ = fmt.Sscan(after, &n) // 0 fails the test
+	return n
+}
+
+// TestUpgradesLoseNoCall asks on kept connections and on new ones, and streams,
+// through twenty upgrades.
+func TestUpgradesLoseNoCall(t *testing.T) {
+	s := newSite(t)
+	stop, reports := make(chan struct{}), make(chan load.Report, 1)
+	go func() { // ends with stop
+		r, err := load.Run(stop, load.Config{Addr: s.addr, Conns: 8, Kept: 300, Fresh: 100, Streams: 10, Count: 5})
+		if err != nil {
+			t.Error(err)
+		}
+		reports <- r
+	}()
+	const upgrades = 20
+	for range upgrades {
+		s.must(s.Reload(s.ctx, unit))
+		st, _ := s.stream(s.dial(), "Count", wrapperspb.Int32(3)) // the load goes on for a while
+		_, err := rest(st)
+		if err != io.EOF {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	r := <-reports
+	t.Logf("\n%v", r)
+	for _, c := range []load.Tally{r.Kept, r.Fresh, r.Streams} {
+		if c.Lost() > 0 || c.Answered == 0 {
+			t.Errorf("%v", c)
+		}
+	}
+	if len(r.Generations) != upgrades+1 {
+		t.Errorf("%d generations have answered, want those of %d upgrades", len(r.Generations), upgrades)
+	}
+}
+
+// TestStreamsInWork has one that ends before the deadline, one that waits to be told,
+// and one that is too long.
+func TestStreamsInWork(t *testing.T) {
+	s := newSite(t, "-drain", "3s")
+	c := s.dial()
+	fits, _ := s.stream(c, "Count", wrapperspb.Int32(10))
+	told, _ := s.stream(c, "Watch", new(emptypb.Empty))
+	long, first := s.stream(c, "Count", wrapperspb.Int32(10000))
+	if generation(first) != 1 {
+		t.Fatalf("%s answers first", first)
+	}
+	s.must(s.Reload(s.ctx, unit))
+	if line := s.say(c); generation(line) != 2 {
+		t.Errorf("after the upgrade %s answers", line)
+	}
+	if _, err := rest(told); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "call again") {
+		t.Errorf("a stream without an end gets %v", err)
+	}
+	if n, err := rest(fits); n != 9 || err != io.EOF {
+		t.Errorf("a stream that fits: %d more messages, %v", n, err)
+	}
+	if n, err := rest(long); err == io.EOF {
+		t.Errorf("a stream that is too long: %d more messages, %v", n, err)
+	}
+	for s.journal() == "" && s.ctx.Err() == nil {
+		s.say(c)
+	}
+	if text := s.journal(); !strings.Contains(text, "0 calls and 1 streams in work") {
+		t.Errorf("the predecessor says %q", text)
+	}
+}
+
+// journal is the line of the drain deadline, "" if there is none yet.
+func (s *site) journal() string {
+	text, err := s.Manager.Log(s.ctx, unit)
+	s.must(err)
+	_, after, _ := strings.Cut(text, "drain deadline")
+	return after
+}
+
+// TestASilentClientHoldsNobody: one that connects and says nothing keeps GracefulStop
+// from telling the others, and must not keep them from being answered.
+func TestASilentClientHoldsNobody(t *testing.T) {
+	s := newSite(t)
+	silent, err := net.Dial("tcp", s.addr)
+	s.must(err)
+	defer silent.Close()
+	c := s.dial()
+	s.say(c)
+	s.must(s.Reload(s.ctx, unit))
+	for generation(s.say(c)) != 2 { // fails when the time is over
+	}
+}
+
+// TestAPredecessorCoversForACrash: with the successor dead, what drains accepts
+// again until the manager's restart.
+func TestAPredecessorCoversForACrash(t *testing.T) {
+	s := newSite(t)
+	long, _ := s.stream(s.dial(), "Count", wrapperspb.Int32(20))
+	s.must(s.Reload(s.ctx, unit))
+	pid, err := s.Show(s.ctx, unit, "MainPID")
+	s.must(err)
+	var main int
+	_, err = fmt.Sscan(pid, &main)
+	s.must(err)
+	s.must(syscall.Kill(main, syscall.SIGKILL))
+	if line := s.say(s.dial()); generation(line) != 1 || strings.Contains(line, "pid="+pid+" ") {
+		t.Errorf("after the crash %s answers", line)
+	}
+	if n, err := rest(long); n != 19 || err != io.EOF {
+		t.Errorf("the long stream: %d more messages, %v", n, err)
+	}
+	s.must(s.Wait(s.ctx, unit, func(p map[string]string) bool { return p["NRestarts"] == "1" && p["ActiveState"] == "active" }))
+	s.say(s.dial())
+}
