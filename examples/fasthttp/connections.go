@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// connections knows those of a server, so that Shutdown is not needed. That loses
+// requests (v1.74.0):
+//
+//   - It closes idle connections (closeIdleConns), whether or not a client is writing,
+//     and also where a request has been read a moment ago.
+//   - It ends a connection after the answer in work (stop in serveConn), and tells the
+//     client before with CloseOnShutdown only; pipelined requests behind it get lost.
+//   - Serve returns when the listener is closed and leaves connections behind, so a
+//     program that takes that for the end exits on them.
+//
+// Instead each connection holds the generation, every answer says "Connection: close"
+// once it drains, and an idle connection stays open until its client has used it once
+// more or the drain deadline.
+type connections struct {
+	u *reexec.Upgrader
+
+	mu      sync.Mutex
+	open    map[net.Conn]*connection
+	hurried bool
+}
+
+type connection struct {
+	idle    bool
+	release func()
+}
+
+// newConnections sets ConnState and wraps Handler of srv.
+func newConnections(u *reexec.Upgrader, srv *fasthttp.Server) *connections {
+	c := &connections{u: u, open: map[net.Conn]*connection{}}
+	srv.ConnState = c.note
+	next := srv.Handler
+	srv.Handler = func(r *fasthttp.RequestCtx) {
+		next(r)
+		select {
+		case <-u.Draining():
+			r.SetConnectionClose()
+		default:
+		}
+	}
+	return c
+}
+
+// note follows a connection. fasthttp calls it with StateNew before it accepts the
+// next one, until when the listener holds the generation for it.
+func (c *connections) note(nc net.Conn, s fasthttp.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch s {
+	case fasthttp.StateNew:
+		c.open[nc] = &connection{release: c.u.Hold()}
+		c.setIdle(nc, true)
+	case fasthttp.StateActive, fasthttp.StateIdle:
+		c.setIdle(nc, s == fasthttp.StateIdle)
+	case fasthttp.StateHijacked, fasthttp.StateClosed:
+		if k := c.open[nc]; k != nil {
+			delete(c.open, nc)
+			k.release()
+		}
+	}
+}
+
+// grace is how long an idle connection is kept when somebody waits for this process
+// to end: long enough for a request that is on its way.
+const grace = 250 * time.Millisecond
+
+func (c *connections) setIdle(nc net.Conn, idle bool) {
+	k := c.open[nc]
+	if k == nil {
+		return
+	}
+	k.idle = idle
+	if idle && c.hurried {
+		time.AfterFunc(grace, func() { c.closeIdle(nc) })
+	}
+}
+
+// closeIdle makes the goroutine that waits for a request see the end of the
+// connection. What has arrived it still reads, and answers.
+func (c *connections) closeIdle(nc net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.open[nc]; k == nil || !k.idle {
+		return
+	}
+	if r, ok := nc.(interface{ CloseRead() error }); !ok || r.CloseRead() != nil {
+		_ = nc.Close() // its goroutine reports StateClosed
+	}
+}
+
+// hurry closes idle connections once somebody waits for the process to end: it was
+// asked to, or the manager is about to restart it.
+func (c *connections) hurry(ended <-chan struct{}) {
+	select {
+	case <-c.u.Stopping():
+	case <-ended:
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hurried = true
+	for nc, k := range c.open {
+		c.setIdle(nc, k.idle)
+	}
+}
