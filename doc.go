@@ -5,5 +5,6 @@
 //     without losing a request to that;
 //   - activation, what systemd hands a process: sockets and stored descriptors;
 //   - notify, what a process tells systemd: readiness, state, descriptors to keep;
-//   - examples/http, a server with its units that one could deploy.
+//   - examples/http and examples/http3, servers with their units that one could
+//     deploy.
 package cutover

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
@@ -126,7 +127,10 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		}
 		return c.LocalAddr().String(), nil
 	case "listen flows":
-		return a.listenFlows(ctx, arg(0), arg(1), arg(2))
+		return a.listenFlows(ctx, numbered, arg(0), arg(1), arg(2))
+	case "listen peers":
+		p := &peers{owners: map[netip.AddrPort]uint32{}}
+		return a.listenFlows(ctx, p.route, arg(0), arg(1), arg(2), p)
 	case "listen unserved":
 		ln, err := a.u.Listen(ctx, arg(0), arg(1), arg(2))
 		a.set(func() { a.listeners[arg(0)] = ln })

@@ -52,6 +52,12 @@
 // same call carries them over a restart, in the fd store, if the unit's
 // RestartKillSignal= is Options.RestartSignal; and by inheritance in place.
 //
+// # Flows
+//
+// Connections of a protocol over UDP, such as QUIC, stay with the process that began
+// them. [Upgrader.ListenFlows] gives each process its own datagrams of a socket that
+// all share; examples/http3 serves HTTP/3 so.
+//
 // # In place
 //
 // A process that is PID 1, as in a container without an init, cannot have a

@@ -17,29 +17,33 @@ import (
 )
 
 // A FlowConn is a UDP socket for a protocol with connections of its own, flows,
-// such as QUIC: every process that shares the socket gets the datagrams of its own
-// flows, also while it drains, and whoever accepts gets all others.
+// such as QUIC: each process that shares the socket gets the datagrams of its own
+// flows, also while it drains, and the one that accepts gets all others.
 //
 // One process reads the socket at any instant. It asks route whose flow a datagram
 // belongs to, and passes it on through an inbox that each process has:
 //
-//	                  gates shut     go                    drained
-//	predecessor  socket ────┤ inbox ──────────────────────── exits
-//	                             ▲ ▲ ▲ ▲  its flows
-//	successor    inbox ─────────────├ socket ───────────────────────────
+//	                        gates shut   go
+//	predecessor  reads the socket ──┤    │      reads its inbox ──────── exits
+//	                                     │           ▲ its flows
+//	successor    reads its inbox ────────├── reads the socket ────────────────
+//	                                                 ├ its own flows
+//	                                                 └ new ones
 //
-// Answers go to the socket directly. If the successor dies or gives up, on trial or
-// later, and the predecessor accepts again, they change places: the predecessor
-// empties its inbox, reads the socket, and passes on what belongs to a successor that
-// finishes its answers. Generations further back read their inboxes all the time.
-// Datagrams for a process that is gone are given to the one that reads; QUIC answers
-// with a stateless reset.
+// Answers go to the socket directly, from every process.
 //
-// A process that ends without a successor goes on reading the socket, for the flows
-// there are, until it is drained. It drops what would begin a new one; clients send
-// that again, to the next process.
-//
-// An inbox that is full loses datagrams, as the socket does.
+//   - Several generations that drain read their inboxes, all of them.
+//   - A predecessor that accepts again, because its successor died or its trial was
+//     undone, reads what is left in its inbox, then the socket. A successor that
+//     finishes its answers reads its inbox from then on: what it began on trial is
+//     its own.
+//   - Flows of a process that is gone are passed to nobody: the process that reads
+//     gets them, and QUIC answers with a stateless reset.
+//   - A process that ends without a successor, stopped or to be replaced in place,
+//     reads the socket on for the flows that there are. It drops what would begin
+//     a new one; clients send that again, and the next process reads it.
+//   - A generation that does not call ListenFlows hands everything on.
+//   - An inbox that is full loses datagrams, as the socket does.
 type FlowConn struct {
 	*turnstile // lets through to the socket; before it, there is the inbox
 
@@ -57,15 +61,15 @@ type FlowConn struct {
 // process that began them. Given a datagram, and where it comes from, route returns
 // the number of the process that owns its flow, as [FlowConn.Owner] of that process
 // has it, or 0 if it belongs to no flow that route knows. For QUIC the number is put
-// into the connection IDs; a protocol without such a thing can keep a table of its
-// peers, and carry it to the next process by Save and Restore.
+// into the connection IDs. A protocol without such a thing can have a table of its
+// peers, which route itself adds to, and carry it to the next process by Save and
+// Restore: no route is under way when Save's function is called.
 //
-// It is called by ReadFrom, of which there may be several, must not keep the
-// datagram, and must not be nil.
+// It is called within ReadFrom, must not keep the datagram, and must not be nil.
 //
-// The FlowConn has no ReadMsgUDP, so that nothing reads past the route: QUIC stacks
-// do without GRO, batches and ECN, and the kernel chooses the source address of
-// answers, which on hosts with several matters to a socket bound to all of them.
+// The FlowConn has no ReadMsgUDP, so that nothing reads past route. QUIC stacks do
+// without batches, segmentation offload and ECN then, and the kernel chooses the
+// source address of answers: on a host with several, bind one of them.
 func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address string, route func(datagram []byte, from netip.AddrPort) (owner uint32)) (*FlowConn, error) {
 	made := func(c claimed, err error) (claimed, error) {
 		if err != nil {

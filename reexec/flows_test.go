@@ -4,6 +4,7 @@ package reexec_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -11,23 +12,26 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/reexec"
 )
 
-// listenFlows claims a UDP socket and answers each datagram, which begins with the
-// number of its owner, with that number and the pid of this process.
-func (a *actor) listenFlows(ctx context.Context, name, network, address string) (string, error) {
-	route := func(datagram []byte, _ netip.AddrPort) uint32 {
-		first, _, _ := strings.Cut(string(datagram), " ")
-		owner, _ := strconv.ParseUint(first, 10, 32) // 0 where there is no number
-		return uint32(owner)
-	}
+// listenFlows claims a UDP socket and answers each datagram, less its first word, with
+// the number of this process, its pid, and the rest of what was said.
+func (a *actor) listenFlows(ctx context.Context, route func([]byte, netip.AddrPort) uint32, name, network, address string, tables ...*peers) (string, error) {
 	c, err := a.u.ListenFlows(ctx, name, network, address, route)
 	if err != nil {
 		return "", err
+	}
+	for _, p := range tables {
+		if err := p.join(a.u, c.Owner()); err != nil {
+			return "", err
+		}
 	}
 	go func() { // ends when c is closed
 		b := make([]byte, 2048)
@@ -41,6 +45,41 @@ func (a *actor) listenFlows(ctx context.Context, name, network, address string) 
 		}
 	}()
 	return c.LocalAddr().String(), nil
+}
+
+// numbered is a route for datagrams that begin with the number of their owner.
+func numbered(datagram []byte, _ netip.AddrPort) uint32 {
+	first, _, _ := strings.Cut(string(datagram), " ")
+	owner, _ := strconv.ParseUint(first, 10, 32) // 0 where there is no number
+	return uint32(owner)
+}
+
+// peers is a route for datagrams that do not say whose they are.
+type peers struct {
+	mu     sync.Mutex
+	own    uint32
+	owners map[netip.AddrPort]uint32
+}
+
+func (p *peers) route(_ []byte, from netip.AddrPort) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.owners[from] == 0 {
+		p.owners[from] = p.own
+	}
+	return p.owners[from]
+}
+
+// join has the table go with the sockets.
+func (p *peers) join(u *reexec.Upgrader, own uint32) error {
+	p.own = own
+	err := u.Save("peers", func() (reexec.State, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		data, err := json.Marshal(p.owners)
+		return reexec.State{Data: data}, err
+	})
+	return errors.Join(err, u.Restore("peers", func(s reexec.State) error { return json.Unmarshal(s.Data, &p.owners) }))
 }
 
 // answering writes to one peer of a socket.
@@ -179,6 +218,62 @@ func TestFlowsStayWithTheirProcess(t *testing.T) {
 	flows[2].goesOn()
 	flows[3].goesOn()
 	s.beginsWith(r, address)
+}
+
+// TestFlowsAreKnownByTheirPeers where datagrams do not say whose they are.
+func TestFlowsAreKnownByTheirPeers(t *testing.T) {
+	s := newStage(t)
+	arrive := func(r *remote) (address string) {
+		r.do("new", "{}")
+		address = r.do("listen peers", "q", "udp", anywhere)
+		r.do("ready")
+		return address
+	}
+	r := s.start()
+	address := arrive(r)
+	var flows []*flow
+	for range 4 {
+		flows = append(flows, s.beginsWith(r, address))
+		for _, f := range flows {
+			f.goesOn()
+		}
+		r.do("hold", "flow")
+		upgrade := r.begin("upgrade")
+		r = s.next()
+		arrive(r)
+		upgrade.text()
+		r.state("serving")
+	}
+	for _, f := range flows {
+		f.goesOn()
+	}
+}
+
+// TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace.
+func TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace(t *testing.T) {
+	s := newStage(t)
+	const inPlace = `{"Mode":2}`
+	one, address := s.openFlows(inPlace)
+	f := s.beginsWith(one, address)
+	one.do("hold", "flow")
+	one.begin("upgrade") // its waiter is replaced, too
+	tried := s.next()
+	tried.do("new", inPlace)
+	tried.do("listen flows", "q", "udp", anywhere)
+	tried.begin("ready").fails("tried")
+	tried.do("close")
+	tried.exit("0")
+	one.state("clearing")
+	f.goesOn()
+	s.refused(address)
+	one.do("release", "flow")
+	two := s.next()
+	if two.PID != one.PID {
+		t.Errorf("process %d comes, want %d", two.PID, one.PID)
+	}
+	two.arriveWithFlows(inPlace)
+	f.orphaned(two)
+	s.beginsWith(two, address).goesOn()
 }
 
 // TestFlowsOfAnUndoneUpgrade are those that the successor has begun on its trial: it

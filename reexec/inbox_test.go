@@ -101,9 +101,8 @@ func reads(t *testing.T, c *FlowConn, client net.Conn, text string) {
 	}
 }
 
-// passes has c, which reads the socket, do so until the deadline that ends the test
-// of it, as all of it is others'.
-func passes(t *testing.T, c *FlowConn) {
+// waits checks that c reads nothing until its deadline.
+func waits(t *testing.T, c *FlowConn) {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
@@ -183,9 +182,10 @@ func TestTheInboxIsReadFirst(t *testing.T) {
 	one, two := all[0], all[1]
 	one.shut()
 	two.open()
-	send(t, client, "1 a")
-	send(t, client, "1 b")
-	passes(t, two)
+	for _, text := range []string{"1 a", "1 b", "0 new"} {
+		send(t, client, text)
+	}
+	reads(t, two, client, "0 new")
 	two.shut()
 	send(t, client, "1 c")
 	send(t, client, "2 d")
@@ -193,7 +193,8 @@ func TestTheInboxIsReadFirst(t *testing.T) {
 	for _, text := range []string{"1 a", "1 b", "1 c"} {
 		reads(t, one, client, text)
 	}
-	passes(t, one)
+	send(t, client, "0 new")
+	reads(t, one, client, "0 new")
 	reads(t, two, client, "2 d") // what it had begun on trial
 }
 
@@ -288,7 +289,7 @@ func TestAFullInboxStopsNobody(t *testing.T) {
 func TestDeadlinesHoldOnBothSides(t *testing.T) {
 	all, client := sharers(t, 2)
 	for _, c := range all {
-		passes(t, c)
+		waits(t, c)
 	}
 	// One that is set before a turn holds after it.
 	for _, c := range all {
