@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,26 +27,15 @@ import (
 // patience bounds whatever a test waits for: it says that something hangs.
 const patience = time.Minute
 
-// build returns the path of this program.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "http3-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "server")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, err
-})
+// serverVariable makes the test binary the program.
+const serverVariable = "HTTP3_TEST_SERVER"
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if os.Getenv(serverVariable) != "" {
+		main()
+		return
 	}
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // A site is the program as started from a shell. Its generations are in a process
@@ -62,7 +50,7 @@ type site struct {
 
 func newSite(t *testing.T, args ...string) *site {
 	t.Helper()
-	path, err := build()
+	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +62,7 @@ func newSite(t *testing.T, args ...string) *site {
 	s.output, err = os.Create(filepath.Join(t.TempDir(), "output"))
 	s.must(err)
 	cmd := exec.Command(path, append([]string{"-addr", s.address}, args...)...)
+	cmd.Env = append(os.Environ(), serverVariable+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = s.output, s.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.must(cmd.Start())
@@ -275,10 +264,11 @@ func (s *site) ended() {
 	s.inTime()
 }
 
-// inTime checks that no generation has cut a connection.
+// inTime checks that no generation has cut a connection, or raced.
 func (s *site) inTime() {
 	s.Helper()
-	if text, err := os.ReadFile(s.output.Name()); err != nil || strings.Contains(string(text), "deadline") {
+	text, err := os.ReadFile(s.output.Name())
+	if err != nil || strings.Contains(string(text), "deadline") || strings.Contains(string(text), "DATA RACE") {
 		s.Errorf("the server says %q, %v", text, err)
 	}
 }

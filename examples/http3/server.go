@@ -84,9 +84,9 @@ func (s *server) accept(life context.Context, ln *quic.Listener) {
 	}
 }
 
-// firstRequest is how long a client that has just come may take to ask something,
-// before it is asked to leave.
-const firstRequest = time.Second
+// moment is how long a client may take for what it is about to do: ask something,
+// having come, or leave, having been asked to.
+const moment = time.Second
 
 // attend serves one connection. It has an http3.Server to itself, so that it can be
 // asked by GOAWAY to leave at its own time: when this generation drains, but not
@@ -97,26 +97,43 @@ const firstRequest = time.Second
 func (s *server) attend(life context.Context, conn *quic.Conn) {
 	first := make(chan struct{})
 	arrived := sync.OnceFunc(func() { close(first) })
+	var work sync.RWMutex // held by each request
 	h := &http3.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived()
+		work.RLock()
+		defer work.RUnlock()
 		s.handler.ServeHTTP(w, r)
 	})}
+	life, end := context.WithCancel(life)
+	defer end()
 	gone := conn.Context().Done()
 	go func() { // ends with conn
-		select {
-		case <-s.u.Draining():
-		case <-gone:
-			return
+		if await(gone, s.u.Draining(), nil) && await(gone, first, time.After(moment)) {
+			_ = h.Shutdown(life) // what is cut at the end of life is Drain's to tell
 		}
-		select {
-		case <-first:
-		case <-time.After(firstRequest):
-		case <-gone:
-			return
+	}()
+	go func() { // as above
+		// A stop waits for requests in work, and for their answers to arrive, but not
+		// for clients that may be gone and have not said so.
+		if await(gone, s.u.Stopping(), nil) && await(gone, nil, time.After(moment)) {
+			work.Lock()
+			if await(gone, nil, time.After(moment)) {
+				end()
+			}
 		}
-		_ = h.Shutdown(life) // what is cut at the end of life is Drain's to tell
 	}()
 	defer context.AfterFunc(life, func() { _ = h.Close() })() // as above
 	_ = h.ServeQUICConn(conn)                                 // says how the connection has ended
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+}
+
+// await waits for c or the time, and returns false if gone comes first.
+func await(gone, c <-chan struct{}, t <-chan time.Time) bool {
+	select {
+	case <-gone:
+		return false
+	case <-c:
+	case <-t:
+	}
+	return true
 }
