@@ -5,6 +5,6 @@
 //     without losing a request to that;
 //   - activation, what systemd hands a process: sockets and stored descriptors;
 //   - notify, what a process tells systemd: readiness, state, descriptors to keep;
-//   - examples/http and examples/http3, servers with their units that one could
-//     deploy.
+//   - units, the contract on paper: it writes, checks and explains unit files;
+//   - examples, servers with their units that one could deploy.
 package cutover
