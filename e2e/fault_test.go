@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 )
@@ -112,26 +113,25 @@ func allFaults() (cases []faultCase) {
 	return cases
 }
 
-// casesPerMachine is how many cases a machine sees: its time is limited.
-const casesPerMachine = 60
+// machineTime is how long a machine is given new cases. It has five minutes in all.
+const machineTime = 3 * time.Minute
 
 // cause goes through cases until there are none, on one machine after the other.
 func cause(t *testing.T, setup *faultSetup, queue <-chan faultCase, table *faultTable) {
 	var f *faultSite
 	var now answer
-	seen := casesPerMachine
+	var booted time.Time
 	for c := range queue {
-		if seen == casesPerMachine {
+		if time.Since(booted) > machineTime {
 			if f != nil {
 				f.must(f.machine.Close())
 			}
+			booted = time.Now()
 			f, now = newFaultSite(t, setup)
 			if v := f.machine.Version(); setup.hangup && v < 249 {
 				t.Skipf("systemd %d notices the death of a process that has said RELOADING=1 when the reload times out (systemd issue 19300)", v)
 			}
-			seen = 0
 		}
-		seen++
 		ok := t.Run(fmt.Sprintf("%s/%s", c.point, c.action), func(t *testing.T) {
 			f.TB = t
 			var o faultOutcome
