@@ -1,0 +1,122 @@
+package main
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// queries is a packet socket whose datagrams hold the generation from their reading
+// until they are dealt with. The dns package starts a goroutine for each and reads on,
+// so a handler alone would hold too late.
+type queries struct {
+	net.PacketConn
+	u *reexec.Upgrader
+
+	mu   sync.Mutex
+	held []func() // one for each; which is whose makes no difference
+}
+
+func (q *queries) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := q.PacketConn.ReadFrom(b)
+	if err == nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.held = append(q.held, q.u.Hold())
+	}
+	return n, from, err
+}
+
+// done is called once for each datagram: by the handler, or because it is no query.
+func (q *queries) done() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	last := len(q.held) - 1
+	q.held[last]()
+	q.held = q.held[:last]
+}
+
+func (q *queries) handler(next dns.Handler) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, r *dns.Msg) {
+		defer q.done()
+		next.ServeDNS(w, r)
+	}
+}
+
+func (q *queries) invalid([]byte, error) { q.done() }
+
+// acceptAll leaves it to the handler to refuse a query: a datagram that the dns
+// package drops or refuses by itself would not be done.
+func acceptAll(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
+
+// visitors is a listener whose connections hold the generation until they are closed.
+type visitors struct {
+	net.Listener
+	u *reexec.Upgrader
+
+	mu   sync.Mutex
+	open map[*visitor]bool
+}
+
+type visitor struct {
+	net.Conn
+	left func()
+}
+
+func newVisitors(ln net.Listener, u *reexec.Upgrader) *visitors {
+	return &visitors{Listener: ln, u: u, open: map[*visitor]bool{}}
+}
+
+func (v *visitors) Accept() (net.Conn, error) {
+	c, err := v.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	release := v.u.Hold()
+	one := &visitor{Conn: c}
+	one.left = func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.open, one)
+		release()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.open[one] = true
+	return one, nil
+}
+
+func (one *visitor) Close() error {
+	defer one.left()
+	return one.Conn.Close()
+}
+
+// grace is how long a connection is kept when somebody waits for this process to end:
+// long enough for a query that is on its way.
+const grace = 250 * time.Millisecond
+
+// hurry ends connections once somebody waits for the process to end: it was asked to,
+// or the manager is about to restart it. What has arrived on them is still answered.
+func (v *visitors) hurry(ended <-chan struct{}) {
+	select {
+	case <-v.u.Stopping():
+	case <-ended:
+		return
+	}
+	select {
+	case <-time.After(grace):
+	case <-ended:
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for one := range v.open {
+		if c, ok := one.Conn.(interface{ CloseRead() error }); ok {
+			_ = c.CloseRead() // one that has gone is closed anyway
+		}
+	}
+}
