@@ -30,7 +30,7 @@ func newSite(t testing.TB) *site {
 	if err := machine.Available(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), depending(15*time.Minute, 5*time.Minute))
 	t.Cleanup(cancel)
 	var o machine.Options
 	if *systemdVersion != 0 {
