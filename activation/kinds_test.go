@@ -155,7 +155,7 @@ func playPing(t *testing.T, conn net.Conn) {
 
 func setDeadline(t testing.TB, conn interface{ SetDeadline(time.Time) error }) {
 	t.Helper()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -86,7 +86,7 @@ func countAround(run func() int) int {
 	fds, goroutines := openDescriptors(), runtime.NumGoroutine()
 	status := run()
 	// net/http tells its goroutines to end, and has nobody to wait for them.
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(end); {
 		runtime.Gosched()
 	}
 	if now := openDescriptors(); len(now) > len(fds) {

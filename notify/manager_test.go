@@ -17,8 +17,9 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// patience ends a wait for something that must come at once.
-const patience = 10 * time.Second
+// patience ends a wait for something that must come at once, on a machine that has
+// much else to do.
+const patience = time.Minute
 
 // A manager stands in for systemd: it has the notify socket and nothing else.
 type manager struct {

@@ -132,6 +132,7 @@ func fill(ctx context.Context, t testing.TB, n *notify.Notifier) <-chan error {
 		for refusals == 0 {
 			if err := n.Send(ctx, notify.Ping); err != nil || refusals > 0 {
 				blocked <- err
+				return
 			}
 		}
 	}()
@@ -164,11 +165,15 @@ func TestFullQueueEndsWithTheContext(t *testing.T) {
 func TestFullQueueEndsWithTheDeadline(t *testing.T) {
 	m := newManager(t)
 	n := m.dial(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := <-fill(ctx, t, n); !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithCancel(t.Context())
+	blocked := fill(ctx, t, m.dial(t))
+	hurried, stop := context.WithTimeout(t.Context(), 50*time.Millisecond) // the queue may fill more slowly
+	defer stop()
+	if err := n.Send(hurried, notify.Ping); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Send: %v, want %v", err, context.DeadlineExceeded)
 	}
+	cancel()
+	<-blocked
 }
 
 func TestSenderBehindABlockedOneKeepsItsDeadline(t *testing.T) {

@@ -27,7 +27,7 @@ var services = map[string]func(context.Context, *notify.Notifier) error{
 
 // playService runs the service of that name and returns its exit status.
 func playService(name string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	n, err := notify.New()
 	if err == nil {

@@ -31,7 +31,7 @@ type theatre struct {
 func newTheatre(t *testing.T, version int) *theatre {
 	t.Helper()
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "puppets-")
 	if err != nil {

@@ -44,7 +44,7 @@ func runCounted(m *testing.M) int {
 		code = 1
 	}
 	// A goroutine that has said that it is done still needs a moment to be gone.
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 	if left := runtime.NumGoroutine(); left > goroutines {

@@ -127,7 +127,7 @@ func barrier() error {
 	if cerr := w.Close(); err != nil || cerr != nil {
 		return errors.Join(err, cerr)
 	}
-	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	_, err = io.ReadAll(r)
