@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// Rules on a new version of a unit, which Changes finds.
+// Rules on a new version of a unit, which Changes and CheckInstalled find.
 
 var (
 	restartRule = &rule{Rule: Rule{
 		ID: "restart-needed", Severity: Warning,
 		Title: "an upgrade does not pick this setting up",
 		Why: "A successor is started by its predecessor: it inherits the environment, the limits, the user, the sandbox and the arguments of the last start by systemd. " +
-			"What systemd itself does with the unit, such as its timeouts, is new with `systemctl daemon-reload`.",
+			"What systemd itself does with the unit, such as its timeouts, is new with `systemctl daemon-reload`. " +
+			"With another User= even the reload fails until then: its command comes as the new user, whom the old process does not obey.",
 		Effect: "after `systemctl daemon-reload` and `systemctl reload` the program still runs as before",
 		Write:  "`systemctl daemon-reload` and `systemctl restart`; clients wait in the queue",
 		Bad:    "[Service]\nEnvironment=GOGC=50\n",
@@ -29,7 +30,17 @@ var (
 		Bad:    "[Socket]\nListenStream=8443\n",
 		Mended: "[Socket]\nTriggerLimitBurst=50\n",
 	}}
-	changeRules = []*rule{restartRule, socketRestartRule}
+	reloadRule = &rule{Rule: Rule{
+		ID: "daemon-reload-needed", Severity: Warning,
+		Title: "systemd has not read these files yet",
+		Why: "Since systemd last read the unit, a file of it has been changed, or a drop-in has come or gone. systemctl says so too, when it starts or reloads the unit, and goes on with what it has. " +
+			"The upgrade that a reload asks for is no daemon-reload.",
+		Effect: "upgrades, restarts and stops go by the unit as it was",
+		Write:  "`systemctl daemon-reload`, and check again",
+		Bad:    "[Service]\n# systemctl show -P NeedDaemonReload myapp.service: yes\nTimeoutStopSec=60s\n",
+		Mended: "[Service]\n# systemctl show -P NeedDaemonReload myapp.service: no\nTimeoutStopSec=60s\n",
+	}}
+	changeRules = []*rule{restartRule, socketRestartRule, reloadRule}
 )
 
 // Changes compares two versions of units, of which the old one was in force when

@@ -20,6 +20,9 @@ type Options struct {
 	// says, or 247.
 	Systemd int
 
+	// User says that CheckInstalled asks the caller's own manager, not the system's.
+	User bool
+
 	// Root is where ExecStart= binaries are looked for. "" is the machine's own root.
 	Root string
 }

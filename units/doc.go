@@ -45,12 +45,13 @@
 //
 // [Changes] compares two versions of units and says what an upgrade does not pick up:
 // a successor has the environment, limits and sandbox of the last start by systemd.
+// [CheckInstalled] asks a running systemd, and compares its main process with the unit.
 //
 // # Explain
 //
 // Each [Rule] has a page with a unit that it finds and the same unit mended; both are
 // tested, and for most rules a test in e2e shows on a real systemd that what the page
-// says happens. `sdunits explain` lists them.
+// says happens. `sdunits explain` lists them; RULES.md has all, with what is found.
 //
 // The package works on every system; the units it is about are of systemd 247 and
 // newer. See systemd.unit(5), systemd.service(5), systemd.socket(5), systemd.exec(5).

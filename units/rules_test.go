@@ -26,6 +26,16 @@ func ids(findings []units.Finding) (list []string) {
 func examined(t *testing.T, rule units.Rule, example string) []units.Finding {
 	t.Helper()
 	good := mustUnits(t, myapp())
+	if rule.ID == "daemon-reload-needed" {
+		i := newInstallation(t)
+		_, state, _ := strings.Cut(example, "NeedDaemonReload myapp.service: ")
+		i.change["NeedDaemonReload"], _, _ = strings.Cut(state, "\n")
+		findings, _, err := i.check("myapp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return findings
+	}
 	if strings.HasSuffix(rule.ID, "restart-needed") {
 		return units.Changes(good, apply(t, good, example))
 	}

@@ -42,10 +42,20 @@ func quoteWord(word string) string {
 	return word
 }
 
-// splitWords undoes commandLine, and takes apart what people write by hand. Of
-// C escapes it knows those that stand for the next character. Specifiers and
-// variables other than %% and $$ stay.
-func splitWords(line string) (words []string) {
+// splitWords undoes commandLine, and takes apart what people write by hand. Specifiers
+// and variables other than %% and $$ stay.
+func splitWords(line string) []string {
+	words := shellWords(line)
+	unescape := strings.NewReplacer("%%", "%", "$$", "$")
+	for i := range words {
+		words[i] = unescape.Replace(words[i])
+	}
+	return words
+}
+
+// shellWords takes apart what is quoted as for a shell, such as the lists that systemctl
+// show prints. Of C escapes it knows those that stand for the next character.
+func shellWords(line string) (words []string) {
 	var word strings.Builder
 	var quote rune
 	var inWord, escaped bool
@@ -73,10 +83,6 @@ func splitWords(line string) (words []string) {
 	}
 	if inWord {
 		words = append(words, word.String())
-	}
-	unescape := strings.NewReplacer("%%", "%", "$$", "$")
-	for i := range words {
-		words[i] = unescape.Replace(words[i])
 	}
 	return words
 }
