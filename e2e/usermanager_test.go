@@ -70,12 +70,17 @@ func newUserSite(t testing.TB) *userSite {
 
 // systemctl has the user's manager do something.
 func (s *userSite) systemctl(arg ...string) (string, error) {
-	as := []string{"--reuid=" + operator, "--regid=" + operator, "--clear-groups", "systemctl", "--user"}
+	return s.as("systemctl", append([]string{"--user"}, arg...)...)
+}
+
+// as runs a program as the user.
+func (s *userSite) as(name string, arg ...string) (string, error) {
+	as := []string{"--reuid=" + operator, "--regid=" + operator, "--clear-groups", name}
 	cmd := s.machine.Command(s.ctx, "setpriv", append(as, arg...)...)
 	cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR=/run/user/"+operator)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("systemctl --user %s: %w\n%s", strings.Join(arg, " "), err, out)
+		err = fmt.Errorf("%s %s: %w\n%s", name, strings.Join(arg, " "), err, out)
 	}
 	return strings.TrimSpace(string(out)), err
 }
@@ -146,6 +151,7 @@ func TestUserManagerUpgrades(t *testing.T) {
 	}
 	s.wantMain("v2", 1)
 	s.onlyTheKilledLost(run, killed)
+	s.checksItself()
 	s.do("stop")
 	if state, result := s.property("ActiveState"), s.property("Result"); state != "inactive" || result != "success" {
 		t.Errorf("ActiveState=%s, Result=%s after the stop", state, result)

@@ -89,7 +89,10 @@ func (r Rule) Page() string {
 	for _, line := range wrap(r.Why, 78) {
 		fmt.Fprintf(&page, "%s\n", line)
 	}
-	fmt.Fprintf(&page, "\nWill happen: %s.\nWrite:       %s.\n", r.Effect, r.Write)
+	for _, part := range [][2]string{{"Will happen: ", r.Effect}, {"Write:       ", r.Write}} {
+		fmt.Fprintf(&page, "\n%s%s.", part[0], strings.Join(wrap(part[1], 78-len(part[0])), "\n             "))
+	}
+	page.WriteByte('\n')
 	fmt.Fprintf(&page, "\nWrong:\n%s\nRight:\n%s", indent(r.Bad), indent(r.Mended))
 	return page.String()
 }

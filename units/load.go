@@ -24,9 +24,10 @@ var searchDirs = []string{
 // Load reads unit files with their drop-ins, without asking a running systemd. A
 // name is
 //
-//   - a directory: all units in it;
+//   - a directory: all units in it, of which there must be one;
 //   - a file, that is a path with a slash, or something that exists: it, its
-//     drop-ins, and the .service or .socket of the same name beside it;
+//     drop-ins, and the .service or .socket of the same name beside it; a drop-in
+//     stands for its unit;
 //   - else a unit as `systemctl cat` takes it, with the units that belong to it. It
 //     is looked for in /etc, /run and /usr/lib below root, which is the machine's
 //     own if it is "".
@@ -49,7 +50,11 @@ func load(root, name string) ([]File, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		return readDir(name)
+		files, err := readDir(name)
+		if err == nil && len(files) == 0 {
+			err = fmt.Errorf("%s has no unit files: %w", name, fs.ErrNotExist)
+		}
+		return files, err
 	case err == nil:
 		return loadFile(name)
 	case strings.ContainsRune(name, filepath.Separator) || !errors.Is(err, fs.ErrNotExist):
@@ -58,19 +63,33 @@ func load(root, name string) ([]File, error) {
 	return installed(root, name)
 }
 
-// loadFile reads the file at path, and what belongs to it.
+// loadFile reads the file at path, and what belongs to it. Of a drop-in that is its
+// unit, without which nothing can be said of it.
 func loadFile(path string) ([]File, error) {
 	dir, base := filepath.Split(path)
-	if parent := filepath.Base(filepath.Clean(dir)); strings.HasSuffix(parent, ".d") {
-		base = filepath.Join(parent, base)
+	if unit, isDropIn := strings.CutSuffix(filepath.Clean(dir), ".d"); isDropIn && filepath.Ext(base) == ".conf" {
+		files, err := loadFile(unit)
+		if err != nil {
+			err = fmt.Errorf("%s is a drop-in, checked with its unit: %w", path, err)
+		}
+		return files, err
+	}
+	if !slices.Contains(unitKinds, strings.TrimPrefix(filepath.Ext(base), ".")) {
+		return nil, fmt.Errorf("%s is no unit file: those end in .service, .socket and the like", path)
 	}
 	f, err := readFile(path, base)
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsRune(f.Text, 0) {
+		return nil, fmt.Errorf("%s is no unit file: it is not text", path)
+	}
 	related, err := inDirs([]string{filepath.Clean(dir)}, append(siblings(base), base))
 	return append([]File{f}, related...), err
 }
+
+// unitKinds are the suffixes of units, systemd.unit(5).
+var unitKinds = strings.Fields("service socket device mount automount swap target path timer slice scope")
 
 // installed reads the unit called name and its siblings from the standard directories.
 func installed(root, name string) ([]File, error) {

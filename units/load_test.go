@@ -65,6 +65,10 @@ func TestLoadFindsWhatBelongsToAUnit(t *testing.T) {
 	if want := []string{lib + "a.service", lib + "a.service", lib + "a.service.d/vendor.conf", lib + "a.socket", lib + "b.socket"}; err != nil || !slices.Equal(names(root, file), want) {
 		t.Errorf("Load of a file = %v, %v", names(root, file), err)
 	}
+	dropIn, err := units.Load("", filepath.Join(root, lib, "a.service.d/vendor.conf"))
+	if err != nil || !slices.Equal(names(root, dropIn), names(root, file)) {
+		t.Errorf("Load of a drop-in = %v, %v", names(root, dropIn), err)
+	}
 	dir, err := units.Load("", filepath.Join(root, lib))
 	if err != nil || len(dir) != 6 {
 		t.Errorf("Load of a directory = %v, %v", names(root, dir), err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -15,10 +16,10 @@ Prints what is known of each rule, with a unit that it finds and the same unit m
 Without a RULE it lists all.
 `
 
-func explain(args []string, stdout, stderr io.Writer) (int, error) {
-	flags := newFlags("explain", explainText, stderr)
+func explain(args []string, stdout, _ io.Writer) (int, error) {
+	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	all := flags.Bool("all", false, "explain all rules")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, explainText, args, stdout); err != nil {
 		return 0, err
 	}
 	rules := units.Rules()

@@ -1,5 +1,6 @@
 // Command sdunits writes, checks and explains the systemd units of programs that are
-// replaced while they run. It reads files only: no systemd, no network, no root.
+// replaced while they run. It reads files only, and with check -installed what systemctl
+// and /proc show: no network, no root.
 package main
 
 import (
@@ -20,7 +21,8 @@ sdunits <command> -h says more. Examples:
 
   sdunits new -name myapp -binary /usr/bin/myapp -listen http=8080 -o ./units
   sdunits check ./units
-  sdunits check myapp.service             # as installed on this machine
+  sdunits check myapp.service             # the files that this machine has
+  sdunits check -installed myapp.service  # what systemd has read, and its process has of it
   sdunits check -against /old/units ./units
   sdunits explain kill-mode
 `
@@ -54,6 +56,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "sdunits %s: %v; sdunits %[1]s -h says more\n", args[0], err)
+		return misusage
 	case err != nil:
 		fmt.Fprintf(stderr, "sdunits %s: %v\n", args[0], err)
 		return misusage
@@ -61,13 +66,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// newFlags returns the flags of a command, whose -h says text first.
-func newFlags(name, text string, stderr io.Writer) *flag.FlagSet {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprintf(stderr, "%s\nOptions:\n", text)
+// errUsage is in the chain of errors about arguments.
+var errUsage = errors.New("wrong arguments")
+
+// misused is an error of which help says how to do better.
+type misused struct{ error }
+
+func (m misused) Unwrap() []error { return []error{m.error, errUsage} }
+
+// parse reads the arguments of a command. For -h it prints text and what the flags are.
+func parse(flags *flag.FlagSet, text string, args []string, stdout io.Writer) error {
+	flags.Init(flags.Name(), flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // a mistake is not helped by a page of options that hides it
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stdout, "%s\nOptions:\n", text)
+		flags.SetOutput(stdout)
 		flags.PrintDefaults()
+	case err != nil:
+		return misused{err}
 	}
-	return flags
+	return err
 }

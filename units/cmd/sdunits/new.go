@@ -17,8 +17,8 @@ Writes the .service unit of a program, and a .socket unit for each -listen name,
 standard output or into a directory. ARGUMENTS are those that the program serves with.
 `
 
-func newUnits(args []string, stdout, stderr io.Writer) (int, error) {
-	flags := newFlags("new", newText, stderr)
+func newUnits(args []string, stdout, _ io.Writer) (int, error) {
+	flags := flag.NewFlagSet("new", flag.ContinueOnError)
 	from := flags.String("from", "", "begin with what the units in this `directory` were made from")
 	out := flags.String("o", "", "write into this `directory`; without it to standard output")
 	if dir := valueOf(args, "from"); dir != "" {
@@ -29,7 +29,7 @@ func newUnits(args []string, stdout, stderr io.Writer) (int, error) {
 		return 0, err
 	}
 	define(flags, &d)
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, newText, args, stdout); err != nil {
 		return 0, err
 	}
 	if flags.NArg() > 0 {
@@ -37,7 +37,7 @@ func newUnits(args []string, stdout, stderr io.Writer) (int, error) {
 	}
 	files, err := d.Units()
 	if err != nil {
-		return 0, err
+		return 0, misused{err}
 	}
 	for _, f := range files {
 		if *out != "" {
@@ -78,7 +78,7 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.StringVar(&d.Name, "name", d.Name, "`name` of the service")
 	flags.StringVar(&d.Description, "description", d.Description, "what it is, in a `line` for people")
 	flags.StringVar(&d.Binary, "binary", d.Binary, "`path` of the program")
-	flags.Var((*listen)(&d.Sockets), "listen", "let systemd listen: `NAME=ADDRESS`, once for each address; NAME:datagram=ADDRESS for datagrams")
+	flags.Var((*listen)(&d.Sockets), "listen", "let systemd listen: `NAME=ADDRESS`, once for each address; NAME:datagram=ADDRESS for datagrams, NAME:seqpacket=ADDRESS")
 	flags.IntVar(&d.Binds, "binds", d.Binds, "how many `sockets` the program binds itself")
 	flags.IntVar(&d.Conns, "conns", d.Conns, "how many idle `connections` the program may leave in the fd store when it is restarted (RestartKillSignal=SIGUSR2)")
 	flags.BoolVar(&d.Network, "network", d.Network, "the program binds or connects to network sockets by itself")
