@@ -12,14 +12,15 @@ import (
 // A mishap is a rule of package units, a unit that breaks it, and what then really
 // happens.
 type mishap struct {
-	rule    string
-	change  func(*units.Daemon) // nil: the example as it is
-	dropIn  string              // of the service; of the socket where it begins with [Socket]
-	other   string              // admin.socket, "" for none
-	lacks   string              // a line that the service is without, as no drop-in could have it
-	since   int                 // the first systemd that it happens on; 0: all
-	until   int                 // the last; 0: the newest
-	happens func(*site)
+	rule       string
+	change     func(*units.Daemon) // nil: the example as it is
+	dropIn     string              // of the service; of the socket where it begins with [Socket]
+	other      string              // admin.socket, "" for none
+	lacks      string              // a line that the service is without, as no drop-in could have it
+	since      int                 // the first systemd that it happens on; 0: all
+	until      int                 // the last; 0: the newest
+	controller string              // of cgroups, that it takes
+	happens    func(*site)
 }
 
 // TestWhatRulesSayHappens shows for each bad unit that the rule finds it, and that
@@ -27,7 +28,7 @@ type mishap struct {
 func TestWhatRulesSayHappens(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
-		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold) {
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit) {
 			if root.Version < f.since || f.until != 0 && root.Version > f.until {
 				continue
 			}
@@ -37,6 +38,9 @@ func TestWhatRulesSayHappens(t *testing.T) {
 				findings, _ := units.Check(files, units.Options{})
 				if !slices.ContainsFunc(findings, func(x units.Finding) bool { return x.Rule == f.rule }) {
 					t.Errorf("not found: %v", findings)
+				}
+				if f.controller != "" && !s.hasController(f.controller) {
+					t.Skipf("the cgroup2 hierarchy has no controller %s, as beside the hierarchies of version 1", f.controller)
 				}
 				s.put(files)
 				defer s.clear(files)
