@@ -19,6 +19,10 @@ import (
 // connections have until the drain deadline.
 const idleGrace = 250 * time.Millisecond
 
+// freshGrace is the same for a connection on which nothing has come yet. Its first
+// request surely is on its way, and takes one round trip, or three with TLS.
+const freshGrace = time.Second
+
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
 	u *reexec.Upgrader
@@ -30,6 +34,7 @@ type tracker struct {
 
 type tracked struct {
 	idle    bool // no request is in work
+	fresh   bool // none ever was
 	release func()
 }
 
@@ -69,7 +74,7 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	defer t.mu.Unlock()
 	switch s {
 	case http.StateNew:
-		t.conns[c] = &tracked{release: t.u.Hold()}
+		t.conns[c] = &tracked{fresh: true, release: t.u.Hold()}
 		t.setIdle(c, true)
 	case http.StateActive, http.StateIdle:
 		t.setIdle(c, s == http.StateIdle)
@@ -86,10 +91,15 @@ func (t *tracker) setIdle(c net.Conn, idle bool) {
 	if k == nil {
 		return
 	}
-	k.idle = idle
-	if idle && t.hurried {
-		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
+	k.idle, k.fresh = idle, k.fresh && idle
+	if !idle || !t.hurried {
+		return
 	}
+	grace := idleGrace
+	if k.fresh {
+		grace = freshGrace
+	}
+	time.AfterFunc(grace, func() { t.closeIdle(c) })
 }
 
 // closeIdle closes c if it has no request in work. One that has arrived and was not
@@ -156,7 +166,7 @@ func (t *tracker) finish(u *reexec.Upgrader, srv *http.Server, ln net.Listener, 
 }
 
 // hurry closes idle connections from the moment on in which somebody waits for
-// the process to end, each after idleGrace.
+// the process to end, each after its grace.
 func (t *tracker) hurry(ctx context.Context, u *reexec.Upgrader) {
 	select {
 	case <-u.Stopping():
