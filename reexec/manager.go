@@ -66,7 +66,8 @@ func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
 // sayBegun begins an upgrade, and asks for the time that it may take. RELOADING=1 is
 // for reloads that nobody's command waits for. In one that ExecReload= has begun the
 // manager knows that it reloads, and would wait for READY=1 of a main process that has
-// died meanwhile: with 247.3, and from 253 on, until the reload times out.
+// died meanwhile: 257 does until the reload times out, and 247.3 if it sees the command
+// end first.
 func (u *Upgrader) sayBegun(p *present) {
 	said := []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + switchTimeout + u.opts.Trial + confirmTimeout),
