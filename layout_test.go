@@ -29,7 +29,9 @@ var mayImport = map[string][]string{
 	"units":             {},
 	"units/cmd":         {"units"},
 
-	"examples/http3/load": {"examples/http3/internal/load"},
+	"examples/http3/load":    {"examples/http3/internal/load"},
+	"examples/grpc/loadtest": {"examples/grpc/internal/load"},
+	"examples/dns/loadtest":  {"examples/dns/internal/load"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
+)
+
+// exampleSite is an example that is a module of its own, under a real systemd, with
+// the client that its folder loadtest has.
+type exampleSite struct {
+	*site
+	unit string
+	load string // path of the client, inside
+}
+
+// newExample installs examples/NAME as its README would, and starts it.
+func newExample(t *testing.T, root machine.Root, name string) *exampleSite {
+	t.Helper()
+	s := emptySite(t, root)
+	e := &exampleSite{s, "cutover-" + name + ".service", "/usr/local/bin/loadtest"}
+	files, err := units.Load("", "../examples/"+name+"/units")
+	s.must(err)
+	s.put(files)
+	s.must(s.machine.DaemonReload(s.ctx))
+	s.must(s.machine.CopyFile(moduleProgram(t, name, "."), "/usr/local/bin/cutover-"+name))
+	s.must(s.machine.CopyFile(moduleProgram(t, name, "./loadtest"), e.load))
+	s.must(s.machine.Start(s.ctx, e.unit)) // and its sockets, which it requires
+	return e
+}
+
+// moduleProgram builds a package of the module examples/NAME, whose dependencies are
+// not ours.
+func moduleProgram(t testing.TB, name, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	cmd := exec.Command("go", "build", "-C", "../examples/"+name, "-buildvcs=false", "-ldflags", "-X main.version=v1", "-o", path, pkg)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // static, for trees whose libc is older than ours
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s of examples/%s: %v\n%s", pkg, name, err, out)
+	}
+	return path
+}
+
+// upgradesUnderLoad reloads n times while the client asks, and puts what it reports
+// into report.
+func (e *exampleSite) upgradesUnderLoad(n int, report any, args ...string) {
+	e.Helper()
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	client := e.machine.Command(ctx, e.load, args...)
+	var stderr bytes.Buffer
+	client.Stderr = &stderr
+	input, err := client.StdinPipe()
+	e.must(err)
+	output, err := client.StdoutPipe()
+	e.must(err)
+	e.must(client.Start())
+	for i := range n {
+		e.pause()
+		before, err := e.machine.Show(e.ctx, e.unit, "MainPID")
+		e.must(err)
+		e.must(e.machine.Reload(e.ctx, e.unit))
+		if now, err := e.machine.Show(e.ctx, e.unit, "MainPID"); err != nil || now == before {
+			e.Errorf("after upgrade %d MainPID=%s as before (%v)", i+1, now, err)
+		}
+	}
+	e.pause()
+	e.must(input.Close())
+	text, err := io.ReadAll(output)
+	e.must(err)
+	if err := client.Wait(); err != nil {
+		e.Fatalf("the client: %v\n%s", err, &stderr)
+	}
+	e.must(json.Unmarshal(text, report))
+	if restarts, err := e.machine.Show(e.ctx, e.unit, "NRestarts"); err != nil || restarts != "0" {
+		e.Errorf("NRestarts=%s, %v", restarts, err)
+	}
+}
+
+// pause lets the client go on between two upgrades.
+func (e *exampleSite) pause() {
+	select {
+	case <-time.After(300 * time.Millisecond):
+	case <-e.ctx.Done():
+	}
+}
+
+func (e *exampleSite) end() {
+	if e.Failed() {
+		text, err := e.machine.Log(e.ctx, e.unit)
+		e.Logf("journal of %s (%v):\n%s", e.unit, err, tail(text, 60))
+	}
+}
+
+// tally is what a client reports of one kind of calls.
+type tally struct {
+	Sent, Answered int
+	First          []string
+}
+
+func (c tally) String() string {
+	return fmt.Sprintf("%d sent, %d answered %q", c.Sent, c.Answered, c.First)
+}
+
+// TestGRPCUpgradesLoseNothing asks examples/grpc on kept and on new connections, and
+// has streams, through twenty upgrades.
+func TestGRPCUpgradesLoseNothing(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		e := newExample(t, root, "grpc")
+		defer e.end()
+		var r struct {
+			Kept, Fresh, Streams tally
+			TransparentRetries   int
+			Generations          map[int]int
+		}
+		e.upgradesUnderLoad(20, &r, "-kept", "200", "-fresh", "40", "-streams", "5")
+		t.Logf("kept: %v\nfresh: %v\nstreams: %v\n%d transparent retries, by generation: %v", r.Kept, r.Fresh, r.Streams, r.TransparentRetries, r.Generations)
+		for _, c := range []tally{r.Kept, r.Fresh, r.Streams} {
+			if c.Sent == 0 || c.Answered != c.Sent {
+				t.Error(c)
+			}
+		}
+		if len(r.Generations) != 21 {
+			t.Errorf("%d generations have answered, want 21", len(r.Generations))
+		}
+	})
+}
+
+// TestDNSUpgradesLoseNothing asks examples/dns 5,000 times a second over UDP through
+// twenty upgrades.
+func TestDNSUpgradesLoseNothing(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		e := newExample(t, root, "dns")
+		defer e.end()
+		var r struct {
+			Sent, Answered, Twice int
+			Generations           map[int]int
+		}
+		e.upgradesUnderLoad(20, &r, "-rate", "5000")
+		t.Logf("%d sent, %d answered, %d twice, by generation: %v", r.Sent, r.Answered, r.Twice, r.Generations)
+		if r.Sent == 0 || r.Answered != r.Sent || r.Twice != 0 || len(r.Generations) != 21 {
+			t.Errorf("want all answered once, by 21 generations")
+		}
+	})
+}
