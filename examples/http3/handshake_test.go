@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -134,10 +135,11 @@ func TestTwoProcessesAnswerAHandshake(t *testing.T) {
 func TestALateCopyOfTheFirstPacket(t *testing.T) {
 	s := newSite(t)
 	r := s.relay()
-	var first [][]byte
+	first := make(chan []byte, 2)
 	r.forward = func(datagram []byte) {
-		if len(first) < 2 {
-			first = append(first, append([]byte(nil), datagram...))
+		select {
+		case first <- bytes.Clone(datagram):
+		default: // it has both
 		}
 		r.send(datagram)
 	}
@@ -149,7 +151,8 @@ func TestALateCopyOfTheFirstPacket(t *testing.T) {
 	resp, err := client.RoundTrip(req)
 	s.must(err)
 	s.upgrade()
-	for _, datagram := range first {
+	for range cap(first) {
+		datagram := <-first
 		if !initial(datagram) {
 			t.Error("the ClientHello is one datagram: the test shows nothing")
 		}
