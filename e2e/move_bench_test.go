@@ -164,6 +164,8 @@ func (all crowd) ask(t testing.TB, generation int) {
 		if _, err := io.WriteString(m, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"); err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
+	}
+	for i, m := range all {
 		r, err := http.ReadResponse(m.in, nil)
 		if err != nil {
 			t.Fatalf("connection %d: no answer: %v", i, err)
