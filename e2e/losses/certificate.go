@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// certificate makes a certificate for the loopback network and its key, as PEM, and
-// the configuration of a client that trusts it.
-func certificate() (cert, key []byte, trust *tls.Config, err error) {
+// certificate makes a certificate for a numeric address and its key, as PEM, and the
+// configuration of a client that trusts it.
+func certificate(host string) (cert, key []byte, trust *tls.Config, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.ParseIP(host)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	keyDER, kerr := x509.MarshalECPrivateKey(private)
@@ -37,5 +37,5 @@ func certificate() (cert, key []byte, trust *tls.Config, err error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(certPEM.Bytes())
-	return certPEM.Bytes(), keyPEM.Bytes(), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, nil
+	return certPEM.Bytes(), keyPEM.Bytes(), &tls.Config{RootCAs: roots, ServerName: host}, nil
 }

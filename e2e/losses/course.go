@@ -74,12 +74,10 @@ func (c *course) burst(ctx context.Context, n, done int) error {
 
 // upgrade returns when another process answers on new connections.
 func (c *course) upgrade(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	if err := c.stage.reload(ctx, c.server, c.pid); err != nil {
 		return err
 	}
-	for {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // a signal is on its way
 		pid, err := c.rig.server(ctx, c.server)
 		if err != nil {
 			return err
@@ -88,8 +86,8 @@ func (c *course) upgrade(ctx context.Context) error {
 			c.pid = pid
 			return nil
 		}
-		time.Sleep(10 * time.Millisecond) // a signal is on its way
 	}
+	return fmt.Errorf("process %d still serves, after %v", c.pid, patience)
 }
 
 // pass lets the load go on until end.

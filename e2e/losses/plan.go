@@ -53,7 +53,7 @@ func (p plan) run(ctx context.Context) (t table, err error) {
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	r := &rig{plan: p, stage: st, dir: dir}
-	if r.cert, r.key, r.trust, err = certificate(); err != nil {
+	if r.cert, r.key, r.trust, err = certificate(st.host()); err != nil {
 		return t, err
 	}
 	if r.body, err = io.ReadAll(load.Pattern(megabytes)); err != nil {
@@ -61,12 +61,12 @@ func (p plan) run(ctx context.Context) (t table, err error) {
 	}
 	t.stage, t.upgrades = st.name(), p.upgrades
 	if p.only != "recipe" {
-		if t.ours, err = r.measure(ctx, "web", "127.0.0.1:8080", "127.0.0.1:8443"); err != nil {
+		if t.ours, err = r.measure(ctx, "web", 8080); err != nil {
 			return t, err
 		}
 	}
 	if p.only != "web" {
-		if t.recipe, err = r.measure(ctx, "recipe", "127.0.0.1:9080", "127.0.0.1:9443"); err != nil {
+		if t.recipe, err = r.measure(ctx, "recipe", 9080); err != nil {
 			return t, err
 		}
 	}

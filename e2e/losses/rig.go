@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
@@ -30,9 +31,9 @@ type result struct {
 	busy  float64 // part of the machine's processor time, without upgrades
 }
 
-// measure starts a server and upgrades it under load.
-func (r *rig) measure(ctx context.Context, program, plain, secure string) (res result, err error) {
-	s, err := r.prepare(ctx, program, plain, secure)
+// measure starts a server, at two ports, and upgrades it under load.
+func (r *rig) measure(ctx context.Context, program string, port int) (res result, err error) {
+	s, err := r.prepare(ctx, program, port)
 	if err != nil {
 		return res, err
 	}
@@ -63,8 +64,9 @@ func (r *rig) measure(ctx context.Context, program, plain, secure string) (res r
 	return c.result(), nil
 }
 
-func (r *rig) prepare(ctx context.Context, program, plain, secure string) (s server, err error) {
-	s = server{name: program, plain: plain, secure: secure, unit: "NotifyAccess=all\n"}
+func (r *rig) prepare(ctx context.Context, program string, port int) (s server, err error) {
+	at := func(port int) string { return net.JoinHostPort(r.stage.host(), strconv.Itoa(port)) }
+	s = server{name: program, plain: at(port), secure: at(port + 1), unit: "NotifyAccess=all\n"}
 	if program == "web" {
 		s.unit, s.ownReload = "NotifyAccess=main\n", true
 	}
@@ -76,21 +78,21 @@ func (r *rig) prepare(ctx context.Context, program, plain, secure string) (s ser
 		return s, err
 	}
 	key, err := r.stage.put("key.pem", r.key, 0o644)
-	s.args = []string{"-addr", plain, "-tls", secure, "-cert", cert, "-key", key, "-drain", drain}
+	s.args = []string{"-addr", s.plain, "-tls", s.secure, "-cert", cert, "-key", key, "-drain", drain}
 	return s, err
 }
 
-// server returns the process that answers on a new connection, when one does.
+// server returns the process that answers on a new connection, when one does: one that
+// is alone binds for itself, and the recipe loses our requests as those of others.
 func (r *rig) server(ctx context.Context, s server) (pid int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	client := http.Client{Transport: &http.Transport{DialContext: r.stage.DialContext, DisableKeepAlives: true}}
 	for {
-		if pid, err = ask(ctx, &client, s.plain); err == nil {
-			return pid, nil
+		if pid, err = ask(ctx, &client, s.plain); err == nil || ctx.Err() != nil {
+			return pid, err
 		}
-		if ctx.Err() != nil || !errors.As(err, new(*net.OpError)) {
-			return 0, err
-		}
-		time.Sleep(10 * time.Millisecond) // one that is alone binds for itself
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -22,6 +22,8 @@ var kinds = []string{"auto", "systemd", "alone"}
 // A stage is where servers run, one after the other.
 type stage interface {
 	name() string
+	// host is the address at which all ports are the servers'.
+	host() string
 	// put writes a file and returns the path by which a server reads it.
 	put(name string, data []byte, mode os.FileMode) (string, error)
 	// start starts s.
@@ -64,6 +66,8 @@ type booted struct{ *machine.Machine }
 
 func (b booted) name() string { return fmt.Sprintf("systemd %d", b.Version()) }
 
+func (booted) host() string { return "127.0.0.1" }
+
 func (b booted) put(name string, data []byte, mode os.FileMode) (string, error) {
 	path := "/usr/local/bin/" + name
 	return path, b.WriteFile(path, data, mode)
@@ -98,6 +102,12 @@ type alone struct {
 }
 
 func (*alone) name() string { return "no manager, SIGHUP" }
+
+// host is on the loopback network, and nobody else's: it is made of our process id.
+func (*alone) host() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.78.%d.%d", pid>>8&0xff, pid&0xff)
+}
 
 func (a *alone) put(name string, data []byte, mode os.FileMode) (string, error) {
 	path := filepath.Join(a.dir, name)
