@@ -1,0 +1,6 @@
+//go:build !linux
+
+package fd
+
+// Peek is not supported here.
+func Peek(uintptr, []byte) (int, bool, error) { return 0, true, unsupported("look at unread bytes") }
