@@ -79,14 +79,7 @@ func handler(u *reexec.Upgrader) http.Handler {
 			}
 		})
 	})
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-u.Draining():
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-		default:
-			fmt.Fprintln(w, "ok")
-		}
-	})
+	mux.Handle("/healthz", rehttp.Health(u))
 	return mux
 }
 

@@ -2,19 +2,28 @@ package rehttp
 
 import (
 	"net"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// held is a generation of which nothing is asked but to be held.
+type held struct{ generation }
+
+func (held) Hold() func() { return func() {} }
+
 // TestWhoHasJustConnectedIsGivenMoreTime than who was served before.
 func TestWhoHasJustConnectedIsGivenMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := &tracker{conns: map[net.Conn]*tracked{}, hurried: true}
-		ended := func(fresh bool) <-chan struct{} {
+		tr := newTracker(held{}, new(http.Server))
+		defer tr.end()
+		tr.hurried.Store(true)
+		ended := func(states ...http.ConnState) <-chan struct{} {
 			ours, theirs := net.Pipe()
-			tr.conns[ours] = &tracked{idle: true, fresh: fresh}
-			tr.setIdle(ours, true)
+			for _, s := range states {
+				tr.note(ours, s)
+			}
 			end := make(chan struct{})
 			go func() { // ends when closeIdle has closed the connection
 				defer close(end)
@@ -23,7 +32,7 @@ func TestWhoHasJustConnectedIsGivenMoreTime(t *testing.T) {
 			return end
 		}
 		began := time.Now()
-		served, fresh := ended(false), ended(true)
+		served, fresh := ended(http.StateNew, http.StateActive, http.StateIdle), ended(http.StateNew)
 		<-served
 		if after := time.Since(began); after != idleGrace {
 			t.Errorf("a connection that was served before is closed after %v, want %v", after, idleGrace)

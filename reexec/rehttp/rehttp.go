@@ -1,4 +1,5 @@
-// Package rehttp serves HTTP without losing a request to an upgrade.
+// Package rehttp serves HTTP without losing a request to an upgrade, and without
+// closing the connections of clients that keep theirs.
 //
 // http.Server.Shutdown alone does lose some: it closes idle connections in the
 // moment in which a client writes to them, drops a request that was just read,
@@ -6,16 +7,34 @@
 // [Serve] ends in this order:
 //
 //  1. The listener's gate is shut; what comes is the successor's.
-//  2. Every answer says "Connection: close" (GOAWAY in HTTP/2); idle connections
-//     stay open until their client has used them once more.
-//  3. When no connection is left, or the drain deadline is reached, the listener is
+//  2. Connections move to the successor (or, where the unit is restarted, to the next
+//     process by way of the fd store) as soon as they are between two requests: at
+//     once where they are idle, else after the answer. The client notices nothing.
+//  3. Where a connection cannot move, its next answer says "Connection: close" (GOAWAY
+//     in HTTP/2); idle ones stay open until their client has used them once more.
+//  4. When no connection is left, or the drain deadline is reached, the listener is
 //     closed, and Serve of net/http has returned: every accepted connection is known.
-//  4. What came in last is waited for as in 2, and only then is Shutdown called.
+//  5. What came in last is waited for as in 2 and 3, and only then is Shutdown called.
+//
+// # What moves
+//
+// Plain HTTP/1.1 over TCP and unix sockets, accepted from a listener of u itself,
+// if the successor serves the listener of that name with this package, too. Not
+// TLS and not HTTP/2, whose state is in this process, and no connection of which it
+// is not certain that net/http has read and answered exactly what was sent: one that
+// speaks HTTP/1.0, asks by CONNECT, or frames its requests in a way that two readers
+// could understand differently. Bytes that have come and were not read move with
+// the connection, parts of a request and pipelined requests included.
+//
+// # What a handler sees
+//
+// The ResponseWriter is net/http's own. The connection that Hijack returns and that
+// ConnState and ConnContext get has the methods of the *net.TCPConn or *net.UnixConn
+// that it was accepted as, which its NetConn method returns.
 package rehttp
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 
@@ -24,32 +43,21 @@ import (
 
 // Serve calls u.Ready, serves srv on ln, a listener of u or a wrapper around one,
 // and returns when this generation was replaced or stopped and has answered what
-// it had in work. The error is nil then; it wraps [reexec.ErrDrainDeadline] if
-// connections had to be cut, and is the error of Ready or of srv.Serve if one of
-// them failed. The end of ctx stops the generation like u.Stop.
+// it had in work. The error is nil then; it is a [*CutError] if connections had to be
+// cut, and the error of Ready or of srv.Serve if one of them failed. The end of ctx
+// stops the generation like u.Stop.
 //
-// Serve takes srv over: it sets Handler and ConnState to wrappers of what is there.
-// It closes ln, and leaves closing u to the caller. Hijacked connections are not
-// waited for; a program that hijacks uses u.Hold.
+// Serve takes srv over: it sets Handler, ConnState and ConnContext to wrappers of
+// what is there. It closes ln, and leaves closing u to the caller. Hijacked
+// connections are waited for until they are closed; those of TLS, until their handler
+// has returned, so that a program that goes on with one after that uses u.Hold.
+//
+// Of several servers in a program, the connections of the first that calls Serve are
+// sure to move, for only until Ready a successor can say what it takes. See
+// [Server.Wrap] for how they all do.
 func Serve(ctx context.Context, u *reexec.Upgrader, srv *http.Server, ln net.Listener) error {
-	t := newTracker(u)
-	t.wrap(srv)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }() // ends when ln is closed, which each path below does
-
-	if err := u.Ready(ctx); err != nil {
-		return errors.Join(err, abort(srv, ln, served))
-	}
-	defer context.AfterFunc(ctx, u.Stop)()
-	select {
-	case <-u.Draining():
-	case err := <-served:
-		if !closed(u.Draining()) {
-			return errors.Join(err, srv.Close())
-		}
-		served <- err // a stop has closed the listener
-	}
-	return t.finish(u, srv, ln, served)
+	s := &Server{Upgrader: u, HTTP: srv}
+	return s.Serve(ctx, ln)
 }
 
 func closed(c <-chan struct{}) bool {
@@ -59,11 +67,4 @@ func closed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// abort ends a server that never served.
-func abort(srv *http.Server, ln net.Listener, served <-chan error) error {
-	_ = ln.Close() // makes Serve return, with an error that says just that
-	<-served
-	return srv.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -171,21 +172,21 @@ func TestTheProgramsOwnConnStateIsCalled(t *testing.T) {
 	}
 }
 
-// TestAHijackedConnectionIsTheProgramsOwn: it holds the generation by itself, from
-// before it hijacks.
-func TestAHijackedConnectionIsTheProgramsOwn(t *testing.T) {
+// TestAHijackedConnectionIsWaitedFor until the program closes it, and the program is
+// told that it should.
+func TestAHijackedConnectionIsWaitedFor(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	hijacked := make(chan net.Conn, 1)
-	releases := make(chan func(), 1)
 	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		releases <- h.u.Hold()
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 		}
 		hijacked <- c
 	})
-	h.open(t.Context(), h.ln)
+	told := make(chan net.Conn, 1)
+	s := &rehttp.Server{Upgrader: h.u, HTTP: h.srv, Goodbye: func(c net.Conn) { told <- c }}
+	go func() { h.served <- s.Serve(t.Context(), h.ln) }() // joined by ends
 	c := h.call()
 	if err := c.ask("/"); err != nil {
 		t.Fatal(err)
@@ -193,7 +194,12 @@ func TestAHijackedConnectionIsTheProgramsOwn(t *testing.T) {
 	ours := <-hijacked
 	defer ours.Close()
 	h.u.Stop()
-	<-h.u.Stopping()
+	if got := <-told; got != ours {
+		t.Errorf("told of %v, want the connection that Hijack has returned", got)
+	}
+	if got, want := s.Counts(), (rehttp.Counts{Hijacked: 1}); got != want {
+		t.Errorf("Counts = %+v, want %+v", got, want)
+	}
 	if _, err := ours.Write([]byte("still here\n")); err != nil {
 		t.Error(err)
 	}
@@ -202,13 +208,55 @@ func TestAHijackedConnectionIsTheProgramsOwn(t *testing.T) {
 	}
 	select {
 	case err := <-h.served:
-		t.Fatalf("Serve has returned %v while a hijacked connection is held", err)
+		t.Fatalf("Serve has returned %v while there is a hijacked connection", err)
 	default:
 	}
-	(<-releases)()
+	if err := ours.Close(); err != nil {
+		t.Error(err)
+	}
 	if err := h.ends(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestTheDeadlineTellsWhatItCuts.
+func TestTheDeadlineTellsWhatItCuts(t *testing.T) {
+	h := newHouse(t, reexec.Options{Drain: time.Millisecond})
+	hijacked := make(chan net.Conn, 1)
+	h.srv.Handler.(*http.ServeMux).HandleFunc("/hijack", func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		hijacked <- c
+	})
+	h.open(t.Context(), h.ln)
+	working, idle, taken := h.call(), h.call(), h.call()
+	h.wants(idle, "/", "here", false)
+	if err := errors.Join(working.ask("/work?secret"), taken.ask("/hijack")); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	ours := <-hijacked
+	h.u.Stop()
+	var cut *rehttp.CutError
+	err := h.ends()
+	if !errors.As(err, &cut) || !errors.Is(err, reexec.ErrDrainDeadline) {
+		t.Fatalf("Serve = %v, want a CutError for the deadline", err)
+	}
+	if want := []string{"GET /work of " + working.LocalAddr().String()}; !slices.Equal(cut.Requests, want) {
+		t.Errorf("cut requests %q, want %q", cut.Requests, want)
+	}
+	if want := []string{taken.LocalAddr().String()}; !slices.Equal(cut.Hijacked, want) {
+		t.Errorf("cut hijacked connections %q, want %q", cut.Hijacked, want)
+	}
+	if cut.Idle != 1 {
+		t.Errorf("cut %d idle connections, want 1", cut.Idle)
+	}
+	if _, err := ours.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a hijacked connection that was cut: %v, want net.ErrClosed", err)
+	}
+	close(h.goOn)
 }
 
 // TestTwoServersOfOneGeneration end together.
@@ -233,6 +281,21 @@ func TestTwoServersOfOneGeneration(t *testing.T) {
 	close(h.goOn)
 	h.hears(c, "done", false)
 	if err := errors.Join(h.ends(), <-second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHealthSaysThatThisProcessEnds.
+func TestHealthSaysThatThisProcessEnds(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.srv.Handler.(*http.ServeMux).Handle("/health", rehttp.Health(h.u))
+	h.open(t.Context(), h.ln)
+	c := h.call()
+	h.wants(c, "/health", "ok\n", false)
+	h.u.Stop()
+	<-h.u.Stopping()
+	h.wants(c, "/health", "stopping\n", true)
+	if err := h.ends(); err != nil {
 		t.Error(err)
 	}
 }

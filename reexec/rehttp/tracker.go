@@ -2,15 +2,13 @@ package rehttp
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
-
-	"github.com/cutover-go/cutover/internal/fd"
-	"github.com/cutover-go/cutover/reexec"
 )
 
 // idleGrace is how long a process that somebody waits for keeps a connection that
@@ -25,158 +23,142 @@ const freshGrace = time.Second
 
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
-	u *reexec.Upgrader
+	u       generation
+	srv     *http.Server
+	goodbye func(net.Conn)
 
-	mu      sync.Mutex
-	conns   map[net.Conn]*tracked
-	hurried bool // somebody waits for this process to end
+	life context.Context // of what is done for connections; ends with finish
+	end  context.CancelFunc
+
+	hurried atomic.Bool // somebody waits for this process to end
+
+	mu        sync.Mutex
+	clients   map[*client]struct{}
+	foreign   map[net.Conn]*client // those that have no conn
+	listeners []net.Listener
 }
 
-type tracked struct {
-	idle    bool // no request is in work
-	fresh   bool // none ever was
-	release func()
+func newTracker(u generation, srv *http.Server) *tracker {
+	t := &tracker{u: u, srv: srv, clients: map[*client]struct{}{}, foreign: map[net.Conn]*client{}}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.takeOver(srv)
+	return t
 }
 
-func newTracker(u *reexec.Upgrader) *tracker {
-	return &tracker{u: u, conns: make(map[net.Conn]*tracked)}
-}
-
-func (t *tracker) wrap(srv *http.Server) {
-	srv.Handler = t.closing(srv.Handler)
-	next := srv.ConnState
+// takeOver makes srv tell of its connections and requests.
+func (t *tracker) takeOver(srv *http.Server) {
+	srv.Handler = t.serving(srv.Handler)
+	state, connContext := srv.ConnState, srv.ConnContext
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
 		t.note(c, s)
-		if next != nil {
-			next(c, s)
+		if state != nil {
+			state(c, s)
 		}
 	}
-}
-
-// closing asks every client to close once this generation drains. net/http turns
-// the header into GOAWAY on an HTTP/2 connection.
-func (t *tracker) closing(next http.Handler) http.Handler {
-	if next == nil {
-		next = http.DefaultServeMux
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if closed(t.u.Draining()) {
-			w.Header().Set("Connection", "close")
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, c)
 		}
-		next.ServeHTTP(w, r)
-	})
+		return context.WithValue(ctx, clientKey{}, t.meet(c))
+	}
 }
 
 // note follows a connection. net/http calls it with StateNew before Serve accepts
 // the next one, so that after Serve has returned every connection is known.
 func (t *tracker) note(c net.Conn, s http.ConnState) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	k := t.meet(c)
 	switch s {
 	case http.StateNew:
-		t.conns[c] = &tracked{fresh: true, release: t.u.Hold()}
-		t.setIdle(c, true)
-	case http.StateActive, http.StateIdle:
-		t.setIdle(c, s == http.StateIdle)
-	case http.StateHijacked, http.StateClosed:
-		if k := t.conns[c]; k != nil {
-			delete(t.conns, c)
-			k.release()
+		if k.own != nil && k.conn == c { // what net/http reads are the bytes of the socket
+			k.own.stays.Store(k.own.name == "")
 		}
+		t.setIdle(k)
+	case http.StateActive:
+		k.idle.Store(false)
+		k.used.Store(true)
+		if k.own != nil {
+			k.own.begin()
+		}
+	case http.StateIdle:
+		t.setIdle(k)
+	case http.StateHijacked:
+		t.hijack(k)
+	case http.StateClosed:
+		t.forget(k)
 	}
 }
 
-func (t *tracker) setIdle(c net.Conn, idle bool) {
-	k := t.conns[c]
+// meet returns what is known of c; a connection that is new is noted.
+func (t *tracker) meet(c net.Conn) *client {
+	for under := c; ; {
+		if own, ok := under.(owned); ok {
+			return own.asClient()
+		}
+		wrapper, ok := under.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		under = wrapper.NetConn()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := t.foreign[c]
 	if k == nil {
-		return
+		k = &client{conn: c, release: t.u.Hold()}
+		t.foreign[c] = k
+		t.clients[k] = struct{}{}
 	}
-	k.idle, k.fresh = idle, k.fresh && idle
-	if !idle || !t.hurried {
-		return
-	}
-	grace := idleGrace
-	if k.fresh {
-		grace = freshGrace
-	}
-	time.AfterFunc(grace, func() { t.closeIdle(c) })
+	return k
 }
 
-// closeIdle closes c if it has no request in work. One that has arrived and was not
-// read is in work: where the time is over and nobody has read, this process did not
-// run.
-func (t *tracker) closeIdle(c net.Conn) {
+// forget ends what is known of a connection that was closed or has moved.
+func (t *tracker) forget(k *client) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch k := t.conns[c]; {
-	case k == nil || !k.idle:
-	case unread(c):
-		time.AfterFunc(idleGrace, func() { t.closeIdle(c) })
-	default:
-		closeRead(c)
+	delete(t.clients, k)
+	if k.own == nil {
+		delete(t.foreign, k.conn)
+	}
+	t.mu.Unlock()
+	k.idle.Store(false)
+	k.release()
+}
+
+func (t *tracker) hijack(k *client) {
+	k.idle.Store(false)
+	k.hijacked.Store(true)
+	if k.own != nil {
+		k.own.stays.Store(true)
+		k.own.settle()
 	}
 }
 
-// closeRead makes a goroutine of net/http that waits for a request see the end of
-// the connection, and close it. One that has just read a request, which net/http
-// reports a moment later, still answers it.
-func closeRead(c net.Conn) {
-	if r, ok := underTLS(c).(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
-		return
-	}
-	_ = c.Close() // its goroutine reports StateClosed
-}
-
-// unread reports whether something has arrived on c that was not read, where that
-// can be known.
-func unread(c net.Conn) bool {
-	s, ok := underTLS(c).(syscall.Conn)
-	if !ok {
-		return false
-	}
-	n, err := fd.Unread(s)
-	return err == nil && n > 0
-}
-
-// underTLS returns the connection under a *tls.Conn, and any other as it is.
-func underTLS(c net.Conn) net.Conn {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
-	}
-	return c
-}
-
-// finish is what the package documentation calls the end of Serve.
-func (t *tracker) finish(u *reexec.Upgrader, srv *http.Server, ln net.Listener, served <-chan error) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go t.hurry(ctx, u) // ends with ctx
-
-	late := u.Drain(ctx)
-	_ = ln.Close() // makes Serve return, with an error that says just that
-	<-served
-	// A connection may have come out of a slow Accept between the two.
-	if again := u.Drain(ctx); late == nil {
-		late = again
-	}
-	if late != nil {
-		return errors.Join(late, srv.Close())
-	}
-	return srv.Shutdown(ctx)
-}
-
-// hurry closes idle connections from the moment on in which somebody waits for
-// the process to end, each after its grace.
-func (t *tracker) hurry(ctx context.Context, u *reexec.Upgrader) {
-	select {
-	case <-u.Stopping():
-	case <-ctx.Done():
-		return
-	}
+// each calls f for every connection that is there.
+func (t *tracker) each(f func(*client)) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurried = true
-	for c, k := range t.conns {
-		t.setIdle(c, k.idle)
+	all := slices.Collect(maps.Keys(t.clients))
+	t.mu.Unlock()
+	for _, k := range all {
+		f(k)
 	}
+}
+
+func (t *tracker) setIdle(k *client) {
+	k.idle.Store(true)
+	if t.hurried.Load() {
+		time.AfterFunc(k.grace(), func() { t.closeIdle(k) })
+	}
+}
+
+func (t *tracker) counts() (n Counts) {
+	t.each(func(k *client) {
+		work := len(k.inWork())
+		n.Requests += work
+		switch {
+		case k.hijacked.Load():
+			n.Hijacked++
+		case work == 0:
+			n.Idle++
+		}
+	})
+	return n
 }

@@ -1,0 +1,252 @@
+package rehttp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// format is what the data of a moved connection is: the method of its last request
+// where that matters, and nothing if there was none.
+const format = "http/1.1"
+
+const (
+	dataIdle = "idle"
+	dataPost = "idle POST"
+)
+
+// socket is a *net.TCPConn or *net.UnixConn.
+type socket interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
+}
+
+// tcpConn and unixConn have the methods of what they were accepted as, so that net/http
+// finds ReadFrom, CloseWrite and the others; Read, Close and the deadlines are those of
+// conn, which lie less deep than those of package net.
+type (
+	tcpConn struct {
+		*net.TCPConn
+		conn
+	}
+	unixConn struct {
+		*net.UnixConn
+		conn
+	}
+)
+
+var _, _ net.Conn = (*tcpConn)(nil), (*unixConn)(nil)
+
+// conn knows where the requests end that net/http reads from a socket, and moves it to
+// the successor when net/http wants to read the next one.
+//
+// That is exact: net/http says StateIdle when it has read a request to its end and
+// written the answer. If it has begun as many requests as have come to their end in
+// what was read, and no byte was read after the last, it has none in its buffer, and
+// the kernel has whatever else the client has sent.
+type conn struct {
+	client
+	t      *tracker
+	socket socket
+	name   string // of the listener, empty if there is none
+
+	// Of the goroutine of net/http that reads. Its hooks run on it, or wait for it.
+	in    framing
+	begun int // requests that net/http has begun
+	skip  int // line ends to ignore before the first request
+
+	stays atomic.Bool // for good, because a move has failed or would not be exact
+
+	mu       sync.Mutex
+	deadline time.Time // for reading, as the server wants it
+	woken    bool      // the socket has one that is over
+	moving   bool
+	ended    bool // moved, closed, or shut for reading
+	moved    bool
+	arrival  arrival
+}
+
+// asClient is for meet.
+func (c *conn) asClient() *client { return &c.client }
+
+// NetConn returns the connection as it was accepted.
+func (c *conn) NetConn() net.Conn { return c.socket }
+
+func (c *conn) canMove() bool { return !c.stays.Load() && c.t.u.CanMove(c.name, format) }
+
+// begin notes that net/http has begun a request.
+func (c *conn) begin() {
+	c.begun++
+	if c.begun == 1 {
+		c.settle()
+	}
+}
+
+// Read is where a connection moves: it ends then.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.read(p)
+		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !c.wasWoken() {
+			return n, err
+		}
+	}
+}
+
+func (c *conn) read(p []byte) (int, error) {
+	if c.stays.Load() {
+		return c.socket.Read(p)
+	}
+	if closed(c.t.u.Draining()) && c.canMove() {
+		switch {
+		case c.between():
+			if c.move() {
+				return 0, io.EOF
+			}
+		case c.in.left > 0:
+			p = p[:min(c.in.left, int64(len(p)))]
+		default:
+			n, err := c.look(p)
+			if err != nil {
+				return 0, err
+			}
+			p = p[:n]
+		}
+	}
+	return c.take(p)
+}
+
+// take reads, and follows what was read.
+func (c *conn) take(p []byte) (int, error) {
+	for {
+		n, err := c.socket.Read(p)
+		if c.skip > 0 && n > 0 {
+			n = c.skipLineEnds(p[:n])
+			if n == 0 && err == nil {
+				continue
+			}
+		}
+		if n > 0 && c.begun == 0 {
+			c.firstBytes()
+		}
+		c.in.whole(p[:n])
+		if c.in.lost() {
+			c.stays.Store(true)
+		}
+		return n, err
+	}
+}
+
+// between reports whether net/http has answered every request and waits for the
+// next, of which it has nothing.
+func (c *conn) between() bool {
+	return c.in.between() && c.idle.Load() && c.begun == c.in.requests
+}
+
+// look waits until there is something to read and returns how much of it may be read
+// without a byte of the request after, for which the successor is there. It uses p.
+func (c *conn) look(p []byte) (n int, err error) {
+	rc, err := c.socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	// net/http reads behind a request that it answers, to see its client leave. Then
+	// there may be one to see, and nothing to take.
+	behind := c.in.between()
+	n = len(p)
+	err = rc.Read(func(raw uintptr) bool {
+		k, ok, err := fd.Peek(raw, p)
+		switch {
+		case err != nil || ok && k == 0:
+			return true // which the read will tell
+		case !ok || behind:
+			return false
+		}
+		next := c.in
+		n = next.upToEnd(p[:k])
+		return true
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
+	}
+	return n, nil
+}
+
+// move gives the connection to the successor, or to the next process.
+func (c *conn) move() bool {
+	if !c.beginMove() {
+		return false
+	}
+	err := c.t.u.Move(c.t.life, c.name, c.socket, format, c.data())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moving = false
+	c.stays.Store(true) // there, or here
+	c.moved = err == nil
+	c.ended = c.ended || c.moved
+	return c.moved
+}
+
+func (c *conn) beginMove() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moving = !c.ended
+	return c.moving
+}
+
+// data is what the successor has to know.
+func (c *conn) data() []byte {
+	switch {
+	case c.in.post:
+		return []byte(dataPost)
+	case c.in.requests > 0 || c.arrival.idle:
+		return []byte(dataIdle)
+	}
+	return nil
+}
+
+// Close closes the connection, unless it is another process's.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	moved := c.moved
+	c.ended = true
+	c.mu.Unlock()
+	if moved {
+		return nil
+	}
+	defer c.t.forget(&c.client)
+	return c.socket.Close()
+}
+
+// shut ends reading; false means that the connection is on its way to another process.
+func (c *conn) shut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.moving || c.moved {
+		return false
+	}
+	c.ended = true
+	_ = c.socket.CloseRead() // fails where the client has gone
+	return true
+}
+
+// skipLineEnds drops line ends that come before the first request here, because the
+// one before it was a POST: net/http forgives them there, and knows of none.
+func (c *conn) skipLineEnds(p []byte) int {
+	rest := p
+	for c.skip > 0 && len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n') {
+		rest = rest[1:]
+		c.skip--
+	}
+	if len(rest) > 0 {
+		c.skip = 0
+	}
+	return copy(p, rest)
+}

@@ -1,0 +1,115 @@
+package rehttp
+
+import "time"
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// arrival is what is particular to a connection that was idle in another process. To
+// net/http it is new, and it would close it by the times that a new client has.
+type arrival struct {
+	idle bool          // and there was no byte since
+	at   time.Time     // when it has come
+	late time.Duration // when its first byte has come, after at
+}
+
+// wake makes a Read that waits look whether the connection can move. The server's own
+// deadlines stay what they are.
+func (c *conn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.woken || c.ended || c.hijacked.Load() {
+		return
+	}
+	c.woken = true
+	_ = c.socket.SetReadDeadline(past) // fails on a closed socket only, which Read reports
+}
+
+// wasWoken reports whether it was wake that has ended a Read, and restores the deadline.
+func (c *conn) wasWoken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.woken
+	if was {
+		c.woken = false
+		_ = c.socket.SetReadDeadline(c.deadline) // as in wake
+	}
+	return was
+}
+
+// settle ends what wake and an arrival have begun.
+func (c *conn) settle() {
+	c.wasWoken()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arrival = arrival{}
+}
+
+// SetDeadline is that of net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.socket.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return c.SetReadDeadline(t)
+}
+
+// SetReadDeadline is that of net.Conn, and holds also where wake has ended a Read.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.arrival.idle {
+		return nil // no request has begun for which it could be
+	}
+	if c.arrival.late > 0 && !t.IsZero() {
+		t = t.Add(c.arrival.late) // net/http has counted from the beginning
+	}
+	return c.setReadDeadline(t)
+}
+
+func (c *conn) setReadDeadline(t time.Time) error {
+	c.deadline = t
+	if c.woken {
+		return nil
+	}
+	return c.socket.SetReadDeadline(t)
+}
+
+// arrive gives a connection that was idle the time that an idle one has.
+func (c *conn) arrive(idle time.Duration) {
+	c.arrival.idle, c.arrival.at = true, time.Now()
+	_ = c.setReadDeadline(after(idle)) // as in wake
+}
+
+// firstBytes begins the time that net/http gives to the header of a request.
+func (c *conn) firstBytes() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.arrival.idle {
+		return
+	}
+	c.arrival.idle, c.arrival.late = false, time.Since(c.arrival.at)
+	_ = c.setReadDeadline(after(c.t.headerTimeout())) // as in wake
+}
+
+// after returns the deadline for what may take d, and none for 0.
+func after(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// headerTimeout and idleTimeout are net/http's.
+func (t *tracker) headerTimeout() time.Duration {
+	if t.srv.ReadHeaderTimeout != 0 {
+		return t.srv.ReadHeaderTimeout
+	}
+	return t.srv.ReadTimeout
+}
+
+func (t *tracker) idleTimeout() time.Duration {
+	if t.srv.IdleTimeout != 0 {
+		return t.srv.IdleTimeout
+	}
+	return t.srv.ReadTimeout
+}

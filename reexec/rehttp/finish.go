@@ -1,0 +1,155 @@
+package rehttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// finish is what the package documentation calls the end of Serve.
+func (t *tracker) finish(ctx context.Context, served <-chan error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer t.end()
+	go t.hurry(ctx) // ends with ctx
+	t.each(t.leave)
+
+	late := t.u.Drain(ctx)
+	t.closeListeners() // makes Serve return, with an error that says just that
+	if served != nil {
+		<-served
+	}
+	// A connection may have come out of a slow Accept between the two.
+	if again := t.u.Drain(ctx); late == nil {
+		late = again
+	}
+	if late != nil {
+		return t.cut(late)
+	}
+	return t.srv.Shutdown(ctx)
+}
+
+// leave makes a connection move that can, and tells a hijacked one.
+func (t *tracker) leave(k *client) {
+	switch {
+	case k.hijacked.Load():
+		if t.goodbye != nil {
+			t.goodbye(k.conn)
+		}
+	case k.own != nil:
+		k.own.wake()
+	}
+}
+
+func (t *tracker) closeListeners() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ln := range t.listeners {
+		_ = ln.Close()
+	}
+}
+
+// hurry closes idle connections from the moment on in which somebody waits for
+// the process to end, each after its grace.
+func (t *tracker) hurry(ctx context.Context) {
+	select {
+	case <-t.u.Stopping():
+	case <-ctx.Done():
+		return
+	}
+	t.hurried.Store(true)
+	t.each(func(k *client) {
+		if k.idle.Load() {
+			t.setIdle(k)
+		}
+	})
+}
+
+// closeIdle closes a connection that has no request in work. One that has arrived and
+// was not read is in work: where the time is over and nobody has read, this process
+// did not run.
+func (t *tracker) closeIdle(k *client) {
+	switch {
+	case t.life.Err() != nil || !k.idle.Load():
+	case unread(k.conn) || !closeRead(k):
+		time.AfterFunc(idleGrace, func() { t.closeIdle(k) })
+	}
+}
+
+// closeRead makes a goroutine of net/http that waits for a request see the end of
+// the connection, and close it. One that has just read a request, which net/http
+// reports a moment later, still answers it. False: the connection is about to move.
+func closeRead(k *client) bool {
+	if k.own != nil {
+		return k.own.shut()
+	}
+	if r, ok := underTLS(k.conn).(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
+		return true
+	}
+	_ = k.conn.Close() // its goroutine reports StateClosed
+	return true
+}
+
+// unread reports whether something has arrived on c that was not read, where that
+// can be known.
+func unread(c net.Conn) bool {
+	s, ok := underTLS(c).(syscall.Conn)
+	if !ok {
+		return false
+	}
+	n, err := fd.Unread(s)
+	return err == nil && n > 0
+}
+
+// underTLS returns the connection under a *tls.Conn, and any other as it is.
+func underTLS(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
+}
+
+// A CutError says what was cut at the drain deadline.
+type CutError struct {
+	Requests []string // not answered to the end: method, path and client
+	Hijacked []string // addresses of the clients
+	Idle     int      // connections whose clients did not use them any more
+	Err      error    // wraps [reexec.ErrDrainDeadline], or says why it was not waited for
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("rehttp: cut %d requests %q, %d hijacked connections %q and %d idle ones: %v",
+		len(e.Requests), e.Requests, len(e.Hijacked), e.Hijacked, e.Idle, e.Err)
+}
+
+func (e *CutError) Unwrap() error { return e.Err }
+
+// cut ends what is left, and reports it.
+func (t *tracker) cut(why error) error {
+	e := &CutError{Err: why}
+	var hijacked []net.Conn
+	t.each(func(k *client) {
+		work := k.inWork()
+		for _, w := range work {
+			e.Requests = append(e.Requests, w.String())
+		}
+		switch {
+		case k.hijacked.Load():
+			e.Hijacked = append(e.Hijacked, k.conn.RemoteAddr().String())
+			hijacked = append(hijacked, k.conn)
+		case len(work) == 0:
+			e.Idle++
+		}
+	})
+	t.end()
+	err := t.srv.Close()
+	for _, c := range hijacked {
+		_ = c.Close() // or its handler has
+	}
+	return errors.Join(e, err)
+}

@@ -1,0 +1,79 @@
+package rehttp
+
+import (
+	"net"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// listener wraps the connections of a listener of the Upgrader, and lets those that it
+// cannot wrap pass as they are.
+type listener struct {
+	net.Listener
+	t    *tracker
+	name string
+}
+
+// wrap returns ln as the server has to see it, and notes it. A listener that somebody
+// has wrapped hides the name by which its connections could move, and with good
+// reason: what net/http reads of them is not what came. Where there is an error, too,
+// they stay.
+func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
+	if l, ok := ln.(*listener); ok {
+		return l, nil
+	}
+	var err error
+	if named, ok := ln.(interface{ Name() string }); ok {
+		l := &listener{Listener: ln, t: t}
+		if err = t.u.Receive(named.Name(), format); err == nil {
+			l.name = named.Name()
+		}
+		ln = l
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listeners = append(t.listeners, ln)
+	return ln, err
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := c.(*reexec.Moved); ok && m.Format == format {
+		return l.t.own(m.Conn, l.name, string(m.Data)), nil
+	}
+	return l.t.own(c, l.name, ""), nil
+}
+
+// own wraps and notes a connection, which has moved here if there is data.
+func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
+	var c *conn
+	switch s := nc.(type) {
+	case *net.TCPConn:
+		w := &tcpConn{TCPConn: s}
+		c, nc = &w.conn, w
+		c.socket = s
+	case *net.UnixConn:
+		w := &unixConn{UnixConn: s}
+		c, nc = &w.conn, w
+		c.socket = s
+	default:
+		return nc
+	}
+	c.t, c.name = t, name
+	c.client.conn, c.client.own, c.release = nc, c, t.u.Hold()
+	c.stays.Store(true) // until net/http says that it has it
+	if data != "" {
+		c.used.Store(true)
+		c.arrive(t.idleTimeout())
+	}
+	if c.in.post = data == dataPost; c.in.post {
+		c.skip = len("\r\n\r\n") // as net/http
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clients[&c.client] = struct{}{}
+	return nc
+}

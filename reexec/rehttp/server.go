@@ -1,0 +1,99 @@
+package rehttp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// A Server is [Serve] for programs that want more of it: to say goodbye to hijacked
+// connections, to know what is in work, or to run their accept loops themselves.
+// Upgrader and HTTP must be set, and nothing may be changed after the first call.
+type Server struct {
+	Upgrader *reexec.Upgrader
+	HTTP     *http.Server // taken over as by [Serve]
+
+	// Goodbye, if not nil, is called for each hijacked connection that is there when
+	// this generation begins to drain, so that the program can end it in the words of
+	// its protocol (1001, Going Away, in a WebSocket). It must not block, and may run
+	// beside the handler. Long answers look at Upgrader.Draining themselves.
+	Goodbye func(net.Conn)
+
+	once sync.Once
+	t    *tracker
+}
+
+// generation is what a Server needs of its Upgrader.
+type generation interface {
+	Ready(context.Context) error
+	Stop()
+	Draining() <-chan struct{}
+	Stopping() <-chan struct{}
+	Hold() (release func())
+	Drain(context.Context) error
+
+	Receive(name string, formats ...string) error
+	CanMove(name, format string) bool
+	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
+}
+
+// tracker takes the HTTP server over, once.
+func (s *Server) tracker() *tracker {
+	s.once.Do(func() {
+		if s.t == nil {
+			s.t = newTracker(s.Upgrader, s.HTTP)
+		}
+		s.t.goodbye = s.Goodbye
+	})
+	return s.t
+}
+
+// Serve is [Serve].
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	t := s.tracker()
+	ln, _ = t.wrap(ln) // too late to receive, after another server's Ready: its connections stay
+	served := make(chan error, 1)
+	go func() { served <- s.HTTP.Serve(ln) }() // ends when ln is closed, which each path below does
+
+	if err := t.u.Ready(ctx); err != nil {
+		_ = ln.Close() // makes Serve return, with an error that says just that
+		<-served
+		return errors.Join(err, s.HTTP.Close())
+	}
+	defer context.AfterFunc(ctx, t.u.Stop)()
+	select {
+	case <-t.u.Draining():
+	case err := <-served:
+		if !closed(t.u.Draining()) {
+			return errors.Join(err, s.HTTP.Close())
+		}
+		served <- err // a stop has closed the listener
+	}
+	return t.finish(context.Background(), served)
+}
+
+// Wrap is for a program that has its own accept loop, or calls HTTP.Serve or ServeTLS
+// itself. It returns the listener to do that with, and must be called before
+// Upgrader.Ready, or connections do not move, which is the error. The program calls
+// Drain when Upgrader.Draining is closed. One that calls Serve for several servers,
+// and so Ready in each, has each of them wrap its listener before the first Serve.
+func (s *Server) Wrap(ln net.Listener) (net.Listener, error) { return s.tracker().wrap(ln) }
+
+// Drain does for a program that uses Wrap what Serve does when this generation ends:
+// it moves what can move, waits for the answers, and closes the listeners and the HTTP
+// server. It returns what Serve would. The end of ctx cuts what is left.
+func (s *Server) Drain(ctx context.Context) error { return s.tracker().finish(ctx, nil) }
+
+// Counts says what the server has in work.
+func (s *Server) Counts() Counts { return s.tracker().counts() }
+
+// Counts are numbers of what a server has.
+type Counts struct {
+	Idle     int // connections without a request
+	Requests int // that are not answered to the end
+	Hijacked int // connections that were hijacked and are not closed
+}
