@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
 func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
@@ -20,6 +22,26 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 	}
 	if n := s.show("NRestarts"); n != "0" {
 		t.Errorf("NRestarts=%s, want 0", n)
+	}
+}
+
+// TestKeptConnectionsOutliveUpgrades: no client finds one closed, and none is asked to
+// close one.
+func TestKeptConnectionsOutliveUpgrades(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	versions := []string{example(t, "v1"), example(t, "v2")}
+	s.start(versions[0])
+	run := s.load(kept, load.Class{Name: "mostly idle", Rate: 50, Conns: 300, Ahead: true, Body: []byte("idle")})
+	s.pass(30)
+	s.upgrades(10, versions)
+	for _, c := range s.nothingLost(run).Classes {
+		if c.Closed() > 0 {
+			t.Errorf("%s: %d connections were closed by the server", c.Name, c.Closed())
+		}
+		if c.Name == "mostly idle" && c.Dials != 300 {
+			t.Errorf("%s: %d dials, want one for each of 300 connections", c.Name, c.Dials)
+		}
 	}
 }
 

@@ -56,6 +56,10 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	web := &rehttp.Server{Upgrader: u, HTTP: &http.Server{Handler: handler}}
+	if ln, err = web.Wrap(ln); err != nil { // before the other server's Ready
+		return err
+	}
 	servers := make(chan error, 2)
 	count := 1
 	if *secure != "" {
@@ -66,7 +70,7 @@ func serve(ctx context.Context) (err error) {
 		count++
 		go func() { servers <- rehttp.Serve(ctx, u, &http.Server{Handler: handler}, sec) }() // joined below
 	}
-	go func() { servers <- rehttp.Serve(ctx, u, &http.Server{Handler: handler}, ln) }() // joined below
+	go func() { servers <- web.Serve(ctx, ln) }() // joined below
 	select {
 	case <-u.Draining():
 	case err := <-servers:
