@@ -92,6 +92,8 @@ var faultSteps = []faultStep{
 	{point: fault.Confirmed, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.CommittedSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.Draining, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.ConnectionsSent, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.ConnectionsTaken, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.Drained, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
 
 	{point: fault.Arrived, dies: undone, tells: mustFail, then: undone, short: either},
@@ -108,6 +110,8 @@ var faultSteps = []faultStep{
 	// The manager ends the command, which has its answer, if it is not gone yet.
 	{point: fault.CommittedHeard, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.StoreSettled, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.ConnectionsHeard, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.TakenSaid, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
 
 	{point: fault.StopAsked, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},
 	{point: fault.StopGatesShut, restart: true, dies: restarted, tells: mustSucceed, stops: stopAnyway, then: restarted, short: restarted},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -45,6 +46,7 @@ func (a *arrival) close() {
 // take admits what the predecessor has sent, once that one knows that it has lost
 // it: at no time do two processes serve a connection.
 func (u *Upgrader) take(arrived []*arrival) {
+	fault.At(fault.ConnectionsHeard)
 	admitted := make([]func(), len(arrived))
 	var refused []int
 	for i, a := range arrived {
@@ -54,6 +56,7 @@ func (u *Upgrader) take(arrived []*arrival) {
 	}
 	err := u.pred.say(u.life, handover.Taken{Refused: refused})
 	ours := err == nil || errors.Is(err, io.EOF) // it has ended: nobody else has them
+	fault.At(fault.TakenSaid)
 	for i, a := range arrived {
 		if admitted[i] == nil {
 			a.close()

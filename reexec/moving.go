@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -41,6 +42,7 @@ func (u *Upgrader) sendConnections(p *present) {
 	if err := p.succ.say(u.life, batch); err != nil {
 		p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
 	}
+	fault.At(fault.ConnectionsSent)
 }
 
 // next makes a batch of what waits, and notes it as sent.
@@ -75,6 +77,7 @@ func (m *moving) depart() (*fd.FD, bool) {
 
 // settle answers for a batch that the successor has, and sends the next one.
 func (u *Upgrader) settle(p *present, t handover.Taken) {
+	fault.At(fault.ConnectionsTaken)
 	for i, m := range p.moves.sent {
 		var err error
 		if slices.Contains(t.Refused, i) {

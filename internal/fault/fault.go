@@ -42,6 +42,8 @@ const (
 	Confirmed           Point = "confirmed"            // it does, the successor may not
 	CommittedSaid       Point = "committed-said"       // it does, who asked does not
 	Draining            Point = "draining"             // all are told
+	ConnectionsSent     Point = "connections-sent"     // and not acknowledged
+	ConnectionsTaken    Point = "connections-taken"    // they are, and still open here
 	Drained             Point = "drained"              // before the descriptors are closed
 )
 
@@ -59,6 +61,9 @@ const (
 	CommittingHeard Point = "committing-heard" // who is main is open
 	CommittedHeard  Point = "committed-heard"  // it is us
 	StoreSettled    Point = "store-settled"    // we know it, and are not reachable
+
+	ConnectionsHeard Point = "connections-heard" // the predecessor has them as well
+	TakenSaid        Point = "taken-said"        // it has not, and nobody accepts them yet
 )
 
 // The steps of a process whose program is replaced in place, between ReadyHeard and
@@ -88,10 +93,11 @@ func Points() []Point {
 	return []Point{
 		UpgradeAsked, ReloadingSaid, BeforeStart, Started, BeforeGreeting, Greeted, SocketsDuplicated,
 		SocketsAcknowledged, ReadyHeard, GatesShut, StateSaved, BeforeGo, GoSaid, BeforeCommit,
-		CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining, Drained,
+		CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining,
+		ConnectionsSent, ConnectionsTaken, Drained,
 
 		Arrived, Met, SocketsReceived, Initialised, ReadySaid, GoHeard, Restored, GatesOpen, ServingSaid,
-		CommittingHeard, CommittedHeard, StoreSettled,
+		CommittingHeard, CommittedHeard, StoreSettled, ConnectionsHeard, TakenSaid,
 
 		Tried, Cleared, ImageMade, Become,
 
