@@ -109,7 +109,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	const upgrades = 20
 	for range upgrades {
 		s.must(s.Reload(s.ctx, unit))
-		s.pass(200)
+		s.pass(50)
 	}
 	l.end(t)
 	if len(l.generations) != upgrades+1 {
