@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +19,8 @@ func inShort(t *testing.T) plan {
 	return plan{kind: "auto", upgrades: 3, part: 0.3, pace: pace{window: time.Second, burst: 3, rest: 4 * time.Second}, log: t.Output(), detail: true}
 }
 
-// TestTheRecipeIsMeasuredByTheSameRules: what it loses without fail is sessions,
-// which http.Server.Shutdown does not know.
+// TestTheRecipeIsMeasuredByTheSameRules: http.Server.Shutdown closes what is idle, the
+// clients see it, and have to dial again. How many requests are lost is chance.
 func TestTheRecipeIsMeasuredByTheSameRules(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -32,8 +31,8 @@ func TestTheRecipeIsMeasuredByTheSameRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range got.recipe.rows {
-		if strings.HasPrefix(r.Load, "WebSockets") && r.Lost == 0 {
-			t.Errorf("%s: %d requests, and none is lost", r.Load, r.Requests)
+		if r.Load == "h1, 1,000 idle connections" && (r.Closed < 900 || r.Dials == 0) {
+			t.Errorf("%s: %d closed, %d opened again, want nearly all and some", r.Load, r.Closed, r.Dials)
 		}
 	}
 }
