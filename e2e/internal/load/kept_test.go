@@ -36,7 +36,7 @@ func TestServerThatClosesKeptConnectionsUnderARequestLosesIt(t *testing.T) {
 		}
 	})
 	run := load.Start(t.Context(), load.Config{Addr: addr, Classes: []load.Class{
-		{Name: "kept", Rate: 500, Conns: 4, Timeout: time.Minute},
+		{Name: "kept", Rate: 100, Conns: 4, Timeout: time.Minute}, // so few that they are kept
 	}})
 	await(t, enough, "twentieth request on a kept connection")
 	s := run.Stop().Classes[0]
