@@ -53,7 +53,7 @@ func (u *Upgrader) settleStore() {
 // ten seconds for 4,000. With the first that it does not take, the rest is given up.
 func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
 	for name, c := range sockets {
-		ctx, cancel := saying(u.life)
+		ctx, cancel := context.WithTimeout(u.life, storeTimeout)
 		err := u.notifier.Store(ctx, name, c)
 		cancel()
 		if err != nil {

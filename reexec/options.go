@@ -25,6 +25,11 @@ const (
 	sayTimeout     = 5 * time.Second // a message into an empty buffer
 	confirmTimeout = 5 * time.Second // manager: MAINPID= to the end of the barrier
 
+	// storeTimeout bounds one descriptor on its way into the fd store. The manager
+	// takes milliseconds for each when it has thousands, and on a starved machine
+	// seconds for as many as its queue holds; what is given up is lost at a crash.
+	storeTimeout = 30 * time.Second
+
 	// lastTimeout bounds the answers of a predecessor that has covered for a
 	// crashed successor; the manager's restart waits for them.
 	lastTimeout = 10 * time.Second
