@@ -104,14 +104,16 @@ var processRules = []*rule{{
 		ID: "restart-kill-signal", Severity: Error,
 		Title: "a restart must come as SIGUSR2, or as SIGTERM",
 		Why: "RestartKillSignal= (244) takes the place of KillSignal= when a restart is the reason. With reexec.Options.RestartSignal SIGUSR2 ends the program as SIGTERM does, and idle connections " +
-			"go to the fd store for the next process; it is what a program with Conns= in [X-Cutover] needs. Without the line a restart looks like a stop, which closes them. Other signals are no stop to it.",
+			"go to the fd store for the next process; it is what a program with Conns= in [X-Cutover] needs. One that does not name the signal ignores it until TimeoutStopSec=. Without the line a restart looks like a stop, which closes them. Other signals are no stop to it.",
 		Effect: "at a restart the program is upgraded, or dies without a drain, or does nothing until SIGKILL; or its idle connections are closed that could have moved",
 		Write:  "RestartKillSignal=SIGUSR2, or no RestartKillSignal= for a program that moves no connections",
 		Bad:    "[Service]\nRestartKillSignal=SIGUSR1\n",
-		Mended: "[Service]\nRestartKillSignal=SIGUSR2\n",
+		Mended: "[Service]\nRestartKillSignal=SIGUSR2\nFileDescriptorStoreMax=1088\n[X-Cutover]\nConns=1024\n",
 	},
 	find: func(c *contract) []fault {
 		switch a := c.of("RestartKillSignal"); {
+		case isSignal(a.value, "USR2", "12") && c.program.Conns == 0 && c.service.sections[facts] != 0:
+			return wrongf(c.service, a, "RestartKillSignal=%s, and no Conns= that says that the program knows it", a.value)
 		case isSignal(a.value, "USR2", "12"):
 			return nil
 		case c.program.Conns > 0:

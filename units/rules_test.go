@@ -154,6 +154,19 @@ func TestConnectionsNeedASignalAndRoom(t *testing.T) {
 	}
 }
 
+// TestSignalThatAProgramMayNotKnow has units that say of their program that it moves
+// no connections, and one that says nothing.
+func TestSignalThatAProgramMayNotKnow(t *testing.T) {
+	signal := units.File{Name: "myapp.service.d/a.conf", Text: "[Service]\nRestartKillSignal=SIGUSR2\n"}
+	if got := ids(check(append(mustUnits(t, myapp()), signal))); !slices.Equal(got, []string{"restart-kill-signal"}) {
+		t.Errorf("with Conns=0: %v", got)
+	}
+	foreign := units.File{Name: "myapp.service", Text: "[Service]\nExecStart=/usr/bin/myapp\n"}
+	if got := ids(mustCheckAll([]units.File{foreign, signal})); slices.Contains(got, "restart-kill-signal") {
+		t.Errorf("with nothing said: %v", got)
+	}
+}
+
 func TestTypeIsReadByVersion(t *testing.T) {
 	const two = "[Service]\nType=notify\nType=notify-reload\n"
 	for version, want := range map[int][]string{247: nil, 252: nil, 257: {"notify-reload-twice"}} {
