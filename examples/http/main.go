@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
@@ -20,6 +21,10 @@ import (
 )
 
 var version = "dev"
+
+// restartSignal is SIGUSR2, RestartKillSignal= of the unit, by its number on Linux:
+// not every system has the name.
+const restartSignal = syscall.Signal(12)
 
 func main() {
 	run := serve
@@ -38,7 +43,7 @@ func serve(ctx context.Context) (err error) {
 	drain := flag.Duration("drain", 0, "how long to finish requests after an upgrade (0: the default)")
 	flag.Parse()
 
-	u, err := reexec.New(reexec.Options{Signals: true, Trial: *trial, Drain: *drain})
+	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: restartSignal, Trial: *trial, Drain: *drain})
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ func daemon() units.Daemon {
 		Sockets:   []units.Socket{{Name: "http", Listen: []string{"127.0.0.1:8080"}}},
 		Binds:     1, // where no socket is passed
 		Network:   true,
+		Conns:     1024,
 		Hardening: units.Strict,
 	}
 }
@@ -97,7 +98,7 @@ func serve(ctx context.Context) (err error) {
 	if *inPlace {
 		o.Mode = reexec.InPlace
 	}
-	o.Signals = true
+	o.Signals, o.RestartSignal = true, syscall.SIGUSR2
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 	u, err := reexec.New(o)
