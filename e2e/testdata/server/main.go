@@ -31,12 +31,18 @@ var version = "dev"
 // slow is what a connection limiter may be: a drain must not lose the connection
 // that Accept holds and nobody else knows of yet.
 type slow struct {
-	net.Listener
+	named
 	delay time.Duration
 }
 
+// named is a listener with the name by which its connections move.
+type named interface {
+	net.Listener
+	Name() string
+}
+
 func (s slow) Accept() (net.Conn, error) {
-	c, err := s.Listener.Accept()
+	c, err := s.named.Accept()
 	time.Sleep(s.delay)
 	return c, err
 }
@@ -119,7 +125,7 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	srv := &http.Server{Handler: handler(u, ln, hits, kept)}
-	return rehttp.Serve(ctx, u, srv, slow{ln, *delay})
+	return rehttp.Serve(ctx, u, srv, slow{ln.(named), *delay})
 }
 
 // counter is the state that the server keeps over its generations.
