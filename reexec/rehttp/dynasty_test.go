@@ -142,10 +142,10 @@ func (d *dynasty) progress() {
 // after waits for n upgrades.
 func (d *dynasty) after(n int) {
 	for range n {
-		d.progress()
 		d.mu.Lock()
 		turn := d.turn
 		d.mu.Unlock()
+		d.progress() // and not before: the upgrade that it brings counts
 		select {
 		case <-turn:
 		case <-time.After(patience):
