@@ -122,11 +122,11 @@ func TestStartTimesOut(t *testing.T) {
 
 func TestExtendTimeoutKeepsAStartAlive(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStartSec=2s")
+	th.install("Type=notify", "TimeoutStartSec=3s")
 	outcome := th.begin(th.Start)
 	p := th.next()
 	p.notify("EXTEND_TIMEOUT_USEC=60000000")
-	p.do("wait", "", 2200) // past the first timeout, inside the second
+	p.do("wait", "", 3200) // past the first timeout, inside the second
 	p.notify("READY=1")
 	th.must(outcome())
 }

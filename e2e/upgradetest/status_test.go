@@ -63,7 +63,7 @@ func TestCrashWhileReloadingIsNoticedLateBefore249(t *testing.T) {
 	for version, state := range map[int]string{247: "reloading", 249: "failed"} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
 			th := newTheatre(t, version)
-			th.install("Type=notify", "TimeoutStartSec=300ms")
+			th.install("Type=notify", "TimeoutStartSec=3s") // in which it has to start
 			p := th.startNotify()
 			p.notify("RELOADING=1")
 			p.exit(3)

@@ -33,7 +33,7 @@ func TestWatchdogIsFed(t *testing.T) {
 
 func TestWatchdogRunsOnOverAHandOver(t *testing.T) {
 	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=1s")
+	th.install("Type=notify", "WatchdogSec=3s")
 	old, main := th.generations() // MAINPID= does not feed it
 	main.awaitSignal("SIGABRT")
 	th.want("Result=watchdog")
