@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
-	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -205,42 +203,6 @@ func (u *Upgrader) task(f func()) {
 		defer u.tasks.Done()
 		f()
 	}()
-}
-
-// Listen returns the listener called name: the next one of that name which came
-// to this process and was not claimed yet, else one that it binds now, as
-// net.Listen would. The name is FileDescriptorName= of the socket unit. It alone
-// decides: a changed address takes effect with the next bind under that name.
-//
-// Accept waits until Ready says that this generation may accept, and again while
-// a successor does. Close closes this process's descriptor and takes the listener
-// out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
-// sequential packet sockets are possible. The listener has a method Name, which
-// returns name. ctx bounds the name look-up of a bind.
-func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
-	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
-	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
-	k, err := u.sockets.claim(name, inherit, bind)
-	if err != nil {
-		u.failure.Store(&err)
-		return nil, err
-	}
-	return k.use.(net.Listener), nil
-}
-
-// ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
-// wait while another generation has the socket, and the datagrams in its buffer;
-// writes do not, so that a generation that drains can finish its answers. A UDP
-// socket has the methods ReadMsgUDP, WriteMsgUDP, SetReadBuffer and SetWriteBuffer
-// of *net.UDPConn, too.
-func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
-	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
-	k, err := u.sockets.claim(name, u.inheritPacket, bind)
-	if err != nil {
-		u.failure.Store(&err)
-		return nil, err
-	}
-	return k.use.(net.PacketConn), nil
 }
 
 // Ready says that the program has initialised and could accept. It blocks until

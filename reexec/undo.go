@@ -1,0 +1,105 @@
+package reexec
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// This file is how an upgrade comes to nothing: the successor is ended, or left to its
+// answers, and whoever asked is told why.
+
+// kill ends a successor that has not taken over, and keeps the reason for the
+// answer that is given once it is gone.
+func (u *Upgrader) kill(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	if err := p.succ.process.Kill(); err != nil {
+		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
+	}
+}
+
+// recall has a successor that has accepted stop doing so, which it confirms by
+// hanging up.
+func (u *Upgrader) recall(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	p.timer.Reset(switchTimeout)
+	if p.state == committing {
+		u.tellSuccessor(p, handover.Go{}) // back to where hanging up does not make it main
+	}
+	p.succ.recalled.Store(true)
+	if err := p.succ.line.CloseWrite(); err != nil {
+		u.log.Debug("successor cannot be told", "error", err) // it has ended, or the deadline ends it
+	}
+}
+
+// part leaves a successor that has accepted, and is not to do so any more, to
+// finish its answers.
+func (u *Upgrader) part(p *present, e event) {
+	p.reason = u.reasonFor(p, e)
+	p.succ.accepted = true
+	u.parole(p, u.opts.Drain+lastTimeout)
+}
+
+// reasonFor says why e undoes the upgrade, unless it is being undone already.
+func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
+	if p.reason != nil {
+		return p.reason
+	}
+	err := e.err
+	switch {
+	case e.kind == evDeadline && p.state == preparing:
+		err = fmt.Errorf("not ready within %v", u.opts.ReadyTimeout)
+	case e.kind == evDeadline:
+		err = fmt.Errorf("did not accept within %v", switchTimeout)
+	case e.kind == evSuccessorStops:
+		err = errors.New("the successor was asked to end")
+	case e.kind == evStop || e.kind == evClose:
+		err = ErrStopped
+	}
+	return &UpgradeError{phaseOf(p.state), p.succ.process.PID, err}
+}
+
+// undone ends an upgrade that came to nothing.
+func (u *Upgrader) undone(p *present, e event) {
+	if p.reason == nil {
+		p.reason = &UpgradeError{Phase: phaseOf(p.state), Err: e.err}
+		if e.err == nil { // evStop, evClose
+			p.reason.Err = ErrStopped
+		}
+		if p.succ != nil {
+			p.reason.PID = p.succ.process.PID
+		}
+	}
+	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
+	u.observe(p, EventUndone, p.reason)
+	u.sayUndone(p)
+	u.answerConfirmed(p, p.reason)
+	u.dropSuccessor(p)
+}
+
+// parole leaves a successor that is not to take over to end by itself, and ends it
+// when its time is over. The channel is closed then.
+func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
+	s, over := p.succ, make(chan struct{})
+	p.succ = nil
+	_ = s.line.Close() // tells it
+	u.task(func() {    // ends with the process, or with life
+		defer close(over)
+		select {
+		case <-s.process.Over():
+		case <-time.After(limit):
+		case <-u.life.Done():
+			if s.accepted { // it goes on after us
+				s.close()
+				return
+			}
+		}
+		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
+		<-s.process.Over()
+		u.control.Discard(s.process.PID)
+		s.close()
+	})
+	return over
+}
