@@ -34,7 +34,6 @@ type dynasty struct {
 	accepts chan *reign        // the one that accepts, buffered
 	served  sync.WaitGroup     // generations that have not ended
 	moved   atomic.Int64       // connections that have
-	closes  atomic.Int64       // answers that ask to close
 	runs    sync.Map           // request number: *atomic.Int64, how often it was run
 	turn    chan struct{}      // closed and replaced with each upgrade; of mu
 	stepped chan struct{}      // something was done since the last upgrade, buffered
