@@ -77,7 +77,8 @@ type conn struct {
 // asClient is for meet.
 func (c *conn) asClient() *client { return &c.client }
 
-// NetConn returns the connection as it was accepted.
+// NetConn returns the connection as it was accepted. Only a program that has hijacked
+// it may read it there, or set its deadlines.
 func (c *conn) NetConn() net.Conn { return c.socket }
 
 func (c *conn) canMove() bool { return !c.stays.Load() && c.t.u.CanMove(c.name, format) }

@@ -67,8 +67,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 }
 
 func (c *conn) setReadDeadline(t time.Time) error {
+	none := t.IsZero() && c.deadline.IsZero() // net/http makes sure of that several times for a request
 	c.deadline = t
-	if c.woken {
+	if c.woken || none {
 		return nil
 	}
 	return c.socket.SetReadDeadline(t)

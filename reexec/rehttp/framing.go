@@ -85,12 +85,28 @@ func (f *framing) upToEnd(p []byte) (n int) {
 			}
 			l := p[n : n+i+1]
 			n += len(l)
+			if f.step == fieldLine && f.begun.size == 0 && indifferent(l) {
+				continue
+			}
 			if f.takeLine(l) {
 				return n
 			}
 		}
 	}
 	return n
+}
+
+// indifferent reports whether a line is a field that says nothing about framing, by
+// what it takes to know of most.
+func indifferent(l []byte) bool {
+	if len(l) <= len(crlf) || l[len(l)-2] != '\r' {
+		return false
+	}
+	switch l[0] {
+	case 'C', 'c', 'T', 't', ' ', '\t':
+		return false
+	}
+	return true
 }
 
 func (f *framing) end() {
