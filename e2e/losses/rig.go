@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
@@ -61,7 +62,24 @@ func (r *rig) measure(ctx context.Context, program string, port int) (res result
 	if all := run.Stop(); r.detail {
 		fmt.Fprint(r.log, all)
 	}
-	return c.result(), nil
+	return c.result(), r.ended(ctx, s)
+}
+
+// ended waits until each of the processes that were replaced has said that it is
+// done: nobody is connected to it any more. The recipe says nothing.
+func (r *rig) ended(ctx context.Context, s server) error {
+	if s.name != "web" {
+		return nil
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		n := strings.Count(r.stage.log(ctx, s), "has drained in")
+		if n == r.upgrades {
+			return nil
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return fmt.Errorf("%d of %d processes that were replaced are done", n, r.upgrades)
+		}
+	}
 }
 
 func (r *rig) prepare(ctx context.Context, program string, port int) (s server, err error) {

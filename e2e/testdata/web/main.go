@@ -60,11 +60,6 @@ func serve(ctx context.Context) (err error) {
 	if ln, err = web.Wrap(ln); err != nil { // before the other server's Ready
 		return err
 	}
-	// Before any of the two serves, and the generation is ready with that.
-	first := &rehttp.Server{Upgrader: u, HTTP: &http.Server{Handler: handler}}
-	if ln, err = first.Wrap(ln); err != nil {
-		return err
-	}
 	servers := make(chan error, 2)
 	count := 1
 	if *secure != "" {
@@ -75,7 +70,7 @@ func serve(ctx context.Context) (err error) {
 		count++
 		go func() { servers <- rehttp.Serve(ctx, u, &http.Server{Handler: handler}, sec) }() // joined below
 	}
-	go func() { servers <- first.Serve(ctx, ln) }() // joined below
+	go func() { servers <- web.Serve(ctx, ln) }() // joined below
 	select {
 	case <-u.Draining():
 	case err := <-servers:
