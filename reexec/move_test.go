@@ -160,6 +160,23 @@ func TestConnectionsMoveOn(t *testing.T) {
 	guest.knows(four, 0)
 }
 
+// TestConnectionsMoveOverThoseThatHaveGone: what is in work when a generation is
+// replaced goes to whoever is main when it is done.
+func TestConnectionsMoveOverThoseThatHaveGone(t *testing.T) {
+	s := newStage(t)
+	one, address := s.openMoving("{}")
+	guest := s.visit("tcp", address)
+	guest.say("wait\n")
+	two := one.handOverMoving("{}")
+	three := two.handOverMoving("{}")
+	two.finished()
+	four := three.handOverMoving("{}")
+	three.finished()
+	one.do("go on")
+	one.finished()
+	guest.knows(four, 0)
+}
+
 // TestConnectionsOfAnUpgradeThatIsUndone are not asked for.
 func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 	s := newStage(t)

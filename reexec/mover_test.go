@@ -58,6 +58,9 @@ func (a *actor) converseAnywhere(c net.Conn, release func()) {
 		case partial == "who?\n":
 			fmt.Fprintf(c, "%d %d\n", os.Getpid(), count)
 			partial = ""
+		case partial == "wait\n":
+			<-a.goOn
+			partial = ""
 		default:
 			fmt.Fprint(c, partial)
 			count++

@@ -20,7 +20,10 @@ type listener struct {
 // they stay.
 func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	if l, ok := ln.(*listener); ok {
-		return l, nil
+		if l.t == t {
+			return l, nil
+		}
+		ln = l.Listener // another server has wrapped it, and this one serves it
 	}
 	var err error
 	if named, ok := ln.(interface{ Name() string }); ok {
