@@ -115,6 +115,7 @@ func (c tally) String() string {
 // TestGRPCUpgradesLoseNothing asks examples/grpc on kept and on new connections, and
 // has streams, through twenty upgrades.
 func TestGRPCUpgradesLoseNothing(t *testing.T) {
+	modulesToo(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		e := newExample(t, root, "grpc")
 		defer e.end()
@@ -139,6 +140,7 @@ func TestGRPCUpgradesLoseNothing(t *testing.T) {
 // TestDNSUpgradesLoseNothing asks examples/dns 5,000 times a second over UDP through
 // twenty upgrades.
 func TestDNSUpgradesLoseNothing(t *testing.T) {
+	modulesToo(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		e := newExample(t, root, "dns")
 		defer e.end()

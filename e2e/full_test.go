@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"flag"
+	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
@@ -27,4 +28,13 @@ func lively() []load.Class {
 		{Name: "new", Rate: 60, Body: []byte("new")},
 	}
 	return depending([]load.Class{kept, fresh}, light)
+}
+
+// modulesToo is for stories of examples that are modules of their own, with
+// dependencies that take a minute to build.
+func modulesToo(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Skip("told with -full: it builds a module with its dependencies")
+	}
 }

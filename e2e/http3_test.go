@@ -12,6 +12,7 @@ import (
 // QUIC connections stay with their generation, which ends when its clients have left.
 func TestHTTP3UpgradesLoseNothing(t *testing.T) {
 	t.Parallel()
+	modulesToo(t)
 	s := newSite(t)
 	const upgrades, folder, service, path = 10, "../examples/http3", "cutover-http3.service", "/usr/local/bin/cutover-http3"
 	for _, name := range []string{"cutover-http3.socket", service} {
