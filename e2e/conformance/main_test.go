@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/e2e/internal/matrix"
@@ -38,6 +39,9 @@ func counted(m *testing.M) int {
 	if n := openFiles() - openBefore; n > 0 {
 		fmt.Fprintf(os.Stderr, "the tests left %d descriptors open\n", n)
 		return 1
+	}
+	for began := time.Now(); runtime.NumGoroutine() > runningBefore && time.Since(began) < 5*time.Second; {
+		runtime.Gosched() // one that was waited for may not be quite gone
 	}
 	if n := runtime.NumGoroutine() - runningBefore; n > 0 {
 		buf := make([]byte, 1<<16)
