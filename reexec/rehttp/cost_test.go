@@ -1,4 +1,7 @@
-//go:build linux
+//go:build linux && !race
+
+// Under the race detector a sync.Pool drops at random what is put into it, and
+// net/http allocates as often.
 
 package rehttp
 
