@@ -22,11 +22,16 @@ const (
 	dataPost = "idle POST"
 )
 
+// lingering is how long a connection may go on to be read that will be closed, as in
+// net/http.
+const lingering = 500 * time.Millisecond
+
 // socket is a *net.TCPConn or *net.UnixConn.
 type socket interface {
 	net.Conn
 	syscall.Conn
 	CloseRead() error
+	CloseWrite() error
 }
 
 // tcpConn and unixConn have the methods of what they were accepted as, so that net/http
@@ -216,14 +221,28 @@ func (c *conn) data() []byte {
 // Close closes the connection, unless it is another process's.
 func (c *conn) Close() error {
 	c.mu.Lock()
-	moved := c.moved
+	moved, last := c.moved, !c.ended && !c.moving && !c.hijacked.Load()
 	c.ended = true
 	c.mu.Unlock()
 	if moved {
 		return nil
 	}
 	defer c.t.forget(&c.client)
+	if last && closed(c.t.u.Draining()) && c.t.life.Err() == nil {
+		c.linger()
+	}
 	return c.socket.Close()
+}
+
+// linger lets the last answer arrive. A client that was not asked before to close may
+// have sent more requests, and a socket that is closed with something unread in it
+// resets the connection, also of what was written and has not arrived (RFC 9112, 9.6).
+func (c *conn) linger() {
+	if c.socket.CloseWrite() != nil { // the client has gone
+		return
+	}
+	_ = c.socket.SetReadDeadline(time.Now().Add(lingering)) // or the read fails at once
+	_, _ = io.Copy(io.Discard, c.socket)                    // up to the end, from which nothing follows
 }
 
 // shut ends reading; false means that the connection is on its way to another process.

@@ -134,15 +134,16 @@ func (t *tracker) cut(why error) error {
 	e := &CutError{Err: why}
 	var hijacked []net.Conn
 	t.each(func(k *client) {
+		if k.hijacked.Load() {
+			e.Hijacked = append(e.Hijacked, k.conn.RemoteAddr().String())
+			hijacked = append(hijacked, k.conn)
+			return
+		}
 		work := k.inWork()
 		for _, w := range work {
 			e.Requests = append(e.Requests, w.String())
 		}
-		switch {
-		case k.hijacked.Load():
-			e.Hijacked = append(e.Hijacked, k.conn.RemoteAddr().String())
-			hijacked = append(hijacked, k.conn)
-		case len(work) == 0:
+		if len(work) == 0 {
 			e.Idle++
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -112,6 +113,35 @@ func TestWhatMayNotMoveStays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTheLastAnswerArrives though its client has sent more requests, which nobody
+// reads, and takes its time to read.
+func TestTheLastAnswerArrives(t *testing.T) {
+	const size = 256 << 10
+	d := newDynasty(t)
+	d.refuse = func() bool { return true }
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.Header.Get("Size")) // our own
+		_, _ = w.Write(make([]byte, n))
+	})
+	d.begin()
+	c := d.call()
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
+		t.Fatal(err)
+	}
+	request := func(size int) string {
+		return fmt.Sprintf("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n fold\r\nSize: %d\r\n\r\n", size)
+	}
+	c.send(request(1))
+	c.hears("\x00", false)
+	d.upgrade()
+	c.send(request(size) + strings.Repeat(request(1), 1000))
+	if body, last := c.hear(); len(body) != size || !last {
+		t.Errorf("%d bytes, last %v; want %d, and the last", len(body), last, size)
+	}
+	c.Close()
+	d.end()
 }
 
 // TestTLSStays where it lies above the wrapper of a program with its own accept loop,

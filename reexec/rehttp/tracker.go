@@ -152,12 +152,13 @@ func (t *tracker) setIdle(k *client) {
 func (t *tracker) counts() (n Counts) {
 	t.each(func(k *client) {
 		work := len(k.inWork())
-		n.Requests += work
 		switch {
-		case k.hijacked.Load():
+		case k.hijacked.Load(): // its handler may not have returned
 			n.Hijacked++
 		case work == 0:
 			n.Idle++
+		default:
+			n.Requests += work
 		}
 	})
 	return n
