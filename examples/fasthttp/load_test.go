@@ -92,6 +92,13 @@ func (l *load) note(generation int, err error) {
 	l.generations[generation]++
 }
 
+// answeredBy reports whether a generation has answered.
+func (l *load) answeredBy(generation int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.generations[generation] > 0
+}
+
 func post(c net.Conn, in *bufio.Reader, keep bool) (closes bool, generation int, err error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return true, 0, err
