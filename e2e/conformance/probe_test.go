@@ -37,6 +37,20 @@ func (p *probe) try(what string, args ...string) order.Answer {
 	return order.Answer{}
 }
 
+// tell is try for an order that may end the probe before it can answer.
+func (p *probe) tell(what string, args ...string) {
+	p.s.Helper()
+	if err := p.out.Encode(order.Order{Do: what, Args: args}); err != nil {
+		p.s.Fatalf("order %s %q: %v", what, args, err)
+	}
+	select {
+	case <-p.answers:
+	case <-p.gone:
+	case <-p.s.ctx.Done():
+		p.s.Fatalf("order %s %q: no answer", what, args)
+	}
+}
+
 // do is try for orders that must succeed.
 func (p *probe) do(what string, args ...string) order.Answer {
 	p.s.Helper()

@@ -69,7 +69,7 @@ func watchdogScenarios() []scenario {
 		{name: "WATCHDOG=trigger ends a service that has no watchdog", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			p.try("send", "WATCHDOG=trigger") // it may be ended before it can answer
+			p.tell("send", "WATCHDOG=trigger")
 			p.awaitSignal("SIGABRT")
 			p.awaitGone()
 			s.ends()
