@@ -151,10 +151,10 @@ func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
 	s := newStage(t)
 	v := s.supervise()
 	a := s.attempt(restores, signals)
-	s.must(v.conn.Close())
-	a.two.begin("go on") // it may be killed before it can answer
+	v.vanish()
+	a.two.begin("go on")
 	a.undone("(commit, process ", "notify")
-	a.two.awaitGone()
+	a.two.endAt(onTrial)
 }
 
 // TestASuccessorThatDiesDuringTheCommit leaves its predecessor serving, whether the

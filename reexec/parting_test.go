@@ -57,7 +57,7 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 		v := s.supervise()
 		a := s.attempt(onTrial, `{"Signals":true,"Trial":1000000000}`)
 		guest := s.visit("tcp", a.address)
-		s.must(v.conn.Close())
+		v.vanish()
 		a.undone("(commit, process ", "notify")
 		a.part(guest)
 		s.hosted(a.address, a.one)

@@ -111,6 +111,14 @@ func (v *supervisor) speak() {
 	v.barriers = nil
 }
 
+// vanish lets nothing more be told. Closing alone would not: a process that another
+// test has forked, and that has not called exec yet, holds the socket open.
+func (v *supervisor) vanish() {
+	v.Helper()
+	v.must(v.conn.CloseRead())
+	v.must(v.conn.Close())
+}
+
 // said returns the messages of a process, each as its lines joined by a space.
 func (v *supervisor) said(pid int) (texts []string) {
 	v.mu.Lock()
