@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"syscall"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
@@ -33,7 +34,7 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: syscall.SIGUSR2})
 	if err != nil {
 		return err
 	}
