@@ -68,6 +68,7 @@ type conn struct {
 	begun int // requests that net/http has begun
 	skip  int // line ends to ignore before the first request
 
+	turn  turn        // the pace's
 	stays atomic.Bool // for good, because a move has failed or would not be exact
 
 	mu       sync.Mutex
@@ -110,16 +111,15 @@ func (c *conn) read(p []byte) (int, error) {
 	if c.stays.Load() {
 		return c.socket.Read(p)
 	}
-	if closed(c.t.u.Draining()) && c.canMove() {
-		switch {
-		case c.between():
-			if c.move() {
-				return 0, io.EOF
-			}
-		case c.in.left > 0:
-			p = p[:min(c.in.left, int64(len(p)))]
-		default:
-			n, err := c.look(p)
+	if closed(c.t.u.Draining()) {
+		between := c.between()
+		moved := between && c.canMove() && c.move()
+		c.t.pace.end(c)
+		if moved {
+			return 0, io.EOF
+		}
+		if !between && c.canMove() {
+			n, err := c.allowed(p)
 			if err != nil {
 				return 0, err
 			}
@@ -127,6 +127,15 @@ func (c *conn) read(p []byte) (int, error) {
 		}
 	}
 	return c.take(p)
+}
+
+// allowed returns how much of p may be read at most, for the connection to move after
+// this request.
+func (c *conn) allowed(p []byte) (int, error) {
+	if c.in.left > 0 {
+		return int(min(c.in.left, int64(len(p)))), nil
+	}
+	return c.look(p)
 }
 
 // take reads, and follows what was read.
@@ -224,6 +233,7 @@ func (c *conn) Close() error {
 	moved, last := c.moved, !c.ended && !c.moving && !c.hijacked.Load()
 	c.ended = true
 	c.mu.Unlock()
+	c.t.pace.end(c)
 	if moved {
 		return nil
 	}
@@ -247,6 +257,9 @@ func (c *conn) linger() {
 
 // shut ends reading; false means that the connection is on its way to another process.
 func (c *conn) shut() bool {
+	if c.t.pace.holds(c) {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.moving || c.moved {

@@ -14,15 +14,16 @@ type arrival struct {
 }
 
 // wake makes a Read that waits look whether the connection can move. The server's own
-// deadlines stay what they are.
-func (c *conn) wake() {
+// deadlines stay what they are. False: there is none, or it does so already.
+func (c *conn) wake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.woken || c.ended || c.hijacked.Load() {
-		return
+		return false
 	}
 	c.woken = true
 	_ = c.socket.SetReadDeadline(past) // fails on a closed socket only, which Read reports
+	return true
 }
 
 // wasWoken reports whether it was wake that has ended a Read, and restores the deadline.

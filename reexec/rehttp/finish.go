@@ -17,7 +17,7 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 	defer cancel()
 	defer t.end()
 	go t.hurry(ctx) // ends with ctx
-	t.each(t.leave)
+	t.leave()
 
 	late := t.u.Drain(ctx)
 	t.closeListeners() // makes Serve return, with an error that says just that
@@ -34,16 +34,23 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 	return t.srv.Shutdown(ctx)
 }
 
-// leave makes a connection move that can, and tells a hijacked one.
-func (t *tracker) leave(k *client) {
-	switch {
-	case k.hijacked.Load():
-		if t.goodbye != nil {
-			t.goodbye(k.conn)
+// leave makes the connections move that can, and tells the hijacked ones.
+func (t *tracker) leave() {
+	var idle []*conn
+	t.each(func(k *client) {
+		switch {
+		case k.hijacked.Load():
+			if t.goodbye != nil {
+				t.goodbye(k.conn)
+			}
+		case k.own == nil:
+		case k.idle.Load():
+			idle = append(idle, k.own)
+		default:
+			k.own.wake()
 		}
-	case k.own != nil:
-		k.own.wake()
-	}
+	})
+	t.pace.begin(idle)
 }
 
 func (t *tracker) closeListeners() {

@@ -30,6 +30,7 @@ type tracker struct {
 	life context.Context // of what is done for connections; ends with finish
 	end  context.CancelFunc
 
+	pace    pace
 	hurried atomic.Bool // somebody waits for this process to end
 
 	mu        sync.Mutex
@@ -78,6 +79,9 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 		k.used.Store(true)
 		if k.own != nil {
 			k.own.begin()
+			if closed(t.u.Draining()) {
+				t.pace.end(k.own)
+			}
 		}
 	case http.StateIdle:
 		t.setIdle(k)

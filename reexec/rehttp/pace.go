@@ -1,0 +1,68 @@
+package rehttp
+
+import "sync"
+
+// paceLimit is how many idle connections are on their way to the successor at a time:
+// enough to keep both processes at it, and few enough that a request which comes
+// meanwhile does not notice.
+const paceLimit = 8
+
+// A pace lets idle connections move, each as soon as one before it has. Those in use
+// do not wait: they move at the end of a request, by themselves.
+type pace struct {
+	mu      sync.Mutex
+	waiting []*conn
+	moving  int
+}
+
+// turn is how a connection stands with the pace.
+type turn uint8
+
+const (
+	noTurn turn = iota
+	waits
+	hasTurn
+)
+
+// begin makes all of them move.
+func (p *pace) begin(all []*conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = all
+	for _, c := range all {
+		c.turn = waits
+	}
+	p.next()
+}
+
+// next gives turns to those that have waited longest. It is called with p.mu held.
+func (p *pace) next() {
+	for p.moving < paceLimit && len(p.waiting) > 0 {
+		c := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		if c.turn == waits && c.idle.Load() && c.canMove() && c.wake() {
+			c.turn = hasTurn
+			p.moving++
+		} else {
+			c.turn = noTurn
+		}
+	}
+}
+
+// end says that c has moved, or is in use, or stays.
+func (p *pace) end(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.turn == hasTurn {
+		p.moving--
+	}
+	c.turn = noTurn
+	p.next()
+}
+
+// holds reports whether c waits to move, or is about to.
+func (p *pace) holds(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.turn != noTurn
+}

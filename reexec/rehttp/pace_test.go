@@ -1,0 +1,63 @@
+//go:build linux
+
+package rehttp
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+)
+
+// TestIdleConnectionsMoveFewAtATime, so that one in use overtakes them, and each that
+// cannot move lets the next one go.
+func TestIdleConnectionsMoveFewAtATime(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
+			const idle = 3 * paceLimit
+			d := newDynasty(t)
+			trying, goOn := make(chan struct{}, idle+1), make(chan struct{})
+			d.refuse = func() bool {
+				trying <- struct{}{}
+				<-goOn
+				return fails
+			}
+			begun := make(chan struct{}, 2*idle+2)
+			d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				begun <- struct{}{}
+				d.answer(w, r)
+			})
+			d.begin()
+			var all []*caller
+			for i := range idle + 1 {
+				c := d.call()
+				c.asks(fmt.Sprint("before ", i), false)
+				<-begun
+				all = append(all, c)
+			}
+			used := all[idle]
+			used.send("POST / HTTP/1.1\r\nHost: example.com\r\nNumber: in use\r\nContent-Length: 2\r\n\r\na")
+			<-begun
+			d.upgrade()
+			for range paceLimit {
+				<-trying
+			}
+			used.send("b")
+			used.hears("in use 2", false)
+			<-trying
+			close(goOn)
+			for range idle - paceLimit {
+				<-trying
+			}
+			for i, c := range all {
+				c.ask(fmt.Sprint("after ", i))
+			}
+			for i, c := range all {
+				c.hears(fmt.Sprintf("after %d 0", i), fails)
+			}
+			d.end()
+			if moved := d.moved.Load(); fails != (moved == 0) || !fails && moved < idle+1 {
+				t.Errorf("%d of %d connections have moved", moved, idle+1)
+			}
+		})
+	}
+}
