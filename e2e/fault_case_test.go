@@ -132,9 +132,9 @@ func (f *faultSite) meet(c faultCase, run *load.Run) victim {
 	atFault := run.Report().Total()
 	v := victim{pid: pid}
 	switch {
-	case c.action == fault.EMFILE:
+	case c.action == fault.EMFILE && c.short != restarted:
 		return v
-	case c.action != fault.Stop:
+	case c.action != fault.Stop: // after execve a program that cannot begin has nobody to give way to
 		v.died = f.awaitEnd(pid, patience)
 	case c.stops == 0:
 		v.died = f.awaitEnd(pid, patience)

@@ -134,7 +134,7 @@ var inPlaceSteps = append(stepsUpTo(fault.ReadyHeard, fault.Arrived, fault.Met, 
 	faultStep{point: fault.Cleared, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	// The shortage passes through execve, and does not end there.
 	faultStep{point: fault.ImageMade, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either | restarted},
-	faultStep{point: fault.Become, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either | restarted},
+	faultStep{point: fault.Become, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: restarted},
 	faultStep{point: fault.Restored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	faultStep{point: fault.BeforeAnnounced, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	faultStep{point: fault.Announced, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},

@@ -3,7 +3,6 @@ package reexec
 import (
 	"errors"
 	"io"
-	"net"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -14,19 +13,35 @@ import (
 // has carried them: each gets into the queue of its listener's gate, and out of
 // Accept.
 
-// arrival is a connection that was passed to us; conn is nil if it is of no use.
+// arrival is a connection that was passed to us; fd is nil if it is of no use.
 type arrival struct {
 	handover.Connection
-	conn net.Conn
+	fd *fd.FD
 }
 
-// arrive makes a connection of f, which it consumes.
+// arrive owns f from now on.
 func arrive(c handover.Connection, f *fd.FD) *arrival {
-	conn, err := f.Conn()
-	if err != nil {
-		conn = nil // no socket, or no descriptor was free: it is refused
+	if !f.IsSocket() {
+		_ = f.Close() // the other process keeps what it is
+		f = nil
 	}
-	return &arrival{c, conn}
+	return &arrival{c, f}
+}
+
+// open makes it what Accept returns. That takes ten system calls, and is done when the
+// other process has been answered. Package net duplicates a descriptor; where none is
+// free, the arrival stays what it is, and the error is EMFILE or ENFILE.
+func (a *arrival) open() (*Moved, error) {
+	dup, err := a.fd.Dup()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dup.Conn()
+	if err != nil {
+		return nil, err
+	}
+	a.close()
+	return &Moved{conn, a.Format, a.Data}, nil
 }
 
 func arriveAll(m handover.Connections) []*arrival {
@@ -38,9 +53,8 @@ func arriveAll(m handover.Connections) []*arrival {
 }
 
 func (a *arrival) close() {
-	if a.conn != nil {
-		_ = a.conn.Close() // the other process has it, or nobody wants it
-	}
+	_ = a.fd.Close() // the connection is open elsewhere, or nobody wants it
+	a.fd = nil
 }
 
 // take admits what the predecessor has sent, once that one knows that it has lost
@@ -64,7 +78,6 @@ func (u *Upgrader) take(arrived []*arrival) {
 		}
 		if !ours {
 			a.close()
-			a.conn = nil
 		}
 		admitted[i]()
 	}
@@ -74,7 +87,7 @@ func (u *Upgrader) take(arrived []*arrival) {
 // queue; nil if it cannot be served here.
 func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 	g := u.sockets.gateOf(a.Name)
-	if a.conn == nil || g == nil || !u.receives.takes(a.Connection) {
+	if a.fd == nil || g == nil || !u.receives.takes(a.Connection) {
 		return nil
 	}
 	release, ok := u.drain.tryHold()
@@ -82,11 +95,11 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 		return nil
 	}
 	return func() {
-		if a.conn == nil {
+		if a.fd == nil {
 			release()
 			return
 		}
-		g.enqueue(&Moved{a.conn, a.Format, a.Data}, release)
+		g.enqueue(a, release)
 	}
 }
 

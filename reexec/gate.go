@@ -35,7 +35,14 @@ func (g *gate) Accept() (net.Conn, error) {
 	for {
 		moved, ok := g.enter()
 		if moved != nil {
-			return moved, nil
+			c, err := moved.open()
+			if err == nil {
+				return c, nil
+			}
+			if err := g.fails(moved, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if !ok {
 			return nil, g.refusal()
@@ -49,11 +56,26 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-func (g *gate) refusal() error {
-	err := net.ErrClosed
-	if !g.ended() {
-		err = os.ErrDeadlineExceeded
+// fails keeps a connection that cannot be opened for want of descriptors, and reports
+// that as accept(2) would, so that the program tries again. Any other is dropped.
+func (g *gate) fails(a *arrival, why error) error {
+	var errno syscall.Errno
+	if errors.As(why, &errno) && (errno == syscall.EMFILE || errno == syscall.ENFILE) {
+		g.putBack(a)
+		return g.failure(os.NewSyscallError("dup", errno))
 	}
+	a.close()
+	return nil
+}
+
+func (g *gate) refusal() error {
+	if g.ended() {
+		return g.failure(net.ErrClosed)
+	}
+	return g.failure(os.ErrDeadlineExceeded)
+}
+
+func (g *gate) failure(err error) error {
 	return &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: err}
 }
 

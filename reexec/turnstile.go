@@ -1,6 +1,7 @@
 package reexec
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,7 +28,7 @@ type turnstile struct {
 
 // queued is a connection that waits for Accept, and holds the generation.
 type queued struct {
-	conn    *Moved
+	*arrival
 	release func()
 }
 
@@ -48,7 +49,7 @@ func newTurnstile(interrupt func(time.Time) error, hold func() func()) *turnstil
 // enter waits until it may go in. Otherwise it returns false: the turnstile is shut
 // for good, or the deadline is over, or there is a connection in the queue, which
 // it returns.
-func (t *turnstile) enter() (moved *Moved, ok bool) {
+func (t *turnstile) enter() (moved *arrival, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.settle()
@@ -59,7 +60,7 @@ func (t *turnstile) enter() (moved *Moved, ok bool) {
 		first := t.queue[0]
 		t.queue[0], t.queue = queued{}, t.queue[1:]
 		t.out = append(t.out, first.release)
-		return first.conn, false
+		return first.arrival, false
 	}
 	if t.position != isOpen {
 		return nil, false
@@ -72,16 +73,16 @@ func (t *turnstile) enter() (moved *Moved, ok bool) {
 	return nil, true
 }
 
-// enqueue lets the next call bring m out, which is closed if there will be none.
-// Then, and when m was brought out, release is called.
-func (t *turnstile) enqueue(m *Moved, release func()) {
+// enqueue lets the next call bring a out, which is closed if there will be none.
+// Then, and when a was brought out, release is called.
+func (t *turnstile) enqueue(a *arrival, release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.position == isEnded {
-		discard(queued{m, release})
+		discard(queued{a, release})
 		return
 	}
-	t.queue = append(t.queue, queued{m, release})
+	t.queue = append(t.queue, queued{a, release})
 	if t.inside > 0 && !t.called {
 		t.called = true
 		_ = t.interrupt(time.Unix(1, 0)) // as in open
@@ -89,8 +90,22 @@ func (t *turnstile) enqueue(m *Moved, release func()) {
 	t.turned.Broadcast()
 }
 
+// putBack lets the next call bring a out again, which this one could not.
+func (t *turnstile) putBack(a *arrival) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := queued{a, t.hold()}
+	t.settle()
+	if t.position == isEnded {
+		discard(q)
+		return
+	}
+	t.queue = slices.Insert(t.queue, 0, q)
+	t.turned.Broadcast()
+}
+
 func discard(q queued) {
-	_ = q.conn.Close() // the program has closed its listener
+	q.close() // the program has closed its listener
 	q.release()
 }
 

@@ -1,0 +1,109 @@
+//go:build linux
+
+package reexec
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// pairArrival returns an arrival, and the other end of its connection.
+func pairArrival(t *testing.T) (*arrival, net.Conn) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := fd.New(pair[1]).Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = peer.Close() }) // the test may have done so
+	return arrive(handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])), peer
+}
+
+// TestAMovedConnectionWaitsForADescriptor: Accept fails as accept(2) does where none
+// is free, and the connection comes out of the next one. It is not parallel to any
+// other: the limit is of the whole process.
+func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
+	gates, _, _ := twoGates(t)
+	g := gates[0]
+	var holds int
+	g.hold = func() func() { holds++; return func() { holds-- } }
+	a, peer := pairArrival(t)
+	g.enqueue(a, g.hold())
+
+	var limit, none unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none.Cur, none.Max = 1, limit.Max // with 0 it is fcntl that is wrong
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	_, err := g.Accept()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	var temporary interface{ Temporary() bool }
+	if !errors.Is(err, syscall.EMFILE) || !errors.As(err, &temporary) || !temporary.Temporary() {
+		t.Errorf("Accept without a free descriptor: %v, want a temporary EMFILE", err)
+	}
+	if holds != 1 {
+		t.Errorf("the generation is held %d times for one connection", holds)
+	}
+	c, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if m, ok := c.(*Moved); !ok || m.Format != "f" || string(m.Data) != "d" {
+		t.Errorf("Accept returns %+v", c)
+	}
+	_, err = c.Write([]byte("x"))
+	if b, rerr := io.ReadAll(io.LimitReader(peer, 1)); err != nil || rerr != nil || string(b) != "x" {
+		t.Errorf("the other end reads %q, %v, %v", b, err, rerr)
+	}
+}
+
+// TestWhatIsNoConnectionIsNoArrival is refused before anybody gives it away, and what
+// cannot be used in the end does not keep Accept from the next one.
+func TestWhatIsNoConnectionIsNoArrival(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	file, err := fd.DupOf(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := arrive(handover.Connection{}, file); a.fd != nil {
+		t.Error("a pipe is an arrival")
+	}
+	gates, _, _ := twoGates(t)
+	bad, _ := pairArrival(t)
+	bad.close()
+	good, _ := pairArrival(t)
+	gates[0].enqueue(bad, noHold())
+	gates[0].enqueue(good, noHold())
+	if err := gates[0].SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := gates[0].Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+}
