@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -65,6 +66,10 @@ func countLeaks(run func() int) int {
 	if after := openDescriptors(); len(after) != len(before) {
 		fmt.Printf("descriptors before the tests: %q\nafter: %q\n", before, after)
 		code = 1
+	}
+	// One that was waited for may not be quite gone.
+	for end := time.Now().Add(10 * time.Second); len(ourGoroutines()) > 1 && time.Now().Before(end); {
+		runtime.Gosched()
 	}
 	if stacks := ourGoroutines(); len(stacks) != 1 { // the one that asks
 		fmt.Printf("goroutines left:\n%s\n", strings.Join(stacks, "\n\n"))
