@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
@@ -16,7 +18,19 @@ var systemdVersion = flag.Int("systemd", 0, "major `version` of the systemd to r
 
 func TestMain(m *testing.M) {
 	machine.Init()
+	flag.Parse()
+	waitTogether()
 	os.Exit(run(m))
+}
+
+// waitTogether lets more stories be told at a time than there are processors, unless
+// -parallel says how many: they wait for clients and timeouts more than they work.
+func waitTogether() {
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if n := runtime.GOMAXPROCS(0); !asked {
+		_ = flag.Set("test.parallel", strconv.Itoa(n+n/2)) // it is a number
+	}
 }
 
 func run(m *testing.M) int {
