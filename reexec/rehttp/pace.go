@@ -29,9 +29,11 @@ const (
 func (p *pace) begin(all []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = all
 	for _, c := range all {
-		c.turn = waits
+		if c.turn == noTurn {
+			c.turn = waits
+			p.waiting = append(p.waiting, c)
+		}
 	}
 	p.next()
 }
@@ -41,10 +43,12 @@ func (p *pace) next() {
 	for p.moving < paceLimit && len(p.waiting) > 0 {
 		c := p.waiting[0]
 		p.waiting = p.waiting[1:]
-		if c.turn == waits && c.idle.Load() && c.canMove() && c.wake() {
+		switch {
+		case c.turn != waits: // it has moved, or was used
+		case c.idle.Load() && c.canMove() && c.wake():
 			c.turn = hasTurn
 			p.moving++
-		} else {
+		default:
 			c.turn = noTurn
 		}
 	}
