@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"syscall"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
@@ -35,7 +36,7 @@ func main() {
 func serve(ctx context.Context) (err error) {
 	count := flag.Int("listeners", 4, "how many there are besides that of HTTP")
 	flag.Parse()
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: syscall.SIGUSR2})
 	if err != nil {
 		return err
 	}
