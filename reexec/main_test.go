@@ -7,15 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/leak"
 	"github.com/cutover-go/cutover/reexec"
 )
 
@@ -43,7 +40,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(countLeaks(m.Run))
+	os.Exit(leak.Check(func() int { return m.Run() | leftChild() }))
 }
 
 func report(err error) int {
@@ -54,55 +51,12 @@ func report(err error) int {
 	return 0
 }
 
-// countLeaks runs the tests and fails if they leave descriptors, goroutines or
-// processes.
-func countLeaks(run func() int) int {
-	if r, w, err := os.Pipe(); err == nil { // the runtime's poller comes with the first one, and stays
-		r.Close()
-		w.Close()
-	}
-	before := openDescriptors()
-	code := run()
-	if after := openDescriptors(); len(after) != len(before) {
-		fmt.Printf("descriptors before the tests: %q\nafter: %q\n", before, after)
-		code = 1
-	}
-	// One that was waited for may not be quite gone.
-	for end := time.Now().Add(10 * time.Second); len(ourGoroutines()) > 1 && time.Now().Before(end); {
-		runtime.Gosched()
-	}
-	if stacks := ourGoroutines(); len(stacks) != 1 { // the one that asks
-		fmt.Printf("goroutines left:\n%s\n", strings.Join(stacks, "\n\n"))
-		code = 1
-	}
+// leftChild returns 1 if a child is left.
+func leftChild() int {
 	var ws unix.WaitStatus
 	if pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil); err != unix.ECHILD {
 		fmt.Printf("a child is left: %d, %v\n", pid, err)
-		code = 1
+		return 1
 	}
-	return code
-}
-
-// ourGoroutines returns the stacks of the goroutines that this module runs.
-func ourGoroutines() []string {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	return slices.DeleteFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
-		return !strings.Contains(stack, "cutover-go/cutover")
-	})
-}
-
-// openDescriptors lists this process's descriptors.
-func openDescriptors() (open []string) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	for _, e := range entries {
-		// The one that ReadDir used is gone.
-		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			open = append(open, e.Name()+" "+target)
-		}
-	}
-	return open
+	return 0
 }

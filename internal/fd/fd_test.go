@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,7 +94,7 @@ func TestConversionConsumesItsDescriptor(t *testing.T) {
 		"Conn":       func(f *fd.FD) error { _, err := f.Conn(); return err },
 	}
 	for name, convert := range conversions {
-		before := len(openDescriptors())
+		before := len(leak.Descriptors())
 		raw, err := unix.MemfdCreate("no socket", unix.MFD_CLOEXEC)
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +103,7 @@ func TestConversionConsumesItsDescriptor(t *testing.T) {
 		if err := convert(f); err == nil {
 			t.Errorf("%s of a memfd succeeded", name)
 		}
-		if after := len(openDescriptors()); after != before || f.Raw() != -1 {
+		if after := len(leak.Descriptors()); after != before || f.Raw() != -1 {
 			t.Errorf("%s leaves %d descriptors and Raw() = %d", name, after-before, f.Raw())
 		}
 	}

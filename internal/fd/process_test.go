@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func TestAStartedProgramGetsWhatItsSpecSays(t *testing.T) {
 // meant for another program, such as our end of the line.
 func ours(t *testing.T) (targets []string) {
 	t.Helper()
-	for _, open := range openDescriptors() {
+	for _, open := range leak.Descriptors() {
 		number, target, _ := strings.Cut(open, " ")
 		raw, err := strconv.Atoi(number)
 		if err != nil {
@@ -245,7 +246,7 @@ func TestAStartThatFailsLeavesNothing(t *testing.T) {
 		{fd.Spawn{Path: "/proc/self/exe", Dir: "/nonexistent"}, fs.ErrNotExist},
 		{fd.Spawn{Path: "/proc/self/exe\x00"}, unix.EINVAL},
 	}
-	before := openDescriptors()
+	before := leak.Descriptors()
 	for _, tt := range tests {
 		tt.spec.Args, tt.spec.Line = []string{"program"}, theirs
 		for _, sibling := range []bool{false, true} {
@@ -256,7 +257,7 @@ func TestAStartThatFailsLeavesNothing(t *testing.T) {
 			}
 		}
 	}
-	if after := openDescriptors(); len(after) != len(before) {
+	if after := leak.Descriptors(); len(after) != len(before) {
 		t.Errorf("descriptors before: %v, after: %v", before, after)
 	}
 }

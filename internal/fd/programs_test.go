@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +37,7 @@ type condition struct {
 // report writes its condition to the line and waits for the end of it, or for the
 // exit status to return.
 func report() int {
-	open := openDescriptors() // before we open anything
+	open := leak.Descriptors() // before we open anything
 	line, err := fd.New(fd.LineNumber).Conn()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/internal/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,15 +46,15 @@ func TestDescriptorsComeInOrderWhateverTheirNumber(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			a, b := pair(t)
 			entries, fds := set(t, n)
-			before := openDescriptors()
+			before := len(leak.Descriptors())
 			sent := make(chan error, 1)
 			go func() { sent <- a.SendDescriptors(context.Background(), entries, fds) }() // joined below
 			names, got, err := b.ReceiveDescriptors(context.Background())
 			if err := errors.Join(err, <-sent); err != nil {
 				t.Fatal(err)
 			}
-			if len(names) != n || len(got) != n || openDescriptors() != before+n {
-				t.Fatalf("%d names, %d descriptors, %d open; want %d", len(names), len(got), openDescriptors()-before, n)
+			if len(names) != n || len(got) != n || len(leak.Descriptors()) != before+n {
+				t.Fatalf("%d names, %d descriptors, %d open; want %d", len(names), len(got), len(leak.Descriptors())-before, n)
 			}
 			for i, f := range got {
 				if names[i] != entries[i] || inode(t, f) != inode(t, fds[i]) {
@@ -105,7 +106,7 @@ func limit(t testing.TB, n uint64) {
 func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	a, b := pair(t)
 	entries, fds := set(t, 100)
-	before := openDescriptors()
+	before := len(leak.Descriptors())
 	limit(t, uint64(before+50))
 	ctx, cancel := context.WithCancel(context.Background())
 	sent := make(chan error, 1)
@@ -118,7 +119,7 @@ func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	if err := <-sent; !errors.Is(err, context.Canceled) {
 		t.Errorf("SendDescriptors = %v", err)
 	}
-	if after := openDescriptors(); after != before {
+	if after := len(leak.Descriptors()); after != before {
 		t.Errorf("%d descriptors left open", after-before)
 	}
 }
@@ -151,11 +152,11 @@ func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {
 				t.Fatal(err)
 			}
 			spoil(t, a)
-			before := openDescriptors()
+			before := len(leak.Descriptors())
 			if _, got, err := b.ReceiveDescriptors(context.Background()); err == nil || got != nil {
 				t.Errorf("ReceiveDescriptors = %d descriptors, %v", len(got), err)
 			}
-			if after := openDescriptors(); after != before {
+			if after := len(leak.Descriptors()); after != before {
 				t.Errorf("%d descriptors left open", after-before)
 			}
 		})
@@ -168,11 +169,11 @@ func TestAnAcknowledgementThatIsNoneLeavesNoDescriptor(t *testing.T) {
 	if err := b.Send(context.Background(), handover.Goodbye{FDs: fds}); err != nil {
 		t.Fatal(err)
 	}
-	before := openDescriptors()
+	before := len(leak.Descriptors())
 	if err := a.SendDescriptors(context.Background(), entries, fds); !errors.Is(err, handover.ErrProtocol) {
 		t.Errorf("SendDescriptors = %v, want ErrProtocol", err)
 	}
-	if after := openDescriptors(); after != before {
+	if after := len(leak.Descriptors()); after != before {
 		t.Errorf("%d descriptors left open", after-before)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/internal/leak"
 )
 
 // golden are the frames of protocol version 1. They are spoken between programs
@@ -124,17 +125,17 @@ func TestFramesOfALaterProgram(t *testing.T) {
 // counts, with and without descriptors.
 func TestHintsOfALaterProgramAreSkipped(t *testing.T) {
 	c, raw := wire(t)
-	before := openDescriptors()
+	before := len(leak.Descriptors())
 	for _, kind := range []string{"\x81", "\xff"} {
 		writeRaw(t, raw, "CO\x01"+kind+"anything", nil)
 		writeRaw(t, raw, "CO\x01"+kind, files(t, 2))
 	}
 	writeRaw(t, raw, "CO\x01\x06{}", nil)
-	sent := openDescriptors() - before // of the files above
+	sent := len(leak.Descriptors()) - before // of the files above
 	if m, err := c.Receive(context.Background()); err != nil || m != (handover.Go{}) {
 		t.Errorf("Receive = %v, %v, want the message after the hints", m, err)
 	}
-	if left := openDescriptors() - before; left != sent {
+	if left := len(leak.Descriptors()) - before; left != sent {
 		t.Errorf("%d descriptors of hints left open", left-sent)
 	}
 }
@@ -168,13 +169,13 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 	for _, tt := range tests {
 		c, raw := wire(t)
 		fds := files(t, tt.fds)
-		before := openDescriptors()
+		before := len(leak.Descriptors())
 		writeRaw(t, raw, tt.frame, fds)
 		m, err := c.Receive(context.Background())
 		if !errors.Is(err, handover.ErrProtocol) || !strings.Contains(fmt.Sprint(err), tt.why) {
 			t.Errorf("%.40q with %d descriptors: %v, %v, want ErrProtocol and %q", tt.frame, tt.fds, m, err, tt.why)
 		}
-		if after := openDescriptors(); after != before {
+		if after := len(leak.Descriptors()); after != before {
 			t.Errorf("%.40q with %d descriptors leaves %d open", tt.frame, tt.fds, after-before)
 		}
 		writeRaw(t, raw, "CO\x01\x06{}", nil) // one bad message does not spoil the next

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/internal/leak"
 )
 
 // pair returns the two ends of a line.
@@ -95,7 +96,7 @@ func TestALineNeedsASeqpacketSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	before := openDescriptors()
+	before := len(leak.Descriptors())
 	for name, f := range map[string]func() (*fd.FD, error){
 		"pipe":     func() (*fd.FD, error) { return fd.DupOf(r) },
 		"listener": func() (*fd.FD, error) { return fd.DupOf(stream.(*net.TCPListener)) },
@@ -110,7 +111,7 @@ func TestALineNeedsASeqpacketSocket(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-	if after := openDescriptors(); after != before {
+	if after := len(leak.Descriptors()); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

@@ -4,13 +4,10 @@ package handover_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"runtime"
-	"slices"
-	"strings"
 	"testing"
-	"time"
+
+	"github.com/cutover-go/cutover/internal/leak"
 )
 
 func TestMain(m *testing.M) {
@@ -18,46 +15,5 @@ func TestMain(m *testing.M) {
 	if flag.Lookup("test.fuzz").Value.String() != "" {
 		os.Exit(m.Run()) // the fuzzer keeps goroutines and descriptors of its own
 	}
-	os.Exit(countLeaks(m.Run))
-}
-
-// countLeaks runs the tests and fails if they leave descriptors or goroutines.
-func countLeaks(run func() int) int {
-	if r, w, err := os.Pipe(); err == nil { // the runtime's poller comes with the first one, and stays
-		r.Close()
-		w.Close()
-	}
-	before := openDescriptors()
-	code := run()
-	if after := openDescriptors(); after != before {
-		fmt.Printf("%d descriptors before the tests, %d after\n", before, after)
-		code = 1
-	}
-	// One that was waited for may not be quite gone.
-	for end := time.Now().Add(10 * time.Second); len(ourGoroutines()) > 1 && time.Now().Before(end); {
-		runtime.Gosched()
-	}
-	if stacks := ourGoroutines(); len(stacks) != 1 { // the one that asks
-		fmt.Printf("goroutines left:\n%s\n", strings.Join(stacks, "\n\n"))
-		code = 1
-	}
-	return code
-}
-
-// ourGoroutines returns the stacks of the goroutines that this module runs.
-func ourGoroutines() []string {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	return slices.DeleteFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
-		return !strings.Contains(stack, "cutover-go/cutover")
-	})
-}
-
-// openDescriptors counts this process's descriptors.
-func openDescriptors() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(entries)
+	os.Exit(leak.Check(m.Run))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/internal/leak"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,12 +65,12 @@ func writeEmpty(t testing.TB, c *net.UnixConn, oob []byte) {
 func TestAnEmptyMessageWithDescriptorsLeavesNone(t *testing.T) {
 	c, raw := wire(t)
 	fds := files(t, 2)
-	before := openDescriptors()
+	before := len(leak.Descriptors())
 	writeRaw(t, raw, "", fds)
 	if m, err := c.Receive(context.Background()); err == nil {
 		t.Errorf("Receive = %v, want an error", m)
 	}
-	if after := openDescriptors(); after != before {
+	if after := len(leak.Descriptors()); after != before {
 		t.Errorf("%d descriptors left open", after-before)
 	}
 }
@@ -86,7 +87,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame []byte, n uint8) {
 		c, raw := wire(t)
 		fds := files(t, int(n%5))
-		before := openDescriptors()
+		before := len(leak.Descriptors())
 		writeRaw(t, raw, string(frame[:min(len(frame), 160<<10)]), fds)
 		if err := raw.CloseWrite(); err != nil {
 			t.Fatal(err)
@@ -96,7 +97,7 @@ func FuzzReceive(f *testing.F) {
 			t.Errorf("Receive = %v, %v", m, err)
 		}
 		fd.CloseAll(carried(m))
-		if after := openDescriptors(); after != before {
+		if after := len(leak.Descriptors()); after != before {
 			t.Errorf("%d descriptors left open after %T, %v", after-before, m, err)
 		}
 		if err == nil {

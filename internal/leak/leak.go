@@ -1,0 +1,61 @@
+// Package leak finds what tests leave behind. Only tests use it.
+package leak
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Check runs the tests, for TestMain, and returns their exit status, or 1 if they
+// leave descriptors, or goroutines of this module or of package net/http. It needs
+// /proc.
+func Check(run func() int) int {
+	if r, w, err := os.Pipe(); err == nil { // the runtime's poller comes with the first one, and stays
+		r.Close()
+		w.Close()
+	}
+	before := Descriptors()
+	code := run()
+	// One that was waited for may not be quite gone; net/http waits for none of its own.
+	for end := time.Now().Add(10 * time.Second); len(goroutines()) > 1 && time.Now().Before(end); {
+		runtime.Gosched()
+	}
+	if stacks := goroutines(); len(stacks) != 1 { // the one that asks
+		fmt.Printf("goroutines left:\n%s\n", strings.Join(stacks, "\n\n"))
+		code = 1
+	}
+	if after := Descriptors(); len(after) != len(before) {
+		fmt.Printf("descriptors before the tests: %q\nafter: %q\n", before, after)
+		code = 1
+	}
+	return code
+}
+
+// goroutines returns the stacks of those that are ours; package testing has some that
+// end a little later.
+func goroutines() []string {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return slices.DeleteFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
+		return !strings.Contains(stack, "cutover-go/cutover") && !strings.Contains(stack, "net/http.")
+	})
+}
+
+// Descriptors lists those of this process, with what they are.
+func Descriptors() (open []string) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		// The one that ReadDir used is gone.
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			open = append(open, e.Name()+" "+target)
+		}
+	}
+	return open
+}
