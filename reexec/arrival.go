@@ -28,7 +28,7 @@ func arrive(c handover.Connection, f *fd.FD) *arrival {
 	return &arrival{c, f}
 }
 
-// open makes it what Accept returns. That takes ten system calls, and is done when the
+// open makes it what Accept returns. That takes its time, and is done when the
 // other process has been answered. Package net duplicates a descriptor; where none is
 // free, the arrival stays what it is, and the error is EMFILE or ENFILE.
 func (a *arrival) open() (*Moved, error) {
