@@ -112,6 +112,33 @@ func TestRestartRefusesNobody(t *testing.T) {
 	}
 }
 
+// TestKeptConnectionsOutliveARestart has connections without a request go through the
+// fd store: no client finds one closed, and none opens a second one.
+func TestKeptConnectionsOutliveARestart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if v := s.machine.Version(); v < 254 {
+		t.Skipf("systemd %d does not tell a program how much its fd store holds; 254 does", v)
+	}
+	s.start(example(t, "v1"))
+	const conns = 300
+	run := s.load(load.Class{Name: "mostly idle", Rate: 50, Conns: conns, Ahead: true, Body: []byte("idle")})
+	s.pass(30)
+	for range 3 {
+		before := s.mainPID()
+		s.must(s.machine.Restart(s.ctx, unitName))
+		if a := s.get("/"); a.pid == before || a.generation != 1 {
+			t.Errorf("after the restart of %d %+v answers", before, a)
+		}
+		s.pass(30)
+	}
+	for _, c := range s.nothingLost(run).Classes {
+		if c.Closed() > 0 || c.Dials != conns {
+			t.Errorf("%s: %d connections closed by the server, %d dials; want 0 and one for each of %d", c.Name, c.Closed(), c.Dials, conns)
+		}
+	}
+}
+
 // TestCrashKeepsASelfBoundPort has no .socket unit: the fd store keeps the port.
 func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,8 @@ type stage interface {
 	start(ctx context.Context, s server) error
 	// reload has s replaced; the process that serves is pid. It may return before.
 	reload(ctx context.Context, s server, pid int) error
+	// look asks for the state of s as reload is asked for, and changes nothing.
+	look(ctx context.Context, s server) error
 	// stop ends s and all its processes.
 	stop(ctx context.Context, s server) error
 	// log returns what s has written.
@@ -88,6 +90,11 @@ func (b booted) reload(ctx context.Context, s server, _ int) error {
 	return b.Reload(ctx, s.name+".service")
 }
 
+func (b booted) look(ctx context.Context, s server) error {
+	_, err := b.Show(ctx, s.name+".service", "MainPID")
+	return err
+}
+
 func (b booted) stop(ctx context.Context, s server) error { return b.Stop(ctx, s.name+".service") }
 
 func (b booted) log(ctx context.Context, s server) string {
@@ -135,6 +142,9 @@ func (a *alone) start(_ context.Context, s server) error {
 func (a *alone) reload(_ context.Context, _ server, pid int) error {
 	return syscall.Kill(pid, syscall.SIGHUP)
 }
+
+// look does nothing, as a signal needs no command.
+func (*alone) look(context.Context, server) error { return nil }
 
 // stop reaps the processes that the kernel gives us when the one before has gone.
 func (a *alone) stop(context.Context, server) error {

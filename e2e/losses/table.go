@@ -100,7 +100,8 @@ func (t table) write(w io.Writer) error {
 		b.WriteString("| " + strings.Join(append(cells, t.besides(r.Load)...), " | ") + " |\n")
 	}
 	b.WriteString("\nclosed: kept connections that the server ended. p50 to max: of what was answered while there were upgrades,\n" +
-		"from when it was due; steady: in the times between, as long; ratio: of the two p99.9,\n" +
+		"from when it was due; steady: in the times between, as long, in which a manager is asked\n" +
+		"for the state as often as for an upgrade; ratio: of the two p99.9,\n" +
 		"where there are 1,000 answers of each.\n")
 	for _, r := range t.ours.rows {
 		if r.Declined > 0 {
