@@ -113,7 +113,7 @@ func (c tally) String() string {
 }
 
 // TestGRPCUpgradesLoseNothing asks examples/grpc on kept and on new connections, and
-// has streams, through twenty upgrades.
+// has streams, through upgrades.
 func TestGRPCUpgradesLoseNothing(t *testing.T) {
 	modulesToo(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
@@ -124,21 +124,21 @@ func TestGRPCUpgradesLoseNothing(t *testing.T) {
 			TransparentRetries   int
 			Generations          map[int]int
 		}
-		e.upgradesUnderLoad(20, &r, "-kept", "200", "-fresh", "40", "-streams", "5")
+		e.upgradesUnderLoad(*upgrades, &r, "-kept", "200", "-fresh", "40", "-streams", "5")
 		t.Logf("kept: %v\nfresh: %v\nstreams: %v\n%d transparent retries, by generation: %v", r.Kept, r.Fresh, r.Streams, r.TransparentRetries, r.Generations)
 		for _, c := range []tally{r.Kept, r.Fresh, r.Streams} {
 			if c.Sent == 0 || c.Answered != c.Sent {
 				t.Error(c)
 			}
 		}
-		if len(r.Generations) != 21 {
-			t.Errorf("%d generations have answered, want 21", len(r.Generations))
+		if n := len(r.Generations); n != *upgrades+1 {
+			t.Errorf("%d generations have answered, want %d", n, *upgrades+1)
 		}
 	})
 }
 
 // TestDNSUpgradesLoseNothing asks examples/dns 5,000 times a second over UDP through
-// twenty upgrades.
+// upgrades.
 func TestDNSUpgradesLoseNothing(t *testing.T) {
 	modulesToo(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
@@ -148,10 +148,10 @@ func TestDNSUpgradesLoseNothing(t *testing.T) {
 			Sent, Answered, Twice int
 			Generations           map[int]int
 		}
-		e.upgradesUnderLoad(20, &r, "-rate", "5000")
+		e.upgradesUnderLoad(*upgrades, &r, "-rate", "5000")
 		t.Logf("%d sent, %d answered, %d twice, by generation: %v", r.Sent, r.Answered, r.Twice, r.Generations)
-		if r.Sent == 0 || r.Answered != r.Sent || r.Twice != 0 || len(r.Generations) != 21 {
-			t.Errorf("want all answered once, by 21 generations")
+		if r.Sent == 0 || r.Answered != r.Sent || r.Twice != 0 || len(r.Generations) != *upgrades+1 {
+			t.Errorf("want all answered once, by %d generations", *upgrades+1)
 		}
 	})
 }

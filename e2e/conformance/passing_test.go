@@ -5,6 +5,7 @@ import (
 	"net"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
 )
@@ -109,8 +110,14 @@ func (s *scene) dial(network, address string) net.Conn {
 	return client
 }
 
+// reader is what converse needs of a client.
+type reader interface {
+	io.Reader
+	SetReadDeadline(time.Time) error
+}
+
 // converse has the service serve a client that has said ping.
-func (s *scene) converse(client net.Conn, serve func() string) {
+func (s *scene) converse(client reader, serve func() string) {
 	s.Helper()
 	s.got(serve(), "ping")
 	deadline, _ := s.ctx.Deadline()
@@ -182,8 +189,8 @@ func inRun(s *scene) string { return path.Join(s.run, s.name) }
 
 func abstract(s *scene) string { return "@" + s.name }
 
-// vsock passes a listener that nobody here can connect to without the kernel's
-// loopback transport.
+// vsock passes a listener, and connects to it where the kernel has the loopback
+// transport.
 func vsock(s *scene) {
 	port := vsockPort(s)
 	s.install()
@@ -194,7 +201,10 @@ func vsock(s *scene) {
 		s.Skipf("this machine has no vsock: %v", err)
 	}
 	s.units = append(s.units, s.name+".socket")
-	s.passed(s.start(), order.Passed{Name: "it", Kind: "listener", Network: "vsock", Addr: "4294967295:" + port})
+	p := s.start()
+	it := order.Passed{Name: "it", Kind: "listener", Network: "vsock", Addr: "4294967295:" + port}
+	s.passed(p, it)
+	s.carries(p, it)
 }
 
 // vsockPort returns a port that no other scene of this machine uses: vsock knows

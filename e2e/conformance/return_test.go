@@ -76,7 +76,10 @@ func (s *scene) carries(p *probe, passed order.Passed) {
 	s.Helper()
 	serve := func() string { return p.do("serve", passed.Name, "0").Text }
 	switch passed.Network + passed.Kind {
-	case "vsocklistener": // needs the kernel's loopback transport
+	case "vsocklistener":
+		if client := s.dialVsock(passed.Addr); client != nil {
+			s.converse(client, serve)
+		}
 	case "special file": // swallows all
 	case "regular file": // cameBack has read it
 	case "fifo", "message queue":
