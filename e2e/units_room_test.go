@@ -80,9 +80,10 @@ func (s *site) predecessorOutOfMemory() (successor int) {
 	long := s.background("/sleep?d=20s")
 	s.must(s.machine.Reload(s.ctx, unitName))
 	successor = s.mainPID()
-	// Who has 1000 is killed first, and then the hungry helper, of 999.
+	// 1000 counts as much as all the memory there may be, so that the predecessor is
+	// killed first, and then the hungry helper.
 	s.run("sh", "-c", fmt.Sprintf("echo 1000 > /proc/%d/oom_score_adj; for f in $(find /sys/fs/cgroup -path '*/%s/cgroup.procs'); do echo $$ > $f; done; "+
-		"echo 999 > /proc/self/oom_score_adj; exec tail /dev/zero", predecessor, unitName))
+		"echo 0 > /proc/self/oom_score_adj; exec tail /dev/zero", predecessor, unitName))
 	if a := <-long; a.err == nil {
 		s.Errorf("what the predecessor had in work is answered: %+v", a)
 	}
