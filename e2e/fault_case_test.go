@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,6 +62,8 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	run := f.load(faultLoad...)
 	defer run.Stop()
 	f.pass(10)
+	idle := f.idle()
+	defer idle.Close()
 
 	f.order(c.point, c.action)
 	told := f.begin(c, before.pid)
@@ -69,6 +75,7 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	after, o.status = f.settled()
 	o.served = served(before, after)
 	report := run.Stop()
+	_ = idle.Close() // the other end may be gone
 	f.checkLoss(report, v)
 	total := report.Total()
 	o.lost, o.wait = total.Failed(), total.Latency.Max()
@@ -85,6 +92,24 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	f.checkInside(after.pid, f.fresh)
 	o.next, o.took = "works", time.Since(began)
 	return o, after
+}
+
+// idle returns a connection that stays without a request, and so is there to be moved.
+// Those of the load come and go where the machine is busy.
+func (f *faultSite) idle() net.Conn {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.ctx, patience)
+	defer cancel()
+	conn, err := f.dial(ctx, "tcp", f.address)
+	f.must(err)
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	f.must(err)
+	f.must(conn.SetReadDeadline(time.Now().Add(patience)))
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	f.must(err)
+	_, err = io.Copy(io.Discard, r.Body)
+	f.must(err)
+	return conn
 }
 
 // errNobodyAsked is the result of an upgrade that has none.
