@@ -261,12 +261,13 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
-	u.stayAll(p, errors.New("the process that was to take it has ended"))
 	u.receives.set(g.Receives)
+	p.moves.answer(&p.moves.sent, errors.New("the process that was to take it has ended"))
 	u.dropSuccessor(p)
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	u.sayDraining(p)
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
+	u.sendConnections(p)                                    // what waits goes there
 }
 
 // dismiss lets a successor go that has shown that it could serve.

@@ -3,6 +3,7 @@ package reexec
 import (
 	"errors"
 	"io"
+	"net"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -86,8 +87,11 @@ func (u *Upgrader) take(arrived []*arrival) {
 // admit holds this generation for a, and returns what puts it into its listener's
 // queue; nil if it cannot be served here.
 func (u *Upgrader) admit(a *arrival) (enqueue func()) {
-	g := u.sockets.gateOf(a.Name)
-	if a.fd == nil || g == nil || !u.receives.takes(a.Connection) {
+	if a.fd == nil || !u.receives.takes(a.Connection) {
+		return nil
+	}
+	g := gateFor(a.fd, u.sockets.gatesOf(a.Name))
+	if g == nil {
 		return nil
 	}
 	release, ok := u.drain.tryHold()
@@ -101,6 +105,41 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 		}
 		g.enqueue(a, release)
 	}
+}
+
+// gateFor returns the one of gates, which have one name, that would have accepted f,
+// or nil.
+func gateFor(f *fd.FD, gates []*gate) (best *gate) {
+	if len(gates) == 1 {
+		return gates[0] // wherever it listens now
+	}
+	info, err := fd.Inspect(f)
+	if err != nil || info.Addr == nil {
+		return nil
+	}
+	most := 0
+	for _, g := range gates {
+		if n := fits(g.Addr(), info.Addr); n > most {
+			best, most = g, n
+		}
+	}
+	return best
+}
+
+// fits says how well a listener's address fits the local address of a connection;
+// 0 is not at all.
+func fits(listener, local net.Addr) int {
+	l, ok := listener.(*net.TCPAddr)
+	c, both := local.(*net.TCPAddr)
+	switch {
+	case listener.String() == local.String():
+		return 3
+	case !ok || !both || l.Port != c.Port || !l.IP.IsUnspecified():
+		return 0
+	case (l.IP.To4() != nil) == (c.IP.To4() != nil):
+		return 2
+	}
+	return 1 // IPv4 by way of an IPv6 socket
 }
 
 // welcome admits what no other process has.

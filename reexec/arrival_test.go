@@ -4,9 +4,11 @@ package reexec
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -106,4 +108,58 @@ func TestWhatIsNoConnectionIsNoArrival(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Close()
+}
+
+// TestAMovedConnectionComesOutOfItsOwnListener where several have one name.
+func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
+	var gates []*gate
+	for _, at := range []struct{ network, address string }{
+		{"tcp", "127.0.0.1:0"}, {"tcp", "127.0.0.1:0"}, {"tcp4", "0.0.0.0:0"}, {"unix", t.TempDir() + "/s"},
+	} {
+		ln, err := net.Listen(at.network, at.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := newGate("a", ln.(acceptor), noHold)
+		t.Cleanup(func() { _ = g.Close() }) // or the test has
+		gates = append(gates, g)
+	}
+	for i, g := range gates {
+		accepted := acceptedBy(t, g)
+		if got := gateFor(accepted, gates); got != g {
+			t.Errorf("a connection to %v comes out of another listener", g.Addr())
+		}
+		others := slices.Delete(slices.Clone(gates), i, i+1)
+		if got := gateFor(accepted, others); got != nil {
+			t.Errorf("a connection to %v comes out of %v", g.Addr(), got.Addr())
+		}
+		if got := gateFor(accepted, others[:1]); got != others[0] {
+			t.Errorf("a connection to %v does not come out of the only listener of its name", g.Addr())
+		}
+	}
+}
+
+// acceptedBy returns a connection to the listener of g.
+func acceptedBy(t *testing.T, g *gate) *fd.FD {
+	t.Helper()
+	address := g.Addr().String()
+	if tcp, ok := g.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		address = fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	client, err := net.Dial(g.Addr().Network(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	c, err := g.acceptor.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f, err := fd.DupOf(c.(syscall.Conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }

@@ -171,6 +171,9 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.draining)
 		closeOnce(u.stopping)
 	}
+	if s == ended {
+		u.drain.expire() // nobody is left to see the deadline
+	}
 }
 
 // closeOnce closes c unless it is closed. Only the loop closes these channels.

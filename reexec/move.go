@@ -22,9 +22,9 @@ const MaxMoved = 32 << 10
 var ErrNotMoved = errors.New("reexec: connection stays with this process")
 
 // A Moved is a connection that an earlier process of the program has accepted, in
-// the middle of its life. It comes out of Accept of a listener that has the name of
-// the one before, with its addresses, its socket options, and all that its peer
-// has sent and nobody has read.
+// the middle of its life. It comes out of Accept of the listener that has the name of
+// the one before, and of several with that name the one with its address: with its
+// addresses, its socket options, and all that its peer has sent and nobody has read.
 type Moved struct {
 	net.Conn        // a *net.TCPConn or *net.UnixConn
 	Format   string // as given to Move, one of those given to Receive

@@ -164,16 +164,16 @@ func (s *sockets) stored() (n int) {
 	return n
 }
 
-// gateOf returns an open listener called name, or nil.
-func (s *sockets) gateOf(name string) *gate {
+// gatesOf returns the open listeners called name.
+func (s *sockets) gatesOf(name string) (open []*gate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
 		if g, ok := k.use.(*gate); ok && g.name == name && !g.ended() {
-			return g
+			open = append(open, g)
 		}
 	}
-	return nil
+	return open
 }
 
 func (s *sockets) freeIndex(name string) int {

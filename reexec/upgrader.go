@@ -307,7 +307,8 @@ func (u *Upgrader) Stopping() <-chan struct{} { return u.stopping }
 func (u *Upgrader) Hold() (release func()) { return u.drain.hold() }
 
 // Drain blocks until this generation was replaced or stopped, and everything held
-// is released. It returns [ErrDrainDeadline] when Options.Drain is over before.
+// is released. It returns [ErrDrainDeadline] when Options.Drain is over before, or
+// Close was called.
 //
 // If the successor dies while this generation drains, its listeners accept again,
 // for as long as something from before is held, so that no client waits for the

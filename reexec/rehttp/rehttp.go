@@ -45,7 +45,8 @@ import (
 // and returns when this generation was replaced or stopped and has answered what
 // it had in work. The error is nil then; it is a [*CutError] if connections had to be
 // cut, and the error of Ready or of srv.Serve if one of them failed. The end of ctx
-// stops the generation like u.Stop.
+// stops the generation like u.Stop. After srv.Shutdown or srv.Close by the program
+// itself it is http.ErrServerClosed, at once, as with srv.Serve.
 //
 // Serve takes srv over: it sets Handler, ConnState and ConnContext to wrappers of
 // what is there. It closes ln, and leaves closing u to the caller. Hijacked

@@ -259,6 +259,28 @@ func TestTheDeadlineTellsWhatItCuts(t *testing.T) {
 	close(h.goOn)
 }
 
+// TestShutdownByTheProgramWaitsForTheAnswers, as with a server that nobody has taken
+// over.
+func TestShutdownByTheProgramWaitsForTheAnswers(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	h.open(t.Context(), h.ln)
+	working := h.call()
+	if err := working.ask("/work"); err != nil {
+		t.Fatal(err)
+	}
+	<-h.working
+	shut := make(chan error, 1)
+	go func() { shut <- h.srv.Shutdown(t.Context()) }() // joined below
+	if err := h.ends(); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve = %v, want ErrServerClosed", err)
+	}
+	close(h.goOn)
+	h.hears(working, "done", true)
+	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTwoServersOfOneGeneration end together.
 func TestTwoServersOfOneGeneration(t *testing.T) {
 	h := newHouse(t, reexec.Options{})

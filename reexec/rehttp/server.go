@@ -68,6 +68,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	select {
 	case <-t.u.Draining():
 	case err := <-served:
+		if errors.Is(err, http.ErrServerClosed) && !closed(t.u.Draining()) {
+			return err // the program's own Shutdown waits for the answers
+		}
 		if !closed(t.u.Draining()) {
 			return errors.Join(err, s.HTTP.Close())
 		}
