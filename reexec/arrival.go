@@ -46,9 +46,13 @@ func (a *arrival) open() (*Moved, error) {
 }
 
 func arriveAll(m handover.Connections) []*arrival {
-	all := make([]*arrival, len(m.FDs))
-	for i, f := range m.FDs {
-		all[i] = arrive(m.Connections[i], f)
+	all := make([]*arrival, len(m.Connections))
+	for i, c := range m.Connections {
+		var f *fd.FD // none came where there was no room
+		if len(m.FDs) > 0 {
+			f = m.FDs[i]
+		}
+		all[i] = arrive(c, f)
 	}
 	return all
 }

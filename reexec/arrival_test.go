@@ -163,3 +163,13 @@ func acceptedBy(t *testing.T, g *gate) *fd.FD {
 	t.Cleanup(func() { f.Close() })
 	return f
 }
+
+// TestConnectionsWithoutDescriptorsAreNone: those that the kernel dropped are refused,
+// each by its number.
+func TestConnectionsWithoutDescriptorsAreNone(t *testing.T) {
+	for i, a := range arriveAll(handover.Connections{Connections: make([]handover.Connection, 3)}) {
+		if a.fd != nil {
+			t.Errorf("connection %d has a descriptor", i)
+		}
+	}
+}

@@ -124,6 +124,35 @@ func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	}
 }
 
+// TestConnectionsWithoutRoomComeWithoutDescriptors, so that they can be refused, and
+// the line is still good.
+func TestConnectionsWithoutRoomComeWithoutDescriptors(t *testing.T) {
+	a, b := pair(t)
+	_, fds := set(t, 100)
+	m := handover.Connections{Connections: make([]handover.Connection, len(fds)), FDs: fds}
+	for i := range m.Connections {
+		m.Connections[i] = handover.Connection{Name: "a", Format: "f"}
+	}
+	if err := a.Send(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Send(context.Background(), handover.Go{}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(leak.Descriptors())
+	limit(t, uint64(before+50))
+	got, err := b.Receive(context.Background())
+	if c, ok := got.(handover.Connections); err != nil || !ok || len(c.Connections) != 100 || len(c.FDs) != 0 {
+		t.Errorf("Receive = %T, %v, want 100 connections without descriptors", got, err)
+	}
+	if after := len(leak.Descriptors()); after != before {
+		t.Errorf("%d descriptors left open", after-before)
+	}
+	if got, err := b.Receive(context.Background()); err != nil || got != (handover.Go{}) {
+		t.Errorf("the next message: %v, %v", got, err)
+	}
+}
+
 // TestALineThatBreaksBetweenBatchesLeavesNoDescriptor has the predecessor die
 // after a part of the set.
 func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {

@@ -107,10 +107,15 @@ func (c *Conn) receive(ctx context.Context) (Message, error) {
 }
 
 func (c *Conn) decode(frame []byte, fds []*fd.FD, flags int) (Message, error) {
-	if fd.Truncated(flags) {
-		return nil, fmt.Errorf("%w: message cut off (LimitNOFILE= too low?)", ErrProtocol)
+	if !fd.Truncated(flags) {
+		return decode(frame, fds)
 	}
-	return decode(frame, fds)
+	m, _ := decode(frame, nil) // of no use if it fails
+	if _, ok := m.(Connections); ok {
+		fd.CloseAll(fds)
+		return m, nil
+	}
+	return nil, fmt.Errorf("%w: message cut off (LimitNOFILE= too low?)", ErrProtocol)
 }
 
 // gone turns the ways in which a dead peer shows into io.EOF.

@@ -148,8 +148,9 @@ type Connection struct {
 	Data   []byte `json:"data,omitempty"` // what the program has to know to go on with it
 }
 
-// Connections is a batch of them, after the commit. FDs run in parallel. Whoever
-// receives it owns the FDs.
+// Connections is a batch of them, after the commit. FDs run in parallel, or are none
+// where the process had no room for all of them: the sender still has the connections
+// then, and keeps those that are refused. Whoever receives it owns the FDs.
 type Connections struct {
 	Connections []Connection `json:"connections"`
 	FDs         []*fd.FD     `json:"-"`
@@ -242,7 +243,7 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 			return nil, err
 		}
 		c := m.(Connections)
-		if len(c.Connections) != len(fds) {
+		if len(fds) > 0 && len(c.Connections) != len(fds) {
 			return nil, fmt.Errorf("%d descriptors for %d connections", len(fds), len(c.Connections))
 		}
 		c.FDs = fds
