@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,8 +58,7 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	run := f.load(faultLoad...)
 	defer run.Stop()
 	f.pass(10)
-	idle := f.idle()
-	defer idle.Close()
+	idle := f.keep() // those of the load come and go where the machine is busy
 
 	f.order(c.point, c.action)
 	told := f.begin(c, before.pid)
@@ -75,7 +70,7 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	after, o.status = f.settled()
 	o.served = served(before, after)
 	report := run.Stop()
-	_ = idle.Close() // the other end may be gone
+	_ = idle.conn.Close() // the other end may be gone
 	f.checkLoss(report, v)
 	total := report.Total()
 	o.lost, o.wait = total.Failed(), total.Latency.Max()
@@ -83,6 +78,9 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	f.checkEnding(o, v)
 	f.checkState(o, hits)
 	if o.served == undone {
+		if c.setup == inPlaceSetup { // Serve is at its end since, and waits for the next
+			open.goroutines = max(open.goroutines, f.fresh.goroutines+1)
+		}
 		f.checkInside(after.pid, open)
 	}
 	if names := f.control(); !slices.Equal(names, []string{"control.sock"}) {
@@ -92,24 +90,6 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	f.checkInside(after.pid, f.fresh)
 	o.next, o.took = "works", time.Since(began)
 	return o, after
-}
-
-// idle returns a connection that stays without a request, and so is there to be moved.
-// Those of the load come and go where the machine is busy.
-func (f *faultSite) idle() net.Conn {
-	f.Helper()
-	ctx, cancel := context.WithTimeout(f.ctx, patience)
-	defer cancel()
-	conn, err := f.dial(ctx, "tcp", f.address)
-	f.must(err)
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-	f.must(err)
-	f.must(conn.SetReadDeadline(time.Now().Add(patience)))
-	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	f.must(err)
-	_, err = io.Copy(io.Discard, r.Body)
-	f.must(err)
-	return conn
 }
 
 // errNobodyAsked is the result of an upgrade that has none.

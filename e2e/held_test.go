@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 )
 
 // A held request is in work on the server for as long as its client has more to say.
@@ -53,6 +54,41 @@ func (h *held) rest() (a answer, err error) {
 		return a, err
 	}
 	return parseAnswer(string(body))
+}
+
+// A keeper has a connection that it keeps, mostly without a request.
+type keeper struct {
+	*client
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// keep opens a connection, and asks once.
+func (c *client) keep() *keeper {
+	c.Helper()
+	conn, err := c.dial(c.ctx, "tcp", c.address)
+	c.must(err)
+	c.Cleanup(func() { conn.Close() })
+	k := &keeper{c, conn, bufio.NewReader(conn)}
+	k.ask("/")
+	return k
+}
+
+// ask returns what is answered, which must be 200 and leave the connection open.
+func (k *keeper) ask(path string) string {
+	k.Helper()
+	k.must(k.conn.SetDeadline(time.Now().Add(patience)))
+	_, err := fmt.Fprintf(k.conn, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path)
+	k.must(err)
+	r, err := http.ReadResponse(k.in, nil)
+	k.must(err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	k.must(err)
+	if r.StatusCode != http.StatusOK || r.Close {
+		k.Errorf("%s on a kept connection: %s, closing %v", path, r.Status, r.Close)
+	}
+	return string(body)
 }
 
 // The two ends of what a held successor waits for, named pipes in the machine.

@@ -64,7 +64,8 @@ func TestInPlaceBrokenProgramIsANonEvent(t *testing.T) {
 }
 
 // TestInPlaceExecFailureIsUndone has a program that passes the trial and is gone
-// when it should be executed: the old one accepts again.
+// when it should be executed: the old one accepts again, is well, and has what came
+// to it meanwhile move at the next upgrade.
 func TestInPlaceExecFailureIsUndone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -86,10 +87,17 @@ func TestInPlaceExecFailureIsUndone(t *testing.T) {
 	if a := s.get("/hit"); a.pid != before.pid || a.version != "v1" || a.rest != "hits=2" {
 		t.Errorf("after an exec that failed: %+v, want %+v to go on", a, before)
 	}
+	idle := s.keep()
+	if got := idle.ask("/healthz"); got != "ok\n" {
+		t.Errorf("health after an exec that failed: %q", got)
+	}
 	s.deploy(server(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 	if a := s.get("/hit"); a.pid != before.pid || a.version != "v2" || a.rest != "hits=3" {
 		t.Errorf("the next upgrade gave %+v", a)
+	}
+	if line := idle.ask("/"); !strings.Contains(line, "version=v2") {
+		t.Errorf("a connection without a request is answered %q after the next upgrade", line)
 	}
 	s.nothingLost(run)
 }

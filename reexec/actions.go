@@ -135,7 +135,7 @@ func (u *Upgrader) withdraw(p *present, e event) {
 	if p.restart = e.restart && p.main && u.notifier.StoreMax() > 0; p.restart {
 		u.receives.set(u.receives.said()) // so does the next process, for all we know
 	}
-	closeOnce(u.draining) // before the listeners fail: a server must see why
+	u.endings.Load().drains() // before the listeners fail: a server must see why
 	u.sockets.shut()
 	fault.At(fault.StopGatesShut)
 	if p.main {

@@ -164,12 +164,12 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.told)
 	case probation, serving:
 		closeOnce(u.accepting)
+		u.resumed()
 	case draining:
-		closeOnce(u.draining)
+		u.endings.Load().drains()
 		fault.At(fault.Draining)
 	case clearing, covering, leaving, ended:
-		closeOnce(u.draining)
-		closeOnce(u.stopping)
+		u.endings.Load().stops()
 	}
 	if s == ended {
 		u.drain.expire() // nobody is left to see the deadline

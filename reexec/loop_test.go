@@ -29,13 +29,12 @@ func newWorld() *world {
 		log:       slog.New(slog.DiscardHandler),
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
-		draining:  make(chan struct{}),
-		stopping:  make(chan struct{}),
 		events:    make(chan event),
 		oldIdle:   make(chan struct{}, 1),
 		loopDone:  make(chan struct{}),
 		act:       w.perform,
 	}
+	w.endings.Store(newEndings())
 	w.drain = newDrain(w.postOldIdle)
 	w.life, w.endLife = context.WithCancel(context.Background())
 	return w

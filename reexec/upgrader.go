@@ -42,8 +42,8 @@ type Upgrader struct {
 	// Closed by the loop.
 	told      chan struct{} // state may be restored
 	accepting chan struct{} // we accept for the first time, or readyErr says why not
-	draining  chan struct{}
-	stopping  chan struct{}
+
+	endings atomic.Pointer[endings]
 
 	act      func(*present, event, action) // perform, but for tests of the loop
 	events   chan event
@@ -95,13 +95,12 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 		receives:  receivers{ours: map[string][]string{}},
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
-		draining:  make(chan struct{}),
-		stopping:  make(chan struct{}),
 		events:    make(chan event),
 		oldIdle:   make(chan struct{}, 1),
 		loopDone:  make(chan struct{}),
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
+	u.endings.Store(newEndings())
 	u.drain = newDrain(u.postOldIdle)
 	u.act = u.perform
 	u.restored = sync.OnceValue(u.restore)
@@ -234,7 +233,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	select {
 	case <-c:
 		return nil
-	case <-u.stopping:
+	case <-u.Stopping():
 		if closed(c) { // before, for it is never closed after
 			return nil
 		}
@@ -290,15 +289,6 @@ func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
 // process stops, as by Stop, and tells the manager (STATUS=, and ERRNO= if there is a
 // [syscall.Errno] in reason). It does not wait; the program then ends as after Stop.
 func (u *Upgrader) Fail(reason error) { u.post(event{kind: evFail, err: reason}) }
-
-// Draining is closed when a successor has taken over, or the process was asked to
-// end. The program should finish what it has in work, call Drain and return.
-func (u *Upgrader) Draining() <-chan struct{} { return u.draining }
-
-// Stopping is closed when somebody waits for this process to end: it was asked
-// to, by SIGTERM or Stop, or the manager is about to restart the unit. Then it is
-// not the time to wait for idle clients.
-func (u *Upgrader) Stopping() <-chan struct{} { return u.stopping }
 
 // Hold keeps Drain from returning until release is called, for a connection or
 // whatever else must not be cut. Release may be called more than once. What Accept

@@ -108,8 +108,22 @@ func TestServiceThatNeverStartsClosesTheSocket(t *testing.T) {
 	}
 	th.must(th.Wait(th.ctx, "a.socket", func(have map[string]string) bool { return have["ActiveState"] == "failed" }))
 	th.wantSocket("Result", "service-start-limit-hit")
-	if _, err := th.DialContext(th.ctx, "tcp", address); !errors.Is(err, unix.ECONNREFUSED) {
-		t.Errorf("dial: %v, want it refused", err)
+	th.awaitRefusal(address)
+}
+
+// awaitRefusal waits until nobody listens at address. A process that another test has
+// forked has a descriptor of each socket until it executes its program.
+func (th *theatre) awaitRefusal(address string) {
+	th.t.Helper()
+	for {
+		client, err := th.DialContext(th.ctx, "tcp", address)
+		switch {
+		case errors.Is(err, unix.ECONNREFUSED):
+			return
+		case err != nil:
+			th.t.Fatalf("dial: %v, want it refused", err)
+		}
+		client.Close()
 	}
 }
 

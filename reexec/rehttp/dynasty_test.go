@@ -194,6 +194,7 @@ func (r *reign) Ready(context.Context) error     { return nil }
 func (r *reign) Stop()                           {}
 func (r *reign) Draining() <-chan struct{}       { return r.draining }
 func (r *reign) Stopping() <-chan struct{}       { return r.stopping }
+func (r *reign) Resumed() <-chan struct{}        { return nil }
 func (r *reign) Receive(string, ...string) error { return nil }
 
 func (r *reign) CanMove(name, what string) bool {

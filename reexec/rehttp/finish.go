@@ -16,8 +16,7 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.end()
-	go t.hurry(ctx) // ends with ctx
-	t.leave()
+	go t.attend(ctx) // ends with ctx
 
 	late := t.u.Drain(ctx)
 	t.closeListeners() // makes Serve return, with an error that says just that
@@ -61,14 +60,35 @@ func (t *tracker) closeListeners() {
 	}
 }
 
-// hurry closes idle connections from the moment on in which somebody waits for
-// the process to end, each after its grace.
-func (t *tracker) hurry(ctx context.Context) {
-	select {
-	case <-t.u.Stopping():
-	case <-ctx.Done():
-		return
+// attend makes connections leave when this generation ends, and hurries when somebody
+// waits for that; and again, where it serves on instead and ends later.
+func (t *tracker) attend(ctx context.Context) {
+	for {
+		resumed := t.u.Resumed()
+		select {
+		case <-t.u.Draining():
+			t.leave()
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-t.u.Stopping():
+			t.hurry()
+		case <-resumed:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-resumed:
+			t.hurried.Store(false)
+		case <-ctx.Done():
+			return
+		}
 	}
+}
+
+// hurry closes idle connections from now on, each after its grace.
+func (t *tracker) hurry() {
 	t.hurried.Store(true)
 	t.each(func(k *client) {
 		if k.idle.Load() {
@@ -82,7 +102,7 @@ func (t *tracker) hurry(ctx context.Context) {
 // did not run.
 func (t *tracker) closeIdle(k *client) {
 	switch {
-	case t.life.Err() != nil || !k.idle.Load():
+	case t.life.Err() != nil || !k.idle.Load() || !t.hurried.Load():
 	case unread(k.conn) || !closeRead(k):
 		time.AfterFunc(idleGrace, func() { t.closeIdle(k) })
 	}

@@ -33,6 +33,7 @@ type generation interface {
 	Stop()
 	Draining() <-chan struct{}
 	Stopping() <-chan struct{}
+	Resumed() <-chan struct{}
 	Hold() (release func())
 	Drain(context.Context) error
 

@@ -196,6 +196,7 @@ func handler(u *reexec.Upgrader, ln net.Listener, hits *counter, kept *notes) ht
 		n, _ := io.Copy(io.Discard, r.Body) // a short body shows in bytes=
 		fmt.Fprintf(w, "%s bytes=%d\n", line, n)
 	})
+	mux.Handle("/healthz", rehttp.Health(u))
 	mux.HandleFunc("/sleep", func(w http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.URL.Query().Get("d")) // the stories write it themselves
 		time.Sleep(d)
