@@ -19,8 +19,8 @@ func (e *endings) stops() {
 	closeOnce(e.stopping)
 }
 
-// resumed undoes what was said, if it was.
-func (u *Upgrader) resumed() {
+// serveOn takes back what was said of an end, if it was.
+func (u *Upgrader) serveOn() {
 	if e := u.endings.Load(); closed(e.draining) {
 		u.endings.Store(newEndings())
 		close(e.resumed)

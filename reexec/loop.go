@@ -164,7 +164,7 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.told)
 	case probation, serving:
 		closeOnce(u.accepting)
-		u.resumed()
+		u.serveOn()
 	case draining:
 		u.endings.Load().drains()
 		fault.At(fault.Draining)
