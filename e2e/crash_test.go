@@ -99,16 +99,22 @@ func TestRestartRefusesNobody(t *testing.T) {
 			}
 			s.start(server(t, "v1"))
 			run := s.load(lightKept, lightFresh)
-			for range 3 {
-				before := s.mainPID()
-				s.must(s.machine.Restart(s.ctx, unitName))
-				if a := s.get("/"); a.pid == before || a.generation != 1 {
-					t.Errorf("after the restart of %d %+v answers", before, a)
-				}
-				s.pass(30)
-			}
+			s.restarts(3)
 			s.nothingLost(run)
 		})
+	}
+}
+
+// restarts restarts the service n times, and checks that another process answers.
+func (s *site) restarts(n int) {
+	s.Helper()
+	for range n {
+		before := s.mainPID()
+		s.must(s.machine.Restart(s.ctx, unitName))
+		if a := s.get("/"); a.pid == before || a.generation != 1 {
+			s.Errorf("after the restart of %d %+v answers", before, a)
+		}
+		s.pass(30)
 	}
 }
 
@@ -124,14 +130,7 @@ func TestKeptConnectionsOutliveARestart(t *testing.T) {
 	const conns = 300
 	run := s.load(load.Class{Name: "mostly idle", Rate: 50, Conns: conns, Ahead: true, Body: []byte("idle")})
 	s.pass(30)
-	for range 3 {
-		before := s.mainPID()
-		s.must(s.machine.Restart(s.ctx, unitName))
-		if a := s.get("/"); a.pid == before || a.generation != 1 {
-			t.Errorf("after the restart of %d %+v answers", before, a)
-		}
-		s.pass(30)
-	}
+	s.restarts(3)
 	for _, c := range s.nothingLost(run).Classes {
 		if c.Closed() > 0 || c.Dials != conns {
 			t.Errorf("%s: %d connections closed by the server, %d dials; want 0 and one for each of %d", c.Name, c.Closed(), c.Dials, conns)

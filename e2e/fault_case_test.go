@@ -78,9 +78,6 @@ func (f *faultSite) try(c faultCase, before answer) (o faultOutcome, after answe
 	f.checkEnding(o, v)
 	f.checkState(o, hits)
 	if o.served == undone {
-		if c.setup == inPlaceSetup { // Serve is at its end since, and waits for the next
-			open.goroutines = max(open.goroutines, f.fresh.goroutines+1)
-		}
 		f.checkInside(after.pid, open)
 	}
 	if names := f.control(); !slices.Equal(names, []string{"control.sock"}) {

@@ -164,12 +164,15 @@ func acceptedBy(t *testing.T, g *gate) *fd.FD {
 	return f
 }
 
-// TestConnectionsWithoutDescriptorsAreNone: those that the kernel dropped are refused,
-// each by its number.
-func TestConnectionsWithoutDescriptorsAreNone(t *testing.T) {
-	for i, a := range arriveAll(handover.Connections{Connections: make([]handover.Connection, 3)}) {
-		if a.fd != nil {
-			t.Errorf("connection %d has a descriptor", i)
+// TestConnectionsWithoutDescriptorsAreRefused: the kernel has dropped those.
+func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
+	all := arriveAll(handover.Connections{Connections: make([]handover.Connection, 3)})
+	if len(all) != 3 {
+		t.Fatalf("%d of 3 connections are there to be refused", len(all))
+	}
+	for i, a := range all {
+		if new(Upgrader).admit(a) != nil {
+			t.Errorf("connection %d is admitted without a descriptor", i)
 		}
 	}
 }

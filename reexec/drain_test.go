@@ -119,22 +119,3 @@ func TestHoldsOfManyGoroutinesAddUp(t *testing.T) {
 		t.Errorf("held in the end: %v", d.held)
 	}
 }
-
-func TestCloseEndsADrain(t *testing.T) {
-	u, err := New(Options{})
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer u.Hold()()
-	result := make(chan error, 1)
-	go func() { result <- u.Drain(context.Background()) }() // joined below
-	if err := u.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-result; !errors.Is(err, ErrDrainDeadline) {
-		t.Errorf("Drain = %v, want ErrDrainDeadline", err)
-	}
-}

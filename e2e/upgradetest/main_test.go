@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/leak"
 )
 
 // TestMain is the entry of three kinds of processes: the tests, the stage in
@@ -37,9 +38,9 @@ func TestMain(m *testing.M) {
 // runCounted fails if the tests leave a descriptor, a goroutine or a child.
 func runCounted(m *testing.M) int {
 	warmUp()
-	fds, goroutines := openFDs(), runtime.NumGoroutine()
+	fds, goroutines := leak.Descriptors(), runtime.NumGoroutine()
 	code := m.Run()
-	if left := openFDs(); len(left) > len(fds) {
+	if left := leak.Descriptors(); len(left) > len(fds) {
 		fmt.Printf("descriptors before: %v\nafter: %v\n", fds, left)
 		code = 1
 	}
@@ -70,19 +71,6 @@ func warmUp() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt)
 	signal.Stop(signals)
-}
-
-func openFDs() (fds []string) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	for _, e := range entries {
-		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			fds = append(fds, e.Name()+"="+target)
-		}
-	}
-	return fds
 }
 
 // children lists child processes of all threads, also zombies.

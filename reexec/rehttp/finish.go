@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +17,6 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.end()
-	go t.attend(ctx) // ends with ctx
-
 	late := t.u.Drain(ctx)
 	t.closeListeners() // makes Serve return, with an error that says just that
 	if served != nil {
@@ -61,29 +60,43 @@ func (t *tracker) closeListeners() {
 }
 
 // attend makes connections leave when this generation ends, and hurries when somebody
-// waits for that; and again, where it serves on instead and ends later.
-func (t *tracker) attend(ctx context.Context) {
-	for {
-		resumed := t.u.Resumed()
-		select {
-		case <-t.u.Draining():
-			t.leave()
-		case <-ctx.Done():
-			return
+// waits for that; and again, where it serves on instead and ends later. It does so
+// until stop is called.
+func (t *tracker) attend() (stop func()) {
+	over := make(chan struct{})
+	var attending sync.WaitGroup
+	attending.Go(func() {
+		for t.attendOnce(over) {
 		}
-		select {
-		case <-t.u.Stopping():
-			t.hurry()
-		case <-resumed:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-resumed:
-			t.hurried.Store(false)
-		case <-ctx.Done():
-			return
-		}
+	})
+	return func() {
+		close(over)
+		attending.Wait()
+	}
+}
+
+// attendOnce reports whether this generation serves again.
+func (t *tracker) attendOnce(over <-chan struct{}) bool {
+	resumed := t.u.Resumed()
+	select {
+	case <-t.u.Draining():
+		t.leave()
+	case <-over:
+		return false
+	}
+	select {
+	case <-t.u.Stopping():
+		t.hurry()
+	case <-resumed:
+	case <-over:
+		return false
+	}
+	select {
+	case <-resumed:
+		t.hurried.Store(false)
+		return true
+	case <-over:
+		return false
 	}
 }
 

@@ -56,6 +56,7 @@ func (s *Server) tracker() *tracker {
 // Serve is [Serve].
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	t := s.tracker()
+	defer t.attend()()
 	ln, _ = t.wrap(ln) // too late to receive, after another server's Ready: its connections stay
 	served := make(chan error, 1)
 	go func() { served <- s.HTTP.Serve(ln) }() // ends when ln is closed, which each path below does
@@ -69,10 +70,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	select {
 	case <-t.u.Draining():
 	case err := <-served:
-		if errors.Is(err, http.ErrServerClosed) && !closed(t.u.Draining()) {
+		switch {
+		case closed(t.u.Draining()):
+		case errors.Is(err, http.ErrServerClosed):
 			return err // the program's own Shutdown waits for the answers
-		}
-		if !closed(t.u.Draining()) {
+		default:
 			return errors.Join(err, s.HTTP.Close())
 		}
 		served <- err // a stop has closed the listener
@@ -90,7 +92,11 @@ func (s *Server) Wrap(ln net.Listener) (net.Listener, error) { return s.tracker(
 // Drain does for a program that uses Wrap what Serve does when this generation ends:
 // it moves what can move, waits for the answers, and closes the listeners and the HTTP
 // server. It returns what Serve would. The end of ctx cuts what is left.
-func (s *Server) Drain(ctx context.Context) error { return s.tracker().finish(ctx, nil) }
+func (s *Server) Drain(ctx context.Context) error {
+	t := s.tracker()
+	defer t.attend()()
+	return t.finish(ctx, nil)
+}
 
 // Counts says what the server has in work.
 func (s *Server) Counts() Counts { return s.tracker().counts() }
