@@ -253,23 +253,6 @@ func (u *Upgrader) resume(p *present) {
 	u.becomeMain(p)
 }
 
-// follow puts the third generation in the place of the successor that said
-// goodbye, so that this process covers for it if it crashes.
-func (u *Upgrader) follow(p *present, g handover.Goodbye) {
-	third, err := adoptSuccessor(g)
-	if err != nil {
-		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
-		return
-	}
-	u.receives.set(g.Receives)
-	p.moves.answer(&p.moves.sent, errors.New("the process that was to take it has ended"))
-	u.dropSuccessor(p)
-	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
-	u.sayDraining(p)
-	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.sendConnections(p)                                    // what waits goes there
-}
-
 // dismiss lets a successor go that has shown that it could serve.
 func (u *Upgrader) dismiss(p *present) {
 	u.receives.set(p.succ.receives)
@@ -296,10 +279,8 @@ func (u *Upgrader) releaseAll(p *present) {
 		u.tellPredecessor(handover.Failed{Reason: u.whyNotReady()})
 	}
 	finished := p.state == draining || p.state == leaving
-	if finished && p.succ != nil && !p.succ.process.Dead() {
-		u.sayGoodbye(p.succ, p.relieved)
-	}
 	if finished {
+		u.sayGoodbye(p)
 		u.observe(p, EventDrained, nil)
 	}
 	u.abandonMoves(p)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -23,5 +24,29 @@ func TestCloseEndsADrain(t *testing.T) {
 	}
 	if err := <-result; !errors.Is(err, reexec.ErrDrainDeadline) {
 		t.Errorf("Drain = %v, want ErrDrainDeadline", err)
+	}
+}
+
+// TestAStopBeforeReadyHasADeadline, too.
+func TestAStopBeforeReadyHasADeadline(t *testing.T) {
+	ends := map[string]func(*reexec.Upgrader){
+		"stop": (*reexec.Upgrader).Stop,
+		"fail": func(u *reexec.Upgrader) { u.Fail(errors.New("no configuration")) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			u, err := reexec.New(reexec.Options{Drain: time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer u.Hold()()
+			end(u)
+			if err := u.Drain(context.Background()); !errors.Is(err, reexec.ErrDrainDeadline) {
+				t.Errorf("Drain = %v, want ErrDrainDeadline", err)
+			}
+			if err := u.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

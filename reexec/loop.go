@@ -68,7 +68,7 @@ func (u *Upgrader) loop(first state) {
 	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), second: newTimer()}
 	defer p.timer.Stop()
 	defer p.second.Stop()
-	for p.state != ended {
+	for p.state != ended || len(p.self) > 0 { // what came while it ended has to be answered
 		u.dispatch(p, u.await(p))
 	}
 }

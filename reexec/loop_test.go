@@ -195,3 +195,21 @@ func (w *world) stateNow() state {
 	<-done
 	return w.state
 }
+
+// TestWhatComesWhileTheLoopEndsIsAnswered: whoever asked waits for that.
+func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
+	w := newWorld()
+	late := &request{answer: make(chan error, 1)}
+	w.act = func(p *present, e event, a action) {
+		if a == actRelease {
+			p.postponed = append(p.postponed, event{kind: evUpgrade, request: late})
+		}
+		w.perform(p, e, a)
+	}
+	go w.loop(starting) // ends on evClose
+	w.post(event{kind: evClose})
+	<-w.loopDone
+	if len(w.answer[late]) != 1 {
+		t.Errorf("answers %v, want one", w.answer[late])
+	}
+}

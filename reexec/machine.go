@@ -278,7 +278,7 @@ var rules = []rule{
 	{evCommitFailed, only(committing), to(undoing, actRecall)},
 	{evCommitFailed, except(committing), nothing},
 
-	{evStop, unready, to(leaving, actSayStopping)},
+	{evStop, unready, to(leaving, actSayStopping, actDrainDeadline)},
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(preparing, switching), to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(trial), to(leaving, actPart, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
@@ -288,7 +288,7 @@ var rules = []rule{
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
 
-	{evFail, only(starting, recovering), to(leaving, actSayStopping)},
+	{evFail, only(starting, recovering), to(leaving, actSayStopping, actDrainDeadline)},
 	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
 	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evFail, either(busy, only(adopting, clearing, committing)), later},

@@ -21,7 +21,20 @@ type successor struct {
 	accepted bool                // and so may have answers to finish; set before parole
 	recalled atomic.Bool         // hanging up is what we have asked for
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
+
+	listening context.Context         // of listen
+	hush      context.CancelCauseFunc // ends it
+	silent    chan struct{}           // closed when nothing is read any more
 }
+
+func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
+	s := &successor{process: process, line: line, silent: make(chan struct{})}
+	s.listening, s.hush = context.WithCancelCause(context.Background())
+	return s
+}
+
+// errHushed ends listen where somebody else is to read on.
+var errHushed = errors.New("what the successor says is for our predecessor")
 
 // hangupGrace is how long after the end of a process, or of its line, the other
 // is waited for: they go together unless a grandchild has inherited the line.
@@ -51,7 +64,7 @@ func (u *Upgrader) startSuccessor() (*successor, error) {
 		_ = line.Close() // never used
 		return nil, err
 	}
-	s := &successor{process: process, line: line}
+	s := newSuccessor(process, line)
 	fault.At(fault.Started)
 	u.task(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
@@ -135,17 +148,11 @@ func (s *successor) say(ctx context.Context, m handover.Message) error {
 
 // listen posts what the successor says, its hanging up, and its end.
 func (s *successor) listen(post func(event) bool, supervised bool) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go s.endReading(cancel) // ends with the process or close; what it does later is harmless
+	go s.endReading() // ends with the process or close; what it does later is harmless
 	for {
-		m, err := s.line.Receive(ctx)
-		if err != nil && s.recalled.Load() {
-			post(event{kind: evRecalled, from: s})
-			break
-		}
+		m, err := s.line.Receive(s.listening)
 		if err != nil {
-			post(event{kind: evFailed, from: s, err: s.explain(err)})
+			s.heardLast(post, err)
 			break
 		}
 		if r, ok := m.(handover.Ready); ok {
@@ -159,10 +166,21 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 	s.awaitEnd(post, supervised)
 }
 
+// heardLast posts why no more is heard, unless we do not want to.
+func (s *successor) heardLast(post func(event) bool, err error) {
+	switch {
+	case errors.Is(err, errHushed):
+	case s.recalled.Load():
+		post(event{kind: evRecalled, from: s})
+	default:
+		post(event{kind: evFailed, from: s, err: s.explain(err)})
+	}
+}
+
 // endReading ends the reading of a line that a grandchild keeps open.
-func (s *successor) endReading(cancel func()) {
+func (s *successor) endReading() {
 	<-s.process.Over()
-	time.AfterFunc(hangupGrace, cancel)
+	time.AfterFunc(hangupGrace, func() { s.hush(nil) })
 }
 
 func translate(m handover.Message) (event, bool) {
@@ -186,8 +204,9 @@ func translate(m handover.Message) (event, bool) {
 	return event{}, false
 }
 
-// awaitEnd posts the end of the process.
+// awaitEnd posts the end of the process, of which nothing is read any more.
 func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
+	close(s.silent)
 	<-s.process.Over()
 	if !s.process.Dead() {
 		return // closed: nobody is interested any more
@@ -199,42 +218,8 @@ func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
 	post(event{kind: kind, from: s, err: s.ending()})
 }
 
-// sayGoodbye gives our predecessor, which may still drain, the line to our
-// successor, which is main or has been relieved.
-func (u *Upgrader) sayGoodbye(s *successor, relieved bool) {
-	pidfd, err := s.process.Dup()
-	if err != nil {
-		return // it cannot cover then, which is what it does without a goodbye
-	}
-	defer pidfd.Close()
-	line, err := s.line.Dup()
-	if err != nil {
-		return // as above
-	}
-	defer line.Close()
-	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, Superseded: relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
-}
-
-// adoptSuccessor is the other side of sayGoodbye.
-func adoptSuccessor(g handover.Goodbye) (*successor, error) {
-	if len(g.FDs) != 2 {
-		fd.CloseAll(g.FDs)
-		return nil, fmt.Errorf("%w: goodbye with %d descriptors", handover.ErrProtocol, len(g.FDs))
-	}
-	line, err := handover.NewConn(g.FDs[1])
-	if err != nil {
-		_ = g.FDs[0].Close() // of no use alone
-		return nil, err
-	}
-	process, err := fd.Watch(g.PID, g.FDs[0])
-	if err != nil {
-		_ = line.Close() // of no use alone
-		return nil, err
-	}
-	return &successor{process: process, line: line, receives: g.Receives}, nil
-}
-
 func (s *successor) close() {
+	s.hush(nil)
 	_ = s.line.Close()    // its reader ends, and the other side sees it
 	_ = s.process.Close() // its watcher ends
 }

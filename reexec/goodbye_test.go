@@ -1,0 +1,199 @@
+//go:build linux
+
+package reexec
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// middle is a generation that drains between two others, for which the test speaks:
+// what it hears from the middle is in older and newer.
+type middle struct {
+	*Upgrader
+	p            *present
+	older, newer *handover.Conn
+}
+
+func newMiddle(t *testing.T) *middle {
+	t.Helper()
+	up, older := linePair(t)
+	down, newer := linePair(t)
+	m := &middle{older: older, newer: newer}
+	m.Upgrader = &Upgrader{
+		log:      slog.New(slog.DiscardHandler),
+		pred:     &predecessor{line: up, generation: 1},
+		events:   make(chan event),
+		loopDone: make(chan struct{}),
+	}
+	m.drain = newDrain(func() {})
+	m.endings.Store(newEndings())
+	m.life, m.endLife = context.WithCancel(context.Background())
+	m.act = m.perform
+	succ := newSuccessor(ourselves(t), down)
+	m.p = &present{state: draining, succ: succ, timer: newDeadline(), second: newTimer()}
+	m.task(func() { succ.listen(m.post, false) }) // ends with the test
+	t.Cleanup(func() {
+		close(m.loopDone)
+		m.dropSuccessor(m.p)
+		m.pred.forget()
+		m.tasks.Wait()
+	})
+	return m
+}
+
+func linePair(t *testing.T) (ours, theirs *handover.Conn) {
+	t.Helper()
+	a, b, err := fd.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err = handover.NewConn(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err = handover.NewConn(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = theirs.Close() }) // the test may have done so
+	return ours, theirs
+}
+
+// ourselves is a process that lives as long as the test.
+func ourselves(t *testing.T) *fd.Process {
+	t.Helper()
+	p, err := fd.Watch(os.Getpid(), ourPidfd(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func ourPidfd(t *testing.T) *fd.FD {
+	t.Helper()
+	raw, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd.New(raw)
+}
+
+// sent is a connection that the other side has not taken yet.
+func (m *middle) sent() *moving {
+	c := &moving{result: make(chan error, 1)}
+	c.decided.Store(true)
+	m.p.moves.sent = append(m.p.moves.sent, c)
+	return c
+}
+
+// TestAGoodbyeLeavesWhatIsSaidAfterIt to whoever gets the line, and takes what was
+// said before.
+func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
+	m := newMiddle(t)
+	c := m.sent()
+	done := make(chan struct{})
+	go func() { // joined below
+		defer close(done)
+		m.sayGoodbye(m.p)
+	}()
+	m.post(event{kind: evUpgrade, request: &request{answer: make(chan error, 1)}})
+	says(t, m.newer, handover.Superseded{}, handover.Taken{})
+	g, ok := receive(t, m.older).(handover.Goodbye)
+	if !ok || !g.Superseded || len(g.FDs) != 2 {
+		t.Fatalf("the predecessor hears %+v, want a goodbye of one that was superseded", g)
+	}
+	<-done
+	if len(m.p.postponed) != 1 {
+		t.Error("who has asked for an upgrade meanwhile is forgotten")
+	}
+	if err := <-c.result; err != nil {
+		t.Errorf("a connection that was taken: %v", err)
+	}
+	says(t, m.newer, handover.Stopping{})
+	third, err := adoptSuccessor(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.close()
+	if got := receive(t, third.line); got != (handover.Stopping{}) {
+		t.Errorf("who gets the line hears %#v, want Stopping", got)
+	}
+}
+
+// TestNoGoodbyeWhileAnAnswerIsOpen, which would come to whoever gets the line.
+func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
+	m := newMiddle(t)
+	m.sent()
+	if err := m.newer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.sayGoodbye(m.p)
+	m.pred.forget()
+	if got, err := m.older.Receive(t.Context()); err == nil {
+		t.Errorf("the predecessor hears %#v", got)
+	}
+}
+
+// TestWhatWaitsGoesToTheThird generation, and what the second has not taken stays.
+func TestWhatWaitsGoesToTheThird(t *testing.T) {
+	m := newMiddle(t)
+	lost := m.sent()
+	a, _ := pairArrival(t)
+	waits := &moving{Connection: handover.Connection{Name: "a", Format: "f"}, file: a.fd.File("connection"), result: make(chan error, 1)}
+	defer waits.file.(*os.File).Close()
+	m.p.moves.waiting = []*moving{waits}
+	ours, theirs := linePair(t)
+	line, err := ours.Dup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ours.Close() // line is the same
+	m.follow(m.p, handover.Goodbye{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t), line}})
+	if err := <-lost.result; err == nil {
+		t.Error("a connection that the second has not taken is said to be there")
+	}
+	if d, ok := receive(t, theirs).(handover.Draining); !ok || d.Generations != 2 {
+		t.Errorf("the third hears %#v, want of two that drain", d)
+	}
+	batch, ok := receive(t, theirs).(handover.Connections)
+	if !ok || len(batch.FDs) != 1 {
+		t.Fatalf("the third hears %#v, want one connection", batch)
+	}
+	fd.CloseAll(batch.FDs)
+	says(t, theirs, handover.Taken{})
+	for e := range m.events {
+		m.dispatch(m.p, e)
+		if e.kind == evTaken {
+			break
+		}
+	}
+	if err := <-waits.result; err != nil {
+		t.Errorf("a connection that the third has taken: %v", err)
+	}
+}
+
+func says(t *testing.T, line *handover.Conn, all ...handover.Message) {
+	t.Helper()
+	for _, m := range all {
+		if err := line.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func receive(t *testing.T, line *handover.Conn) handover.Message {
+	t.Helper()
+	m, err := line.Receive(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
