@@ -28,7 +28,7 @@ func Check(run func() int) int {
 		fmt.Printf("goroutines left:\n%s\n", strings.Join(stacks, "\n\n"))
 		code = 1
 	}
-	if after := Descriptors(); len(after) != len(before) {
+	if after := settled(before); len(after) != len(before) {
 		fmt.Printf("descriptors before the tests: %q\nafter: %q\n", before, after)
 		code = 1
 	}
