@@ -73,7 +73,7 @@ func (u *Upgrader) take(arrived []*arrival) {
 			refused = append(refused, i)
 		}
 	}
-	err := u.pred.say(u.life, handover.Taken{Refused: refused})
+	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.isOver()})
 	ours := err == nil || errors.Is(err, io.EOF) // it has ended: nobody else has them
 	fault.At(fault.TakenSaid)
 	for i, a := range arrived {

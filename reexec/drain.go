@@ -47,6 +47,13 @@ func (d *drain) tryHold() (release func(), ok bool) {
 	return d.holdLocked(), true
 }
 
+// isOver reports whether tryHold has nothing to hold for.
+func (d *drain) isOver() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}
+
 func (d *drain) release(era int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

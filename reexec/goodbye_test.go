@@ -146,6 +146,14 @@ func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
 func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	m := newMiddle(t)
 	lost := m.sent()
+	m.settle(m.p, handover.Taken{Refused: []int{0}, Ending: true})
+	if err := <-lost.result; err == nil {
+		t.Error("a connection that the second has refused is said to be there")
+	}
+	if m.CanMove("a", "f") {
+		t.Error("connections are offered to one that ends")
+	}
+	lost = m.sent()
 	a, _ := pairArrival(t)
 	waits := &moving{Connection: handover.Connection{Name: "a", Format: "f"}, file: a.fd.File("connection"), result: make(chan error, 1)}
 	defer waits.file.(*os.File).Close()
@@ -156,7 +164,10 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ours.Close() // line is the same
-	m.follow(m.p, handover.Goodbye{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t), line}})
+	m.follow(m.p, handover.Goodbye{PID: os.Getpid(), Receives: map[string][]string{"a": {"f"}}, FDs: []*fd.FD{ourPidfd(t), line}})
+	if !m.CanMove("a", "f") {
+		t.Error("connections are not offered to the third")
+	}
 	if err := <-lost.result; err == nil {
 		t.Error("a connection that the second has not taken is said to be there")
 	}

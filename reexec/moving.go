@@ -78,6 +78,9 @@ func (m *moving) depart() (*fd.FD, bool) {
 // settle answers for a batch that the successor has, and sends the next one.
 func (u *Upgrader) settle(p *present, t handover.Taken) {
 	fault.At(fault.ConnectionsTaken)
+	if t.Ending {
+		u.receives.theirs.Store(nil) // until a goodbye says who follows
+	}
 	for i, m := range p.moves.sent {
 		var err error
 		if slices.Contains(t.Refused, i) {

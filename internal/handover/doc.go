@@ -70,7 +70,8 @@
 //	                   store has)
 //	  14  Connections  connections (each name, format,       one for each
 //	                   data in base64)
-//	  15  Taken        refused (numbers within the batch)
+//	  15  Taken        refused (numbers within the batch),
+//	                   ending (and so will be all others)
 //	 128  Draining     generations (that are not gone),
 //	                   generation (of the predecessor),
 //	                   held (in work), left (seconds)

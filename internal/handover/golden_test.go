@@ -48,6 +48,7 @@ var golden = []struct {
 			{Name: "chat", Format: "chat/1", Data: []byte{0, 255}}, {Name: "http", Format: "http/1.1"}}}},
 	{"CO\x01\x0f{}", 0, handover.Taken{}},
 	{"CO\x01\x0f" + `{"refused":[1,2]}`, 0, handover.Taken{Refused: []int{1, 2}}},
+	{"CO\x01\x0f" + `{"refused":[0],"ending":true}`, 0, handover.Taken{Refused: []int{0}, Ending: true}},
 	{"CO\x01\x80" + `{"generations":2}`, 0, handover.Draining{Generations: 2}},
 	{"CO\x01\x80" + `{"generations":1,"generation":3,"held":12,"left":8}`, 0,
 		handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8}},

@@ -158,9 +158,11 @@ type Connections struct {
 
 // Taken acknowledges a batch: the connections are the successor's, and closed by
 // the predecessor, but for those with the numbers in Refused. Until it comes, the
-// predecessor has them all.
+// predecessor has them all. Ending says that it has refused some because it ends, and
+// will refuse all.
 type Taken struct {
 	Refused []int `json:"refused,omitempty"`
+	Ending  bool  `json:"ending,omitempty"`
 }
 
 func (Hello) kind() kind       { return kindHello }

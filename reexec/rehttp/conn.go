@@ -69,7 +69,7 @@ type conn struct {
 	skip  int // line ends to ignore before the first request
 
 	turn  turn        // the pace's
-	stays atomic.Bool // for good, because a move has failed or would not be exact
+	stays atomic.Bool // for good, because it was refused or a move would not be exact
 
 	mu       sync.Mutex
 	deadline time.Time // for reading, as the server wants it
@@ -203,8 +203,8 @@ func (c *conn) move() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.moving = false
-	c.stays.Store(true) // there, or here
 	c.moved = err == nil
+	c.stays.Store(c.moved || c.canMove()) // refused; where nobody takes any, somebody may later
 	c.ended = c.ended || c.moved
 	return c.moved
 }

@@ -29,6 +29,7 @@ type dynasty struct {
 	ln      net.Listener
 	refuse  func() bool        // whether a move fails
 	prepare func(*http.Server) // nil: as it is
+	ending  atomic.Bool        // whoever takes connections is about to end
 	format  string             // what generations receive, "http/1.1" if empty
 	handler http.Handler       // nil: answer
 	accepts chan *reign        // the one that accepts, buffered
@@ -198,7 +199,7 @@ func (r *reign) Resumed() <-chan struct{}        { return nil }
 func (r *reign) Receive(string, ...string) error { return nil }
 
 func (r *reign) CanMove(name, what string) bool {
-	return closed(r.draining) && r.next != nil && name == "http" && (what == r.format || r.format == "")
+	return closed(r.draining) && !r.ending.Load() && r.next != nil && name == "http" && (what == r.format || r.format == "")
 }
 
 func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, data []byte) error {

@@ -110,6 +110,27 @@ func (t *tracker) hurry() {
 	})
 }
 
+// awaitIdle closes idle connections as hurry does, and waits for their end, but not
+// much longer than the grace of each. It returns how many there were.
+func (t *tracker) awaitIdle() int {
+	var idle []*client
+	t.each(func(k *client) {
+		if k.idle.Load() {
+			idle = append(idle, k)
+		}
+	})
+	t.hurry()
+	late := time.After(freshGrace + idleGrace)
+	for t.knowsOneOf(idle) {
+		select {
+		case <-t.left:
+		case <-late:
+			return len(idle)
+		}
+	}
+	return len(idle)
+}
+
 // closeIdle closes a connection that has no request in work. One that has arrived and
 // was not read is in work: where the time is over and nobody has read, this process
 // did not run.
@@ -158,7 +179,7 @@ func underTLS(c net.Conn) net.Conn {
 type CutError struct {
 	Requests []string // not answered to the end: method, path and client
 	Hijacked []string // addresses of the clients
-	Idle     int      // connections whose clients did not use them any more
+	Idle     int      // connections that had no request when the time was over
 	Err      error    // wraps [reexec.ErrDrainDeadline], or says why it was not waited for
 }
 
@@ -171,7 +192,7 @@ func (e *CutError) Unwrap() error { return e.Err }
 
 // cut ends what is left, and reports it.
 func (t *tracker) cut(why error) error {
-	e := &CutError{Err: why}
+	e := &CutError{Err: why, Idle: t.awaitIdle()}
 	var hijacked []net.Conn
 	t.each(func(k *client) {
 		if k.hijacked.Load() {
@@ -179,12 +200,8 @@ func (t *tracker) cut(why error) error {
 			hijacked = append(hijacked, k.conn)
 			return
 		}
-		work := k.inWork()
-		for _, w := range work {
+		for _, w := range k.inWork() {
 			e.Requests = append(e.Requests, w.String())
-		}
-		if len(work) == 0 {
-			e.Idle++
 		}
 	})
 	t.end()

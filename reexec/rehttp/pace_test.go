@@ -4,6 +4,7 @@ package rehttp
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"testing"
 )
@@ -59,5 +60,37 @@ func TestIdleConnectionsMoveFewAtATime(t *testing.T) {
 				t.Errorf("%d of %d connections have moved", moved, idle+1)
 			}
 		})
+	}
+}
+
+// TestAConnectionMovesToWhoComesAfterOneThatEnds and has refused it.
+func TestAConnectionMovesToWhoComesAfterOneThatEnds(t *testing.T) {
+	d := newDynasty(t)
+	refused := make(chan struct{})
+	d.refuse = func() bool {
+		if closed(refused) {
+			return false
+		}
+		d.ending.Store(true)
+		close(refused)
+		return true
+	}
+	d.prepare = func(srv *http.Server) {
+		srv.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateActive { // for a request of after the refusal
+				d.ending.Store(false)
+			}
+		}
+	}
+	d.begin()
+	c := d.call()
+	c.asks("before", false)
+	d.upgrade()
+	<-refused
+	c.asks("by the first", false)
+	c.asks("by the next", false)
+	d.end()
+	if d.moved.Load() == 0 {
+		t.Error("the connection has not moved")
 	}
 }

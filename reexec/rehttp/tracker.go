@@ -33,6 +33,8 @@ type tracker struct {
 	pace    pace
 	hurried atomic.Bool // somebody waits for this process to end
 
+	left chan struct{} // one that is known was closed, or has moved; buffered, gets one value
+
 	mu        sync.Mutex
 	clients   map[*client]struct{}
 	foreign   map[net.Conn]*client // those that have no conn
@@ -40,7 +42,7 @@ type tracker struct {
 }
 
 func newTracker(u generation, srv *http.Server) *tracker {
-	t := &tracker{u: u, srv: srv, clients: map[*client]struct{}{}, foreign: map[net.Conn]*client{}}
+	t := &tracker{u: u, srv: srv, left: make(chan struct{}, 1), clients: map[*client]struct{}{}, foreign: map[net.Conn]*client{}}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.takeOver(srv)
 	return t
@@ -125,6 +127,17 @@ func (t *tracker) forget(k *client) {
 	t.mu.Unlock()
 	k.idle.Store(false)
 	k.release()
+	select {
+	case t.left <- struct{}{}:
+	default: // nobody has looked since the one before
+	}
+}
+
+// knowsOneOf reports whether one of clients has neither been closed nor moved.
+func (t *tracker) knowsOneOf(clients []*client) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(clients, func(k *client) bool { _, ok := t.clients[k]; return ok })
 }
 
 func (t *tracker) hijack(k *client) {

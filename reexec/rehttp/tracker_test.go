@@ -4,12 +4,14 @@ package rehttp_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
@@ -79,12 +81,24 @@ func (c watchedConn) Control(f func(uintptr)) error {
 // to read it, or to know it, for longer than an idle connection is kept.
 func TestAStopDoesNotCutWhatHasArrived(t *testing.T) {
 	for _, read := range []bool{false, true} {
-		t.Run(fmt.Sprintf("read=%v", read), func(t *testing.T) { stopStarved(t, read) })
+		t.Run(fmt.Sprintf("read=%v", read), func(t *testing.T) {
+			if err := stopStarved(t, read, reexec.Options{}); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Run(fmt.Sprintf("read=%v, at the deadline", read), func(t *testing.T) {
+			var cut *rehttp.CutError
+			err := stopStarved(t, read, reexec.Options{Drain: time.Millisecond})
+			if !errors.As(err, &cut) || cut.Idle != 1 || len(cut.Requests) != 0 {
+				t.Errorf("Serve = %v, want a CutError of one idle connection", err)
+			}
+		})
 	}
 }
 
-func stopStarved(t *testing.T, read bool) {
-	u, err := reexec.New(reexec.Options{})
+// stopStarved returns what Serve does.
+func stopStarved(t *testing.T, read bool, o reexec.Options) error {
+	u, err := reexec.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +131,11 @@ func stopStarved(t *testing.T, read bool) {
 	if err := <-answered; err != nil {
 		t.Errorf("a request that had arrived before the stop: %v", err)
 	}
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	result := <-served
 	if err := u.Close(); err != nil {
 		t.Error(err)
 	}
+	return result
 }
 
 // request asks once, without sending again what was not answered.
