@@ -90,7 +90,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actStore:
 		u.storeConnection(p, e.moving)
 	case actStay:
-		e.moving.result <- errors.New("no other process has taken over")
+		e.moving.answer(errors.New("no other process has taken over"))
 	case actStayAll:
 		u.stayAll(p, e.err)
 	case actSettle:
@@ -137,6 +137,7 @@ func (u *Upgrader) withdraw(p *present, e event) {
 	}
 	u.endings.Load().drains() // before the listeners fail: a server must see why
 	u.sockets.shut()
+	u.leaveParking(p) // before Accept fails
 	fault.At(fault.StopGatesShut)
 	if p.main {
 		u.sockets.finish()

@@ -107,7 +107,7 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 			release()
 			return
 		}
-		g.enqueue(a, release)
+		u.park(&parked{arrival: a, gate: g, release: release})
 	}
 }
 

@@ -82,6 +82,14 @@ func (g *gate) failure(err error) error {
 // SetDeadline is that of *net.TCPListener, and holds while the gate is shut, too.
 func (g *gate) SetDeadline(t time.Time) error { return g.setDeadline(t) }
 
+// refuse closes our descriptor, but Accept goes on to return what waits here.
+func (g *gate) refuse() error {
+	if !g.turnstile.refuse() {
+		return nil
+	}
+	return g.acceptor.Close()
+}
+
 // Close ends Accept for good and closes our descriptor. The socket stays open as
 // long as systemd or another generation holds it. A second call does nothing.
 func (g *gate) Close() error {

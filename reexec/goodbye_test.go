@@ -87,11 +87,12 @@ func ourPidfd(t *testing.T) *fd.FD {
 }
 
 // sent is a connection that the other side has not taken yet.
-func (m *middle) sent() *moving {
-	c := &moving{result: make(chan error, 1)}
+func (m *middle) sent() <-chan error {
+	result := make(chan error, 1)
+	c := &moving{answer: func(err error) { result <- err }}
 	c.decided.Store(true)
 	m.p.moves.sent = append(m.p.moves.sent, c)
-	return c
+	return result
 }
 
 // TestAGoodbyeLeavesWhatIsSaidAfterIt to whoever gets the line, and takes what was
@@ -114,7 +115,7 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	if len(m.p.postponed) != 1 {
 		t.Error("who has asked for an upgrade meanwhile is forgotten")
 	}
-	if err := <-c.result; err != nil {
+	if err := <-c; err != nil {
 		t.Errorf("a connection that was taken: %v", err)
 	}
 	says(t, m.newer, handover.Stopping{})
@@ -147,7 +148,7 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	m := newMiddle(t)
 	lost := m.sent()
 	m.settle(m.p, handover.Taken{Refused: []int{0}, Ending: true})
-	if err := <-lost.result; err == nil {
+	if err := <-lost; err == nil {
 		t.Error("a connection that the second has refused is said to be there")
 	}
 	if m.CanMove("a", "f") {
@@ -155,8 +156,9 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	}
 	lost = m.sent()
 	a, _ := pairArrival(t)
-	waits := &moving{Connection: handover.Connection{Name: "a", Format: "f"}, file: a.fd.File("connection"), result: make(chan error, 1)}
-	defer waits.file.(*os.File).Close()
+	defer a.close()
+	result := make(chan error, 1)
+	waits := &moving{Connection: a.Connection, file: a.fd, answer: func(err error) { result <- err }}
 	m.p.moves.waiting = []*moving{waits}
 	ours, theirs := linePair(t)
 	line, err := ours.Dup()
@@ -168,7 +170,7 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	if !m.CanMove("a", "f") {
 		t.Error("connections are not offered to the third")
 	}
-	if err := <-lost.result; err == nil {
+	if err := <-lost; err == nil {
 		t.Error("a connection that the second has not taken is said to be there")
 	}
 	if d, ok := receive(t, theirs).(handover.Draining); !ok || d.Generations != 2 {
@@ -186,7 +188,7 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 			break
 		}
 	}
-	if err := <-waits.result; err != nil {
+	if err := <-result; err != nil {
 		t.Errorf("a connection that the third has taken: %v", err)
 	}
 }

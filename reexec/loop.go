@@ -147,14 +147,15 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 	}
 	u.log.Debug("state", "generation", u.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
 	p.state = c.to
-	u.enter(c.to)
+	u.enter(p)
 	u.observeMove(p, e, was)
 	p.self = append(p.self, p.postponed...)
 	p.postponed = nil
 }
 
 // enter tells the program what a new state means to it.
-func (u *Upgrader) enter(s state) {
+func (u *Upgrader) enter(p *present) {
+	s := p.state
 	u.drain.set(s == draining || s == leaving || s == ended)
 	if s == clearing {
 		u.drain.clear()
@@ -164,12 +165,16 @@ func (u *Upgrader) enter(s state) {
 		closeOnce(u.told)
 	case probation, serving:
 		closeOnce(u.accepting)
+		u.parking.open()
 		u.serveOn()
 	case draining:
 		u.endings.Load().drains()
 		fault.At(fault.Draining)
 	case clearing, covering, leaving, ended:
 		u.endings.Load().stops()
+	}
+	if s == draining || s == clearing || s == leaving {
+		u.leaveParking(p)
 	}
 	if s == ended {
 		u.drain.expire() // nobody is left to see the deadline

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/handover"
 )
@@ -40,6 +41,22 @@ type Moved struct {
 // Whoever receives has to accept until Drain returns, also while this generation
 // drains: connections may still come, from a generation before.
 func (u *Upgrader) Receive(name string, formats ...string) error {
+	return u.receive(name, nil, formats)
+}
+
+// ReceiveIdle is Receive for connections on which nothing happens until the peer
+// speaks, as between a request that is answered and the next. Each comes out of
+// Accept when its peer has sent something or has closed. Until then it is parked: it
+// takes a descriptor and no goroutine, keeps Drain from returning, and goes on to the
+// next process by itself. One that nobody takes comes out of Accept then.
+//
+// One that was silent for limit of its data is closed; 0 means that it may be for
+// ever. Limit may be called on any goroutine, and must not block.
+func (u *Upgrader) ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error {
+	return u.receive(name, limit, formats)
+}
+
+func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, formats []string) error {
 	if err := checkSocketName(name); err != nil {
 		return err
 	}
@@ -54,6 +71,9 @@ func (u *Upgrader) Receive(name string, formats ...string) error {
 	u.receives.mu.Lock()
 	defer u.receives.mu.Unlock()
 	u.receives.ours[name] = append(u.receives.ours[name], formats...)
+	for _, f := range formats {
+		u.receives.limits[receiver{name, f}] = limit
+	}
 	return nil
 }
 
@@ -91,11 +111,16 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 	case !u.CanMove(name, format):
 		return notMoved(fmt.Errorf("nobody receives %q of listener %q", format, name))
 	}
-	m := &moving{Connection: handover.Connection{Name: name, Format: format, Data: data}, file: file, result: make(chan error, 1)}
+	result := make(chan error, 1)
+	m := &moving{
+		Connection: handover.Connection{Name: name, Format: format, Data: data},
+		file:       file,
+		answer:     func(err error) { result <- err },
+	}
 	if !u.post(event{kind: evMove, moving: m}) {
 		return notMoved(ErrStopped)
 	}
-	if err := m.wait(ctx); err != nil {
+	if err := m.wait(ctx, result); err != nil {
 		return notMoved(err)
 	}
 	_ = c.Close() // our descriptor of what is the other process's now
@@ -109,27 +134,41 @@ type moving struct {
 	handover.Connection
 	file    syscall.Conn
 	decided atomic.Bool // it was sent, or withdrawn
-	result  chan error  // buffered, gets one value
+	answer  func(error) // called once, by the loop, unless it was withdrawn
 }
 
 // wait returns the result. Until the connection is sent, the end of ctx withdraws it.
-func (m *moving) wait(ctx context.Context) error {
+func (m *moving) wait(ctx context.Context, result <-chan error) error {
 	select {
-	case err := <-m.result:
+	case err := <-result:
 		return err
 	case <-ctx.Done():
 		if m.decided.CompareAndSwap(false, true) {
 			return context.Cause(ctx)
 		}
-		return <-m.result
+		return <-result
 	}
 }
 
 // receivers are the formats of connections that are taken over, by listener.
 type receivers struct {
 	mu     sync.Mutex
-	ours   map[string][]string                 // by this process
-	theirs atomic.Pointer[map[string][]string] // by whoever comes after it; nil if nobody does
+	ours   map[string][]string                          // by this process
+	limits map[receiver]func(data []byte) time.Duration // of those that are idle, nil for the others
+	theirs atomic.Pointer[map[string][]string]          // by whoever comes after it; nil if nobody does
+}
+
+type receiver struct{ name, format string }
+
+// limitOf returns how long c may be silent, and whether it is idle.
+func (r *receivers) limitOf(c handover.Connection) (limit time.Duration, idle bool) {
+	r.mu.Lock()
+	of := r.limits[receiver{c.Name, c.Format}]
+	r.mu.Unlock()
+	if of == nil {
+		return 0, false
+	}
+	return of(c.Data), true
 }
 
 // said returns a copy of what this process takes, nil if that is nothing.

@@ -21,7 +21,7 @@ func (s *stage) openMoving(options string) (r *remote, address string) {
 	r = s.start()
 	r.do("new", options)
 	address = r.do("listen", "a", "tcp", anywhere)
-	r.do("receive", "a")
+	r.do(s.receive, "a")
 	r.do("ready")
 	return r, address
 }
@@ -34,7 +34,7 @@ func (r *remote) beginMoving(options string) (next *remote, upgrade *outcome) {
 	next = r.next()
 	next.do("new", options)
 	next.do("listen", "a", "tcp", anywhere)
-	next.do("receive", "a")
+	next.do(r.receive, "a")
 	return next, upgrade
 }
 
@@ -78,10 +78,24 @@ func (g *guest) knows(r *remote, lines int) {
 	g.hears(fmt.Sprintf("%d %d", r.PID, lines))
 }
 
+// eitherWay runs a story with connections that the next process serves at once, and
+// with such as it parks until they speak.
+func eitherWay(t *testing.T, story func(*stage)) {
+	for name, receive := range map[string]string{"served": "receive", "parked": "receive idle"} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			s.receive = receive
+			story(s)
+		})
+	}
+}
+
 // TestConnectionsMove, more than fit one message, with what was read of them and
 // what was not.
-func TestConnectionsMove(t *testing.T) {
-	s := newStage(t)
+func TestConnectionsMove(t *testing.T) { eitherWay(t, (*stage).connectionsMove) }
+
+func (s *stage) connectionsMove() {
+	s.Helper()
 	one, address := s.openMoving("{}")
 	guests := make([]*guest, 600)
 	for i := range guests {
@@ -146,8 +160,10 @@ func TestConnectionsOfASuccessorThatDiesBeforeItHasThem(t *testing.T) {
 }
 
 // TestConnectionsMoveOn to the process that is main by then, over those in between.
-func TestConnectionsMoveOn(t *testing.T) {
-	s := newStage(t)
+func TestConnectionsMoveOn(t *testing.T) { eitherWay(t, (*stage).connectionsMoveOn) }
+
+func (s *stage) connectionsMoveOn() {
+	s.Helper()
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	two := one.handOverMoving("{}")
@@ -163,7 +179,11 @@ func TestConnectionsMoveOn(t *testing.T) {
 // TestConnectionsMoveOverThoseThatHaveGone: what is in work when a generation is
 // replaced goes to whoever is main when it is done.
 func TestConnectionsMoveOverThoseThatHaveGone(t *testing.T) {
-	s := newStage(t)
+	eitherWay(t, (*stage).connectionsMoveOverThoseThatHaveGone)
+}
+
+func (s *stage) connectionsMoveOverThoseThatHaveGone() {
+	s.Helper()
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	guest.say("wait\n")
@@ -195,8 +215,10 @@ func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 var inPlace = fmt.Sprintf(`{"Signals":true,"Mode":%d}`, reexec.InPlace)
 
 // TestConnectionsAreInherited by a program that is put in the place of the old one.
-func TestConnectionsAreInherited(t *testing.T) {
-	s := newStage(t)
+func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*stage).connectionsAreInherited) }
+
+func (s *stage) connectionsAreInherited() {
+	s.Helper()
 	one, address := s.openMoving(inPlace)
 	guest := s.visit("tcp", address)
 	guest.talk()
@@ -205,14 +227,14 @@ func TestConnectionsAreInherited(t *testing.T) {
 	tried.exit("0")
 	two := s.next()
 	if two.PID != one.PID {
-		t.Fatalf("process %d comes after %d", two.PID, one.PID)
+		s.Fatalf("process %d comes after %d", two.PID, one.PID)
 	}
 	two.do("new", inPlace)
 	two.do("listen", "a", "tcp", anywhere)
-	two.do("receive", "a")
+	two.do(s.receive, "a")
 	two.do("ready")
 	if m := upgrade.reply; len(m) > 0 {
-		t.Errorf("the old program has an answer: %+v", <-m)
+		s.Errorf("the old program has an answer: %+v", <-m)
 	}
 	guest.knows(two, 1)
 	s.hosted(address, two)
@@ -220,7 +242,11 @@ func TestConnectionsAreInherited(t *testing.T) {
 
 // TestConnectionsComeBackWhereExecveFails.
 func TestConnectionsComeBackWhereExecveFails(t *testing.T) {
-	s := newStage(t)
+	eitherWay(t, (*stage).connectionsComeBackWhereExecveFails)
+}
+
+func (s *stage) connectionsComeBackWhereExecveFails() {
+	s.Helper()
 	s.path = filepath.Join(s.dir, "program")
 	s.args = []string{s.path, "actor"}
 	s.install(s.path)
@@ -251,14 +277,16 @@ var restarting = fmt.Sprintf(`{"Signals":true,"RestartSignal":%d}`, unix.SIGUSR2
 
 // TestConnectionsOutliveARestart in the fd store, with what was known of them, as
 // many as it has room for.
-func TestConnectionsOutliveARestart(t *testing.T) {
-	s := newStage(t)
+func TestConnectionsOutliveARestart(t *testing.T) { eitherWay(t, (*stage).connectionsOutliveARestart) }
+
+func (s *stage) connectionsOutliveARestart() {
+	s.Helper()
 	v := s.service(254, "RestartKillSignal=SIGUSR2")
 	start := v.job(v.manager.Start)
 	one := s.next()
 	one.do("new", restarting)
 	address := one.do("listen", "a", "tcp", anywhere)
-	one.do("receive", "a")
+	one.do(s.receive, "a")
 	one.do("ready")
 	v.succeeds(start)
 	guests := make([]*guest, 40) // the store of 64 has room for 31 with their data
@@ -284,13 +312,13 @@ func TestConnectionsOutliveARestart(t *testing.T) {
 	two := s.next()
 	two.do("new", restarting)
 	if got := two.do("listen", "a", "tcp", anywhere); got != address {
-		t.Errorf("listens at %s, want %s", got, address)
+		s.Errorf("listens at %s, want %s", got, address)
 	}
-	two.do("receive", "a")
+	two.do(s.receive, "a")
 	two.do("ready")
 	v.succeeds(restart)
 	if len(moved) != 31 {
-		t.Errorf("%d connections have moved, want 31", len(moved))
+		s.Errorf("%d connections have moved, want 31", len(moved))
 	}
 	for _, g := range moved {
 		g.hears(fmt.Sprintf("%d 1", two.PID))

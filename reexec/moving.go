@@ -70,7 +70,7 @@ func (m *moving) depart() (*fd.FD, bool) {
 	}
 	dup, err := fd.DupOf(m.file)
 	if err != nil {
-		m.result <- err
+		m.answer(err)
 	}
 	return dup, err == nil
 }
@@ -86,7 +86,7 @@ func (u *Upgrader) settle(p *present, t handover.Taken) {
 		if slices.Contains(t.Refused, i) {
 			err = errors.New("the other process does not take it")
 		}
-		m.result <- err
+		m.answer(err)
 	}
 	p.moves.sent = nil
 	u.sendConnections(p)
@@ -98,7 +98,7 @@ func (d *departures) answer(list *[]*moving, result error) {
 		if m.decided.Swap(true) && list == &d.waiting {
 			continue // withdrawn
 		}
-		m.result <- result
+		m.answer(result)
 	}
 	*list = nil
 }

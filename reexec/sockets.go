@@ -290,13 +290,17 @@ func (s *sockets) abandon() error {
 		if k.use == nil {
 			continue
 		}
-		if _, ok := k.use.(*FlowConn); ok {
+		leave := k.use.Close
+		switch use := k.use.(type) {
+		case *FlowConn:
 			continue // its flows go on until they are done
+		case *gate:
+			leave = use.refuse
 		}
 		if path := pathOf(k.use); path != "" && k.Origin == handover.OriginOwn {
 			errs = append(errs, os.Remove(path))
 		}
-		errs = append(errs, k.use.Close())
+		errs = append(errs, leave())
 	}
 	return errors.Join(errs...)
 }

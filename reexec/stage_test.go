@@ -31,6 +31,7 @@ type stage struct {
 	path     string   // of the program
 	args     []string // argv of the first generation
 	workDir  string
+	receive  string // how actors receive connections: what they are asked to do
 	listener net.Listener
 	entrance chan *remote
 	output   *os.File
@@ -48,7 +49,7 @@ func newStage(t *testing.T) *stage {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "stage-") // t.TempDir is too long for a socket's path
-	s := &stage{TB: t, ctx: ctx, dir: dir, entrance: make(chan *remote, 16)}
+	s := &stage{TB: t, ctx: ctx, dir: dir, receive: "receive", entrance: make(chan *remote, 16)}
 	s.must(err)
 	t.Cleanup(func() { s.must(os.RemoveAll(dir)) })
 	s.path, err = os.Executable()

@@ -27,7 +27,7 @@ func (u *Upgrader) stow(p *present, m *moving) {
 	dup, ok := m.depart()
 	if ok {
 		p.stowed = append(p.stowed, stowed{m.Connection, dup})
-		m.result <- nil
+		m.answer(nil)
 	}
 }
 
@@ -46,13 +46,13 @@ func (u *Upgrader) unstow(p *present) {
 // the store is known to have room: what does not fit it drops without a word.
 func (u *Upgrader) storeConnection(p *present, m *moving) {
 	if !p.main || !p.restart {
-		m.result <- errors.New("this process ends and no other takes it")
+		m.answer(errors.New("this process ends and no other takes it"))
 		return
 	}
 	if !m.decided.CompareAndSwap(false, true) {
 		return // withdrawn
 	}
-	m.result <- u.putConnection(p, m)
+	m.answer(u.putConnection(p, m))
 }
 
 func (u *Upgrader) putConnection(p *present, m *moving) error {

@@ -178,12 +178,22 @@ func (t *turnstile) shut() {
 	}
 }
 
-// end shuts for good; false means that it was so before.
-func (t *turnstile) end() bool {
+// refuse shuts for good, but for what is in the queue; false means that it was so
+// before.
+func (t *turnstile) refuse() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	was := t.position
 	t.position = isEnded
+	t.turned.Broadcast()
+	return was != isEnded
+}
+
+// end is refuse, and discards the queue.
+func (t *turnstile) end() bool {
+	first := t.refuse()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, release := range t.out {
 		release()
 	}
@@ -192,8 +202,7 @@ func (t *turnstile) end() bool {
 		discard(q)
 	}
 	t.queue = nil
-	t.turned.Broadcast()
-	return was != isEnded
+	return first
 }
 
 // whereabouts returns the position.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
@@ -29,6 +30,7 @@ type Upgrader struct {
 	sockets  *sockets
 	states   *states
 	receives receivers
+	parking  parking
 	arrived  []*arrival // by the fd store or inheritance, before Ready
 	drain    *drain
 	control  *control.Listener
@@ -92,7 +94,7 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 		version:   version(),
 		parent:    os.Getppid(),
 		states:    newStates(),
-		receives:  receivers{ours: map[string][]string{}},
+		receives:  receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
 		events:    make(chan event),
@@ -343,6 +345,7 @@ func (u *Upgrader) release(main bool) error {
 	for _, a := range u.arrived {
 		a.close()
 	}
+	u.parking.close()
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())
 	}

@@ -11,6 +11,7 @@
 package fd
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -70,6 +71,19 @@ func DupOf(c syscall.Conn) (*FD, error) {
 	}
 	return d, dupErr
 }
+
+// SyscallConn makes f a [syscall.Conn], of which only Control can be used.
+func (f *FD) SyscallConn() (syscall.RawConn, error) { return rawConn{f}, nil }
+
+type rawConn struct{ *FD }
+
+func (c rawConn) Control(do func(raw uintptr)) error {
+	do(uintptr(c.Raw()))
+	return nil
+}
+
+func (c rawConn) Read(func(uintptr) bool) error  { return errors.ErrUnsupported }
+func (c rawConn) Write(func(uintptr) bool) error { return errors.ErrUnsupported }
 
 // File turns f into an *os.File. It consumes f.
 func (f *FD) File(name string) *os.File { return os.NewFile(uintptr(f.Release()), name) }

@@ -101,6 +101,15 @@ func after(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
+// silence is how long a connection that has moved here may be idle before its server
+// has it.
+func (t *tracker) silence(data []byte) time.Duration {
+	if len(data) == 0 {
+		return t.headerTimeout() // it is new
+	}
+	return t.idleTimeout()
+}
+
 // headerTimeout and idleTimeout are net/http's.
 func (t *tracker) headerTimeout() time.Duration {
 	if t.srv.ReadHeaderTimeout != 0 {

@@ -191,12 +191,13 @@ func (d *dynasty) answer(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", number, size)
 }
 
-func (r *reign) Ready(context.Context) error     { return nil }
-func (r *reign) Stop()                           {}
-func (r *reign) Draining() <-chan struct{}       { return r.draining }
-func (r *reign) Stopping() <-chan struct{}       { return r.stopping }
-func (r *reign) Resumed() <-chan struct{}        { return nil }
-func (r *reign) Receive(string, ...string) error { return nil }
+func (r *reign) Ready(context.Context) error { return nil }
+func (r *reign) Stop()                       {}
+func (r *reign) Draining() <-chan struct{}   { return r.draining }
+func (r *reign) Stopping() <-chan struct{}   { return r.stopping }
+func (r *reign) Resumed() <-chan struct{}    { return nil }
+
+func (r *reign) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
 func (r *reign) CanMove(name, what string) bool {
 	return closed(r.draining) && !r.ending.Load() && r.next != nil && name == "http" && (what == r.format || r.format == "")

@@ -28,7 +28,7 @@ func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	var err error
 	if named, ok := ln.(interface{ Name() string }); ok {
 		l := &listener{Listener: ln, t: t}
-		if err = t.u.Receive(named.Name(), format); err == nil {
+		if err = t.u.ReceiveIdle(named.Name(), t.silence, format); err == nil {
 			l.name = named.Name()
 		}
 		ln = l

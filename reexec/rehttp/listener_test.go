@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // gate is a listener of an Upgrader, as far as it is asked here.
@@ -11,7 +12,7 @@ type gate struct{ net.Listener }
 
 func (gate) Name() string { return "http" }
 
-func (held) Receive(string, ...string) error { return nil }
+func (held) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
 // TestAListenerIsOfTheServerThatServesIt, whoever has wrapped it before: else its
 // connections would be told to move by nobody.

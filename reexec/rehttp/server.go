@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -37,7 +38,7 @@ type generation interface {
 	Hold() (release func())
 	Drain(context.Context) error
 
-	Receive(name string, formats ...string) error
+	ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error
 	CanMove(name, format string) bool
 	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
 }

@@ -1,0 +1,177 @@
+package reexec
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// This file is where connections are that have come from another process and have
+// nothing to do yet. They wait for their peers, and leave for the next process
+// without the program.
+
+// parking is open while this generation serves.
+type parking struct {
+	mu     sync.Mutex
+	poll   *fd.Poll        // nil before the first connection comes, and after close
+	parked map[int]*parked // by number of the descriptor
+	shut   bool
+}
+
+// parked is a connection that is idle. It holds the generation.
+type parked struct {
+	*arrival
+	gate    *gate
+	release func()
+	raw     int         // the number of its descriptor, while it is parked
+	limit   *time.Timer // nil if it may be silent for ever
+}
+
+// unpark gives the connection to the program.
+func (q *parked) unpark() { q.gate.enqueue(q.arrival, q.release) }
+
+// park waits for the peer of q, if q is idle.
+func (u *Upgrader) park(q *parked) {
+	limit, idle := u.receives.limitOf(q.Connection)
+	if !idle || !u.parking.add(q, u.task) {
+		q.unpark()
+		return
+	}
+	if limit > 0 {
+		u.parking.limit(q, limit)
+	}
+}
+
+// add reports whether q is parked. Where it cannot be, the program has to wait.
+func (p *parking) add(q *parked, task func(func())) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut {
+		return false
+	}
+	if p.poll == nil {
+		poll, err := fd.NewPoll()
+		if err != nil {
+			return false
+		}
+		p.poll, p.parked = poll, map[int]*parked{}
+		task(func() { p.watch(poll) }) // ends with close
+	}
+	if p.poll.Add(q.fd) != nil {
+		return false
+	}
+	q.raw = q.fd.Raw()
+	p.parked[q.raw] = q
+	return true
+}
+
+// limit closes q if it is silent for so long.
+func (p *parking) limit(q *parked, silent time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.limit = time.AfterFunc(silent, func() {
+		if p.remove(q) {
+			q.close()
+			q.release()
+		}
+	})
+}
+
+// watch gives connections to the program when there is something to read, or to see.
+func (p *parking) watch(poll *fd.Poll) {
+	for {
+		ready, err := poll.Wait()
+		if err != nil {
+			return
+		}
+		for _, q := range p.removeAll(ready) {
+			q.unpark()
+		}
+	}
+}
+
+// remove reports whether q was parked until now.
+func (p *parking) remove(q *parked) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.removeLocked(q)
+}
+
+func (p *parking) removeLocked(q *parked) bool {
+	if p.parked[q.raw] != q {
+		return false
+	}
+	delete(p.parked, q.raw)
+	_ = p.poll.Remove(q.fd) // it is there
+	if q.limit != nil {
+		q.limit.Stop()
+	}
+	return true
+}
+
+// removeAll returns those of the numbers that are parked. They are not any more.
+func (p *parking) removeAll(numbers []int) (all []*parked) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, raw := range numbers {
+		if q, ok := p.parked[raw]; ok && p.removeLocked(q) {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+func (p *parking) open() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = false
+}
+
+// empty returns all that are parked. No more will be, unless open is called.
+func (p *parking) empty() (all []*parked) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = true
+	for _, q := range p.parked {
+		p.removeLocked(q)
+		all = append(all, q)
+	}
+	return all
+}
+
+// close closes what is parked.
+func (p *parking) close() {
+	for _, q := range p.empty() {
+		q.close()
+		q.release()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.poll != nil {
+		_ = p.poll.Close() // nothing is in it
+		p.poll = nil
+	}
+}
+
+// leaveParking sends what is parked to the next process, as Move does. What nobody
+// takes, the program has to look after while this generation ends.
+func (u *Upgrader) leaveParking(p *present) {
+	for _, q := range u.parking.empty() {
+		if !u.CanMove(q.Name, q.Format) {
+			q.unpark()
+			continue
+		}
+		p.self = append(p.self, event{kind: evMove, moving: &moving{Connection: q.Connection, file: q.fd, answer: q.left}})
+	}
+}
+
+// left is for a connection that was offered to the next process.
+func (q *parked) left(err error) {
+	if err != nil {
+		q.unpark()
+		return
+	}
+	q.close()
+	q.release()
+}

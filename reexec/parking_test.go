@@ -1,0 +1,93 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+)
+
+// parkedGuests returns a process with guests who have come from another one and say
+// nothing.
+func (s *stage) parkedGuests(n int, limit string) (two *remote, address string, guests []*guest) {
+	s.Helper()
+	s.receive = "receive idle"
+	one, address := s.openMoving(signals)
+	for range n {
+		guests = append(guests, s.visit("tcp", address))
+	}
+	upgrade := one.begin("upgrade")
+	two = one.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("receive idle", "a", limit)
+	two.do("ready")
+	upgrade.text()
+	two.state("serving")
+	one.finished()
+	return two, address, guests
+}
+
+// TestAParkedConnectionThatIsClosedByItsPeer holds its process no longer.
+func TestAParkedConnectionThatIsClosedByItsPeer(t *testing.T) {
+	s := newStage(t)
+	two, _, guests := s.parkedGuests(2, "")
+	guests[0].leave()
+	guests[1].knows(two, 0)
+	guests[1].leave()
+	two.do("stop")
+	two.finished()
+}
+
+// TestAParkedConnectionThatIsSilentIsClosed after its time.
+func TestAParkedConnectionThatIsSilentIsClosed(t *testing.T) {
+	s := newStage(t)
+	two, address, guests := s.parkedGuests(1, "1ms")
+	if _, err := guests[0].lines.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("a silent guest hears %v, want the end", err)
+	}
+	s.hosted(address, two)
+	two.do("stop")
+	two.finished()
+}
+
+// TestAStopGivesParkedConnectionsToTheProgram, which knows how to end them.
+func TestAStopGivesParkedConnectionsToTheProgram(t *testing.T) {
+	s := newStage(t)
+	two, _, guests := s.parkedGuests(2, "")
+	drain := two.begin("drain")
+	two.do("stop")
+	two.await("stays", "")
+	two.await("stays", "")
+	for _, g := range guests {
+		g.knows(two, 0)
+		g.leave()
+	}
+	drain.text()
+	two.do("close")
+	two.exit("0")
+}
+
+// TestParkedConnectionsThatNobodyTakesStay, as those of the program do.
+func TestParkedConnectionsThatNobodyTakesStay(t *testing.T) {
+	s := newStage(t)
+	two, address, guests := s.parkedGuests(1, "")
+	three := two.handOver(signals)
+	two.await("stays", "nobody receives")
+	guests[0].knows(two, 0)
+	s.hosted(address, three)
+	guests[0].leave()
+	two.finished()
+}
+
+// TestParkedConnectionsEndWithTheirProcess.
+func TestParkedConnectionsEndWithTheirProcess(t *testing.T) {
+	s := newStage(t)
+	two, _, guests := s.parkedGuests(1, "")
+	two.do("close")
+	if _, err := guests[0].lines.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the guest of a process that has closed hears %v, want the end", err)
+	}
+	two.exit("0")
+}
