@@ -20,11 +20,12 @@ import (
 const manyConns = 10_000
 
 // moves are what BenchmarkMove measures.
-var moves = []string{"floor", "net", "engine", "http"}
+var moves = []string{"floor", "net", "engine", "http", "http-done"}
 
 // BenchmarkMove has a process of which clients keep 10,000 connections, all idle, and
-// replaces it: http is how long the old process of a server of rehttp needs until all
-// have moved and it is done, engine the same without HTTP. Floor is the time in which
+// replaces it: http is how long the old process of a server of rehttp needs until the
+// new one has all, and http-done until the server has ended, which has no connection
+// any more then; engine is http without HTTP. Floor is the time in which
 // the kernel hands as many connections from one process to another; net is that with
 // a close in the one and a net.FileConn in the other, which no Go program gets around.
 // Each connection must then be answered by the new process.
@@ -35,9 +36,9 @@ func BenchmarkMove(b *testing.B) {
 	least := make([]time.Duration, len(moves))
 	for i := 0; b.Loop(); i++ {
 		passed, made := floorTime(b, program(b, "./testdata/floor", "v1"))
-		engine := moveTime(b, program(b, "./testdata/mover", "v1"))
-		web := moveTime(b, program(b, "./testdata/web", "v1"))
-		for j, took := range []time.Duration{passed, made, engine, web} {
+		engine, _ := moveTime(b, program(b, "./testdata/mover", "v1"))
+		web, done := moveTime(b, program(b, "./testdata/web", "v1"))
+		for j, took := range []time.Duration{passed, made, engine, web, done} {
 			b.Logf("round %d: %s %v", i+1, moves[j], took)
 			if i == 0 || took < least[j] {
 				least[j] = took
@@ -99,39 +100,43 @@ func floorTime(b *testing.B, program string) (passed, made time.Duration) {
 	return time.Duration(us[0]) * time.Microsecond, time.Duration(us[1]) * time.Microsecond
 }
 
-var drained = regexp.MustCompile(`generation 1 has drained in (\d+) us`)
+var drained = regexp.MustCompile(`generation 1 has drained in (\d+) us, and was done after (\d+) us`)
 
 // moveTime measures a server, whose old process says how long it has taken.
-func moveTime(b *testing.B, program string) time.Duration {
+func moveTime(b *testing.B, program string) (moved, done time.Duration) {
 	b.Helper()
 	a := newAlone(b, program)
 	crowd := dialMany(b, a.address)
 	defer crowd.close()
 	crowd.ask(b, 1)
 	a.hangup()
-	took := a.firstDrain()
+	moved, done = a.firstDrain()
 	crowd.ask(b, 2)
 	crowd.close()
 	a.signal(syscall.SIGTERM)
 	a.reap()
-	return took
+	return moved, done
 }
 
 // firstDrain waits until the first generation says that it is done.
-func (a *alone) firstDrain() time.Duration {
+func (a *alone) firstDrain() (moved, done time.Duration) {
 	a.Helper()
 	for a.ctx.Err() == nil {
 		text, err := os.ReadFile(a.output.Name())
 		a.must(err)
 		if m := drained.FindSubmatch(text); m != nil {
-			us, err := strconv.Atoi(string(m[1]))
-			a.must(err)
-			return time.Duration(us) * time.Microsecond
+			return a.microseconds(m[1]), a.microseconds(m[2])
 		}
 		a.pass(1)
 	}
 	a.Fatal("the first generation does not end")
-	return 0
+	return 0, 0
+}
+
+func (a *alone) microseconds(text []byte) time.Duration {
+	us, err := strconv.Atoi(string(text))
+	a.must(err)
+	return time.Duration(us) * time.Microsecond
 }
 
 // A crowd is connections of which each is idle.

@@ -102,29 +102,54 @@ func (u *Upgrader) CanMove(name, format string) bool {
 // CanMove says so. The end of ctx ends the wait of a connection that was not sent
 // yet. c must be a [syscall.Conn], as those of package net are.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
-	file, ok := c.(syscall.Conn)
-	switch {
-	case !ok:
-		return notMoved(fmt.Errorf("a %T has no descriptor", c))
-	case len(data) > MaxMoved:
-		return notMoved(fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(data), MaxMoved))
-	case !u.CanMove(name, format):
-		return notMoved(fmt.Errorf("nobody receives %q of listener %q", format, name))
-	}
 	result := make(chan error, 1)
-	m := &moving{
-		Connection: handover.Connection{Name: name, Format: format, Data: data},
-		file:       file,
-		answer:     func(err error) { result <- err },
+	m, err := u.propose(name, c, format, data, true, func(err error) { result <- err })
+	if err == nil {
+		err = m.wait(ctx, result)
 	}
-	if !u.post(event{kind: evMove, moving: m}) {
-		return notMoved(ErrStopped)
-	}
-	if err := m.wait(ctx, result); err != nil {
+	if err != nil {
 		return notMoved(err)
 	}
 	_ = c.Close() // our descriptor of what is the other process's now
 	return nil
+}
+
+// Offer is [Upgrader.Move] for many connections: it does not wait, and leaves it to
+// the program to close c, which it should do soon. It calls done once, with what Move
+// would return, perhaps on the goroutine that everything else waits for: done must
+// not block. Withdraw takes the offer back, unless it returns false because c was sent;
+// then done is not called. It must not be called after done.
+func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
+	m, err := u.propose(name, c, format, data, false, func(err error) {
+		if err != nil {
+			err = notMoved(err)
+		}
+		done(err)
+	})
+	if err != nil {
+		done(notMoved(err))
+		return func() bool { return false }
+	}
+	return m.withdraw
+}
+
+// propose asks the loop to let a connection move. Where there is an error, answer is
+// not called.
+func (u *Upgrader) propose(name string, c net.Conn, format string, data []byte, waited bool, answer func(error)) (*moving, error) {
+	file, ok := c.(syscall.Conn)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("a %T has no descriptor", c)
+	case len(data) > MaxMoved:
+		return nil, fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(data), MaxMoved)
+	case !u.CanMove(name, format):
+		return nil, fmt.Errorf("nobody receives %q of listener %q", format, name)
+	}
+	m := &moving{Connection: handover.Connection{Name: name, Format: format, Data: data}, file: file, waited: waited, answer: answer}
+	if !u.post(event{kind: evMove, moving: m}) {
+		return nil, ErrStopped
+	}
+	return m, nil
 }
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
@@ -133,6 +158,7 @@ func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
 type moving struct {
 	handover.Connection
 	file    syscall.Conn
+	waited  bool        // somebody waits, and the connection is not served meanwhile
 	decided atomic.Bool // it was sent, or withdrawn
 	answer  func(error) // called once, by the loop, unless it was withdrawn
 }
@@ -143,12 +169,15 @@ func (m *moving) wait(ctx context.Context, result <-chan error) error {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		if m.decided.CompareAndSwap(false, true) {
+		if m.withdraw() {
 			return context.Cause(ctx)
 		}
 		return <-result
 	}
 }
+
+// withdraw reports whether m will not be sent, nor answered.
+func (m *moving) withdraw() bool { return m.decided.CompareAndSwap(false, true) }
 
 // receivers are the formats of connections that are taken over, by listener.
 type receivers struct {

@@ -24,9 +24,16 @@ type departures struct {
 // frame's 128 KiB with what JSON and base64 add.
 const maxBatch = 64 << 10
 
-// offer queues a connection for the successor.
+// offer queues a connection for the successor. One that somebody waits for goes before
+// those of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
-	p.moves.waiting = append(p.moves.waiting, m)
+	last := len(p.moves.waiting)
+	if m.waited {
+		if i := slices.IndexFunc(p.moves.waiting, func(w *moving) bool { return !w.waited }); i >= 0 {
+			last = i
+		}
+	}
+	p.moves.waiting = slices.Insert(p.moves.waiting, last, m)
 	if len(p.moves.sent) == 0 {
 		u.sendConnections(p)
 	}

@@ -67,13 +67,15 @@ type conn struct {
 	in    framing
 	begun int // requests that net/http has begun
 	skip  int // line ends to ignore before the first request
+	taken taken
 
-	turn  turn        // the pace's
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
 
 	mu       sync.Mutex
-	deadline time.Time // for reading, as the server wants it
-	woken    bool      // the socket has one that is over
+	deadline time.Time   // for reading, as the server wants it
+	woken    bool        // the socket has one that is over
+	waiting  bool        // for the next request, and nothing of it is here
+	withdraw func() bool // from a move that was offered, see reexec.Upgrader.Offer
 	moving   bool
 	ended    bool // moved, closed, or shut for reading
 	moved    bool
@@ -114,7 +116,6 @@ func (c *conn) read(p []byte) (int, error) {
 	if closed(c.t.u.Draining()) {
 		between := c.between()
 		moved := between && c.canMove() && c.move()
-		c.t.pace.end(c)
 		if moved {
 			return 0, io.EOF
 		}
@@ -141,7 +142,7 @@ func (c *conn) allowed(p []byte) (int, error) {
 // take reads, and follows what was read.
 func (c *conn) take(p []byte) (int, error) {
 	for {
-		n, err := c.socket.Read(p)
+		n, err := c.receive(p)
 		if c.skip > 0 && n > 0 {
 			n = c.skipLineEnds(p[:n])
 			if n == 0 && err == nil {
@@ -200,13 +201,8 @@ func (c *conn) move() bool {
 		return false
 	}
 	err := c.t.u.Move(c.t.life, c.name, c.socket, format, c.data())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.moving = false
-	c.moved = err == nil
-	c.stays.Store(c.moved || c.canMove()) // refused; where nobody takes any, somebody may later
-	c.ended = c.ended || c.moved
-	return c.moved
+	c.endMove(err)
+	return err == nil
 }
 
 func (c *conn) beginMove() bool {
@@ -214,6 +210,15 @@ func (c *conn) beginMove() bool {
 	defer c.mu.Unlock()
 	c.moving = !c.ended
 	return c.moving
+}
+
+func (c *conn) endMove(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moving, c.withdraw = false, nil
+	c.moved = err == nil
+	c.stays.Store(c.moved || c.canMove()) // refused; where nobody takes any, somebody may later
+	c.ended = c.ended || c.moved
 }
 
 // data is what the successor has to know.
@@ -233,7 +238,6 @@ func (c *conn) Close() error {
 	moved, last := c.moved, !c.ended && !c.moving && !c.hijacked.Load()
 	c.ended = true
 	c.mu.Unlock()
-	c.t.pace.end(c)
 	if moved {
 		return nil
 	}
@@ -257,9 +261,6 @@ func (c *conn) linger() {
 
 // shut ends reading; false means that the connection is on its way to another process.
 func (c *conn) shut() bool {
-	if c.t.pace.holds(c) {
-		return false
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.moving || c.moved {

@@ -18,7 +18,7 @@ type arrival struct {
 func (c *conn) wake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.woken || c.ended || c.hijacked.Load() {
+	if c.woken || c.moving || c.ended || c.hijacked.Load() {
 		return false
 	}
 	c.woken = true

@@ -204,6 +204,14 @@ func (r *reign) CanMove(name, what string) bool {
 }
 
 func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, data []byte) error {
+	err := r.move(name, c, what, data)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err
+}
+
+func (r *reign) move(name string, c net.Conn, what string, data []byte) error {
 	if !r.CanMove(name, what) || r.refuse() {
 		return reexec.ErrNotMoved
 	}
@@ -217,7 +225,6 @@ func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, da
 		r.Error(err)
 		return errors.Join(reexec.ErrNotMoved, err)
 	}
-	_ = c.Close()
 	there, err := f.Conn()
 	if err != nil {
 		r.Error(err)
@@ -225,6 +232,16 @@ func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, da
 	r.moved.Add(1)
 	to.in <- queued{&reexec.Moved{Conn: there, Format: what, Data: data}, to.Hold()}
 	return nil
+}
+
+func (r *reign) Offer(name string, c net.Conn, what string, data []byte, done func(error)) (withdraw func() bool) {
+	var decided atomic.Bool
+	go func() { // ends by itself
+		if decided.CompareAndSwap(false, true) {
+			done(r.move(name, c, what, data))
+		}
+	}()
+	return func() bool { return decided.CompareAndSwap(false, true) }
 }
 
 func (r *reign) Hold() (release func()) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 
@@ -32,8 +31,9 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 	return t.srv.Shutdown(ctx)
 }
 
-// leave makes the connections move that can, and tells the hijacked ones.
-func (t *tracker) leave() {
+// leave makes the connections move that can, and tells the hijacked ones. What it
+// begins ends with over.
+func (t *tracker) leave(over <-chan struct{}) {
 	var idle []*conn
 	t.each(func(k *client) {
 		switch {
@@ -48,7 +48,7 @@ func (t *tracker) leave() {
 			k.own.wake()
 		}
 	})
-	t.pace.begin(idle)
+	t.offerAll(idle, over)
 }
 
 func (t *tracker) closeListeners() {
@@ -64,14 +64,13 @@ func (t *tracker) closeListeners() {
 // until stop is called.
 func (t *tracker) attend() (stop func()) {
 	over := make(chan struct{})
-	var attending sync.WaitGroup
-	attending.Go(func() {
+	t.attending.Go(func() {
 		for t.attendOnce(over) {
 		}
 	})
 	return func() {
 		close(over)
-		attending.Wait()
+		t.attending.Wait()
 	}
 }
 
@@ -80,7 +79,7 @@ func (t *tracker) attendOnce(over <-chan struct{}) bool {
 	resumed := t.u.Resumed()
 	select {
 	case <-t.u.Draining():
-		t.leave()
+		t.leave(over)
 	case <-over:
 		return false
 	}

@@ -66,6 +66,8 @@ func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 		return nc
 	}
 	c.t, c.name = t, name
+	c.taken.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
+	c.taken.try = c.tryTake
 	c.client.conn, c.client.own, c.release = nc, c, t.u.Hold()
 	c.stays.Store(true) // until net/http says that it has it
 	if data != "" {

@@ -41,6 +41,7 @@ type generation interface {
 	ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error
 	CanMove(name, format string) bool
 	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
+	Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool)
 }
 
 // tracker takes the HTTP server over, once.

@@ -30,7 +30,8 @@ type tracker struct {
 	life context.Context // of what is done for connections; ends with finish
 	end  context.CancelFunc
 
-	pace    pace
+	attending sync.WaitGroup // what attend has begun
+
 	hurried atomic.Bool // somebody waits for this process to end
 
 	left chan struct{} // one that is known was closed, or has moved; buffered, gets one value
@@ -81,9 +82,6 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 		k.used.Store(true)
 		if k.own != nil {
 			k.own.begin()
-			if closed(t.u.Draining()) {
-				t.pace.end(k.own)
-			}
 		}
 	case http.StateIdle:
 		t.setIdle(k)

@@ -48,8 +48,11 @@ func serve(ctx context.Context, addr string) (err error) {
 	began := time.Now()
 	s.wake()
 	err = u.Drain(ctx)
-	fmt.Fprintf(os.Stderr, "generation %d has drained in %d us\n", u.Generation(), time.Since(began).Microseconds())
-	return errors.Join(err, ln.Close())
+	moved := time.Since(began)
+	err = errors.Join(err, ln.Close())
+	fmt.Fprintf(os.Stderr, "generation %d has drained in %d us, and was done after %d us\n",
+		u.Generation(), moved.Microseconds(), time.Since(began).Microseconds())
+	return err
 }
 
 type server struct {

@@ -77,10 +77,16 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	began := time.Now()
+	moved := make(chan time.Duration, 1)
+	go func() { // ends before Serve does
+		_ = u.Drain(ctx) // Serve returns its error
+		moved <- time.Since(began)
+	}()
 	for range count {
 		err = errors.Join(err, <-servers)
 	}
-	fmt.Fprintf(os.Stderr, "generation %d has drained in %d us\n", u.Generation(), time.Since(began).Microseconds())
+	fmt.Fprintf(os.Stderr, "generation %d has drained in %d us, and was done after %d us\n",
+		u.Generation(), (<-moved).Microseconds(), time.Since(began).Microseconds())
 	return err
 }
 

@@ -3,18 +3,20 @@
 package rehttp
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"testing"
 )
 
-// TestIdleConnectionsMoveFewAtATime, so that one in use overtakes them, and each that
-// cannot move lets the next one go.
-func TestIdleConnectionsMoveFewAtATime(t *testing.T) {
+// TestIdleConnectionsHoldNobodyUp: one in use moves while they are on their way, and so
+// does each whatever becomes of the others.
+func TestIdleConnectionsHoldNobodyUp(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
-			const idle = 3 * paceLimit
+			const idle = 24
 			d := newDynasty(t)
 			trying, goOn := make(chan struct{}, idle+1), make(chan struct{})
 			d.refuse = func() bool {
@@ -39,16 +41,13 @@ func TestIdleConnectionsMoveFewAtATime(t *testing.T) {
 			used.send("POST / HTTP/1.1\r\nHost: example.com\r\nNumber: in use\r\nContent-Length: 2\r\n\r\na")
 			<-begun
 			d.upgrade()
-			for range paceLimit {
+			for range idle {
 				<-trying
 			}
 			used.send("b")
 			used.hears("in use 2", false)
 			<-trying
 			close(goOn)
-			for range idle - paceLimit {
-				<-trying
-			}
 			for i, c := range all {
 				c.ask(fmt.Sprint("after ", i))
 			}
@@ -93,4 +92,47 @@ func TestAConnectionMovesToWhoComesAfterOneThatEnds(t *testing.T) {
 	if d.moved.Load() == 0 {
 		t.Error("the connection has not moved")
 	}
+}
+
+// TestADrainEndsWhereNobodyAnswersForAMove, as with a successor that hangs.
+func TestADrainEndsWhereNobodyAnswersForAMove(t *testing.T) {
+	d := newDynasty(t)
+	offered, never := make(chan struct{}), make(chan struct{})
+	d.refuse = func() bool {
+		close(offered)
+		<-never
+		return true
+	}
+	r := newReign(d)
+	r.next = newReign(d)
+	idle := make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(d.answer), ConnState: func(_ net.Conn, s http.ConnState) {
+		if s == http.StateIdle {
+			close(idle)
+		}
+	}}
+	s := &Server{HTTP: srv, t: newTracker(r, srv)}
+	ln, err := s.Wrap(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }() // joined below
+	d.accepts <- r
+	go d.accept() // ends with the listener
+	defer d.ln.Close()
+	d.call().asks("before", false)
+	<-idle
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { // ends by the move
+		<-offered
+		cancel()
+	}()
+	close(r.draining)
+	var cut *CutError
+	if err := s.Drain(ctx); !errors.As(err, &cut) || cut.Idle != 1 {
+		t.Errorf("Drain = %v, want a CutError of one idle connection", err)
+	}
+	<-served
+	close(never)
 }
