@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -126,6 +127,23 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	defer third.close()
 	if got := receive(t, third.line); got != (handover.Stopping{}) {
 		t.Errorf("who gets the line hears %#v, want Stopping", got)
+	}
+}
+
+// TestWhatIsWaitedForGoesFirst, of what is not sent yet.
+func TestWhatIsWaitedForGoesFirst(t *testing.T) {
+	m := newMiddle(t)
+	m.sent() // no other goes before it is answered
+	for _, name := range []string{"offered 1", "waited 1", "offered 2", "waited 2"} {
+		c := &moving{Connection: handover.Connection{Name: name}, waited: name[0] == 'w', answer: func(error) {}}
+		m.offer(m.p, c)
+	}
+	var names []string
+	for _, c := range m.p.moves.waiting {
+		names = append(names, c.Name)
+	}
+	if want := []string{"waited 1", "waited 2", "offered 1", "offered 2"}; !slices.Equal(names, want) {
+		t.Errorf("%q wait, want %q", names, want)
 	}
 }
 

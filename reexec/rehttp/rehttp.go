@@ -9,7 +9,9 @@
 //  1. The listener's gate is shut; what comes is the successor's.
 //  2. Connections move to the successor (or, where the unit is restarted, to the next
 //     process by way of the fd store) as soon as they are between two requests: at
-//     once where they are idle, else after the answer. The client notices nothing.
+//     once where they are idle, else after the answer. The client notices nothing. In
+//     the successor an idle one is a descriptor, and no more, until its client speaks
+//     (see [reexec.Upgrader.ReceiveIdle]); it is no [Counts].Idle there.
 //  3. Where a connection cannot move, its next answer says "Connection: close" (GOAWAY
 //     in HTTP/2); idle ones stay open until their client has used them once more.
 //  4. When no connection is left, or the drain deadline is reached, the listener is
