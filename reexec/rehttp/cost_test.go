@@ -78,12 +78,22 @@ func TestARequestAllocatesNoMore(t *testing.T) {
 	bare, ours := costs(t)
 	for name, request := range costly {
 		a, b := newAsker(t, bare, request), newAsker(t, ours, request)
-		without, with := testing.AllocsPerRun(2000, a.ask), testing.AllocsPerRun(2000, b.ask)
+		without, with := leastAllocs(a), leastAllocs(b)
 		if with > without {
 			t.Errorf("%s: %v allocations for a request, %v without this package", name, with, without)
 		}
 		t.Logf("%s: %v allocations, %v", name, with, without)
 	}
+}
+
+// leastAllocs is what a request allocates, without what a busy machine adds: net/http
+// allocates more where a client is slower than its answer.
+func leastAllocs(a *asker) float64 {
+	least := testing.AllocsPerRun(500, a.ask)
+	for range 7 {
+		least = min(least, testing.AllocsPerRun(500, a.ask))
+	}
+	return least
 }
 
 // BenchmarkFraming is what following a request costs.
