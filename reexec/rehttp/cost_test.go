@@ -7,6 +7,7 @@ package rehttp
 
 import (
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"testing"
@@ -79,19 +80,24 @@ func TestARequestAllocatesNoMore(t *testing.T) {
 	for name, request := range costly {
 		a, b := newAsker(t, bare, request), newAsker(t, ours, request)
 		without, with := leastAllocs(a), leastAllocs(b)
-		if with > without {
+		if with > without+0.5 { // one more would be 1
 			t.Errorf("%s: %v allocations for a request, %v without this package", name, with, without)
 		}
 		t.Logf("%s: %v allocations, %v", name, with, without)
 	}
 }
 
-// leastAllocs is what a request allocates, without what a busy machine adds: net/http
-// allocates more where a client is slower than its answer.
+// leastAllocs is what a request allocates on average, without what a busy machine adds:
+// net/http allocates more or less by whether a client is faster than its answer.
 func leastAllocs(a *asker) float64 {
-	least := testing.AllocsPerRun(500, a.ask)
-	for range 7 {
-		least = min(least, testing.AllocsPerRun(500, a.ask))
+	const requests = 500
+	least := math.Inf(1)
+	for range 8 {
+		least = min(least, testing.AllocsPerRun(1, func() {
+			for range requests {
+				a.ask()
+			}
+		})/requests)
 	}
 	return least
 }
