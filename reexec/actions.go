@@ -90,7 +90,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actStore:
 		u.storeConnection(p, e.moving)
 	case actStay:
-		e.moving.answer(errors.New("no other process has taken over"))
+		e.moving.refuse(errors.New("no other process has taken over"))
 	case actStayAll:
 		u.stayAll(p, e.err)
 	case actSettle:

@@ -130,6 +130,18 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	}
 }
 
+// TestAnOfferThatIsWithdrawnHasNoAnswer, wherever it is found so.
+func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
+	for s := range ended + 1 {
+		m := newMiddle(t)
+		m.p.state = s
+		c := &moving{answer: func(error) { t.Errorf("answered in %v", s) }}
+		c.withdraw()
+		m.dispatch(m.p, event{kind: evMove, moving: c})
+		m.stayAll(m.p, ErrStopped)
+	}
+}
+
 // TestWhatIsWaitedForGoesFirst, of what is not sent yet.
 func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 	m := newMiddle(t)

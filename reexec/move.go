@@ -103,7 +103,12 @@ func (u *Upgrader) CanMove(name, format string) bool {
 // yet. c must be a [syscall.Conn], as those of package net are.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
 	result := make(chan error, 1)
-	m, err := u.propose(name, c, format, data, true, func(err error) { result <- err })
+	m := &moving{
+		Connection: handover.Connection{Name: name, Format: format, Data: data},
+		waited:     true,
+		answer:     func(err error) { result <- err },
+	}
+	err := u.propose(m, c)
 	if err == nil {
 		err = m.wait(ctx, result)
 	}
@@ -120,36 +125,38 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 // not block. Withdraw takes the offer back, unless it returns false because c was sent;
 // then done is not called. It must not be called after done.
 func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
-	m, err := u.propose(name, c, format, data, false, func(err error) {
-		if err != nil {
-			err = notMoved(err)
-		}
-		done(err)
-	})
-	if err != nil {
-		done(notMoved(err))
+	m := &moving{
+		Connection: handover.Connection{Name: name, Format: format, Data: data},
+		answer: func(err error) {
+			if err != nil {
+				err = notMoved(err)
+			}
+			done(err)
+		},
+	}
+	if err := u.propose(m, c); err != nil {
+		m.answer(err)
 		return func() bool { return false }
 	}
 	return m.withdraw
 }
 
-// propose asks the loop to let a connection move. Where there is an error, answer is
-// not called.
-func (u *Upgrader) propose(name string, c net.Conn, format string, data []byte, waited bool, answer func(error)) (*moving, error) {
+// propose asks the loop to let c move as m. Where there is an error, m is not answered.
+func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	file, ok := c.(syscall.Conn)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("a %T has no descriptor", c)
-	case len(data) > MaxMoved:
-		return nil, fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(data), MaxMoved)
-	case !u.CanMove(name, format):
-		return nil, fmt.Errorf("nobody receives %q of listener %q", format, name)
+		return fmt.Errorf("a %T has no descriptor", c)
+	case len(m.Data) > MaxMoved:
+		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
+	case !u.CanMove(m.Name, m.Format):
+		return fmt.Errorf("nobody receives %q of listener %q", m.Format, m.Name)
 	}
-	m := &moving{Connection: handover.Connection{Name: name, Format: format, Data: data}, file: file, waited: waited, answer: answer}
+	m.file = file
 	if !u.post(event{kind: evMove, moving: m}) {
-		return nil, ErrStopped
+		return ErrStopped
 	}
-	return m, nil
+	return nil
 }
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
@@ -178,6 +185,13 @@ func (m *moving) wait(ctx context.Context, result <-chan error) error {
 
 // withdraw reports whether m will not be sent, nor answered.
 func (m *moving) withdraw() bool { return m.decided.CompareAndSwap(false, true) }
+
+// refuse answers a connection that is not sent, unless it was withdrawn.
+func (m *moving) refuse(why error) {
+	if m.decided.CompareAndSwap(false, true) {
+		m.answer(why)
+	}
+}
 
 // receivers are the formats of connections that are taken over, by listener.
 type receivers struct {

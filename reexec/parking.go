@@ -31,6 +31,12 @@ type parked struct {
 // unpark gives the connection to the program.
 func (q *parked) unpark() { q.gate.enqueue(q.arrival, q.release) }
 
+// leave closes our descriptor of it.
+func (q *parked) leave() {
+	q.close()
+	q.release()
+}
+
 // park waits for the peer of q, if q is idle.
 func (u *Upgrader) park(q *parked) {
 	limit, idle := u.receives.limitOf(q.Connection)
@@ -72,8 +78,7 @@ func (p *parking) limit(q *parked, silent time.Duration) {
 	defer p.mu.Unlock()
 	q.limit = time.AfterFunc(silent, func() {
 		if p.remove(q) {
-			q.close()
-			q.release()
+			q.leave()
 		}
 	})
 }
@@ -85,9 +90,7 @@ func (p *parking) watch(poll *fd.Poll) {
 		if err != nil {
 			return
 		}
-		for _, q := range p.removeAll(ready) {
-			q.unpark()
-		}
+		p.unparkAll(ready)
 	}
 }
 
@@ -110,16 +113,16 @@ func (p *parking) removeLocked(q *parked) bool {
 	return true
 }
 
-// removeAll returns those of the numbers that are parked. They are not any more.
-func (p *parking) removeAll(numbers []int) (all []*parked) {
+// unparkAll unparks those of the numbers that are parked. It does so under the lock: after
+// empty, whoever was parked is in the queue of its gate, which may be closed next.
+func (p *parking) unparkAll(numbers []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, raw := range numbers {
 		if q, ok := p.parked[raw]; ok && p.removeLocked(q) {
-			all = append(all, q)
+			q.unpark()
 		}
 	}
-	return all
 }
 
 func (p *parking) open() {
@@ -143,8 +146,7 @@ func (p *parking) empty() (all []*parked) {
 // close closes what is parked.
 func (p *parking) close() {
 	for _, q := range p.empty() {
-		q.close()
-		q.release()
+		q.leave()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,8 +172,7 @@ func (u *Upgrader) leaveParking(p *present) {
 func (q *parked) left(err error) {
 	if err != nil {
 		q.unpark()
-		return
+	} else {
+		q.leave()
 	}
-	q.close()
-	q.release()
 }

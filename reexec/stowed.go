@@ -46,7 +46,7 @@ func (u *Upgrader) unstow(p *present) {
 // the store is known to have room: what does not fit it drops without a word.
 func (u *Upgrader) storeConnection(p *present, m *moving) {
 	if !p.main || !p.restart {
-		m.answer(errors.New("this process ends and no other takes it"))
+		m.refuse(errors.New("this process ends and no other takes it"))
 		return
 	}
 	if !m.decided.CompareAndSwap(false, true) {

@@ -82,12 +82,13 @@ func (c *conn) readError(err error) error {
 	return &net.OpError{Op: "read", Net: a.Network(), Source: a, Addr: c.socket.RemoteAddr(), Err: err}
 }
 
-// An offering is of connections that wait, to the next process.
+// An offering is of connections that wait, to the next process. Those that have moved
+// are closed here when all are answered: that takes longer than to move them.
 type offering struct {
 	mu    sync.Mutex
 	open  int // those that are not answered, and one while more are offered
 	moved []*conn
-	over  chan struct{}
+	over  chan struct{} // closed when open is 0
 }
 
 // offerAll lets idle connections move. Those that do not wait, their goroutines move.
@@ -104,13 +105,20 @@ func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 		case <-o.over:
 		case <-over:
 		}
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, c := range o.moved { // which takes longer than to move them
+		for _, c := range o.take() {
 			_ = c.socket.Close() // our descriptor of what is another process's now
 			runtime.Gosched()    // to its goroutine: the new process wants the other processor
 		}
 	})
+}
+
+// take returns those that have moved since the last call.
+func (o *offering) take() []*conn {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	moved := o.moved
+	o.moved = nil
+	return moved
 }
 
 // offer lets the connection move if it waits, and reports whether it does.
