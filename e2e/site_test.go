@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
 )
 
 const (
@@ -46,8 +47,11 @@ func newSite(t testing.TB) *site {
 	}
 	s := &site{&client{t, ctx, address, m.DialContext}, m}
 	t.Cleanup(s.end)
-	s.install("cutover-http.socket", shipped(t, "cutover-http.socket"))
-	s.install(unitName, shipped(t, unitName))
+	var files []units.File
+	for _, name := range []string{"cutover-http.socket", unitName} {
+		files = append(files, units.File{Name: name, Text: shipped(t, name)})
+	}
+	s.put(files)
 	return s
 }
 

@@ -26,7 +26,7 @@ type mishap struct {
 // TestWhatRulesSayHappens shows for each bad unit that the rule finds it, and that
 // what the rule says will happen does.
 func TestWhatRulesSayHappens(t *testing.T) {
-	if !*full && !*everySystemd && *systemdVersion == 0 {
+	if !thorough() {
 		t.Skip("told with -full: sixty mishaps, of which each takes its time")
 	}
 	eachSystemd(t, func(t *testing.T, root machine.Root) {

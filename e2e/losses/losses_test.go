@@ -22,6 +22,7 @@ func inShort(t *testing.T) plan {
 // TestTheRecipeIsMeasuredByTheSameRules: http.Server.Shutdown closes what is idle, the
 // clients see it, and have to dial again. How many requests are lost is chance.
 func TestTheRecipeIsMeasuredByTheSameRules(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	p := inShort(t)

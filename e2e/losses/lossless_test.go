@@ -13,6 +13,7 @@ var movable = []string{
 }
 
 func TestUpgradesLoseNothingOfAnyLoad(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	p := inShort(t)
