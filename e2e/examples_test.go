@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -152,6 +153,27 @@ func TestDNSUpgradesLoseNothing(t *testing.T) {
 		t.Logf("%d sent, %d answered, %d twice, by generation: %v", r.Sent, r.Answered, r.Twice, r.Generations)
 		if r.Sent == 0 || r.Answered != r.Sent || r.Twice != 0 || len(r.Generations) != *upgrades+1 {
 			t.Errorf("want all answered once, by %d generations", *upgrades+1)
+		}
+	})
+}
+
+// TestWebSocketUpgradesLoseNothing has clients of examples/websocket that are told of
+// each upgrade, and come again.
+func TestWebSocketUpgradesLoseNothing(t *testing.T) {
+	modulesToo(t)
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		e := newExample(t, root, "websocket")
+		defer e.end()
+		var r struct {
+			Sent, Answered, Goodbyes int
+			Generations              map[int]int
+			First                    []string
+		}
+		const clients = 20
+		e.upgradesUnderLoad(*upgrades, &r, "-clients", strconv.Itoa(clients))
+		t.Logf("%d sent, %d answered, %d goodbyes, by generation: %v %q", r.Sent, r.Answered, r.Goodbyes, r.Generations, r.First)
+		if r.Sent == 0 || r.Answered != r.Sent || len(r.First) > 0 || r.Goodbyes != clients**upgrades || len(r.Generations) != *upgrades+1 {
+			t.Errorf("want all answered, by %d generations, and %d goodbyes", *upgrades+1, clients**upgrades)
 		}
 	})
 }

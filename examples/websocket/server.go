@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
+)
+
+// goodbye asks a client to leave. It is a message and not the close of RFC 6455, after
+// which nobody answers what the client has sent by then: the client waits for its
+// answers, and then closes.
+const goodbye = "goodbye"
+
+// goodbyeTime is how long a client that does not read keeps us from saying it.
+const goodbyeTime = 5 * time.Second
+
+// A server answers each message with who answers, and the message.
+type server struct {
+	u   *reexec.Upgrader
+	web *rehttp.Server
+
+	mu      sync.Mutex
+	clients map[net.Conn]*websocket.Conn
+}
+
+func newServer(u *reexec.Upgrader) *server {
+	s := &server{u: u, clients: map[net.Conn]*websocket.Conn{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.attend)
+	mux.HandleFunc("GET /counts", s.counts)
+	mux.Handle("GET /healthz", rehttp.Health(u))
+	s.web = &rehttp.Server{
+		Upgrader: u,
+		HTTP:     &http.Server{Handler: mux, ConnContext: withConn},
+		Goodbye:  s.dismiss,
+	}
+	return s
+}
+
+// serve is an accept loop of our own, that of http.Server; rehttp's Server.Serve would
+// do all this for us.
+func (s *server) serve(ctx context.Context, ln net.Listener) error {
+	ln, err := s.web.Wrap(ln)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.web.HTTP.Serve(ln) }() // ends when ln is closed, which each path below does
+	if err := s.u.Ready(ctx); err != nil {
+		_ = ln.Close() // the error of Ready says why
+		<-served
+		return err
+	}
+	defer context.AfterFunc(ctx, s.u.Stop)()
+	<-s.u.Draining()
+	late := s.web.Drain(context.Background())
+	<-served // says that the listener is closed
+	return late
+}
+
+type connKey struct{}
+
+// withConn lets a handler know its connection by the value that dismiss gets.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// attend serves one client until that leaves.
+func (s *server) attend(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has told the client
+	}
+	defer c.CloseNow()
+	conn := r.Context().Value(connKey{}).(net.Conn)
+	s.enter(conn, c)
+	defer s.leave(conn)
+	select {
+	case <-s.u.Draining(): // dismiss may have come before enter
+		s.dismiss(conn)
+	default:
+	}
+	ctx := context.Background() // that of the request ends when we return, and not with the connection
+	for {
+		kind, message, err := c.Read(ctx)
+		if err != nil {
+			return // the client has gone
+		}
+		answer := fmt.Sprintf("generation=%d pid=%d %s", s.u.Generation(), os.Getpid(), message)
+		if c.Write(ctx, kind, []byte(answer)) != nil {
+			return
+		}
+	}
+}
+
+func (s *server) enter(conn net.Conn, c *websocket.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[conn] = c
+}
+
+func (s *server) leave(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, conn)
+}
+
+// dismiss asks the client on conn to leave.
+func (s *server) dismiss(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.clients[conn]; c != nil {
+		go func() { // ends by its time
+			ctx, cancel := context.WithTimeout(context.Background(), goodbyeTime)
+			defer cancel()
+			_ = c.Write(ctx, websocket.MessageText, []byte(goodbye)) // one that has gone needs no word
+		}()
+	}
+}
+
+// counts says how many clients this generation has.
+func (s *server) counts(w http.ResponseWriter, _ *http.Request) {
+	c := s.web.Counts()
+	fmt.Fprintf(w, "generation=%d hijacked=%d\n", s.u.Generation(), c.Hijacked)
+}
