@@ -4,6 +4,7 @@ package reexec_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 )
@@ -62,6 +63,28 @@ func TestAStopGivesParkedConnectionsToTheProgram(t *testing.T) {
 	two.await("stays", "")
 	for _, g := range guests {
 		g.knows(two, 0)
+		g.leave()
+	}
+	drain.text()
+	two.do("close")
+	two.exit("0")
+}
+
+// TestParkedConnectionsThatSpeakAtAStopAreAnswered, whichever of the two comes first.
+func TestParkedConnectionsThatSpeakAtAStopAreAnswered(t *testing.T) {
+	s := newStage(t)
+	two, _, guests := s.parkedGuests(60, "")
+	drain := two.begin("drain")
+	stop := func() string { return "" }
+	for i, g := range guests {
+		if i == len(guests)/2 {
+			stop = two.begin("stop").text
+		}
+		g.say("who?\n")
+	}
+	stop()
+	for _, g := range guests {
+		g.hears(fmt.Sprintf("%d 0", two.PID))
 		g.leave()
 	}
 	drain.text()
