@@ -14,7 +14,7 @@ var full = flag.Bool("full", false, "run the long form of the stories that have 
 
 // upgrades is how many the examples that are modules of their own go through:
 //
-//	go test ./e2e -full -upgrades 100 -run 'GRPC|DNS|HTTP3|WebSocket'
+//	go test ./e2e -full -upgrades 100 -run 'GRPC|DNS|HTTP3|WebSocketUpgrades'
 var upgrades = flag.Int("upgrades", 20, "`how many` upgrades the examples that are modules go through")
 
 // depending returns what is right for the long form of a story, or for the short one.
