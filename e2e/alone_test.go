@@ -118,11 +118,9 @@ func (a *alone) reap() {
 // deploy replaces the binary by rename, as a package upgrade would.
 func (a *alone) deploy(path string) {
 	a.Helper()
-	data, err := os.ReadFile(path)
-	a.must(err)
-	info, err := os.Stat(path)
-	a.must(err)
-	a.must(os.WriteFile(a.binary+".new", data, info.Mode()))
+	// Not a copy: a process that is forked while one is written could not be told from
+	// a writer until its exec, and ETXTBSY would be the end of ours.
+	a.must(os.Link(path, a.binary+".new"))
 	a.must(os.Rename(a.binary+".new", a.binary))
 }
 

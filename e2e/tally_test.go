@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
@@ -64,10 +66,9 @@ func (s *site) deployTally(path string) {
 // killTally kills the main process; systemd starts it again.
 func (s *site) killTally() {
 	s.Helper()
-	pid := s.showOf(tallyUnit, "MainPID")
-	if out, ok := s.run("kill", "-KILL", pid); !ok {
-		s.Fatal(out)
-	}
+	pid, err := strconv.Atoi(s.showOf(tallyUnit, "MainPID"))
+	s.must(err)
+	s.must(s.machine.Signal(pid, syscall.SIGKILL))
 }
 
 // teller is a client of the tally, which knows what the sum should be.

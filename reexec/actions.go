@@ -22,7 +22,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.becomeMain(p)
 		u.answerCommand()
 	case actAdopt:
-		u.adopt()
+		u.adopt(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
 	case actOpenGates:
@@ -201,9 +201,9 @@ func (u *Upgrader) handState(s *successor) error {
 func (u *Upgrader) done(p *present) {
 	p.main = false
 	fault.At(fault.Confirmed)
+	u.sayDraining(p) // first: who is main knows how many drain
 	u.tellSuccessor(p, handover.Committed{})
 	fault.At(fault.CommittedSaid)
-	u.sayDraining(p)
 	u.tellPredecessor(handover.Superseded{})
 	u.receives.set(p.succ.receives)
 	u.answer(p, nil)

@@ -1,7 +1,6 @@
 package reexec
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -75,8 +74,10 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
+	u.receives.theirs.Store(nil) // what is answered now was not refused by the third
+	p.moves.retry(p.moves.sent)
+	p.moves.sent = nil
 	u.receives.set(g.Receives)
-	p.moves.answer(&p.moves.sent, errors.New("the process that was to take it has ended"))
 	u.dropSuccessor(p)
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	u.sayDraining(p)

@@ -173,23 +173,37 @@ func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsGoesToTheThird generation, and what the second has not taken stays.
+// TestWhatWaitsGoesToTheThird generation, and so does what the second has refused or
+// not answered when it ends, unless somebody waits for that.
 func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	m := newMiddle(t)
-	lost := m.sent()
-	m.settle(m.p, handover.Taken{Refused: []int{0}, Ending: true})
-	if err := <-lost; err == nil {
+	results := make(chan error, 3)
+	offered := func(name string) *moving {
+		a, _ := pairArrival(t)
+		t.Cleanup(a.close)
+		a.Connection.Name = name
+		return &moving{Connection: a.Connection, file: a.fd, answer: func(err error) { results <- err }}
+	}
+	refused, open, waits := offered("refused"), offered("open"), offered("waits")
+	waited := m.sent()
+	m.p.moves.sent[0].waited = true
+	refused.decided.Store(true)
+	m.p.moves.sent = append(m.p.moves.sent, refused)
+	m.p.moves.waiting = []*moving{waits}
+	m.settle(m.p, handover.Taken{Refused: []int{0, 1}, Ending: true})
+	if err := <-waited; err == nil {
 		t.Error("a connection that the second has refused is said to be there")
 	}
 	if m.CanMove("a", "f") {
 		t.Error("connections are offered to one that ends")
 	}
-	lost = m.sent()
-	a, _ := pairArrival(t)
-	defer a.close()
-	result := make(chan error, 1)
-	waits := &moving{Connection: a.Connection, file: a.fd, answer: func(err error) { result <- err }}
-	m.p.moves.waiting = []*moving{waits}
+	if len(m.p.moves.sent) > 0 {
+		t.Error("connections are sent to one that ends")
+	}
+	waited = m.sent()
+	m.p.moves.sent[0].waited = true
+	open.decided.Store(true)
+	m.p.moves.sent = append(m.p.moves.sent, open)
 	ours, theirs := linePair(t)
 	line, err := ours.Dup()
 	if err != nil {
@@ -200,15 +214,15 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	if !m.CanMove("a", "f") {
 		t.Error("connections are not offered to the third")
 	}
-	if err := <-lost; err == nil {
+	if err := <-waited; err == nil {
 		t.Error("a connection that the second has not taken is said to be there")
 	}
 	if d, ok := receive(t, theirs).(handover.Draining); !ok || d.Generations != 2 {
 		t.Errorf("the third hears %#v, want of two that drain", d)
 	}
 	batch, ok := receive(t, theirs).(handover.Connections)
-	if !ok || len(batch.FDs) != 1 {
-		t.Fatalf("the third hears %#v, want one connection", batch)
+	if !ok || len(batch.FDs) != 3 {
+		t.Fatalf("the third hears %#v, want three connections", batch)
 	}
 	fd.CloseAll(batch.FDs)
 	says(t, theirs, handover.Taken{})
@@ -218,8 +232,10 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 			break
 		}
 	}
-	if err := <-result; err != nil {
-		t.Errorf("a connection that the third has taken: %v", err)
+	for range 3 {
+		if err := <-results; err != nil {
+			t.Errorf("a connection that the third has taken: %v", err)
+		}
 	}
 }
 

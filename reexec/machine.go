@@ -202,8 +202,8 @@ var rules = []rule{
 	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
-	{evOlder, either(unready, young), nothing}, // it comes after the commit
-	{evOlder, either(busy, after, only(serving, clearing, committing)), stay(actCountOlder)},
+	{evOlder, unready, nothing}, // it comes with the commit
+	{evOlder, either(young, busy, after, only(serving, clearing, committing)), stay(actCountOlder)},
 	{evSecond, only(draining, leaving), stay(actCountOlder)},
 	{evSecond, except(draining, leaving), nothing},
 

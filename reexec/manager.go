@@ -26,8 +26,11 @@ func (u *Upgrader) announce() error {
 }
 
 // adopt makes a successor the main process. READY=1 was in the message that made
-// it so.
-func (u *Upgrader) adopt() { u.settleStore() }
+// it so, and a status that was true until then.
+func (u *Upgrader) adopt(p *present) {
+	u.sayOlder(p)
+	u.settleStore()
+}
 
 // settleStore brings the fd store in line with the sockets of this generation. A
 // store that does not work costs the insurance against a crash, not the service.

@@ -27,16 +27,22 @@ const maxBatch = 64 << 10
 // offer queues a connection for the successor. One that somebody waits for goes before
 // those of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
-	last := len(p.moves.waiting)
+	place := len(p.moves.waiting)
 	if m.waited {
-		if i := slices.IndexFunc(p.moves.waiting, func(w *moving) bool { return !w.waited }); i >= 0 {
-			last = i
-		}
+		place = p.moves.firstOffered()
 	}
-	p.moves.waiting = slices.Insert(p.moves.waiting, last, m)
+	p.moves.waiting = slices.Insert(p.moves.waiting, place, m)
 	if len(p.moves.sent) == 0 {
 		u.sendConnections(p)
 	}
+}
+
+// firstOffered is the place behind all that somebody waits for.
+func (d *departures) firstOffered() int {
+	if i := slices.IndexFunc(d.waiting, func(m *moving) bool { return !m.waited }); i >= 0 {
+		return i
+	}
+	return len(d.waiting)
 }
 
 // sendConnections sends the next batch, if there is one.
@@ -82,21 +88,43 @@ func (m *moving) depart() (*fd.FD, bool) {
 	return dup, err == nil
 }
 
-// settle answers for a batch that the successor has, and sends the next one.
+// settle answers for a batch that the successor has, and sends the next one, unless
+// the successor ends: then a goodbye will say who is next, or nobody is.
 func (u *Upgrader) settle(p *present, t handover.Taken) {
 	fault.At(fault.ConnectionsTaken)
 	if t.Ending {
-		u.receives.theirs.Store(nil) // until a goodbye says who follows
+		u.receives.theirs.Store(nil)
 	}
+	var refused []*moving
 	for i, m := range p.moves.sent {
-		var err error
 		if slices.Contains(t.Refused, i) {
-			err = errors.New("the other process does not take it")
+			refused = append(refused, m)
+		} else {
+			m.answer(nil)
 		}
-		m.answer(err)
 	}
 	p.moves.sent = nil
+	if t.Ending {
+		p.moves.retry(refused)
+		return
+	}
+	p.moves.answer(&refused, errors.New("the other process does not take it"))
 	u.sendConnections(p)
+}
+
+// retry has what was sent wait for another process, but for what somebody waits for,
+// which is served here meanwhile.
+func (d *departures) retry(sent []*moving) {
+	var again []*moving
+	for _, m := range sent {
+		if m.waited {
+			m.answer(errors.New("the process that was to take it has ended"))
+			continue
+		}
+		m.decided.Store(false)
+		again = append(again, m)
+	}
+	d.waiting = slices.Insert(d.waiting, d.firstOffered(), again...)
 }
 
 // answer gives all of list the same result, and empties it.

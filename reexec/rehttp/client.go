@@ -16,6 +16,7 @@ type client struct {
 	idle     atomic.Bool
 	used     atomic.Bool // a request has come
 	hijacked atomic.Bool
+	handed   net.Conn // what Hijack has returned, TLS and all; set before hijacked
 	release  func()
 
 	mu   sync.Mutex

@@ -101,7 +101,7 @@ func TestAWakeEndsNoReadByItself(t *testing.T) {
 func TestAHijackedConnectionIsNotWoken(t *testing.T) {
 	client, c := pair(t)
 	c.wake()
-	c.t.hijack(&c.client)
+	c.t.hijack(&c.client, c)
 	c.wake()
 	if _, err := io.WriteString(client, "x"); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func (t *tracker) leave(over <-chan struct{}) {
 		switch {
 		case k.hijacked.Load():
 			if t.goodbye != nil {
-				t.goodbye(k.conn)
+				t.goodbye(k.handed)
 			}
 		case k.own == nil:
 		case k.idle.Load():

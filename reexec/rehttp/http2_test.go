@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
 // withTLS returns a listener that speaks TLS and both versions of HTTP, and a
@@ -97,4 +98,50 @@ func fetch(t *testing.T, client *http.Transport, url string) <-chan string {
 		result <- r.Proto + " " + string(text)
 	}()
 	return result
+}
+
+// TestAGoodbyeIsSaidThroughTLS: what the program is told of is what Hijack has returned,
+// also where net/http speaks TLS on a listener that was wrapped.
+func TestAGoodbyeIsSaidThroughTLS(t *testing.T) {
+	h := newHouse(t, reexec.Options{})
+	hijacked, told := make(chan net.Conn, 1), make(chan net.Conn, 1)
+	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		hijacked <- c
+	})
+	ts := httptest.NewUnstartedServer(nil) // for its certificate
+	ts.StartTLS()
+	defer ts.Close()
+	h.srv.TLSConfig = ts.TLS.Clone()
+	h.srv.TLSConfig.NextProtos = []string{"http/1.1"}
+	s := &rehttp.Server{Upgrader: h.u, HTTP: h.srv, Goodbye: func(c net.Conn) { told <- c }}
+	ln, err := s.Wrap(h.ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { h.served <- h.srv.ServeTLS(ln, "", "") }() // joined below
+	if err := h.u.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := &caller{tls.Client(h.call(), &tls.Config{InsecureSkipVerify: true}), nil}
+	if err := c.ask("/"); err != nil {
+		t.Fatal(err)
+	}
+	ours := <-hijacked
+	h.u.Stop()
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(t.Context()) }() // joined below
+	if got := <-told; got != ours {
+		t.Errorf("told of a %T, want the %T that Hijack has returned", got, ours)
+	}
+	if err := ours.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	<-h.served
 }

@@ -86,7 +86,7 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	case http.StateIdle:
 		t.setIdle(k)
 	case http.StateHijacked:
-		t.hijack(k)
+		t.hijack(k, c)
 	case http.StateClosed:
 		t.forget(k)
 	}
@@ -138,8 +138,9 @@ func (t *tracker) knowsOneOf(clients []*client) bool {
 	return slices.ContainsFunc(clients, func(k *client) bool { _, ok := t.clients[k]; return ok })
 }
 
-func (t *tracker) hijack(k *client) {
+func (t *tracker) hijack(k *client, c net.Conn) {
 	k.idle.Store(false)
+	k.handed = c
 	k.hijacked.Store(true)
 	if k.own != nil {
 		k.own.stays.Store(true)

@@ -88,6 +88,7 @@ type offering struct {
 	mu    sync.Mutex
 	open  int // those that are not answered, and one while more are offered
 	moved []*conn
+	taken bool          // and what moves from now on is closed at once
 	over  chan struct{} // closed when open is 0
 }
 
@@ -106,20 +107,22 @@ func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 		case <-over:
 		}
 		for _, c := range o.take() {
-			_ = c.socket.Close() // our descriptor of what is another process's now
-			runtime.Gosched()    // to its goroutine: the new process wants the other processor
+			c.part()
+			runtime.Gosched() // to its goroutine: the new process wants the other processor
 		}
 	})
 }
 
-// take returns those that have moved since the last call.
+// take returns those that have moved.
 func (o *offering) take() []*conn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	moved := o.moved
-	o.moved = nil
-	return moved
+	o.taken = true
+	return o.moved
 }
+
+// part closes our descriptor of what is another process's now, which ends the wait.
+func (c *conn) part() { _ = c.socket.Close() }
 
 // offer lets the connection move if it waits, and reports whether it does.
 func (c *conn) offer(o *offering) bool {
@@ -141,8 +144,8 @@ func (c *conn) offer(o *offering) bool {
 			o.answered()
 			return
 		}
+		o.answered(c)         // before the end of the last one ends Serve
 		c.t.forget(&c.client) // what is left to do here holds nobody up
-		o.answered(c)
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +164,13 @@ func (c *conn) offer(o *offering) bool {
 func (o *offering) answered(moved ...*conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.moved = append(o.moved, moved...)
+	if o.taken {
+		for _, c := range moved {
+			c.part()
+		}
+	} else {
+		o.moved = append(o.moved, moved...)
+	}
 	if o.open--; o.open == 0 {
 		close(o.over)
 	}
