@@ -128,7 +128,7 @@ func TestKeptConnectionsOutliveARestart(t *testing.T) {
 	}
 	s.start(example(t, "v1"))
 	const conns = 300
-	run := s.load(load.Class{Name: "mostly idle", Rate: 50, Conns: conns, Ahead: true, Body: []byte("idle")})
+	run := s.load(load.Class{Name: "mostly idle", Rate: 20, Conns: conns, Ahead: true, Body: []byte("idle")})
 	s.pass(30)
 	s.restarts(3)
 	for _, c := range s.nothingLost(run).Classes {

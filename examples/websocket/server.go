@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -20,20 +20,22 @@ import (
 // answers, and then closes.
 const goodbye = "goodbye"
 
-// goodbyeTime is how long a client that does not read keeps us from saying it.
-const goodbyeTime = 5 * time.Second
-
 // A server answers each message with who answers, and the message.
 type server struct {
 	u   *reexec.Upgrader
 	web *rehttp.Server
 
 	mu      sync.Mutex
-	clients map[net.Conn]*websocket.Conn
+	clients map[net.Conn]*client
+}
+
+type client struct {
+	*websocket.Conn
+	dismiss sync.Once
 }
 
 func newServer(u *reexec.Upgrader) *server {
-	s := &server{u: u, clients: map[net.Conn]*websocket.Conn{}}
+	s := &server{u: u, clients: map[net.Conn]*client{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.attend)
 	mux.HandleFunc("GET /counts", s.counts)
@@ -61,7 +63,16 @@ func (s *server) serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, s.u.Stop)()
-	<-s.u.Draining()
+	select {
+	case <-s.u.Draining():
+	case err := <-served:
+		select {
+		case <-s.u.Draining(): // a stop has closed the listener
+			served <- err
+		default: // nobody accepts any more
+			return errors.Join(err, s.web.HTTP.Close())
+		}
+	}
 	late := s.web.Drain(context.Background())
 	<-served // says that the listener is closed
 	return late
@@ -105,7 +116,7 @@ func (s *server) attend(w http.ResponseWriter, r *http.Request) {
 func (s *server) enter(conn net.Conn, c *websocket.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients[conn] = c
+	s.clients[conn] = &client{Conn: c}
 }
 
 func (s *server) leave(conn net.Conn) {
@@ -114,16 +125,15 @@ func (s *server) leave(conn net.Conn) {
 	delete(s.clients, conn)
 }
 
-// dismiss asks the client on conn to leave.
+// dismiss asks the client on conn to leave, once. One that does not read holds us up
+// no longer than its connection is open.
 func (s *server) dismiss(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.clients[conn]; c != nil {
-		go func() { // ends by its time
-			ctx, cancel := context.WithTimeout(context.Background(), goodbyeTime)
-			defer cancel()
-			_ = c.Write(ctx, websocket.MessageText, []byte(goodbye)) // one that has gone needs no word
-		}()
+		go c.dismiss.Do(func() { // ends with the connection
+			_ = c.Write(context.Background(), websocket.MessageText, []byte(goodbye)) // one that has gone needs no word
+		})
 	}
 }
 
