@@ -14,7 +14,7 @@ import (
 // generation has more descriptors, goroutines or memory than the second.
 func TestManyUpgradesOfManyDescriptors(t *testing.T) {
 	type scale struct{ listeners, upgrades int }
-	short := []scale{{4, 20}, {200, 5}}
+	short := []scale{{4, 20}, {400, 5}}
 	long := []scale{{4, 100}, {4000, 100}, {5000, 1}} // the manager needs seconds to store thousands
 	for _, scale := range depending(long, short) {
 		t.Run(fmt.Sprintf("%d-listeners", scale.listeners), func(t *testing.T) {
