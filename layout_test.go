@@ -29,10 +29,11 @@ var mayImport = map[string][]string{
 	"units":             {},
 	"units/cmd":         {"units"},
 
-	"examples/http3/load":         {"examples/http3/internal/load"},
-	"examples/grpc/loadtest":      {"examples/grpc/internal/load"},
-	"examples/websocket/loadtest": {"examples/websocket/internal/load"},
-	"examples/dns/loadtest":       {"examples/dns/internal/load"},
+	"examples/internal/supervised": {"e2e/upgradetest", "units"},
+	"examples/http3/load":          {"examples/http3/internal/load"},
+	"examples/grpc/loadtest":       {"examples/grpc/internal/load"},
+	"examples/websocket/loadtest":  {"examples/websocket/internal/load"},
+	"examples/dns/loadtest":        {"examples/dns/internal/load"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cutover-go/cutover/examples/internal/supervised"
 )
 
 // A load posts at a steady rate on connections that it keeps until the server says
@@ -64,7 +66,7 @@ func (l *load) client(keep bool) {
 		}
 		var err error
 		if c == nil {
-			if c, err = net.DialTimeout("tcp", l.address, patience); err == nil {
+			if c, err = net.DialTimeout("tcp", l.address, supervised.Patience); err == nil {
 				in = bufio.NewReader(c)
 			}
 		}
@@ -100,7 +102,7 @@ func (l *load) answeredBy(generation int) bool {
 }
 
 func post(c net.Conn, in *bufio.Reader, keep bool) (closes bool, generation int, err error) {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(supervised.Patience)); err != nil {
 		return true, 0, err
 	}
 	var request bytes.Buffer

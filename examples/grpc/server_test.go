@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/cutover-go/cutover/examples/internal/supervised"
 	"github.com/cutover-go/cutover/reexec"
 )
 
@@ -76,7 +77,7 @@ func TestAConnectionInTheHandsOfAcceptIsServed(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.serve(t.Context(), p) }() // joined below
 
-	c := (&site{TB: t, ctx: t.Context(), addr: ln.Addr().String()}).dial()
+	c := (&site{&supervised.Service{TB: t, Ctx: t.Context()}, ln.Addr().String()}).dial()
 	answered := make(chan error, 1)
 	go func() { // joined below
 		answered <- c.Invoke(t.Context(), "/cutover.example.Greeter/Say", wrapperspb.String("hello"), new(wrapperspb.StringValue))

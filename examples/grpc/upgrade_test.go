@@ -3,15 +3,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,80 +17,30 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"github.com/cutover-go/cutover/examples/grpc/internal/load"
+	"github.com/cutover-go/cutover/examples/internal/supervised"
 )
 
-const unit = "cutover-grpc.service"
-
-// patience bounds whatever a test waits for: it says that something hangs.
-const patience = 5 * time.Minute
-
 // TestMain is the entry of the tests, and of the servers that they start.
-func TestMain(m *testing.M) {
-	upgradetest.Init()
-	if os.Getenv("EXAMPLE") != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { supervised.Main(m, main) }
 
 // A site is the server with its units, supervised as systemd would.
 type site struct {
-	testing.TB
-	*upgradetest.Manager
-	ctx  context.Context
+	*supervised.Service
 	addr string
 }
 
 func newSite(t *testing.T, args ...string) *site {
 	t.Helper()
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	m, err := upgradetest.NewManager(upgradetest.Options{Env: []string{"EXAMPLE=1", "GORACE=atexit_sleep_ms=0"}})
-	s := &site{t, m, ctx, ""}
-	s.must(err)
-	t.Cleanup(s.end)
-	files, err := daemon().Units()
-	s.must(err)
-	for _, f := range files {
-		s.must(m.Install(ctx, f.Name, f.Text))
-	}
-	program, err := os.Executable()
-	s.must(err)
-	s.must(m.Install(ctx, "cutover-grpc.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream=127.0.0.1:0\n"))
-	s.must(m.Install(ctx, unit+".d/test.conf", fmt.Sprintf("[Service]\nExecStart=\nExecStart=%s %s\nExecReload=\nExecReload=%[1]s reload\n",
-		program, strings.Join(args, " "))))
-	s.must(m.Start(ctx, unit))
-	listen, err := m.Show(ctx, "cutover-grpc.socket", "Listen")
-	s.must(err)
-	s.addr, _, _ = strings.Cut(listen, " ")
-	return s
-}
-
-func (s *site) end() {
-	if s.Failed() {
-		text, err := s.Manager.Log(context.Background(), unit)
-		s.Logf("journal (%v):\n%s", err, text)
-	}
-	if err := s.Close(); err != nil {
-		s.Error(err)
-	}
-}
-
-func (s *site) must(err error) {
-	s.Helper()
-	if err != nil {
-		s.Fatal(err)
-	}
+	s := supervised.New(t, daemon(), args...)
+	return &site{s, s.Address("cutover-grpc.socket")}
 }
 
 func (s *site) dial() *grpc.ClientConn {
 	s.Helper()
 	c, err := grpc.NewClient("passthrough:///"+s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
-	s.must(err)
+	s.Must(err)
 	s.Cleanup(func() { c.Close() })
 	return c
 }
@@ -102,19 +49,19 @@ func (s *site) dial() *grpc.ClientConn {
 func (s *site) say(c *grpc.ClientConn) string {
 	s.Helper()
 	out := new(wrapperspb.StringValue)
-	s.must(c.Invoke(s.ctx, "/cutover.example.Greeter/Say", wrapperspb.String("hello"), out))
+	s.Must(c.Invoke(s.Ctx, "/cutover.example.Greeter/Say", wrapperspb.String("hello"), out))
 	return out.Value
 }
 
 // stream begins one and returns it with its first message.
 func (s *site) stream(c *grpc.ClientConn, method string, in any) (grpc.ClientStream, string) {
 	s.Helper()
-	st, err := c.NewStream(s.ctx, &grpc.StreamDesc{ServerStreams: true}, "/cutover.example.Greeter/"+method)
-	s.must(err)
-	s.must(st.SendMsg(in))
-	s.must(st.CloseSend())
+	st, err := c.NewStream(s.Ctx, &grpc.StreamDesc{ServerStreams: true}, "/cutover.example.Greeter/"+method)
+	s.Must(err)
+	s.Must(st.SendMsg(in))
+	s.Must(st.CloseSend())
 	m := new(wrapperspb.StringValue)
-	s.must(st.RecvMsg(m))
+	s.Must(st.RecvMsg(m))
 	return st, m.Value
 }
 
@@ -148,7 +95,7 @@ func TestUpgradesLoseNoCall(t *testing.T) {
 	}()
 	const upgrades = 20
 	for range upgrades {
-		s.must(s.Reload(s.ctx, unit))
+		s.Must(s.Reload(s.Ctx, s.Unit))
 		st, _ := s.stream(s.dial(), "Count", wrapperspb.Int32(3)) // the load goes on for a while
 		_, err := rest(st)
 		if err != io.EOF {
@@ -179,7 +126,7 @@ func TestStreamsInWork(t *testing.T) {
 	if generation(first) != 1 {
 		t.Fatalf("%s answers first", first)
 	}
-	s.must(s.Reload(s.ctx, unit))
+	s.Must(s.Reload(s.Ctx, s.Unit))
 	for generation(s.say(c)) != 2 { // until it has heard of GOAWAY; fails when the time is over
 	}
 	if _, err := rest(told); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "call again") {
@@ -191,7 +138,7 @@ func TestStreamsInWork(t *testing.T) {
 	if n, err := rest(long); err == io.EOF {
 		t.Errorf("a stream that is too long: %d more messages, %v", n, err)
 	}
-	for s.journal() == "" && s.ctx.Err() == nil {
+	for s.journal() == "" && s.Ctx.Err() == nil {
 		s.say(c)
 	}
 	if text := s.journal(); !strings.Contains(text, "0 calls and 1 streams in work") {
@@ -201,8 +148,8 @@ func TestStreamsInWork(t *testing.T) {
 
 // journal is the line of the drain deadline, "" if there is none yet.
 func (s *site) journal() string {
-	text, err := s.Manager.Log(s.ctx, unit)
-	s.must(err)
+	text, err := s.Manager.Log(s.Ctx, s.Unit)
+	s.Must(err)
 	_, after, _ := strings.Cut(text, "drain deadline")
 	return after
 }
@@ -212,11 +159,11 @@ func (s *site) journal() string {
 func TestASilentClientHoldsNobody(t *testing.T) {
 	s := newSite(t)
 	silent, err := net.Dial("tcp", s.addr)
-	s.must(err)
+	s.Must(err)
 	defer silent.Close()
 	c := s.dial()
 	s.say(c)
-	s.must(s.Reload(s.ctx, unit))
+	s.Must(s.Reload(s.Ctx, s.Unit))
 	for generation(s.say(c)) != 2 { // fails when the time is over
 	}
 }
@@ -226,19 +173,19 @@ func TestASilentClientHoldsNobody(t *testing.T) {
 func TestAPredecessorCoversForACrash(t *testing.T) {
 	s := newSite(t)
 	long, _ := s.stream(s.dial(), "Count", wrapperspb.Int32(20))
-	s.must(s.Reload(s.ctx, unit))
-	pid, err := s.Show(s.ctx, unit, "MainPID")
-	s.must(err)
+	s.Must(s.Reload(s.Ctx, s.Unit))
+	pid, err := s.Show(s.Ctx, s.Unit, "MainPID")
+	s.Must(err)
 	var main int
 	_, err = fmt.Sscan(pid, &main)
-	s.must(err)
-	s.must(syscall.Kill(main, syscall.SIGKILL))
+	s.Must(err)
+	s.Must(syscall.Kill(main, syscall.SIGKILL))
 	if line := s.say(s.dial()); generation(line) != 1 || strings.Contains(line, "pid="+pid+" ") {
 		t.Errorf("after the crash %s answers", line)
 	}
 	if n, err := rest(long); n != 19 || err != io.EOF {
 		t.Errorf("the long stream: %d more messages, %v", n, err)
 	}
-	s.must(s.Wait(s.ctx, unit, func(p map[string]string) bool { return p["NRestarts"] == "1" && p["ActiveState"] == "active" }))
+	s.Must(s.Wait(s.Ctx, s.Unit, func(p map[string]string) bool { return p["NRestarts"] == "1" && p["ActiveState"] == "active" }))
 	s.say(s.dial())
 }
