@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -173,6 +174,29 @@ func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
 	for i, a := range all {
 		if new(Upgrader).admit(a) != nil {
 			t.Errorf("connection %d is admitted without a descriptor", i)
+		}
+	}
+}
+
+// TestParkingThatIsEmptyCostsNothing: when the last connection has spoken, no goroutine
+// and no descriptor is left of it.
+func TestParkingThatIsEmptyCostsNothing(t *testing.T) {
+	gates, _, _ := twoGates(t)
+	for range 3 {
+		var p parking
+		var watch sync.WaitGroup
+		for range 2 {
+			a, peer := pairArrival(t)
+			if !p.add(&parked{arrival: a, gate: gates[0], release: func() {}}, watch.Go) {
+				t.Fatal("a connection cannot be parked")
+			}
+			if _, err := peer.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			watch.Wait()
+			if p.poll != nil {
+				t.Error("nothing is parked, and somebody waits")
+			}
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // parking is open while this generation serves.
 type parking struct {
 	mu     sync.Mutex
-	poll   *fd.Poll        // nil before the first connection comes, and after close
+	poll   *fd.Poll        // nil while nothing is parked
 	parked map[int]*parked // by number of the descriptor
 	shut   bool
 }
@@ -62,8 +62,9 @@ func (p *parking) add(q *parked, task func(func())) bool {
 			return false
 		}
 		p.poll, p.parked = poll, map[int]*parked{}
-		task(func() { p.watch(poll) }) // ends with close
+		task(func() { p.watch(poll) }) // ends with the last that is parked
 	}
+	defer p.closeIfEmpty()
 	if p.poll.Add(q.fd) != nil {
 		return false
 	}
@@ -110,7 +111,17 @@ func (p *parking) removeLocked(q *parked) bool {
 	if q.limit != nil {
 		q.limit.Stop()
 	}
+	p.closeIfEmpty()
 	return true
+}
+
+// closeIfEmpty lets a process that has been upgraded to be like any other, once all
+// that came idle have spoken.
+func (p *parking) closeIfEmpty() {
+	if p.poll != nil && len(p.parked) == 0 {
+		_ = p.poll.Close() // nothing is in it
+		p.poll = nil
+	}
 }
 
 // unparkAll unparks those of the numbers that are parked. It does so under the lock: after
@@ -147,12 +158,6 @@ func (p *parking) empty() (all []*parked) {
 func (p *parking) close() {
 	for _, q := range p.empty() {
 		q.leave()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.poll != nil {
-		_ = p.poll.Close() // nothing is in it
-		p.poll = nil
 	}
 }
 
