@@ -25,6 +25,18 @@ func depending[T any](long, short T) T {
 	return short
 }
 
+// thorough is whether stories are told whole that may end otherwise on another systemd:
+// with -full, or when one is asked about.
+func thorough() bool { return *full || *everySystemd || *systemdVersion != 0 }
+
+// several is how many upgrades a load goes through.
+func several() int {
+	if thorough() {
+		return 20
+	}
+	return 7
+}
+
 // lively is the load of stories that are about something else, and of which many
 // are told at once.
 func lively() []load.Class {

@@ -38,10 +38,6 @@ func eachSystemd(t *testing.T, f func(*testing.T, machine.Root)) {
 	}
 }
 
-// thorough is whether stories about units are told whole: with -full, or when other
-// versions of systemd are asked about.
-func thorough() bool { return *full || *everySystemd || *systemdVersion != 0 }
-
 // daemon describes the example's server, for the systemd that it is to run on.
 func daemon(version int) units.Daemon {
 	return units.Daemon{

@@ -15,7 +15,7 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 	versions := []string{example(t, "v1"), example(t, "v2")}
 	s.start(versions[0])
 	run := s.load(normal...)
-	s.upgrades(20, versions)
+	s.upgrades(several(), versions)
 	r := s.nothingLost(run)
 	if seen := r.Total().Versions; seen["v1"] == 0 || seen["v2"] == 0 {
 		t.Errorf("answers came from %v, want both versions", seen)
@@ -34,7 +34,7 @@ func TestKeptConnectionsOutliveUpgrades(t *testing.T) {
 	s.start(versions[0])
 	run := s.load(kept, load.Class{Name: "mostly idle", Rate: 50, Conns: 300, Ahead: true, Body: []byte("idle")})
 	s.pass(30)
-	s.upgrades(10, versions)
+	s.upgrades(several(), versions)
 	for _, c := range s.nothingLost(run).Classes {
 		if c.Closed() > 0 {
 			t.Errorf("%s: %d connections were closed by the server", c.Name, c.Closed())
@@ -51,7 +51,7 @@ func TestUpgradesBehindASlowAcceptLoseNothing(t *testing.T) {
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	s.start(versions[0], "-accept", "2ms")
 	run := s.load(gentle...)
-	s.upgrades(10, versions)
+	s.upgrades(several(), versions)
 	s.nothingLost(run)
 }
 
