@@ -200,9 +200,11 @@ func TestTheEndOfAPredecessor(t *testing.T) {
 // TestTooManyGenerationsAreRefused, and counted again when one has gone.
 func TestTooManyGenerationsAreRefused(t *testing.T) {
 	s := newStage(t)
+	v := s.supervise()
 	l := s.lineage(3, `{"MaxDraining":2}`)
 	l.all[2].begin("upgrade").fails("too many older generations still drain: 2 of at most 2")
 	l.retire(0)
+	v.await(l.all[2].PID, "STATUS=generation 3, draining 1 connection of generation 2, ") // the news goes by the second
 	l.all = append(l.all, l.all[2].handOver("{}"))
 	l.served(3, 0)
 }
