@@ -83,8 +83,10 @@ func watchdogScenarios() []scenario {
 				s.Errorf("a successor that was told nothing has WATCHDOG_PID=%s, want its predecessor's %s", next.Env["WATCHDOG_PID"], p.pid())
 			}
 			p.send("MAINPID="+next.pid(), "WATCHDOG=1")
+			next.do("hold")          // at the end of the main process the other gets SIGTERM, which may come first
 			p.awaitSignal("SIGABRT") // both get it
 			next.awaitSignal("SIGABRT")
+			next.exit(134)
 			s.ends()
 			s.shows("Result=watchdog")
 		}},
