@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -69,6 +70,7 @@ func becomeSystemd(args []string) error {
 		return fmt.Errorf("PID 1 got %d arguments, not a root and a console", len(args))
 	}
 	root, console := args[0], args[1]
+	runtime.LockOSThread() // never unlocked, see dieWithOwner
 	if err := assemble(root, console); err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ func becomeSystemd(args []string) error {
 	if err := unix.Bind(notifyFD, &unix.SockaddrUnix{Name: notifyPath}); err != nil {
 		return fmt.Errorf("bind %s: %w", notifyPath, err)
 	}
-	if err := ownerAlive(); err != nil {
+	if err := dieWithOwner(); err != nil {
 		return err
 	}
 	unix.CloseOnExec(notifyFD)
@@ -89,9 +91,14 @@ func becomeSystemd(args []string) error {
 	return fmt.Errorf("execute %s: %w", manager, unix.Exec(manager, managerArgs(), managerEnv()))
 }
 
-// ownerAlive makes up for a check that os/exec does with Pdeathsig and that cannot
-// work in a new pid namespace: whether the parent died before it was set.
-func ownerAlive() error {
+// dieWithOwner has the kernel kill this process when its owner ends. os/exec does as
+// much with Pdeathsig, but for the thread that starts this program only, and not in a
+// new pid namespace if the owner ends before. The calling thread must be locked and
+// be the one that executes systemd.
+func dieWithOwner() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
 	n, err := unix.Poll([]unix.PollFd{{Fd: ownerFD, Events: unix.POLLIN}}, 0)
 	if err == nil && n > 0 {
 		err = errors.New("the process that boots this machine has ended")

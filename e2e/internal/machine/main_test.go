@@ -16,11 +16,24 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	machine.Init()
+	initElsewhere()
 	if os.Getenv(ownerVariable) != "" {
 		ownMachine()
 	}
 	os.Exit(counted(m))
+}
+
+// initElsewhere calls Init on another thread than the main one, where Go sometimes
+// brings it: what prctl(2) sets for one thread does not hold for the others.
+func initElsewhere() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	over := make(chan struct{})
+	go func() { // ends with Init
+		defer close(over)
+		machine.Init()
+	}()
+	<-over
 }
 
 // counted runs the tests and fails if they leave descriptors or goroutines.
