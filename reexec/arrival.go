@@ -20,15 +20,6 @@ type arrival struct {
 	fd *fd.FD
 }
 
-// arrive owns f from now on.
-func arrive(c handover.Connection, f *fd.FD) *arrival {
-	if !f.IsSocket() {
-		_ = f.Close() // the other process keeps what it is
-		f = nil
-	}
-	return &arrival{c, f}
-}
-
 // open makes it what Accept returns. That takes its time, and is done when the
 // other process has been answered. Package net duplicates a descriptor; where none is
 // free, the arrival stays what it is, and the error is EMFILE or ENFILE.
@@ -52,7 +43,7 @@ func arriveAll(m handover.Connections) []*arrival {
 		if len(m.FDs) > 0 {
 			f = m.FDs[i]
 		}
-		all[i] = arrive(c, f)
+		all[i] = &arrival{c, f}
 	}
 	return all
 }

@@ -32,7 +32,7 @@ func pairArrival(t *testing.T) (*arrival, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = peer.Close() }) // the test may have done so
-	return arrive(handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])), peer
+	return &arrival{handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])}, peer
 }
 
 // TestAMovedConnectionWaitsForADescriptor: Accept fails as accept(2) does where none
@@ -79,22 +79,42 @@ func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoConnectionIsNoArrival is refused before anybody gives it away, and what
-// cannot be used in the end does not keep Accept from the next one.
-func TestWhatIsNoConnectionIsNoArrival(t *testing.T) {
+// TestOnlyConnectionsMove that net.FileConn knows, whatever they are wrapped in.
+func TestOnlyConnectionsMove(t *testing.T) {
+	a, _ := pairArrival(t)
+	c, err := a.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := c.Conn.(*net.UnixConn)
+	udp, err := net.Dial("udp", "127.0.0.1:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	defer w.Close()
-	file, err := fd.DupOf(r)
-	if err != nil {
-		t.Fatal(err)
+	wrapped := struct{ *net.UnixConn }{own}
+	for _, tt := range []struct {
+		conn syscall.Conn
+		want bool
+	}{{own, true}, {wrapped, true}, {udp.(*net.UDPConn), false}, {r, false}} {
+		if got := movable(tt.conn); got != tt.want {
+			t.Errorf("movable(%T) = %v", tt.conn, got)
+		}
 	}
-	if a := arrive(handover.Connection{}, file); a.fd != nil {
-		t.Error("a pipe is an arrival")
+	_ = own.Close()
+	if movable(wrapped) {
+		t.Error("a closed connection can move")
 	}
+}
+
+// TestWhatCannotBeUsedIsSkipped has Accept return the next one.
+func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	gates, _, _ := twoGates(t)
 	bad, _ := pairArrival(t)
 	bad.close()

@@ -4,7 +4,9 @@ package reexec
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"testing"
@@ -171,6 +173,32 @@ func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
 	if got, err := m.older.Receive(t.Context()); err == nil {
 		t.Errorf("the predecessor hears %#v", got)
 	}
+}
+
+// TestWhatIsClosedIsNotSent, and does not hold up what waits behind it.
+func TestWhatIsClosedIsNotSent(t *testing.T) {
+	m := newMiddle(t)
+	closed := 0
+	for range fd.MaxRights + 1 { // more than go together
+		m.p.moves.waiting = append(m.p.moves.waiting, &moving{file: fd.New(-1), answer: func(err error) {
+			if closed++; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a connection that is closed: %v", err)
+			}
+		}})
+	}
+	open, _ := pairArrival(t)
+	t.Cleanup(open.close)
+	open.Name = "open"
+	m.p.moves.waiting = append(m.p.moves.waiting, &moving{Connection: open.Connection, file: open.fd})
+	m.sendConnections(m.p)
+	if closed != fd.MaxRights+1 {
+		t.Errorf("%d were answered, want %d", closed, fd.MaxRights+1)
+	}
+	got, ok := receive(t, m.newer).(handover.Connections)
+	if !ok || len(got.Connections) != 1 || got.Connections[0].Name != "open" || len(got.FDs) != 1 {
+		t.Errorf("sent: %+v, want the one that is open", got)
+	}
+	fd.CloseAll(got.FDs)
 }
 
 // TestWhatWaitsGoesToTheThird generation, and so does what the second has refused or

@@ -177,7 +177,7 @@ func (u *Upgrader) inherit(i *image) error {
 		u.states.put(name, take(raw).File(name))
 	}
 	for _, c := range i.Connections {
-		u.arrived = append(u.arrived, arrive(c.Connection, take(c.FD)))
+		u.arrived = append(u.arrived, &arrival{c.Connection, take(c.FD)})
 	}
 	u.states.inherit(i.Stored)
 	u.generation = i.Generation + 1

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
@@ -100,7 +101,8 @@ func (u *Upgrader) CanMove(name, format string) bool {
 // its peer noticing. Any other error wraps [ErrNotMoved]: c is as it was, and this
 // process goes on serving it. That is so before Draining is closed, and whenever
 // CanMove says so. The end of ctx ends the wait of a connection that was not sent
-// yet. c must be a [syscall.Conn], as those of package net are.
+// yet. c must be a TCP or unix connection, and a [syscall.Conn], as those of package
+// net are.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
 	result := make(chan error, 1)
 	m := &moving{
@@ -147,6 +149,8 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("a %T has no descriptor", c)
+	case !movable(file):
+		return fmt.Errorf("a %T that is no connection of TCP or a unix socket", c)
 	case len(m.Data) > MaxMoved:
 		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
 	case !u.CanMove(m.Name, m.Format):
@@ -157,6 +161,21 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 		return ErrStopped
 	}
 	return nil
+}
+
+// movable reports whether another process can make a net.Conn of c.
+func movable(c syscall.Conn) (ok bool) {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true // there are thousands of them, and to ask the kernel takes its time
+	}
+	fd.Borrow([]syscall.Conn{c}, func(fds []*fd.FD) {
+		if fds[0] != nil {
+			info, err := fd.Inspect(fds[0])
+			ok = err == nil && info.Kind == fd.KindConnection && slices.Contains([]string{"tcp", "unix", "unixpacket"}, info.Network)
+		}
+	})
+	return ok
 }
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }

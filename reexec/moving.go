@@ -2,7 +2,9 @@ package reexec
 
 import (
 	"errors"
+	"net"
 	"slices"
+	"syscall"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -47,45 +49,59 @@ func (d *departures) firstOffered() int {
 
 // sendConnections sends the next batch, if there is one.
 func (u *Upgrader) sendConnections(p *present) {
-	batch := p.moves.next()
-	defer fd.CloseAll(batch.FDs)
-	if len(batch.FDs) == 0 {
-		return
+	for batch := p.moves.next(); len(batch) > 0; batch = p.moves.next() {
+		if u.sendBatch(p, batch) {
+			fault.At(fault.ConnectionsSent)
+			return
+		}
 	}
-	if err := p.succ.say(u.life, batch); err != nil {
-		p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
-	}
-	fault.At(fault.ConnectionsSent)
 }
 
-// next makes a batch of what waits, and notes it as sent.
-func (d *departures) next() (batch handover.Connections) {
+// sendBatch reports whether there was something to send: not if all were closed.
+func (u *Upgrader) sendBatch(p *present, batch []*moving) (some bool) {
+	files := make([]syscall.Conn, len(batch))
+	for i, m := range batch {
+		files[i] = m.file
+	}
+	fd.Borrow(files, func(fds []*fd.FD) {
+		c := p.moves.departing(batch, fds)
+		if some = len(c.FDs) > 0; !some {
+			return
+		}
+		if err := p.succ.say(u.life, c); err != nil {
+			p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
+		}
+	})
+	return some
+}
+
+// next returns what goes together of what waits, and was not withdrawn.
+func (d *departures) next() (batch []*moving) {
 	size := 0
-	for len(d.waiting) > 0 && len(batch.FDs) < fd.MaxRights {
+	for len(d.waiting) > 0 && len(batch) < fd.MaxRights {
 		m := d.waiting[0]
-		if size += len(m.Name) + len(m.Format) + len(m.Data) + 64; size > maxBatch && len(batch.FDs) > 0 {
+		if size += len(m.Name) + len(m.Format) + len(m.Data) + 64; size > maxBatch && len(batch) > 0 {
 			break
 		}
 		d.waiting = d.waiting[1:]
-		dup, ok := m.depart()
-		if ok {
-			batch.Connections, batch.FDs = append(batch.Connections, m.Connection), append(batch.FDs, dup)
-			d.sent = append(d.sent, m)
+		if m.decided.CompareAndSwap(false, true) {
+			batch = append(batch, m)
 		}
 	}
 	return batch
 }
 
-// depart returns a descriptor to be sent, unless there is none or m was withdrawn.
-func (m *moving) depart() (*fd.FD, bool) {
-	if !m.decided.CompareAndSwap(false, true) {
-		return nil, false
+// departing makes a message of a batch, and notes it as sent, but for what was closed.
+func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connections) {
+	for i, m := range batch {
+		if fds[i] == nil {
+			m.answer(net.ErrClosed)
+			continue
+		}
+		c.Connections, c.FDs = append(c.Connections, m.Connection), append(c.FDs, fds[i])
+		d.sent = append(d.sent, m)
 	}
-	dup, err := fd.DupOf(m.file)
-	if err != nil {
-		m.answer(err)
-	}
-	return dup, err == nil
+	return c
 }
 
 // settle answers for a batch that the successor has, and sends the next one, unless

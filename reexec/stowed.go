@@ -24,11 +24,14 @@ type stowed struct {
 
 // stow keeps m for the program that is put in our place.
 func (u *Upgrader) stow(p *present, m *moving) {
-	dup, ok := m.depart()
-	if ok {
-		p.stowed = append(p.stowed, stowed{m.Connection, dup})
-		m.answer(nil)
+	if !m.decided.CompareAndSwap(false, true) {
+		return // withdrawn
 	}
+	dup, err := fd.DupOf(m.file)
+	if err == nil {
+		p.stowed = append(p.stowed, stowed{m.Connection, dup})
+	}
+	m.answer(err)
 }
 
 // unstow serves again what was stowed: there will be no other program.
@@ -36,7 +39,7 @@ func (u *Upgrader) unstow(p *present) {
 	u.receives.theirs.Store(nil)
 	var back []*arrival
 	for _, s := range p.stowed {
-		back = append(back, arrive(s.Connection, s.fd))
+		back = append(back, &arrival{s.Connection, s.fd})
 	}
 	p.stowed = nil
 	u.welcome(back)
@@ -155,7 +158,7 @@ func (s *storedConnections) arrivals() (all []*arrival) {
 			_ = f.fd.Close() // without its data nobody can go on with it
 			continue
 		}
-		all = append(all, arrive(handover.Connection{Name: f.name, Format: f.format, Data: data}, f.fd))
+		all = append(all, &arrival{handover.Connection{Name: f.name, Format: f.format, Data: data}, f.fd})
 	}
 	return all
 }

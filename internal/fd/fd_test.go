@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -72,6 +73,46 @@ func TestADuplicateOfALiveListenerStaysNonBlocking(t *testing.T) {
 	}
 	if flags, err := unix.FcntlInt(uintptr(f.Raw()), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("flags %#x, %v, want close-on-exec", flags, err)
+	}
+}
+
+// TestBorrowPassesOverWhatIsClosed, and leaves all as it was.
+func TestBorrowPassesOverWhatIsClosed(t *testing.T) {
+	var conns []syscall.Conn
+	for i := range 5 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = errors.Join(r.Close(), w.Close()) }) // some are closed
+		if i%2 == 0 {
+			_ = r.Close()
+		}
+		conns = append(conns, r)
+	}
+	released := fd.New(-1)
+	conns = append(conns, released)
+	before := len(leak.Descriptors())
+	calls := 0
+	fd.Borrow(conns, func(fds []*fd.FD) {
+		calls++
+		for i, f := range fds {
+			if open := i%2 == 1 && i < 5; (f != nil) != open {
+				t.Errorf("descriptor %d of %d: %v, want one: %v", i, len(fds), f, open)
+			} else if open {
+				if _, err := fd.Inspect(f); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	if calls != 1 || len(leak.Descriptors()) != before {
+		t.Errorf("%d calls, %d descriptors before and %d after", calls, before, len(leak.Descriptors()))
+	}
+	calls = 0
+	fd.Borrow(nil, func([]*fd.FD) { calls++ })
+	if calls != 1 {
+		t.Errorf("%d calls for none", calls)
 	}
 }
 

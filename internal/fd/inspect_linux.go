@@ -42,12 +42,6 @@ func regularKind(raw int) Kind {
 // socket is what a socket is by its options.
 type socket struct{ family, sotype, protocol, listening int }
 
-// IsSocket reports whether f is a socket.
-func (f *FD) IsSocket() bool {
-	_, err := unix.GetsockoptInt(f.Raw(), unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil
-}
-
 func readSocket(raw int) (s socket, err error) {
 	for _, o := range []struct {
 		name string

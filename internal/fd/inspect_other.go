@@ -5,9 +5,6 @@ package fd
 // Inspect is not supported here.
 func Inspect(f *FD) (Info, error) { return Info{}, unsupported("inspect descriptor") }
 
-// IsSocket reports false: nothing is passed here.
-func (f *FD) IsSocket() bool { return false }
-
 // Inherit is not supported here.
 func Inherit(first, n int) ([]*FD, error) { return nil, unsupported("inherit descriptors") }
 
