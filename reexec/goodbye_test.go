@@ -201,6 +201,43 @@ func TestWhatIsClosedIsNotSent(t *testing.T) {
 	fd.CloseAll(got.FDs)
 }
 
+// TestDoneMayCloseConnections, its own and others of the same batch, also where the
+// successor has gone or one of them was closed.
+func TestDoneMayCloseConnections(t *testing.T) {
+	m := newMiddle(t)
+	if err := m.newer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var conns []*Moved
+	for range 3 {
+		a, _ := pairArrival(t)
+		c, err := a.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	if err := conns[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	answers := 0
+	for _, c := range conns {
+		m.p.moves.waiting = append(m.p.moves.waiting, &moving{file: c.Conn.(*net.UnixConn), answer: func(err error) {
+			answers++
+			if err == nil {
+				t.Error("a connection has moved to a process that is gone")
+			}
+			for _, c := range conns {
+				_ = c.Close() // some are closed
+			}
+		}})
+	}
+	m.sendConnections(m.p)
+	if answers != len(conns) {
+		t.Errorf("%d answers for %d connections", answers, len(conns))
+	}
+}
+
 // TestWhatWaitsGoesToTheThird generation, and so does what the second has refused or
 // not answered when it ends, unless somebody waits for that.
 func TestWhatWaitsGoesToTheThird(t *testing.T) {

@@ -149,12 +149,12 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("a %T has no descriptor", c)
-	case !movable(file):
-		return fmt.Errorf("a %T that is no connection of TCP or a unix socket", c)
 	case len(m.Data) > MaxMoved:
 		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
 	case !u.CanMove(m.Name, m.Format):
 		return fmt.Errorf("nobody receives %q of listener %q", m.Format, m.Name)
+	case !movable(file):
+		return fmt.Errorf("this %T is no connection of TCP or a unix socket, or has lost its peer", c)
 	}
 	m.file = file
 	if !u.post(event{kind: evMove, moving: m}) {

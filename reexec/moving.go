@@ -57,22 +57,29 @@ func (u *Upgrader) sendConnections(p *present) {
 	}
 }
 
-// sendBatch reports whether there was something to send: not if all were closed.
-func (u *Upgrader) sendBatch(p *present, batch []*moving) (some bool) {
+// sendBatch reports whether there was something to send: not if all were closed. It
+// answers when it holds no connection any more: whoever closes one waits for that.
+func (u *Upgrader) sendBatch(p *present, batch []*moving) bool {
 	files := make([]syscall.Conn, len(batch))
 	for i, m := range batch {
 		files[i] = m.file
 	}
+	var closed []*moving
+	var err error
 	fd.Borrow(files, func(fds []*fd.FD) {
-		c := p.moves.departing(batch, fds)
-		if some = len(c.FDs) > 0; !some {
-			return
-		}
-		if err := p.succ.say(u.life, c); err != nil {
-			p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
+		var c handover.Connections
+		c, closed = p.moves.departing(batch, fds)
+		if len(c.FDs) > 0 {
+			err = p.succ.say(u.life, c)
 		}
 	})
-	return some
+	for _, m := range closed {
+		m.answer(net.ErrClosed)
+	}
+	if err != nil {
+		p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
+	}
+	return len(closed) < len(batch)
 }
 
 // next returns what goes together of what waits, and was not withdrawn.
@@ -92,16 +99,16 @@ func (d *departures) next() (batch []*moving) {
 }
 
 // departing makes a message of a batch, and notes it as sent, but for what was closed.
-func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connections) {
+func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connections, closed []*moving) {
 	for i, m := range batch {
 		if fds[i] == nil {
-			m.answer(net.ErrClosed)
+			closed = append(closed, m)
 			continue
 		}
 		c.Connections, c.FDs = append(c.Connections, m.Connection), append(c.FDs, fds[i])
 		d.sent = append(d.sent, m)
 	}
-	return c
+	return c, closed
 }
 
 // settle answers for a batch that the successor has, and sends the next one, unless

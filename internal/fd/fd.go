@@ -73,7 +73,9 @@ func DupOf(c syscall.Conn) (*FD, error) {
 }
 
 // Borrow calls use with the descriptors behind conns, which stay what they are and
-// must not be kept: nil for one that is closed. Unlike DupOf it costs no system call.
+// must not be kept: nil for one that is closed. Use must not close one, or wait for
+// who does: package net's Close returns when nobody uses the connection. Unlike
+// DupOf this costs no system call.
 func Borrow(conns []syscall.Conn, use func(fds []*FD)) {
 	fds := make([]*FD, 0, len(conns))
 	var hold func()
