@@ -37,6 +37,7 @@ type actor struct {
 	releases  map[string]func()
 	cancels   map[string]func() // of orders under way
 	observed  []reexec.Event
+	more      *sync.Cond    // of observed
 	goOn      chan struct{} // for a Restore
 	moves     bool          // connections move
 }
@@ -76,6 +77,7 @@ func actorMain() int {
 		listeners: map[string]net.Listener{}, releases: map[string]func(){}, cancels: map[string]func(){}, goOn: make(chan struct{}),
 	}
 	dir, _ := os.Getwd() // it may be gone, which the test that removed it knows
+	a.more = sync.NewCond(&a.mu)
 	a.say(hello{os.Getpid(), os.Getppid(), os.Args, dir, os.Environ()})
 	for {
 		var o order
@@ -180,8 +182,15 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		fds, err := os.ReadDir("/proc/self/fd")
 		return fmt.Sprintf("%d goroutines, %d descriptors", runtime.NumGoroutine(), len(fds)), err
 	case "observed":
+		least, err := strconv.Atoi(arg(0))
+		if err != nil {
+			return "", err
+		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		for len(a.observed) < least {
+			a.more.Wait() // longer than the test has patience, if they do not come
+		}
 		text, err := json.Marshal(a.observed)
 		return string(text), err
 	case "flags":
@@ -199,7 +208,7 @@ func (a *actor) arrive(text string) (string, error) {
 		return "", err
 	}
 	o.Logger = slog.New(journal{a})
-	o.Observe = func(e reexec.Event) { a.set(func() { a.observed = append(a.observed, e) }) }
+	o.Observe = func(e reexec.Event) { a.set(func() { a.observed = append(a.observed, e); a.more.Broadcast() }) }
 	u, err := reexec.New(o)
 	if err != nil {
 		return "", err

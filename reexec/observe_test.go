@@ -5,6 +5,7 @@ package reexec_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/cutover-go/cutover/reexec"
@@ -31,10 +32,11 @@ func TestEventsOfAnUpgradeThatIsUndone(t *testing.T) {
 	observed(t, one, two.PID, reexec.EventStarted, reexec.EventUndone)
 }
 
-// observed checks what the actor was told, and what each event says of it.
+// observed checks what the actor was told, once that is as much as is wanted, and
+// what each event says of it.
 func observed(t *testing.T, p *remote, successor int, want ...reexec.EventKind) {
 	t.Helper()
-	text := p.do("observed")
+	text := p.do("observed", strconv.Itoa(len(want)))
 	var events []map[string]any // not of reexec.Event: JSON cannot fill its Err
 	if err := json.Unmarshal([]byte(text), &events); err != nil {
 		t.Fatalf("%s: %v", text, err)
