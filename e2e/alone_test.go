@@ -151,7 +151,7 @@ func TestAloneUpgradesLoseNothing(t *testing.T) {
 			versions := []string{server(t, "v1"), server(t, "v2")}
 			a := newAlone(t, versions[0], "-accept", accept)
 			run := a.load(classes...)
-			for i := range 10 {
+			for i := range several() {
 				a.deploy(versions[(i+1)%2])
 				if got, want := a.hangup(), []string{"v2", "v1"}[i%2]; got.version != want || got.generation != i+2 {
 					t.Fatalf("upgrade %d: %+v answers, want version %s", i+1, got, want)

@@ -72,7 +72,7 @@ func faultyServer(t testing.TB) string {
 	v, _ := programs.once.LoadOrStore(path, new(built))
 	b := v.(*built)
 	b.Do(func() {
-		cmd := exec.Command("go", "build", "-tags", "faultpoints", "-ldflags", "-X main.version=v1", "-o", path, "./testdata/server")
+		cmd := exec.Command("go", "build", "-tags", "faultpoints", "-ldflags", "-s -w -X main.version=v1", "-o", path, "./testdata/server")
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build the server with fault points: %w\n%s", err, out)

@@ -22,7 +22,7 @@ func ordinaryChild(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(programs.dir, "server-ordinarychild")
 	ordinary.once.Do(func() {
-		cmd := exec.Command("go", "build", "-tags", "ordinarychild", "-ldflags", "-X main.version=v1", "-o", path, "./testdata/server")
+		cmd := exec.Command("go", "build", "-tags", "ordinarychild", "-ldflags", "-s -w -X main.version=v1", "-o", path, "./testdata/server")
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		ordinary.out, ordinary.err = cmd.CombinedOutput()
 	})

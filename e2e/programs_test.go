@@ -32,8 +32,9 @@ func programOf(t testing.TB, folder, pkg, version string) string {
 	v, _ := programs.once.LoadOrStore(path, new(built))
 	b := v.(*built)
 	b.Do(func() {
-		// Static, for trees whose libc is older than ours.
-		cmd := exec.Command("go", "build", "-C", folder, "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", path, pkg)
+		// Static, for trees whose libc is older than ours. Without what debuggers
+		// need, a third of the linking and of each copy is saved.
+		cmd := exec.Command("go", "build", "-C", folder, "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", path, pkg)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)

@@ -77,7 +77,7 @@ func builtProbe(t testing.TB) string {
 	t.Helper()
 	program.Do(func() {
 		// Static, for trees whose libc is older than ours.
-		cmd := exec.Command("go", "build", "-o", program.path, "./testdata/probe")
+		cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program.path, "./testdata/probe")
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			program.err = fmt.Errorf("build the probe: %w\n%s", err, out)
