@@ -173,7 +173,11 @@ func (u *Upgrader) enter(p *present) {
 	case clearing, covering, leaving, ended:
 		u.endings.Load().stops()
 	}
-	if s == draining || s == clearing || s == leaving {
+	switch {
+	case s == draining && u.receives.known():
+		u.parking.shutDown()
+		u.sendMore(p)
+	case s == draining || s == clearing || s == leaving:
 		u.leaveParking(p)
 	}
 	if s == ended {

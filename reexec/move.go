@@ -250,6 +250,9 @@ func (r *receivers) takes(c handover.Connection) bool {
 	return slices.Contains(r.ours[c.Name], c.Format)
 }
 
+// known reports whether there is somebody who comes after this process.
+func (r *receivers) known() bool { return r.theirs.Load() != nil }
+
 // set says what whoever comes after this process takes.
 func (r *receivers) set(theirs map[string][]string) { r.theirs.Store(&theirs) }
 

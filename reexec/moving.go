@@ -2,6 +2,7 @@ package reexec
 
 import (
 	"errors"
+	"math"
 	"net"
 	"slices"
 	"syscall"
@@ -26,6 +27,9 @@ type departures struct {
 // frame's 128 KiB with what JSON and base64 add.
 const maxBatch = 64 << 10
 
+// maxParked bounds how long a client that speaks just now waits for the other process.
+const maxParked = 64
+
 // offer queues a connection for the successor. One that somebody waits for goes before
 // those of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
@@ -34,6 +38,11 @@ func (u *Upgrader) offer(p *present, m *moving) {
 		place = p.moves.firstOffered()
 	}
 	p.moves.waiting = slices.Insert(p.moves.waiting, place, m)
+	u.sendMore(p)
+}
+
+// sendMore sends connections unless some are on the line.
+func (u *Upgrader) sendMore(p *present) {
 	if len(p.moves.sent) == 0 {
 		u.sendConnections(p)
 	}
@@ -47,9 +56,22 @@ func (d *departures) firstOffered() int {
 	return len(d.waiting)
 }
 
-// sendConnections sends the next batch, if there is one.
+// sendConnections sends the next batch, if there is one. What is parked goes when nothing
+// else waits, and is served by us until then.
 func (u *Upgrader) sendConnections(p *present) {
-	for batch := p.moves.next(); len(batch) > 0; batch = p.moves.next() {
+	for {
+		batch := p.moves.next()
+		if len(batch) == 0 {
+			if !u.receives.known() {
+				return // somebody will be, or stayAll comes
+			}
+			parked, more := u.takeParked(maxParked)
+			if !more {
+				return
+			}
+			p.moves.waiting = append(p.moves.waiting, parked...)
+			continue
+		}
 		if u.sendBatch(p, batch) {
 			fault.At(fault.ConnectionsSent)
 			return
@@ -166,6 +188,7 @@ func (u *Upgrader) stayAll(p *present, reason error) {
 	u.receives.theirs.Store(nil)
 	p.moves.answer(&p.moves.sent, reason)
 	p.moves.answer(&p.moves.waiting, reason)
+	_, _ = u.takeParked(math.MaxInt) // nobody takes them
 }
 
 // abandonMoves answers for what is still on its way when this process ends. What

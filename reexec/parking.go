@@ -1,6 +1,7 @@
 package reexec
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -125,7 +126,7 @@ func (p *parking) closeIfEmpty() {
 }
 
 // unparkAll unparks those of the numbers that are parked. It does so under the lock: after
-// empty, whoever was parked is in the queue of its gate, which may be closed next.
+// take, whoever was parked is in the queue of its gate, which may be closed next.
 func (p *parking) unparkAll(numbers []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,35 +143,57 @@ func (p *parking) open() {
 	p.shut = false
 }
 
-// empty returns all that are parked. No more will be, unless open is called.
-func (p *parking) empty() (all []*parked) {
+// shutDown lets no more be parked, unless open is called.
+func (p *parking) shutDown() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shut = true
+}
+
+// take returns some of those that are parked, at most n. They are not any more.
+func (p *parking) take(n int) (some []*parked) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, q := range p.parked {
+		if len(some) == n {
+			break
+		}
 		p.removeLocked(q)
-		all = append(all, q)
+		some = append(some, q)
 	}
-	return all
+	return some
 }
 
 // close closes what is parked.
 func (p *parking) close() {
-	for _, q := range p.empty() {
+	p.shutDown()
+	for _, q := range p.take(math.MaxInt) {
 		q.leave()
 	}
 }
 
-// leaveParking sends what is parked to the next process, as Move does. What nobody
-// takes, the program has to look after while this generation ends.
+// leaveParking sends what is parked to the next process, as Move does.
 func (u *Upgrader) leaveParking(p *present) {
-	for _, q := range u.parking.empty() {
+	u.parking.shutDown()
+	all, _ := u.takeParked(math.MaxInt)
+	for _, m := range all {
+		p.self = append(p.self, event{kind: evMove, moving: m})
+	}
+}
+
+// takeParked returns some of those that are parked, at most n, on their way to the next
+// process, and whether there were any. What nobody takes, the program has to look
+// after while this generation ends.
+func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
+	some := u.parking.take(n)
+	for _, q := range some {
 		if !u.CanMove(q.Name, q.Format) {
 			q.unpark()
 			continue
 		}
-		p.self = append(p.self, event{kind: evMove, moving: &moving{Connection: q.Connection, file: q.fd, answer: q.left}})
+		leaving = append(leaving, &moving{Connection: q.Connection, file: q.fd, answer: q.left})
 	}
+	return leaving, len(some) > 0
 }
 
 // left is for a connection that was offered to the next process.

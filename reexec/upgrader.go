@@ -307,6 +307,9 @@ func (u *Upgrader) Hold() (release func()) { return u.drain.hold() }
 // manager's restart; Drain covers that time, too.
 func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.wait(ctx) }
 
+// DrainTime returns Options.Drain, or its default.
+func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }
+
 // Generation counts the processes of this program since the service manager, or
 // the user, started one: 1 in the first.
 func (u *Upgrader) Generation() int { return u.generation }

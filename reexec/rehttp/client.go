@@ -20,7 +20,8 @@ type client struct {
 	release  func()
 
 	mu   sync.Mutex
-	work []work // one at a time in HTTP/1
+	work []work    // one at a time in HTTP/1
+	turn time.Time // to close, while this generation drains
 }
 
 // work is a request that is not answered to the end.
@@ -77,7 +78,7 @@ func (t *tracker) serving(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		k, ok := r.Context().Value(clientKey{}).(*client)
-		if closed(t.u.Draining()) && !(ok && k.canMove()) {
+		if t.asksToClose(k) {
 			w.Header().Set("Connection", "close")
 		}
 		if ok {

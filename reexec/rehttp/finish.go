@@ -35,19 +35,22 @@ func (t *tracker) finish(ctx context.Context, served <-chan error) error {
 // begins ends with over.
 func (t *tracker) leave(over <-chan struct{}) {
 	var idle []*conn
+	var staying []*client
 	t.each(func(k *client) {
 		switch {
 		case k.hijacked.Load():
 			if t.goodbye != nil {
 				t.goodbye(k.handed)
 			}
-		case k.own == nil:
+		case !k.canMove():
+			staying = append(staying, k)
 		case k.idle.Load():
 			idle = append(idle, k.own)
 		default:
 			k.own.wake()
 		}
 	})
+	t.takeTurns(staying)
 	t.offerAll(idle, over)
 }
 

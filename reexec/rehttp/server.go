@@ -36,6 +36,7 @@ type generation interface {
 	Stopping() <-chan struct{}
 	Resumed() <-chan struct{}
 	Hold() (release func())
+	DrainTime() time.Duration
 	Drain(context.Context) error
 
 	ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error
