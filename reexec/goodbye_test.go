@@ -5,7 +5,9 @@ package reexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -159,6 +161,53 @@ func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 	if want := []string{"waited 1", "waited 2", "offered 1", "offered 2"}; !slices.Equal(names, want) {
 		t.Errorf("%q wait, want %q", names, want)
 	}
+}
+
+// TestWhatIsParkedLeavesAFewAtATime, behind all else, and is watched until then.
+func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
+	m := newMiddle(t)
+	m.receives.set(map[string][]string{"a": {"f"}})
+	gates, _, _ := twoGates(t)
+	peers := map[*arrival]net.Conn{}
+	for range maxParked + 2 {
+		a, peer := pairArrival(t)
+		peers[a] = peer
+		if !m.parking.add(&parked{arrival: a, gate: gates[0], release: func() {}}, m.task) {
+			t.Fatal("a connection cannot be parked")
+		}
+	}
+	sends := func(want string) {
+		t.Helper()
+		c := receive(t, m.newer).(handover.Connections)
+		fd.CloseAll(c.FDs)
+		if got := fmt.Sprint(len(c.Connections), " ", c.Connections[0].Name); got != want {
+			t.Errorf("sent: %s, want %s", got, want)
+		}
+	}
+	m.enter(m.p)
+	sends(fmt.Sprint(maxParked, " a"))
+	m.parking.mu.Lock()
+	left := slices.Collect(maps.Values(m.parking.parked))
+	m.parking.mu.Unlock()
+	if len(left) != 2 {
+		t.Fatalf("%d are left, want 2", len(left))
+	}
+	if _, err := peers[left[0].arrival].Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	c, err := gates[0].Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	waited, _ := pairArrival(t)
+	defer waited.close()
+	m.offer(m.p, &moving{Connection: handover.Connection{Name: "waited"}, file: waited.fd, waited: true, answer: func(error) {}})
+	m.settle(m.p, handover.Taken{})
+	sends("1 waited")
+	m.settle(m.p, handover.Taken{})
+	sends("1 a")
+	m.settle(m.p, handover.Taken{})
 }
 
 // TestNoGoodbyeWhileAnAnswerIsOpen, which would come to whoever gets the line.

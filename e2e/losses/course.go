@@ -23,53 +23,36 @@ type course struct {
 	busy      usage // in the steady times
 }
 
-// follow upgrades as the plan says, half of the time.
+// follow upgrades as often as the plan says, half of the time.
 func (c *course) follow(ctx context.Context) error {
 	c.began = c.run.Report()
 	c.steady = make([]load.Histogram, len(c.began.Classes))
 	c.upgrading = make([]load.Histogram, len(c.began.Classes))
-	for done := 0; done < c.upgrades; {
-		burst := min(c.pace.burst, c.upgrades-done)
-		if err := c.during(c.steady, func() error {
-			before := processor()
-			defer func() { c.busy.add(processor().since(before)) }()
-			return c.windows(ctx, burst, c.look)
-		}); err != nil {
+	for done := range c.upgrades {
+		before := processor()
+		if err := c.during(ctx, c.steady, c.look); err != nil {
 			return err
 		}
-		if err := c.during(c.upgrading, func() error { return c.windows(ctx, burst, c.upgrade) }); err != nil {
+		c.busy.add(processor().since(before))
+		if err := c.during(ctx, c.upgrading, c.upgrade); err != nil {
 			return fmt.Errorf("after %d upgrades: %w", done, err)
-		}
-		done += burst
-		if err := pass(ctx, time.Now().Add(c.pace.rest)); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// during adds the latencies of what is answered while f runs.
-func (c *course) during(to []load.Histogram, f func() error) error {
-	before := c.run.Report()
-	err := f()
+// during calls f at the beginning of a window, and adds the latencies of what is answered
+// in it.
+func (c *course) during(ctx context.Context, to []load.Histogram, f func(context.Context) error) error {
+	before, end := c.run.Report(), time.Now().Add(c.window)
+	if err := f(ctx); err != nil {
+		return err
+	}
+	err := pass(ctx, end)
 	for i, s := range c.run.Report().Since(before).Classes {
 		to[i].Merge(&s.Latency)
 	}
 	return err
-}
-
-// windows calls f at the beginning of each of n windows.
-func (c *course) windows(ctx context.Context, n int, f func(context.Context) error) error {
-	for range n {
-		end := time.Now().Add(c.pace.window)
-		if err := f(ctx); err != nil {
-			return err
-		}
-		if err := pass(ctx, end); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // look is what the operator does where nothing is upgraded, so that the command's own

@@ -1,8 +1,8 @@
 // Command losses upgrades a server time and again under the load of many kinds of
 // client, and prints what each kind has lost, as a table:
 //
-//	go run ./e2e/losses            # about two minutes
-//	go run ./e2e/losses -n 100     # a quarter of an hour
+//	go run ./e2e/losses            # about six minutes
+//	go run ./e2e/losses -n 100     # about half an hour
 //
 // The load is an open loop; requests are not idempotent, and none is sent twice. Each
 // kind runs at the same time, before upgrades as well as during them. Then a server
@@ -53,7 +53,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	p := plan{kind: *kind, upgrades: *upgrades, part: *part, pace: full, only: *only, also: also, log: os.Stderr, detail: *detail}
+	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, only: *only, also: also, log: os.Stderr, detail: *detail}
 	t, err := p.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "losses:", errors.Join(err, context.Cause(ctx)))

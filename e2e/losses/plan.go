@@ -15,15 +15,9 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
-// A pace is how upgrades follow each other: some in a row, then a rest until the
-// last of the old processes has gone, then as long a time without any.
-type pace struct {
-	window time.Duration // for an upgrade, and what it leaves behind
-	burst  int
-	rest   time.Duration
-}
-
-var full = pace{window: time.Second, burst: 5, rest: 4 * time.Second}
+// whole is how long an upgrade takes, from the reload until the process that was replaced
+// has gone: that has slow answers to finish, and a second to spare.
+const whole = slowly + time.Second
 
 // drain is longer than what the slow ones take, by which each has to be done.
 const drain = "8s"
@@ -32,9 +26,9 @@ const drain = "8s"
 type plan struct {
 	kind     string // of the stage
 	upgrades int
-	part     float64 // of the usual load
-	pace     pace
-	only     string // server, empty for both
+	part     float64       // of the usual load
+	window   time.Duration // for an upgrade, and then as long without
+	only     string        // server, empty for both
 	also     []string
 	log      io.Writer // gets a line for what begins
 	detail   bool

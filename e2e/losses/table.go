@@ -99,10 +99,10 @@ func (t table) write(w io.Writer) error {
 		cells := append([]string{r.Load}, r.cells()...)
 		b.WriteString("| " + strings.Join(append(cells, t.besides(r.Load)...), " | ") + " |\n")
 	}
-	b.WriteString("\nclosed: kept connections that the server ended. p50 to max: of what was answered while there were upgrades,\n" +
-		"from when it was due; steady: in the times between, as long, in which a manager is asked\n" +
-		"for the state as often as for an upgrade; ratio: of the two p99.9,\n" +
-		"where there are 1,000 answers of each.\n")
+	fmt.Fprintf(&b, "\nclosed: kept connections that the server ended. p50 to max: of what was answered during upgrades, from when it\n"+
+		"was due; an upgrade is the %v from the reload until the old process has gone; steady: in the times between,\n"+
+		"as long, in which a manager is asked for the state as often as for an upgrade; ratio: of the two p99.9, where\n"+
+		"there are 1,000 answers of each.\n", whole)
 	for _, r := range t.ours.rows {
 		if r.Declined > 0 {
 			fmt.Fprintf(&b, "%s: %d requests were given back unread by a GOAWAY, and answered on another connection.\n", r.Load, r.Declined)

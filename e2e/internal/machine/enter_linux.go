@@ -36,6 +36,9 @@ func (m *Machine) Command(ctx context.Context, name string, arg ...string) *exec
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = append([]string{roleEnter, strconv.Itoa(m.pid1.pid), group, name}, arg...)
 	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="}
+	// A session of its own: the kernel may share processors out by session (autogroup in
+	// sched(7)), and what the caller measures must not pay for what it runs.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.WaitDelay = waitDelay
 	cmd.Cancel = func() error { return cancelCommand(group) }
 	return cmd
