@@ -93,6 +93,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		e.moving.refuse(errors.New("no other process has taken over"))
 	case actStayAll:
 		u.stayAll(p, e.err)
+		u.unparkAll()
 	case actSettle:
 		u.settle(p, e.taken)
 	case actTake:

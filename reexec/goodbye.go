@@ -38,6 +38,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 // and then reads no more. What else happens meanwhile waits for the end.
 func (u *Upgrader) listenOut(p *present) {
 	p.moves.answer(&p.moves.waiting, ErrStopped)
+	u.unparkAll() // or they would be sent next
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	late := ctx.Done()

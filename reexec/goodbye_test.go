@@ -163,19 +163,26 @@ func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 	}
 }
 
-// TestWhatIsParkedLeavesAFewAtATime, behind all else, and is watched until then.
-func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
-	m := newMiddle(t)
+// parked parks n connections, which the successor takes, too.
+func (m *middle) parked(t *testing.T, n int) (g *gate, peers map[*arrival]net.Conn) {
+	t.Helper()
 	m.receives.set(map[string][]string{"a": {"f"}})
 	gates, _, _ := twoGates(t)
-	peers := map[*arrival]net.Conn{}
-	for range maxParked + 2 {
+	peers = map[*arrival]net.Conn{}
+	for range n {
 		a, peer := pairArrival(t)
 		peers[a] = peer
 		if !m.parking.add(&parked{arrival: a, gate: gates[0], release: func() {}}, m.task) {
 			t.Fatal("a connection cannot be parked")
 		}
 	}
+	return gates[0], peers
+}
+
+// TestWhatIsParkedLeavesAFewAtATime, behind all else, and is watched until then.
+func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
+	m := newMiddle(t)
+	g, peers := m.parked(t, maxParked+2)
 	sends := func(want string) {
 		t.Helper()
 		c := receive(t, m.newer).(handover.Connections)
@@ -195,7 +202,7 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	if _, err := peers[left[0].arrival].Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	c, err := gates[0].Accept()
+	c, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +215,53 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	m.settle(m.p, handover.Taken{})
 	sends("1 a")
 	m.settle(m.p, handover.Taken{})
+}
+
+// TestWhatIsParkedIsTheProgramsWhenTheLineBreaks, all of it and not the first few.
+func TestWhatIsParkedIsTheProgramsWhenTheLineBreaks(t *testing.T) {
+	m := newMiddle(t)
+	g, _ := m.parked(t, 2*maxParked)
+	if err := m.newer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	answers := 0
+	for range fd.MaxRights + 1 { // more than go together
+		a, _ := pairArrival(t)
+		m.p.moves.waiting = append(m.p.moves.waiting, &moving{file: a.fd, answer: func(err error) {
+			a.close()
+			if answers++; err == nil {
+				t.Error("a connection has moved to a process that is gone")
+			}
+		}})
+	}
+	m.enter(m.p)
+	if answers != fd.MaxRights+1 {
+		t.Errorf("%d of those that wait are answered, want %d", answers, fd.MaxRights+1)
+	}
+	for range 2 * maxParked {
+		c, err := g.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}
+
+// TestAStopSendsWhatIsParked and has not gone yet, as the program may not take it long.
+func TestAStopSendsWhatIsParked(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, maxParked+1)
+	m.enter(m.p)
+	m.p.state = leaving
+	m.enter(m.p)
+	for _, want := range []int{maxParked, 1} {
+		c := receive(t, m.newer).(handover.Connections)
+		fd.CloseAll(c.FDs)
+		if len(c.Connections) != want {
+			t.Errorf("%d are sent, want %d", len(c.Connections), want)
+		}
+		m.settle(m.p, handover.Taken{})
+	}
 }
 
 // TestNoGoodbyeWhileAnAnswerIsOpen, which would come to whoever gets the line.

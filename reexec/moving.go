@@ -2,7 +2,6 @@ package reexec
 
 import (
 	"errors"
-	"math"
 	"net"
 	"slices"
 	"syscall"
@@ -99,7 +98,9 @@ func (u *Upgrader) sendBatch(p *present, batch []*moving) bool {
 		m.answer(net.ErrClosed)
 	}
 	if err != nil {
-		p.moves.answer(&p.moves.sent, err) // a message goes as a whole or not at all
+		p.moves.answer(&p.moves.sent, err)    // a message goes as a whole or not at all
+		p.moves.answer(&p.moves.waiting, err) // the next one would wait as long, in vain
+		u.unparkAll()
 	}
 	return len(closed) < len(batch)
 }
@@ -188,7 +189,6 @@ func (u *Upgrader) stayAll(p *present, reason error) {
 	u.receives.theirs.Store(nil)
 	p.moves.answer(&p.moves.sent, reason)
 	p.moves.answer(&p.moves.waiting, reason)
-	_, _ = u.takeParked(math.MaxInt) // nobody takes them
 }
 
 // abandonMoves answers for what is still on its way when this process ends. What

@@ -92,7 +92,7 @@ func (p *parking) watch(poll *fd.Poll) {
 		if err != nil {
 			return
 		}
-		p.unparkAll(ready)
+		p.unparkReady(ready)
 	}
 }
 
@@ -125,9 +125,9 @@ func (p *parking) closeIfEmpty() {
 	}
 }
 
-// unparkAll unparks those of the numbers that are parked. It does so under the lock: after
+// unparkReady unparks those of the numbers that are parked. It does so under the lock: after
 // take, whoever was parked is in the queue of its gate, which may be closed next.
-func (p *parking) unparkAll(numbers []int) {
+func (p *parking) unparkReady(numbers []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, raw := range numbers {
@@ -194,6 +194,13 @@ func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
 		leaving = append(leaving, &moving{Connection: q.Connection, file: q.fd, answer: q.left})
 	}
 	return leaving, len(some) > 0
+}
+
+// unparkAll gives the program what is parked: nobody else takes it.
+func (u *Upgrader) unparkAll() {
+	for _, q := range u.parking.take(math.MaxInt) {
+		q.unpark()
+	}
 }
 
 // left is for a connection that was offered to the next process.

@@ -21,6 +21,7 @@ type client struct {
 
 	mu   sync.Mutex
 	work []work    // one at a time in HTTP/1
+	last time.Time // when the last one began
 	turn time.Time // to close, while this generation drains
 }
 
@@ -49,6 +50,7 @@ func (k *client) begin(r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.work = append(k.work, work{r, r.Method, r.URL.Path, r.RemoteAddr})
+	k.last = time.Now()
 }
 
 // end reports whether it was the last one.

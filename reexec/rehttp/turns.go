@@ -6,13 +6,13 @@ import "time"
 // after the other. They connect anew, many of them with a TLS handshake, which costs
 // more than many requests: all at once they would hold up everybody.
 
-// turnsTake is the part of the drain time over which they go. The rest is for clients that
+// turnsTake returns over how long they go. The rest of the drain time is for clients that
 // do not use their connections at once.
-const turnsTake = 4
+func (t *tracker) turnsTake() time.Duration { return t.u.DrainTime() / 4 }
 
 // takeTurns spreads those that are there.
 func (t *tracker) takeTurns(staying []*client) {
-	now, all := time.Now(), t.u.DrainTime()/turnsTake
+	now, all := time.Now(), t.turnsTake()
 	for i, k := range staying {
 		k.setTurn(now.Add(all * time.Duration(i) / time.Duration(len(staying))))
 	}
@@ -28,7 +28,7 @@ func (t *tracker) asksToClose(k *client) bool {
 	case k == nil:
 		return true
 	}
-	return !k.canMove() && (k.hasTurn() || closed(t.u.Stopping()))
+	return !k.canMove() && (closed(t.u.Stopping()) || !k.waits(t.turnsTake()))
 }
 
 func (k *client) setTurn(at time.Time) {
@@ -37,8 +37,12 @@ func (k *client) setTurn(at time.Time) {
 	k.turn = at
 }
 
-func (k *client) hasTurn() bool {
+// waits reports whether the turn of k has not come. A client whose requests are as seldom
+// as that, or take as long, does not wait: it might not ask again in time, and such
+// clients come one by one anyway.
+func (k *client) waits(seldom time.Duration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !time.Now().Before(k.turn)
+	now := time.Now()
+	return now.Before(k.turn) && now.Sub(k.last) < seldom
 }

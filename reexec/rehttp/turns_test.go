@@ -77,25 +77,37 @@ func TestNobodyHasATurn(t *testing.T) {
 	}{
 		{"in a stop", func(tr *tracker, l leaver) []net.Conn {
 			all := dial(tr, 3)
+			asked(tr, all)
 			tr.leave(nil)
 			close(l.stopping)
 			return all
 		}},
-		{"who comes later", func(tr *tracker, _ leaver) []net.Conn {
-			dial(tr, 3)
+		{"who asks seldom", func(tr *tracker, _ leaver) []net.Conn {
+			all := dial(tr, 3)
+			asked(tr, all)
+			time.Sleep(tr.turnsTake() - time.Second)
 			tr.leave(nil)
-			return dial(tr, 3)
+			time.Sleep(time.Second)
+			return all
+		}},
+		{"who comes later", func(tr *tracker, _ leaver) []net.Conn {
+			tr.leave(nil)
+			all := dial(tr, 3)
+			asked(tr, all)
+			return all
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := newLeaver()
-			tr := newTracker(l, &http.Server{Handler: http.NotFoundHandler()})
-			defer tr.end()
-			close(l.draining)
-			clients := tc.do(tr, l)
-			if n := asked(tr, clients); n != len(clients) {
-				t.Errorf("%d of %d are asked to close", n, len(clients))
-			}
+			synctest.Test(t, func(t *testing.T) {
+				l := newLeaver()
+				tr := newTracker(l, &http.Server{Handler: http.NotFoundHandler()})
+				defer tr.end()
+				close(l.draining)
+				clients := tc.do(tr, l)
+				if n := asked(tr, clients); n != len(clients) {
+					t.Errorf("%d of %d are asked to close", n, len(clients))
+				}
+			})
 		})
 	}
 }
