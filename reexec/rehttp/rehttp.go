@@ -14,9 +14,9 @@
 //     (see [reexec.Upgrader.ReceiveIdle]); it is no [Counts].Idle there.
 //  3. Where a connection cannot move, an answer says "Connection: close" (GOAWAY in
 //     HTTP/2). After an upgrade such connections take turns over the first quarter of
-//     Options.Drain, so that clients do not all shake hands with the successor at once;
-//     in a stop it is the next answer. Idle ones stay open until their client has used
-//     them once more.
+//     Options.Drain, so that clients do not all shake hands with the successor at once.
+//     One that is used less often, and any in a stop, is told with the next answer.
+//     Idle ones stay open until their client has used them once more.
 //  4. When no connection is left, or the drain deadline is reached, the listener is
 //     closed, and Serve of net/http has returned: every accepted connection is known.
 //  5. What came in last is waited for as in 2 and 3, and only then is Shutdown called.

@@ -37,7 +37,7 @@ func TestAStopAnswersWhatIsInWork(t *testing.T) {
 	}
 }
 
-// TestANewRequestOfAnOldConnectionIsTheLast while this generation drains.
+// TestANewRequestOfAnOldConnectionIsTheLast in a stop.
 func TestANewRequestOfAnOldConnectionIsTheLast(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
@@ -48,7 +48,7 @@ func TestANewRequestOfAnOldConnectionIsTheLast(t *testing.T) {
 	}
 	<-h.working
 	h.u.Stop()
-	<-h.u.Draining()
+	<-h.u.Stopping()
 	h.wants(second, "/", "here", true)
 	close(h.goOn)
 	h.hears(first, "done", false)
