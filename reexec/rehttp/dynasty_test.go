@@ -196,7 +196,7 @@ func (r *reign) Stop()                       {}
 func (r *reign) Draining() <-chan struct{}   { return r.draining }
 func (r *reign) Stopping() <-chan struct{}   { return r.stopping }
 func (r *reign) Resumed() <-chan struct{}    { return nil }
-func (r *reign) DrainTime() time.Duration    { return time.Minute }
+func (r *reign) DrainTime() time.Duration    { return 0 } // and no turns
 
 func (r *reign) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
