@@ -134,6 +134,33 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	}
 }
 
+// TestAGoodbyeSendsNoMore of what is parked: whoever gets the line would hear the answer.
+func TestAGoodbyeSendsNoMore(t *testing.T) {
+	m := newMiddle(t)
+	g, _ := m.parked(t, 1)
+	c := m.sent()
+	done := make(chan struct{})
+	go func() { // joined below
+		defer close(done)
+		m.sayGoodbye(m.p)
+	}()
+	says(t, m.newer, handover.Taken{})
+	if got, ok := receive(t, m.older).(handover.Goodbye); !ok {
+		t.Errorf("the predecessor hears %#v, want a goodbye", got)
+	} else {
+		fd.CloseAll(got.FDs)
+	}
+	<-done
+	if err := <-c; err != nil || len(m.p.moves.sent) > 0 {
+		t.Errorf("what was sent: %v; %d are sent after it", err, len(m.p.moves.sent))
+	}
+	parked, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = parked.Close()
+}
+
 // TestAnOfferThatIsWithdrawnHasNoAnswer, wherever it is found so.
 func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
 	for s := range ended + 1 {

@@ -1,7 +1,6 @@
 package reexec
 
 import (
-	"math"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/control"
@@ -174,16 +173,7 @@ func (u *Upgrader) enter(p *present) {
 	case clearing, covering, leaving, ended:
 		u.endings.Load().stops()
 	}
-	switch {
-	case s == draining && u.receives.known():
-		u.parking.shutDown()
-		u.sendMore(p)
-	case s == leaving && p.succ != nil && u.receives.known():
-		u.parking.shutDown()
-		all, _ := u.takeParked(math.MaxInt) // while there is a program for those that cannot go
-		p.moves.waiting = append(p.moves.waiting, all...)
-		u.sendMore(p)
-	case s == draining || s == clearing || s == leaving:
+	if s == draining || s == clearing || s == leaving {
 		u.leaveParking(p)
 	}
 	if s == ended {

@@ -172,10 +172,21 @@ func (p *parking) close() {
 	}
 }
 
-// leaveParking sends what is parked to the next process, as Move does.
+// leaveParking sends what is parked to the next process, as Move does. To a successor it
+// goes a few at a time; all at once if we end, while the program takes what cannot go.
 func (u *Upgrader) leaveParking(p *present) {
 	u.parking.shutDown()
+	successor := p.succ != nil && u.receives.known()
+	if successor && p.state == draining {
+		u.sendMore(p)
+		return
+	}
 	all, _ := u.takeParked(math.MaxInt)
+	if successor && p.state == leaving {
+		p.moves.waiting = append(p.moves.waiting, all...)
+		u.sendMore(p)
+		return
+	}
 	for _, m := range all {
 		p.self = append(p.self, event{kind: evMove, moving: m})
 	}
