@@ -96,6 +96,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.unparkAll()
 	case actSettle:
 		u.settle(p, e.taken)
+	case actSendParked:
+		u.paused(p)
 	case actTake:
 		u.take(e.arrived)
 	case actUnstow:

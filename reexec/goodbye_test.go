@@ -43,7 +43,7 @@ func newMiddle(t *testing.T) *middle {
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
-	m.p = &present{state: draining, succ: succ, timer: newDeadline(), second: newTimer()}
+	m.p = &present{state: draining, succ: succ, timer: newDeadline(), pause: newTimer(), second: newTimer()}
 	m.task(func() { succ.listen(m.post, false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loopDone)
@@ -206,10 +206,10 @@ func (m *middle) parked(t *testing.T, n int) (g *gate, peers map[*arrival]net.Co
 	return gates[0], peers
 }
 
-// TestWhatIsParkedLeavesAFewAtATime, behind all else, and is watched until then.
+// TestWhatIsParkedLeavesAFewAtATime, with pauses, behind all else, and is watched until then.
 func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	m := newMiddle(t)
-	g, peers := m.parked(t, maxParked+2)
+	g, peers := m.parked(t, minPortion+2)
 	sends := func(want string) {
 		t.Helper()
 		c := receive(t, m.newer).(handover.Connections)
@@ -219,7 +219,7 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 		}
 	}
 	m.enter(m.p)
-	sends(fmt.Sprint(maxParked, " a"))
+	sends(fmt.Sprint(minPortion, " a"))
 	m.parking.mu.Lock()
 	left := slices.Collect(maps.Values(m.parking.parked))
 	m.parking.mu.Unlock()
@@ -240,6 +240,11 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	m.settle(m.p, handover.Taken{})
 	sends("1 waited")
 	m.settle(m.p, handover.Taken{})
+	if len(m.p.moves.sent) > 0 {
+		t.Error("what is parked leaves without a pause")
+	}
+	<-m.p.pause.C
+	m.dispatch(m.p, event{kind: evPaused})
 	sends("1 a")
 	m.settle(m.p, handover.Taken{})
 }
@@ -247,7 +252,7 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 // TestWhatIsParkedIsTheProgramsWhenTheLineBreaks, all of it and not the first few.
 func TestWhatIsParkedIsTheProgramsWhenTheLineBreaks(t *testing.T) {
 	m := newMiddle(t)
-	g, _ := m.parked(t, 2*maxParked)
+	g, _ := m.parked(t, 2*minPortion)
 	if err := m.newer.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +270,7 @@ func TestWhatIsParkedIsTheProgramsWhenTheLineBreaks(t *testing.T) {
 	if answers != fd.MaxRights+1 {
 		t.Errorf("%d of those that wait are answered, want %d", answers, fd.MaxRights+1)
 	}
-	for range 2 * maxParked {
+	for range 2 * minPortion {
 		c, err := g.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -277,11 +282,11 @@ func TestWhatIsParkedIsTheProgramsWhenTheLineBreaks(t *testing.T) {
 // TestAStopSendsWhatIsParked and has not gone yet, as the program may not take it long.
 func TestAStopSendsWhatIsParked(t *testing.T) {
 	m := newMiddle(t)
-	m.parked(t, maxParked+1)
+	m.parked(t, minPortion+1)
 	m.enter(m.p)
 	m.p.state = leaving
 	m.enter(m.p)
-	for _, want := range []int{maxParked, 1} {
+	for _, want := range []int{minPortion, 1} {
 		c := receive(t, m.newer).(handover.Connections)
 		fd.CloseAll(c.FDs)
 		if len(c.Connections) != want {

@@ -57,6 +57,7 @@ type present struct {
 	postponed []event
 	self      []event // posted by actions
 	timer     *deadline
+	pause     *time.Timer       // runs between portions of what is parked
 	second    *time.Timer       // runs while our successor is told of our drain
 	drains    handover.Draining // what it was told
 	status    string            // what the manager was told of those before us
@@ -65,8 +66,9 @@ type present struct {
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), second: newTimer()}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), pause: newTimer(), second: newTimer()}
 	defer p.timer.Stop()
+	defer p.pause.Stop()
 	defer p.second.Stop()
 	for p.state != ended || len(p.self) > 0 { // what came while it ended has to be answered
 		u.dispatch(p, u.await(p))
@@ -88,6 +90,8 @@ func (u *Upgrader) await(p *present) event {
 			if p.timer.over() {
 				return event{kind: evDeadline}
 			}
+		case <-p.pause.C:
+			return event{kind: evPaused}
 		case <-p.second.C:
 			return event{kind: evSecond}
 		case <-u.oldIdle:

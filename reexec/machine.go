@@ -66,6 +66,7 @@ const (
 	evOldIdle                         // what was in work when covering or clearing began is finished
 	evMove                            // the program offers a connection that could go to another process
 	evTaken                           // successor: it has the connections that it was sent
+	evPaused                          // the pause between portions of what is parked is over
 	evArrived                         // predecessor: connections
 	evClose                           // Close
 	numEvents
@@ -106,6 +107,7 @@ const (
 	actStay                        // answer that a connection stays with us
 	actStayAll                     // the same for all that are offered
 	actSettle                      // answer what the successor has taken
+	actSendParked                  // let the next portion of what is parked leave
 	actTake                        // take connections over from the predecessor
 	actUnstow                      // accept again what was stowed
 	actCover                       // tell old work from new
@@ -304,6 +306,8 @@ var rules = []rule{
 	{evMove, except(draining, clearing, leaving), stay(actStay)},
 	{evTaken, only(draining, leaving), stay(actSettle)},
 	{evTaken, except(draining, leaving), nothing},
+	{evPaused, only(draining), stay(actSendParked)},
+	{evPaused, except(draining), nothing},
 	{evArrived, except(), stay(actTake)},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},

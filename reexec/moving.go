@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -20,14 +21,22 @@ type departures struct {
 	waiting []*moving
 	sent    []*moving
 	stored  int // descriptors that were put into the fd store
+	portion int // of what is parked, that leaves together
+	pausing bool
 }
 
 // maxBatch bounds what the names and data of one batch take up: less than a
 // frame's 128 KiB with what JSON and base64 add.
 const maxBatch = 64 << 10
 
-// maxParked bounds how long a client that speaks just now waits for the other process.
-const maxParked = 64
+// What is parked leaves in portions, one every pause: a client that speaks just now waits
+// for few others, and finds a processor free. The pauses together are a fifth of a second
+// at most, however much is parked.
+const (
+	minPortion = 32
+	portions   = 40
+	pause      = 5 * time.Millisecond
+)
 
 // offer queues a connection for the successor. One that somebody waits for goes before
 // those of which there may be thousands.
@@ -61,14 +70,16 @@ func (u *Upgrader) sendConnections(p *present) {
 	for {
 		batch := p.moves.next()
 		if len(batch) == 0 {
-			if !u.receives.known() {
-				return // somebody will be, or stayAll comes
+			if !u.receives.known() || p.moves.pausing {
+				return // somebody will be, or stayAll comes; or evPaused does
 			}
-			parked, more := u.takeParked(maxParked)
+			parked, more := u.takeParked(p.moves.portion)
 			if !more {
 				return
 			}
 			p.moves.waiting = append(p.moves.waiting, parked...)
+			p.moves.pausing = true
+			p.pause.Reset(pause)
 			continue
 		}
 		if u.sendBatch(p, batch) {
@@ -76,6 +87,12 @@ func (u *Upgrader) sendConnections(p *present) {
 			return
 		}
 	}
+}
+
+// paused lets the next portion of what is parked leave.
+func (u *Upgrader) paused(p *present) {
+	p.moves.pausing = false
+	u.sendMore(p)
 }
 
 // sendBatch reports whether there was something to send: not if all were closed. It

@@ -150,6 +150,13 @@ func (p *parking) shutDown() {
 	p.shut = true
 }
 
+// count returns how many are parked.
+func (p *parking) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.parked)
+}
+
 // take returns some of those that are parked, at most n. They are not any more.
 func (p *parking) take(n int) (some []*parked) {
 	p.mu.Lock()
@@ -178,6 +185,7 @@ func (u *Upgrader) leaveParking(p *present) {
 	u.parking.shutDown()
 	successor := p.succ != nil && u.receives.known()
 	if successor && p.state == draining {
+		p.moves.portion, p.moves.pausing = max(minPortion, u.parking.count()/portions), false
 		u.sendMore(p)
 		return
 	}
