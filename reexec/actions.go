@@ -97,7 +97,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSettle:
 		u.settle(p, e.taken)
 	case actSendParked:
-		u.paused(p)
+		u.sendParked(p)
 	case actTake:
 		u.take(e.arrived)
 	case actUnstow:

@@ -83,7 +83,7 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	u.sayDraining(p)
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.sendConnections(p)                                    // what waits goes there
+	u.sendMore(p)                                           // what waits goes there
 }
 
 // adoptSuccessor is the other side of sayGoodbye.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -243,10 +244,76 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	if len(m.p.moves.sent) > 0 {
 		t.Error("what is parked leaves without a pause")
 	}
-	<-m.p.pause.C
-	m.dispatch(m.p, event{kind: evPaused})
+	m.dispatch(m.p, event{kind: evPauseOver})
 	sends("1 a")
 	m.settle(m.p, handover.Taken{})
+}
+
+// TestThePauseBeginsWhenAPortionIsTaken, however long that takes.
+func TestThePauseBeginsWhenAPortionIsTaken(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, minPortion+1)
+	m.enter(m.p)
+	m.dispatch(m.p, event{kind: evPauseOver}) // before it is taken
+	m.p.pause.Stop()
+	m.p.moves.pause = time.Hour
+	m.settle(m.p, handover.Taken{})
+	if !m.p.pause.Stop() || len(m.p.moves.sent) > 0 {
+		t.Error("what is parked leaves without a pause")
+	}
+	m.dispatch(m.p, event{kind: evPauseOver})
+	if len(m.p.moves.sent) != 1 {
+		t.Errorf("%d leave after the pause, want 1", len(m.p.moves.sent))
+	}
+	m.settle(m.p, handover.Taken{})
+}
+
+// TestADrainWaitsForNoPauseOfTheOneBefore: there is none if that one was undone.
+func TestADrainWaitsForNoPauseOfTheOneBefore(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, minPortion+1)
+	m.enter(m.p)
+	m.settle(m.p, handover.Taken{})
+	m.enter(m.p)
+	if len(m.p.moves.sent) != 1 {
+		t.Errorf("%d leave at once, want 1", len(m.p.moves.sent))
+	}
+	m.settle(m.p, handover.Taken{})
+}
+
+// TestNothingIsSentToASuccessorThatEnds, whatever happens until its goodbye.
+func TestNothingIsSentToASuccessorThatEnds(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, minPortion+1)
+	m.enter(m.p)
+	m.settle(m.p, handover.Taken{Ending: true, Refused: []int{0}})
+	m.dispatch(m.p, event{kind: evPauseOver})
+	if sent, waiting := len(m.p.moves.sent), len(m.p.moves.waiting); sent != 0 || waiting != 1 {
+		t.Errorf("%d are sent and %d wait, want the one that was refused to wait", sent, waiting)
+	}
+	m.p.moves.answer(&m.p.moves.waiting, nil)
+	m.parking.close()
+}
+
+// TestPausesDoNotAddUp to more than a drain has time for, or people want to wait.
+func TestPausesDoNotAddUp(t *testing.T) {
+	for _, c := range []struct {
+		parked  int
+		drain   time.Duration
+		portion int
+		pause   time.Duration
+	}{
+		{0, time.Minute, minPortion, maxPause},
+		{20*minPortion + 1, time.Minute, minPortion, maxPause},
+		{50*minPortion + 1, time.Minute, minPortion, 2 * time.Millisecond},
+		{64 * 100, time.Minute, 100, allPauses / 63},
+		{100*maxPortion + 1, time.Minute, maxPortion, time.Millisecond},
+		{100*maxPortion + 1, 80 * time.Millisecond, maxPortion, 100 * time.Microsecond},
+	} {
+		if portion, pause := portions(c.parked, c.drain); portion != c.portion || pause != c.pause {
+			t.Errorf("%d parked, drain %v: %d leave each %v, want %d each %v", c.parked, c.drain, portion, pause, c.portion, c.pause)
+		}
+	}
 }
 
 // TestWhatIsParkedIsTheProgramsWhenTheLineBreaks, all of it and not the first few.

@@ -91,7 +91,7 @@ func (u *Upgrader) await(p *present) event {
 				return event{kind: evDeadline}
 			}
 		case <-p.pause.C:
-			return event{kind: evPaused}
+			return event{kind: evPauseOver}
 		case <-p.second.C:
 			return event{kind: evSecond}
 		case <-u.oldIdle:

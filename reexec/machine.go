@@ -66,7 +66,7 @@ const (
 	evOldIdle                         // what was in work when covering or clearing began is finished
 	evMove                            // the program offers a connection that could go to another process
 	evTaken                           // successor: it has the connections that it was sent
-	evPaused                          // the pause between portions of what is parked is over
+	evPauseOver                       // the pause between portions of what is parked is over
 	evArrived                         // predecessor: connections
 	evClose                           // Close
 	numEvents
@@ -306,8 +306,8 @@ var rules = []rule{
 	{evMove, except(draining, clearing, leaving), stay(actStay)},
 	{evTaken, only(draining, leaving), stay(actSettle)},
 	{evTaken, except(draining, leaving), nothing},
-	{evPaused, only(draining), stay(actSendParked)},
-	{evPaused, except(draining), nothing},
+	{evPauseOver, only(draining), stay(actSendParked)},
+	{evPauseOver, except(draining), nothing},
 	{evArrived, except(), stay(actTake)},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},

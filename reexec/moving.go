@@ -21,22 +21,31 @@ type departures struct {
 	waiting []*moving
 	sent    []*moving
 	stored  int // descriptors that were put into the fd store
-	portion int // of what is parked, that leaves together
-	pausing bool
+	portion int // of what is parked
+	pause   time.Duration
+	pausing bool // nothing that is parked leaves before evPauseOver
 }
 
 // maxBatch bounds what the names and data of one batch take up: less than a
 // frame's 128 KiB with what JSON and base64 add.
 const maxBatch = 64 << 10
 
-// What is parked leaves in portions, one every pause: a client that speaks just now waits
-// for few others, and finds a processor free. The pauses together are a fifth of a second
-// at most, however much is parked.
+// What is parked leaves in portions, with pauses between them: a client that speaks just
+// now waits for few others, and finds a processor free.
 const (
 	minPortion = 32
-	portions   = 40
-	pause      = 5 * time.Millisecond
+	maxPortion = 128
+	maxPause   = 5 * time.Millisecond
+	allPauses  = 100 * time.Millisecond
 )
+
+// portions returns how many of n connections make a portion, and the pause after each: so
+// that they leave in time however many they are.
+func portions(n int, drain time.Duration) (portion int, pause time.Duration) {
+	portion = min(max(minPortion, n/64), maxPortion)
+	pauses := max(1, (n-1)/portion)
+	return portion, min(maxPause, min(allPauses, drain/8)/time.Duration(pauses))
+}
 
 // offer queues a connection for the successor. One that somebody waits for goes before
 // those of which there may be thousands.
@@ -49,9 +58,10 @@ func (u *Upgrader) offer(p *present, m *moving) {
 	u.sendMore(p)
 }
 
-// sendMore sends connections unless some are on the line.
+// sendMore sends connections unless some are on the line, or nobody is at its end: then
+// somebody will be, or stayAll comes.
 func (u *Upgrader) sendMore(p *present) {
-	if len(p.moves.sent) == 0 {
+	if len(p.moves.sent) == 0 && u.receives.known() {
 		u.sendConnections(p)
 	}
 }
@@ -70,16 +80,17 @@ func (u *Upgrader) sendConnections(p *present) {
 	for {
 		batch := p.moves.next()
 		if len(batch) == 0 {
-			if !u.receives.known() || p.moves.pausing {
-				return // somebody will be, or stayAll comes; or evPaused does
+			if p.moves.pausing {
+				return
 			}
 			parked, more := u.takeParked(p.moves.portion)
 			if !more {
 				return
 			}
-			p.moves.waiting = append(p.moves.waiting, parked...)
-			p.moves.pausing = true
-			p.pause.Reset(pause)
+			if len(parked) > 0 {
+				p.moves.waiting = append(p.moves.waiting, parked...)
+				u.rest(p)
+			}
 			continue
 		}
 		if u.sendBatch(p, batch) {
@@ -89,8 +100,18 @@ func (u *Upgrader) sendConnections(p *present) {
 	}
 }
 
-// paused lets the next portion of what is parked leave.
-func (u *Upgrader) paused(p *present) {
+// rest begins a pause, or begins it anew.
+func (u *Upgrader) rest(p *present) {
+	p.moves.pausing = true
+	p.pause.Reset(p.moves.pause)
+}
+
+// sendParked lets the next portion of what is parked leave, if the last one has.
+func (u *Upgrader) sendParked(p *present) {
+	if len(p.moves.sent) > 0 {
+		u.rest(p)
+		return
+	}
 	p.moves.pausing = false
 	u.sendMore(p)
 }
@@ -172,7 +193,10 @@ func (u *Upgrader) settle(p *present, t handover.Taken) {
 		return
 	}
 	p.moves.answer(&refused, errors.New("the other process does not take it"))
-	u.sendConnections(p)
+	if p.moves.pausing {
+		u.rest(p)
+	}
+	u.sendMore(p)
 }
 
 // retry has what was sent wait for another process, but for what somebody waits for,

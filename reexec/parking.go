@@ -185,7 +185,8 @@ func (u *Upgrader) leaveParking(p *present) {
 	u.parking.shutDown()
 	successor := p.succ != nil && u.receives.known()
 	if successor && p.state == draining {
-		p.moves.portion, p.moves.pausing = max(minPortion, u.parking.count()/portions), false
+		p.moves.portion, p.moves.pause = portions(u.parking.count(), u.opts.Drain)
+		p.moves.pausing = false
 		u.sendMore(p)
 		return
 	}

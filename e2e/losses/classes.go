@@ -13,7 +13,7 @@ const (
 	patience  = 30 * time.Second // a busy machine makes requests late, not lost
 )
 
-// classes are the kinds of client of s: together a third of what two cores can do.
+// classes are the kinds of client of s: together 15 to 30 % of what two cores can do.
 func (r *rig) classes(s server) []load.Class {
 	small := []byte("a small body")
 	all := []load.Class{

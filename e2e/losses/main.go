@@ -13,6 +13,9 @@
 // upgraded by SIGHUP. The exit status is 0 only if the server that this module
 // serves has lost nothing.
 //
+// How busy the processors were without upgrades is part of the table; -load 2 makes
+// twice as much.
+//
 // Rows for other protocols come from programs that -also names, each a command line.
 // Such a program prints, for each of its loads, a line of JSON as -json does.
 package main
@@ -40,7 +43,7 @@ func main() {
 	machine.Init()
 	upgrades := flag.Int("n", 20, "`upgrades` of each server")
 	kind := flag.String("manager", kinds[0], "what supervises the servers: systemd, alone, or auto for the first that works here")
-	part := flag.Float64("load", 1, "`part` of the load that is a third of two cores")
+	part := flag.Float64("load", 1, "`factor` of the load that keeps two cores 15 to 30 % busy, as fast as they are")
 	only := flag.String("only", "", "one `server`, web (this module's) or recipe")
 	asJSON := flag.Bool("json", false, "print the rows as lines of JSON")
 	detail := flag.Bool("v", false, "print the figures of each run in full")
