@@ -70,6 +70,7 @@ type conn struct {
 	taken taken
 
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
+	timed atomic.Bool // deadline is not zero
 
 	mu       sync.Mutex
 	deadline time.Time   // for reading, as the server wants it

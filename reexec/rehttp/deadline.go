@@ -56,6 +56,9 @@ func (c *conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline is that of net.Conn, and holds also where wake has ended a Read.
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() && !c.timed.Load() {
+		return nil // net/http makes sure of that several times for a request
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.arrival.idle {
@@ -68,9 +71,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 }
 
 func (c *conn) setReadDeadline(t time.Time) error {
-	none := t.IsZero() && c.deadline.IsZero() // net/http makes sure of that several times for a request
 	c.deadline = t
-	if c.woken || none {
+	c.timed.Store(!t.IsZero())
+	if c.woken {
 		return nil
 	}
 	return c.socket.SetReadDeadline(t)
