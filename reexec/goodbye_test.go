@@ -35,6 +35,7 @@ func newMiddle(t *testing.T) *middle {
 	m := &middle{older: older, newer: newer}
 	m.Upgrader = &Upgrader{
 		log:      slog.New(slog.DiscardHandler),
+		opts:     Options{Drain: DefaultDrain},
 		pred:     &predecessor{line: up, generation: 1},
 		events:   make(chan event),
 		loopDone: make(chan struct{}),
@@ -177,6 +178,7 @@ func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
 // TestWhatIsWaitedForGoesFirst, of what is not sent yet.
 func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 	m := newMiddle(t)
+	m.receives.set(nil)
 	m.sent() // no other goes before it is answered
 	for _, name := range []string{"offered 1", "waited 1", "offered 2", "waited 2"} {
 		c := &moving{Connection: handover.Connection{Name: name}, waited: name[0] == 'w', answer: func(error) {}}
@@ -195,6 +197,7 @@ func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 func (m *middle) parked(t *testing.T, n int) (g *gate, peers map[*arrival]net.Conn) {
 	t.Helper()
 	m.receives.set(map[string][]string{"a": {"f"}})
+	m.p.moves.portion = minPortion
 	gates, _, _ := twoGates(t)
 	peers = map[*arrival]net.Conn{}
 	for range n {
@@ -261,11 +264,53 @@ func TestThePauseBeginsWhenAPortionIsTaken(t *testing.T) {
 	if !m.p.pause.Stop() || len(m.p.moves.sent) > 0 {
 		t.Error("what is parked leaves without a pause")
 	}
+	waited, _ := pairArrival(t)
+	defer waited.close()
+	m.offer(m.p, &moving{file: waited.fd, waited: true, answer: func(error) {}})
 	m.dispatch(m.p, event{kind: evPauseOver})
+	m.settle(m.p, handover.Taken{})
 	if len(m.p.moves.sent) != 1 {
-		t.Errorf("%d leave after the pause, want 1", len(m.p.moves.sent))
+		t.Errorf("%d leave after the pause, and what went in it, want 1", len(m.p.moves.sent))
 	}
 	m.settle(m.p, handover.Taken{})
+}
+
+// TestThePauseDoesNotBeginAnew with what goes in it.
+func TestThePauseDoesNotBeginAnew(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, minPortion+1)
+	m.enter(m.p)
+	m.settle(m.p, handover.Taken{})
+	waited, _ := pairArrival(t)
+	defer waited.close()
+	m.offer(m.p, &moving{file: waited.fd, waited: true, answer: func(error) {}})
+	m.p.pause.Stop()
+	m.settle(m.p, handover.Taken{})
+	if m.p.pause.Stop() {
+		t.Error("what is parked waits again")
+	}
+	m.parking.close()
+}
+
+// TestTheThirdGetsWhatIsParked, also if the pause was over while the second had some.
+func TestTheThirdGetsWhatIsParked(t *testing.T) {
+	m := newMiddle(t)
+	m.parked(t, 2*minPortion+1)
+	m.enter(m.p)
+	m.dispatch(m.p, event{kind: evPauseOver})
+	m.p.pause.Stop()
+	m.followThird(t)
+	if len(m.p.moves.sent) != minPortion {
+		t.Fatalf("%d are sent again, want %d", len(m.p.moves.sent), minPortion)
+	}
+	m.settle(m.p, handover.Taken{})
+	<-m.p.pause.C
+	m.dispatch(m.p, event{kind: evPauseOver})
+	if len(m.p.moves.sent) != minPortion {
+		t.Errorf("%d more are sent, want %d", len(m.p.moves.sent), minPortion)
+	}
+	m.settle(m.p, handover.Taken{})
+	m.parking.close()
 }
 
 // TestADrainWaitsForNoPauseOfTheOneBefore: there is none if that one was undone.
@@ -286,8 +331,21 @@ func TestNothingIsSentToASuccessorThatEnds(t *testing.T) {
 	m := newMiddle(t)
 	m.parked(t, minPortion+1)
 	m.enter(m.p)
+	refused := 0
+	waited := func() *moving {
+		return &moving{waited: true, answer: func(err error) {
+			if refused++; err == nil {
+				t.Error("a connection has moved to a process that ends")
+			}
+		}}
+	}
+	m.offer(m.p, waited())
 	m.settle(m.p, handover.Taken{Ending: true, Refused: []int{0}})
+	m.offer(m.p, waited())
 	m.dispatch(m.p, event{kind: evPauseOver})
+	if refused != 2 {
+		t.Errorf("%d of those that somebody waits for are refused, want 2", refused)
+	}
 	if sent, waiting := len(m.p.moves.sent), len(m.p.moves.waiting); sent != 0 || waiting != 1 {
 		t.Errorf("%d are sent and %d wait, want the one that was refused to wait", sent, waiting)
 	}
@@ -471,13 +529,7 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	m.p.moves.sent[0].waited = true
 	open.decided.Store(true)
 	m.p.moves.sent = append(m.p.moves.sent, open)
-	ours, theirs := linePair(t)
-	line, err := ours.Dup()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = ours.Close() // line is the same
-	m.follow(m.p, handover.Goodbye{PID: os.Getpid(), Receives: map[string][]string{"a": {"f"}}, FDs: []*fd.FD{ourPidfd(t), line}})
+	theirs := m.followThird(t)
 	if !m.CanMove("a", "f") {
 		t.Error("connections are not offered to the third")
 	}
@@ -504,6 +556,19 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 			t.Errorf("a connection that the third has taken: %v", err)
 		}
 	}
+}
+
+// followThird puts a third in the place of the successor.
+func (m *middle) followThird(t *testing.T) (theirs *handover.Conn) {
+	t.Helper()
+	ours, theirs := linePair(t)
+	line, err := ours.Dup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ours.Close() // line is the same
+	m.follow(m.p, handover.Goodbye{PID: os.Getpid(), Receives: map[string][]string{"a": {"f"}}, FDs: []*fd.FD{ourPidfd(t), line}})
+	return theirs
 }
 
 func says(t *testing.T, line *handover.Conn, all ...handover.Message) {

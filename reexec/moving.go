@@ -24,7 +24,10 @@ type departures struct {
 	portion int // of what is parked
 	pause   time.Duration
 	pausing bool // nothing that is parked leaves before evPauseOver
+	parked  bool // what was sent last is a portion
 }
+
+var errEnded = errors.New("the process that was to take it has ended")
 
 // maxBatch bounds what the names and data of one batch take up: less than a
 // frame's 128 KiB with what JSON and base64 add.
@@ -50,6 +53,10 @@ func portions(n int, drain time.Duration) (portion int, pause time.Duration) {
 // offer queues a connection for the successor. One that somebody waits for goes before
 // those of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
+	if !u.receives.known() {
+		m.refuse(errEnded) // it was asked for before
+		return
+	}
 	place := len(p.moves.waiting)
 	if m.waited {
 		place = p.moves.firstOffered()
@@ -75,7 +82,7 @@ func (d *departures) firstOffered() int {
 }
 
 // sendConnections sends the next batch, if there is one. What is parked goes when nothing
-// else waits, and is served by us until then.
+// else waits and no pause is on, and is served by us until then.
 func (u *Upgrader) sendConnections(p *present) {
 	for {
 		batch := p.moves.next()
@@ -89,6 +96,7 @@ func (u *Upgrader) sendConnections(p *present) {
 			}
 			if len(parked) > 0 {
 				p.moves.waiting = append(p.moves.waiting, parked...)
+				p.moves.parked = true
 				u.rest(p)
 			}
 			continue
@@ -100,18 +108,14 @@ func (u *Upgrader) sendConnections(p *present) {
 	}
 }
 
-// rest begins a pause, or begins it anew.
+// rest begins a pause, when a portion leaves, and begins it anew when that is taken.
 func (u *Upgrader) rest(p *present) {
 	p.moves.pausing = true
 	p.pause.Reset(p.moves.pause)
 }
 
-// sendParked lets the next portion of what is parked leave, if the last one has.
+// sendParked ends a pause. Where the last portion is not taken yet, another one follows.
 func (u *Upgrader) sendParked(p *present) {
-	if len(p.moves.sent) > 0 {
-		u.rest(p)
-		return
-	}
 	p.moves.pausing = false
 	u.sendMore(p)
 }
@@ -188,14 +192,16 @@ func (u *Upgrader) settle(p *present, t handover.Taken) {
 		}
 	}
 	p.moves.sent = nil
+	if p.moves.parked {
+		p.moves.parked = false
+		u.rest(p)
+	}
 	if t.Ending {
 		p.moves.retry(refused)
+		p.moves.refuseWaited()
 		return
 	}
 	p.moves.answer(&refused, errors.New("the other process does not take it"))
-	if p.moves.pausing {
-		u.rest(p)
-	}
 	u.sendMore(p)
 }
 
@@ -205,13 +211,22 @@ func (d *departures) retry(sent []*moving) {
 	var again []*moving
 	for _, m := range sent {
 		if m.waited {
-			m.answer(errors.New("the process that was to take it has ended"))
+			m.answer(errEnded)
 			continue
 		}
 		m.decided.Store(false)
 		again = append(again, m)
 	}
 	d.waiting = slices.Insert(d.waiting, d.firstOffered(), again...)
+}
+
+// refuseWaited answers for what somebody waits for and was not sent.
+func (d *departures) refuseWaited() {
+	n := d.firstOffered()
+	for _, m := range d.waiting[:n] {
+		m.refuse(errEnded)
+	}
+	d.waiting = d.waiting[n:]
 }
 
 // answer gives all of list the same result, and empties it.
