@@ -71,8 +71,8 @@ func TestClientsComeToTheNextGeneration(t *testing.T) {
 	close(stop)
 	r := <-reports
 	t.Log(r)
-	if r.Answered != r.Sent || r.Sent == 0 || r.Goodbyes != clients*upgrades || len(r.First) > 0 {
-		t.Errorf("want all answered, and %d goodbyes", clients*upgrades)
+	if r.Answered != r.Sent || len(r.Generations) != upgrades+1 || r.Goodbyes != clients*upgrades || len(r.First) > 0 {
+		t.Errorf("want all answered, by %d generations, and %d goodbyes", upgrades+1, clients*upgrades)
 	}
 }
 

@@ -18,7 +18,7 @@ const patience = 30 * time.Second
 type Config struct {
 	URL     string
 	Clients int
-	Rate    int // messages a second of each
+	Rate    int // messages a second of each, from the first moment
 }
 
 // A Report is what has become of all messages.
@@ -65,21 +65,23 @@ func (r *run) visit(stop <-chan struct{}) (again bool) {
 	messages := receive(c)
 	tick := time.NewTicker(time.Second / time.Duration(r.Rate))
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		dismissed := false
-		select {
-		case m := <-messages:
-			if m.err != nil || m.text != "goodbye" {
-				return r.lost(stop, "unasked: %q, %v", m.text, m.err)
+	for n := 0; ; n++ { // at once and then at each tick, so that no generation goes unasked
+		dismissed, err := r.ask(c, messages, n)
+		if err != nil {
+			return r.lost(stop, "%w", err)
+		}
+		if !dismissed {
+			select {
+			case m := <-messages:
+				if m.err != nil || m.text != "goodbye" {
+					return r.lost(stop, "unasked: %q, %v", m.text, m.err)
+				}
+				dismissed = true
+			case <-tick.C:
+			case <-stop:
+				_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
+				return false
 			}
-			dismissed = true
-		case <-tick.C:
-			if dismissed, err = r.ask(c, messages, n); err != nil {
-				return r.lost(stop, "%w", err)
-			}
-		case <-stop:
-			_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
-			return false
 		}
 		if dismissed {
 			r.count(func(p *Report) { p.Goodbyes++ })
