@@ -71,10 +71,10 @@ type conn struct {
 
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
 	timed atomic.Bool // deadline is not zero
+	woken atomic.Bool // the socket has one that is over
 
 	mu       sync.Mutex
 	deadline time.Time   // for reading, as the server wants it
-	woken    bool        // the socket has one that is over
 	waiting  bool        // for the next request, and nothing of it is here
 	withdraw func() bool // from a move that was offered, see reexec.Upgrader.Offer
 	moving   bool
@@ -104,7 +104,7 @@ func (c *conn) begin() {
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.read(p)
-		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !c.wasWoken() {
+		if n > 0 || err == nil || !c.wasWoken(err) {
 			return n, err
 		}
 	}

@@ -1,6 +1,10 @@
 package rehttp
 
-import "time"
+import (
+	"errors"
+	"os"
+	"time"
+)
 
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
@@ -18,21 +22,25 @@ type arrival struct {
 func (c *conn) wake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.woken || c.moving || c.ended || c.hijacked.Load() {
+	if c.woken.Load() || c.moving || c.ended || c.hijacked.Load() {
 		return false
 	}
-	c.woken = true
+	c.woken.Store(true)
 	_ = c.socket.SetReadDeadline(past) // fails on a closed socket only, which Read reports
 	return true
 }
 
-// wasWoken reports whether it was wake that has ended a Read, and restores the deadline.
-func (c *conn) wasWoken() bool {
+// wasWoken reports whether it was wake that has ended a Read with err, and restores the
+// deadline.
+func (c *conn) wasWoken(err error) bool {
+	return c.woken.Load() && errors.Is(err, os.ErrDeadlineExceeded) && c.unwake()
+}
+
+func (c *conn) unwake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := c.woken
+	was := c.woken.Swap(false)
 	if was {
-		c.woken = false
 		_ = c.socket.SetReadDeadline(c.deadline) // as in wake
 	}
 	return was
@@ -40,7 +48,7 @@ func (c *conn) wasWoken() bool {
 
 // settle ends what wake and an arrival have begun.
 func (c *conn) settle() {
-	c.wasWoken()
+	c.unwake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.arrival = arrival{}
@@ -73,7 +81,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 func (c *conn) setReadDeadline(t time.Time) error {
 	c.deadline = t
 	c.timed.Store(!t.IsZero())
-	if c.woken {
+	if c.woken.Load() {
 		return nil
 	}
 	return c.socket.SetReadDeadline(t)

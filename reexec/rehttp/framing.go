@@ -195,7 +195,7 @@ func named(text, name []byte) bool {
 	return len(text) > len(name) && text[len(name)] == ':' && bytes.EqualFold(text[:len(name)], name)
 }
 
-func value(text, name []byte) []byte { return bytes.Trim(text[len(name)+1:], " \t") }
+func value(text, name []byte) []byte { return bytes.TrimSpace(text[len(name)+1:]) }
 
 func (f *framing) endOfHeader() (ended bool) {
 	switch {

@@ -127,7 +127,7 @@ func (c *conn) part() { _ = c.socket.Close() }
 // offer lets the connection move if it waits, and reports whether it does.
 func (c *conn) offer(o *offering) bool {
 	c.mu.Lock()
-	if !c.waiting || c.woken || c.ended || c.moving || !c.canMove() {
+	if !c.waiting || c.woken.Load() || c.ended || c.moving || !c.canMove() {
 		c.mu.Unlock()
 		return false
 	}
