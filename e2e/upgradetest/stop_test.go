@@ -142,11 +142,13 @@ func TestStopReachesHelpersOfTheService(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify")
 	p := th.startNotify()
-	p.do("fork", "child", 0) // becomes an orphan that the manager cannot wait for
-	child := th.next()
+	p.do("hold", "", 0) // or the child might not have got the first signal before the second
+	p.do("fork", "child", 0)
+	child := th.next() // an orphan, later, that the manager cannot wait for
 	child.do("hold", "", 0)
 	stopped := th.begin(th.Stop)
 	child.awaitSignal("SIGTERM")
+	p.exit(0)
 	th.await("SubState=final-sigterm")
 	child.awaitSignal("SIGTERM")
 	child.exit(0)
