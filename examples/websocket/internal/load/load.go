@@ -59,36 +59,33 @@ func Run(stop <-chan struct{}, c Config) Report {
 func (r *run) visit(stop <-chan struct{}) (again bool) {
 	c, _, err := websocket.Dial(context.Background(), r.URL, nil)
 	if err != nil {
-		return r.lost(stop, "dial: %w", err)
+		return r.lost(stop, fmt.Errorf("dial: %w", err))
 	}
 	defer c.CloseNow()
 	messages := receive(c)
 	tick := time.NewTicker(time.Second / time.Duration(r.Rate))
 	defer tick.Stop()
-	for n := 0; ; n++ { // at once and then at each tick, so that no generation goes unasked
-		dismissed, err := r.ask(c, messages, n)
-		if err != nil {
-			return r.lost(stop, "%w", err)
-		}
-		if !dismissed {
-			select {
-			case m := <-messages:
-				if m.err != nil || m.text != "goodbye" {
-					return r.lost(stop, "unasked: %q, %v", m.text, m.err)
-				}
-				dismissed = true
-			case <-tick.C:
-			case <-stop:
-				_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
-				return false
+	dismissed, err := r.ask(c, messages, 0) // at once, so that no generation goes unasked
+	for n := 1; err == nil && !dismissed; n++ {
+		select {
+		case m := <-messages:
+			dismissed = true
+			if m.err != nil || m.text != "goodbye" {
+				err = fmt.Errorf("unasked: %q, %v", m.text, m.err)
 			}
-		}
-		if dismissed {
-			r.count(func(p *Report) { p.Goodbyes++ })
+		case <-tick.C:
+			dismissed, err = r.ask(c, messages, n)
+		case <-stop:
 			_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
-			return true
+			return false
 		}
 	}
+	if err != nil {
+		return r.lost(stop, err)
+	}
+	r.count(func(p *Report) { p.Goodbyes++ })
+	_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
+	return true
 }
 
 // ask sends message n and waits for its answer.
@@ -148,10 +145,10 @@ func (r *run) count(f func(*Report)) {
 }
 
 // lost notes why, and reports whether to go on.
-func (r *run) lost(stop <-chan struct{}, format string, args ...any) (again bool) {
+func (r *run) lost(stop <-chan struct{}, why error) (again bool) {
 	r.count(func(p *Report) {
 		if len(p.First) < 5 {
-			p.First = append(p.First, time.Now().Format("15:04:05.000 ")+fmt.Errorf(format, args...).Error())
+			p.First = append(p.First, time.Now().Format("15:04:05.000 ")+why.Error())
 		}
 	})
 	select {
