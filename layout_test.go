@@ -81,6 +81,7 @@ func sources(t *testing.T) map[string][]string {
 		if err != nil {
 			return err
 		}
+		found[path] = nil
 		for _, i := range f.Imports {
 			p, err := strconv.Unquote(i.Path.Value)
 			if err != nil {

@@ -48,7 +48,7 @@
 //	err := u.Move(ctx, "chat", conn, "chat/1", state)
 //
 // The successor has to say before Ready that it takes them ([Upgrader.Receive]).
-// examples/chat does so. Package rehttp moves idle HTTP connections by itself. The
+// examples/tally does so. Package rehttp moves idle HTTP connections by itself. The
 // same call carries them over a restart, in the fd store, if the unit's
 // RestartKillSignal= is Options.RestartSignal; and by inheritance in place.
 //
