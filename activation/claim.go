@@ -32,9 +32,9 @@ func (s *Set) Claim(name string) []*Descriptor {
 }
 
 // One claims the only descriptor called name. None is an error wrapping
-// [ErrNotPassed], several are an error too; both say what the unit must say
-// instead, and neither claims anything. Use Claim or Listeners where a missing
-// descriptor is as good as one.
+// [ErrNotPassed]; several are an error, too. Both errors name the setting that the
+// unit needs, and neither claims anything. Use Claim or Listeners if the program
+// also works without the descriptor.
 func (s *Set) One(name string) (*Descriptor, error) {
 	switch named := s.named(name); len(named) {
 	case 1:
@@ -67,7 +67,7 @@ func (s *Set) missing(name string) string {
 
 // Listeners claims the descriptors called name as listeners, in the order passed.
 // It returns nil and no error if there are none. If one is of another kind nothing
-// is claimed, and the error says what the unit must say instead; if the kernel
+// is claimed, and the error names the setting that the unit needs; if the kernel
 // refuses one, all of that name are closed.
 //
 // The caller owns the listeners. Closing one does not remove the path of a unix
@@ -117,8 +117,8 @@ func claimAs[T io.Closer](s *Set, name string, kind Kind, turn func(*Descriptor)
 	return turned, nil
 }
 
-// closeAll gives up what was claimed together with one that failed; that one's
-// error is the one to report.
+// closeAll closes descriptors that were claimed together with a failed one. The
+// caller reports the error of the failed one.
 func closeAll[T io.Closer](cs []T) {
 	for _, c := range cs {
 		_ = c.Close()

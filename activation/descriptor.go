@@ -10,8 +10,8 @@ import (
 // A Descriptor is one passed file descriptor. It owns the descriptor until a
 // method turns it into something else, gives it away or closes it.
 type Descriptor struct {
-	// Name is what the unit calls it: FileDescriptorName=, or the name that it was
-	// stored under, or one of the reserved names in the package documentation.
+	// Name is FileDescriptorName= of the unit, the name in the fd store, or one of the
+	// reserved names in the package documentation.
 	Name string
 
 	// Kind decides which of Listener, PacketConn, Conn and File apply.
@@ -19,7 +19,7 @@ type Descriptor struct {
 
 	// Network is the socket's network as package net names it: tcp, udp, unix,
 	// unixgram, unixpacket, ip; or vsock, netlink, sctp, udplite. It is empty for
-	// what is no socket.
+	// a descriptor that is not a socket.
 	Network string
 
 	// Addr is the socket's own address, nil where there is none. It is a
@@ -28,8 +28,8 @@ type Descriptor struct {
 	Addr net.Addr
 
 	// Peer is the address at the other end of a connected socket, else nil. That of
-	// a unix client, which rarely has one, is "@". It is what REMOTE_ADDR and
-	// REMOTE_PORT say if a TCP client has reset its connection in the meantime.
+	// a unix client, which rarely has one, is "@". If a TCP client has already reset
+	// its connection, Peer comes from REMOTE_ADDR and REMOTE_PORT.
 	Peer net.Addr
 
 	fd   *fd.FD
@@ -52,9 +52,9 @@ func describe(f *fd.FD, name string) (*Descriptor, error) {
 	}, nil
 }
 
-// acceptedFrom takes the manager's word for who is at the other end. A peer that
-// has reset its connection in the meantime is unknown to the kernel, and the
-// socket looks as if it had never been connected.
+// acceptedFrom sets the peer that the manager named. If the peer has already reset
+// its connection, the kernel does not know it, and the socket looks as if it had
+// never been connected.
 func (d *Descriptor) acceptedFrom(peer *net.TCPAddr) {
 	if d.Kind == KindSocket && d.Network == "tcp" && peer != nil {
 		d.Kind, d.Peer = KindConnection, peer

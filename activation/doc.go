@@ -19,12 +19,12 @@
 //
 //	set, err := activation.Take()             // once, early in main
 //	...
-//	defer set.Close()                         // what nobody claims
+//	defer set.Close()                         // closes the unclaimed descriptors
 //	listeners, err := set.Listeners("http")   // one for each Listen line
 //
-// [Take] is all there is to the protocol; the rest is access to the [Set] that it
-// returns. A program that was started by hand gets an empty Set, no error, and
-// binds for itself; the package example does both. To try a program without
+// [Take] is the whole protocol; the other functions read the [Set] that it
+// returns. A program that was started by hand gets an empty Set and no error, and
+// binds its sockets itself; the package example does both. To try a program without
 // installing units:
 //
 //	systemd-socket-activate --listen=8080 --fdname=http ./hello
@@ -48,7 +48,7 @@
 //
 // # Kinds
 //
-// What a descriptor is, its network and its addresses come from the kernel:
+// The kind of a descriptor, its network and its addresses come from the kernel:
 //
 //	Kind               Listen setting                                  method
 //	KindListener       ListenStream=, ListenSequentialPacket=          Listener, Listeners
@@ -62,9 +62,9 @@
 //
 // Internet, unix (by path and abstract) and vsock sockets all become listeners and
 // connections; package net has no vsock, so those are types of this package, which
-// also have SetDeadline and SyscallConn. The file descriptor store returns whatever
-// was put into it. A descriptor of the wrong kind is an error that says what the
-// unit must say instead, and stays where it was.
+// also have SetDeadline and SyscallConn. The file descriptor store returns any
+// descriptor that was put into it. A descriptor of the wrong kind is an error that
+// names the setting that the unit needs, and the descriptor stays unclaimed.
 //
 // # Ownership
 //
@@ -74,39 +74,38 @@
 // from the moment of Take. Nothing is left to the garbage collector. A Set and its
 // descriptors are for one goroutine at a time.
 //
-// Closing a listener or a connection closes this process's descriptor; systemd
-// keeps its own of what a .socket unit opened, so the socket goes on listening, and
-// the path of a unix socket stays.
+// Closing a listener or a connection closes this process's descriptor. systemd
+// keeps a duplicate of each socket of a .socket unit, so the socket goes on
+// listening, and the path of a unix socket stays.
 //
 // Take changes no flag that the descriptors share with systemd. NonBlocking= in the
-// service decides about O_NONBLOCK of what a .socket unit passes; listeners, packet
-// connections and connections are made non-blocking when they are claimed, which Go
-// needs, and files stay as they came.
+// service sets O_NONBLOCK of the sockets of a .socket unit. Claiming makes listeners,
+// packet connections and connections non-blocking, because Go needs that; files
+// stay as they came.
 //
 // # The file descriptor store
 //
 // With FileDescriptorStoreMax= a service can leave descriptors with systemd, which
 // come back at its next start after those of its .socket units, newest first. They
-// stay in the store: one that the program has no use for any more must be taken
-// out of it by name, or it comes again. [Set.Names] lists what was not claimed. A
-// listener of a .socket unit that was stored as well comes twice; Take keeps the
-// unit's copy and reports the other by [Set.Duplicates]. Package notify stores and
-// removes.
+// stay in the store. A program that no longer needs a descriptor must remove it from
+// the store by name, or it comes again. [Set.Names] lists the unclaimed names. A
+// listener of a .socket unit that was also stored comes twice; Take keeps the
+// unit's copy and reports the other one by [Set.Duplicates]. Package notify stores
+// and removes descriptors.
 //
 // # When nothing arrives
 //
 // Take returns an empty Set if LISTEN_PID is not this process. The usual reasons:
 //
-//   - A shell script starts the program without exec: the shell is the process that
-//     systemd means.
+//   - A shell script starts the program without exec: LISTEN_PID is the shell's.
 //   - The service was started without its .socket unit. Requires=hello.socket and
-//     After=hello.socket in hello.service, or Sockets=, see to it.
+//     After=hello.socket in hello.service, or Sockets=, prevent that.
 //   - The command is not ExecStart=. The others, ExecReload= included, get nothing.
 //   - StandardInput=socket: the connection is standard input, as with inetd.
 //   - Another package called first, and took the descriptors.
 //
-// Where systemd is right but the variables contradict each other, the descriptors
-// that are there or the process, Take returns an error that wraps [ErrEnvironment].
+// If the variables contradict each other, the open descriptors or the process, Take
+// returns an error that wraps [ErrEnvironment].
 //
 // # Versions
 //
@@ -114,8 +113,8 @@
 // systemd sets from 259 on, must name this process where the kernel can tell (6.9).
 // With PrivatePIDs= systemd 257 and 258 put a wrong number into LISTEN_PID; Take
 // recognises that by SYSTEMD_EXEC_PID, and takes the descriptors. On other systems
-// the package compiles and the Set is empty. What else differs between versions is a
-// table, e2e/conformance/VERSIONS.md of this module, which its tests go by.
+// the package compiles and the Set is empty. The table e2e/conformance/VERSIONS.md of
+// this module lists the other differences between versions; its tests read it.
 //
 // # Coming from go-systemd
 //
@@ -132,11 +131,11 @@
 //	FilesWithNames()                     set.Files(name)
 //	Files(false)                         nothing: the environment is always cleaned
 //
-// What changes besides: claims are by name, so give each unit a FileDescriptorName=
+// Other differences: claims are by name, so give each unit a FileDescriptorName=
 // or use the unit's name ("hello.socket"). There are no nil elements for sockets of
 // another type; that is an error. A malformed environment is an error, not an empty
-// slice. What was not claimed stays open until Close of the Set, and can be listed.
-// Do not use both packages in one program: who comes first gets everything.
+// slice. Unclaimed descriptors stay open until Close of the Set, and can be listed.
+// Do not use both packages in one program: the first one gets all descriptors.
 //
 // Protocol: sd_listen_fds(3), systemd.socket(5).
 package activation

@@ -11,12 +11,12 @@ import (
 )
 
 // ErrEnvironment is wrapped by the error of [Take] for LISTEN_* variables that
-// contradict themselves or the descriptors that are there. The variables are gone
-// from the environment then, and the descriptors are closed unless some of those
-// counted were not there.
+// contradict each other or the open descriptors. The variables are removed from the
+// environment then. The descriptors are closed, unless some of the counted ones do
+// not exist.
 var ErrEnvironment = errors.New("malformed activation environment")
 
-// What the service manager sets; sd_listen_fds(3), systemd.exec(5).
+// The variables that the service manager sets; sd_listen_fds(3), systemd.exec(5).
 const (
 	listenPID     = "LISTEN_PID"
 	listenPIDFDID = "LISTEN_PIDFDID" // systemd 259
@@ -30,13 +30,13 @@ const (
 // unnamed is every descriptor's name where LISTEN_FDNAMES is missing.
 const unnamed = "unknown"
 
-// environment is what the variables say.
+// environment holds the values of the variables.
 type environment struct {
 	count int      // descriptors from firstFD on, 0 if none are for this process
 	names []string // count of them; nil if the manager named none
 
-	// remote is who connected to an Accept=yes unit; nil if not said or not an IP
-	// address.
+	// remote is the client of an Accept=yes unit; nil if the variables do not name it
+	// or it has no IP address.
 	remote *net.TCPAddr
 }
 
@@ -48,7 +48,7 @@ func (e environment) name(i int) string {
 	return e.names[i]
 }
 
-// process is who reads the environment.
+// process identifies the process that reads the environment.
 type process struct {
 	pid     int
 	pidfdID func() (uint64, error)

@@ -2,7 +2,7 @@ package activation
 
 import "github.com/cutover-go/cutover/internal/fd"
 
-// Kind says what a descriptor is, as found out from the kernel.
+// Kind is the type of a descriptor, as the kernel reports it.
 type Kind uint8
 
 // The kinds, each with the settings of a .socket unit that lead to it. Anything

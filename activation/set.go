@@ -33,7 +33,7 @@ func newSet(fds []*fd.FD, env environment) (*Set, error) {
 }
 
 // add keeps d unless an earlier descriptor is the same socket. The manager passes
-// what .socket units hold before what the store holds, so the unit's copy stays.
+// the sockets of .socket units before those of the fd store, so the unit's copy stays.
 func (s *Set) add(d *Descriptor) {
 	same := func(o *Descriptor) bool { return o.info.SameSocket(d.info) }
 	if slices.ContainsFunc(s.unclaimed, same) {
@@ -44,17 +44,17 @@ func (s *Set) add(d *Descriptor) {
 	s.unclaimed = append(s.unclaimed, d)
 }
 
-// All returns the descriptors that nobody claimed yet, in the order passed. They
-// stay the Set's, to be closed by Close, except those that the caller uses up by
-// a method of [Descriptor].
+// All returns the unclaimed descriptors in the order passed. They stay the Set's,
+// and Close closes them, except those that the caller uses up by a method of
+// [Descriptor].
 func (s *Set) All() []*Descriptor {
 	s.unclaimed = slices.DeleteFunc(s.unclaimed, func(d *Descriptor) bool { return !d.open() })
 	return slices.Clone(s.unclaimed)
 }
 
-// Names returns the names of the descriptors that nobody claimed yet, each once,
-// in the order passed. What came from the file descriptor store comes again at
-// the next start unless FDSTOREREMOVE= takes it out by this name.
+// Names returns the names of the unclaimed descriptors, each once, in the order
+// passed. A descriptor of the file descriptor store comes again at the next start
+// unless FDSTOREREMOVE= removes it by this name.
 func (s *Set) Names() []string {
 	var names []string
 	for _, d := range s.All() {
@@ -71,8 +71,8 @@ func (s *Set) Names() []string {
 // leaves the unit's copy alone.
 func (s *Set) Duplicates() []string { return slices.Clone(s.duplicates) }
 
-// Close closes the descriptors that nobody claimed. What was claimed is not
-// touched. A second call does nothing.
+// Close closes the unclaimed descriptors and leaves the claimed ones alone. A second
+// call does nothing.
 func (s *Set) Close() error {
 	var errs []error
 	for _, d := range s.All() {

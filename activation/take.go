@@ -9,7 +9,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// firstFD is where the passed descriptors begin, SD_LISTEN_FDS_START in
+// firstFD is the number of the first passed descriptor, SD_LISTEN_FDS_START in
 // sd-daemon.h.
 const firstFD = 3
 
@@ -22,8 +22,9 @@ const firstFD = 3
 // Close is called. A process that was not socket-activated gets an empty Set and
 // no error, and so does one whose LISTEN_PID names another process. A malformed
 // environment is an error wrapping [ErrEnvironment], and the descriptors that it
-// counts are closed. So is one that counts descriptors which were not passed, but
-// then all are left alone, for they may be somebody else's.
+// counts are closed. An environment that counts descriptors which are not open is
+// such an error, too; then Take closes none, because another part of the program may
+// own them.
 //
 // Take neither blocks nor changes O_NONBLOCK. Call it early in main, before
 // anything starts another program: until then a child would inherit the
@@ -41,8 +42,7 @@ func Take() (*Set, error) {
 	return set, nil
 }
 
-// takeProcess moves what this process was passed from its environment into
-// descriptors of ours.
+// takeProcess takes the descriptors that the environment of this process names.
 func takeProcess() (environment, []*fd.FD, error) {
 	// Held for writing, the lock keeps a second Take out, and any fork: a child
 	// started in between would hold the descriptors, or claim them for its own.

@@ -6,10 +6,10 @@ import (
 	"os"
 )
 
-// Listener turns d into a listener. It uses d up, also when the kernel refuses; if
-// d is of another kind it stays as it is, and the error says what the unit must
-// say instead. The listener is non-blocking, whatever NonBlocking= says, and its
-// Close does not remove the path of a unix socket.
+// Listener turns d into a listener. It uses d up, also when the kernel refuses. If d
+// is of another kind it stays unchanged, and the error names the setting that the
+// unit needs. The listener is non-blocking with any NonBlocking=, and its Close does
+// not remove the path of a unix socket.
 func (d *Descriptor) Listener() (net.Listener, error) {
 	if d.foreign() {
 		return turn(d, KindListener, d.fd.SocketListener)
@@ -53,7 +53,7 @@ func turn[T any](d *Descriptor, kind Kind, to func() (T, error)) (t T, err error
 	return t, nil
 }
 
-// want says what is wrong if d is not of the given kind.
+// want returns an error if d is not of the given kind.
 func (d *Descriptor) want(kind Kind) error {
 	if !d.open() {
 		return fmt.Errorf("%v: used up: %w", d, os.ErrClosed)
@@ -75,7 +75,7 @@ var settings = map[Kind]string{
 	KindMessageQueue: "ListenMessageQueue=",
 }
 
-// insteadOf names what the unit seems to say now.
+// insteadOf names the setting that the unit seems to have now.
 func (d *Descriptor) insteadOf(kind Kind) string {
 	switch has := settings[d.Kind]; {
 	case d.Kind == KindConnection && kind == KindListener:

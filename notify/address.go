@@ -9,11 +9,11 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// maxPath is what fits into sun_path of unix(7) beside the NUL that ends a path
-// or begins an abstract name.
+// maxPath is the room in sun_path of unix(7) without the NUL that ends a path or
+// begins an abstract name.
 const maxPath = 107
 
-// An address is where the manager listens: unix if that is not empty, else vsock.
+// An address is the manager's: unix if that is not empty, else vsock.
 type address struct {
 	unix  string
 	vsock fd.Vsock
@@ -60,8 +60,8 @@ func parseVsock(text string) (fd.Vsock, error) {
 	return fd.Vsock{Kind: kind, CID: c, Port: p}, err
 }
 
-// parseVsockNumber parses a CID or a port. All ones is "any", which nobody can
-// be sent to.
+// parseVsockNumber parses a CID or a port. All ones is "any", to which no message
+// can be sent.
 func parseVsockNumber(what, text string) (uint32, error) {
 	const wildcard = 1<<32 - 1
 	n, err := strconv.ParseUint(text, 10, 32)

@@ -11,9 +11,9 @@ import (
 )
 
 // An Assignment is one thing to tell the service manager, a KEY=VALUE line of
-// sd_notify(3). Its constructors check what they are given and never fail: a
-// mistake is reported by the Send that is asked to send it. Assignments are
-// values; they may be kept, copied and sent again, by several goroutines.
+// sd_notify(3). Its constructors check their arguments and never fail: the Send
+// that gets the Assignment reports a mistake. Assignments are values; several
+// goroutines may keep, copy and send them again.
 //
 // A manager that does not know an assignment yet ignores it; least versions are
 // given where they matter. The zero Assignment says nothing and is refused.
@@ -21,21 +21,20 @@ type Assignment struct {
 	key     string
 	value   string
 	stamp   string        // the value of MONOTONIC_USEC=, which goes with RELOADING=1
-	free    bool          // value is anybody's text: make it fit instead of refusing it
+	free    bool          // value may be any text: make it fit instead of refusing it
 	timeout time.Duration // of WATCHDOG_USEC=
 	file    syscall.Conn  // goes beside the message; owned by the caller
 	err     error         // the caller's mistake
 }
 
-// What a service says in one word. They are never written to.
+// Assignments without a parameter. The package never writes to them.
 var (
 	// Ready says that the service has started, or has finished a reload
 	// (READY=1). Only Type=notify and Type=notify-reload wait for it.
 	Ready = Assignment{key: "READY", value: "1"}
 
-	// Stopping says that the service ends of its own accord (STOPPING=1). The
-	// manager then does as if a stop had been asked for, but sends no signal.
-	// It cannot be taken back.
+	// Stopping says that the service ends by itself (STOPPING=1). The manager then
+	// acts as after a stop request, but sends no signal. Stopping cannot be undone.
 	Stopping = Assignment{key: "STOPPING", value: "1"}
 
 	// Ping feeds the watchdog (WATCHDOG=1). RunWatchdog sends it by itself.
@@ -63,18 +62,18 @@ func Reloading() Assignment {
 	return Assignment{key: "RELOADING", value: "1", stamp: strconv.FormatInt(now.Microseconds(), 10), err: err}
 }
 
-// Status is the line that `systemctl status` shows (STATUS=). Any text will do,
+// Status is the line that `systemctl status` shows (STATUS=). Any text is allowed,
 // Status(err.Error()) for example: line breaks become "; ", other control
-// characters spaces, what is not UTF-8 the replacement character, and what does
-// not fit into the message beside the other assignments is cut off, which "..."
-// shows. An empty text clears the line.
+// characters become spaces, and invalid UTF-8 becomes the replacement character. A
+// text that does not fit into the message is cut and ends in "...". An empty text
+// clears the line.
 func Status(text string) Assignment {
 	return Assignment{key: "STATUS", value: text, free: true}
 }
 
 // Access overrides the unit's NotifyAccess= until the service is dead or started
-// anew (NOTIFYACCESS=): who may send to the manager is "none", "main", "exec" or
-// "all". Least version: systemd 254.
+// anew (NOTIFYACCESS=): the processes that may send to the manager are "none",
+// "main", "exec" or "all". Least version: systemd 254.
 func Access(who string) Assignment {
 	a := Assignment{key: "NOTIFYACCESS", value: who}
 	switch who {
@@ -85,7 +84,7 @@ func Access(who string) Assignment {
 	return a
 }
 
-// Custom is an assignment that systemd does not know, for a manager that does.
+// Custom is an assignment that another manager than systemd knows.
 // The key begins with X_ and has capitals, digits and underscores; the value is
 // UTF-8 without line breaks and NUL.
 func Custom(key, value string) Assignment {

@@ -8,15 +8,15 @@ import (
 	"os"
 )
 
-// Barrier returns nil when the manager has processed everything that this
+// Barrier returns nil when the manager has processed every message that this
 // process has sent before (BARRIER=1). Processed does not mean accepted: a
 // message that the manager dropped or refused passes the barrier as well.
 //
-// Call it before the process exits if anybody but the main process has sent
-// something, and before relying on MainPID or Store having been seen.
+// Call it before a process exits that has sent a message and is not the main
+// process, and before relying on a MainPID or Store.
 //
-// It blocks until the manager answers or ctx ends; the latter is an error that
-// wraps the cause of ctx, and says nothing about what the manager will still do.
+// It blocks until the manager answers or ctx ends. The end of ctx is an error that
+// wraps its cause; the manager may still process the messages later.
 // Least version: systemd 246. Protocol: sd_notify_barrier(3).
 func (n *Notifier) Barrier(ctx context.Context) error {
 	if n.idle() {

@@ -1,9 +1,9 @@
-// Package notify tells the service manager, systemd, what goes on in this
-// process: that it is ready, reloads or stops, how it fares, which process is the
-// main one, that it lives, and which files to keep for it. It is the protocol of
-// sd_notify(3), complete up to systemd 262.
+// Package notify reports the state of this process to the service manager, systemd:
+// that it is ready, reloads or stops, its status, its main process, its signs of
+// life, and the files to keep for it. It is the protocol of sd_notify(3), complete
+// up to systemd 262.
 //
-//	n, err := notify.New() // nil where nobody listens, and nil does nothing
+//	n, err := notify.New() // nil without a manager, and nil does nothing
 //	if err != nil {
 //		return err
 //	}
@@ -16,50 +16,49 @@
 // The manager has a datagram socket and names it to the services that may use it
 // in $NOTIFY_SOCKET. A service sends it messages of KEY=VALUE lines, with a
 // descriptor beside some of them. The kernel tells the manager which process has
-// sent a message. There is no answer, ever: a message that is too long, has a
-// mistake or comes from the wrong process is dropped, and at best the manager's
-// log says so. So this package checks everything before it sends anything, a
-// message being refused as a whole, and Barrier tells when the manager has
-// processed what was sent.
+// sent a message. The manager never answers: it drops a message that is too long,
+// has a mistake or comes from the wrong process, and at best its log says so. This
+// package therefore checks a message as a whole before it sends it, and Barrier
+// returns when the manager has processed all earlier messages.
 //
-// # What the unit must say
+// # Settings of the unit
 //
-//   - Type=notify makes the manager wait for Ready before it starts what comes
-//     after the unit. Type=notify-reload (systemd 253) in addition makes it send
-//     SIGHUP for `systemctl reload`, to be answered by Reloading and then Ready.
-//   - NotifyAccess= says whose messages count. With these types it is main: only the
-//     main process, not its children, may send. Access changes it at run time.
+//   - Type=notify makes the manager wait for Ready before it starts the units that
+//     are ordered after this one. Type=notify-reload (systemd 253) also makes it send
+//     SIGHUP for `systemctl reload`; answer with Reloading and then Ready.
+//   - NotifyAccess= names the processes whose messages count. With these types it is
+//     main: only the main process, not its children, may send. Access changes it at
+//     run time.
 //   - WatchdogSec= starts the watchdog. The manager kills the service unless a sign of
 //     life comes at least that often; RunWatchdog sends it.
-//   - FileDescriptorStoreMax= is how many files the manager keeps for the unit. Without
-//     it Store has no effect. LimitNOFILE= must be larger still.
+//   - FileDescriptorStoreMax= limits the number of files that the manager keeps for the
+//     unit. Without it Store has no effect. LimitNOFILE= must be larger still.
 //
 // # Messages
 //
 // Send takes the assignments of one message. The manager authorises a message
-// once and then acts upon it as a whole, in an order of its own: the main process
-// first, then stopping, ready and reloading, status, errors, timeouts, watchdog.
-// So MAINPID= and READY=1 in one message replace the main process in one step.
+// once and then acts upon it as a whole, in a fixed order: the main process first,
+// then stopping, ready and reloading, status, errors, timeouts, watchdog. So
+// MAINPID= and READY=1 in one message replace the main process in one step.
 //
-// A status may be any text and is made to fit. Everything else that the manager
-// would drop or misread is an error of Send, without anything being sent: values
-// with line breaks, 4097 bytes, one key twice, Ready together with Stopping.
+// A status may be any text and is made to fit. Send refuses every other message that
+// the manager would drop or misread, and sends nothing of it: values with line
+// breaks, 4097 bytes, one key twice, Ready together with Stopping.
 //
 // # The file descriptor store
 //
 // Store gives the manager duplicates of open files: listening sockets, a memfd with
-// state, idle connections. It keeps them while the service restarts, whether
-// asked to or after a crash, and passes them to the new process as it passes the
-// sockets of a .socket unit; package activation takes them in. The store is a bag:
-// names are the only thing in it that has a meaning, and several files of one name
-// come back in any order.
+// state, idle connections. The manager keeps them over a restart and over a crash
+// of the service, and passes them to the new process as it passes the sockets of a
+// .socket unit; package activation takes them. The store has no order: only the
+// names have a meaning, and several files of one name come back in any order.
 //
 // # The watchdog across an upgrade
 //
-// $WATCHDOG_PID names the process that the manager started. A successor must be
-// started without it, but with $WATCHDOG_USEC and $NOTIFY_SOCKET: then New takes the
-// watchdog for its own. The predecessor ends its RunWatchdog, sends MAINPID= with a
-// Ping in the same message, and the successor begins its own.
+// $WATCHDOG_PID names the process that the manager started. Start a successor
+// without it, but with $WATCHDOG_USEC and $NOTIFY_SOCKET: then New applies the
+// watchdog to the successor. The predecessor ends its RunWatchdog and sends MAINPID=
+// with a Ping in the same message; then the successor calls RunWatchdog.
 //
 // # Coming from go-systemd's package daemon
 //
@@ -91,11 +90,11 @@
 //
 // # Versions and other systems
 //
-// Everything that is sent is the same for every version of systemd, and a version
-// that does not know an assignment ignores it; least versions are given where they
-// matter. What else differs, from 247 to 262, is a table, e2e/conformance/VERSIONS.md
-// of this module, which its tests go by.
+// Every message is the same for every version of systemd, and a version that does
+// not know an assignment ignores it; least versions are given where they matter. The
+// table e2e/conformance/VERSIONS.md of this module lists the differences between
+// 247 and 262; its tests read it.
 //
-// The package compiles everywhere. Outside Linux nobody sets $NOTIFY_SOCKET, and
+// The package compiles on every system. Outside Linux $NOTIFY_SOCKET is not set, and
 // New returns nil.
 package notify

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// An environment is what the manager has told this process by variables.
+// An environment holds the values of the manager's variables.
 type environment struct {
-	socket   string        // $NOTIFY_SOCKET; empty: nobody listens
+	socket   string        // $NOTIFY_SOCKET; empty: there is no manager
 	watchdog time.Duration // $WATCHDOG_USEC, if it is meant for this process; else 0
 	storeMax int           // $FDSTORE (systemd 254); 0: not told
 }
@@ -34,7 +34,8 @@ func readEnvironment(lookup func(string) (string, bool), pid int) (environment, 
 
 // readWatchdog returns the watchdog timeout that the process pid has to observe,
 // 0 if none. The rules are those of sd_watchdog_enabled(3): without WATCHDOG_PID,
-// which a predecessor does not pass on, WATCHDOG_USEC is meant for whoever reads it.
+// which a predecessor does not pass on, WATCHDOG_USEC applies to each process that
+// reads it.
 func readWatchdog(lookup func(string) (string, bool), pid int) (time.Duration, error) {
 	usec, err := readNumber(lookup, "WATCHDOG_USEC", 1, math.MaxUint64-1)
 	if err != nil || usec == 0 {

@@ -10,10 +10,9 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// Memfd returns a file in memory that holds data and is sealed: nobody can change
-// its content or size any more, whoever has a descriptor of it. Together with
-// Store it is how a service keeps state across a restart. name, at most 249 bytes,
-// is only for people who look into /proc.
+// Memfd returns a file in memory that holds data and is sealed: no process can
+// change its content or size any more. With Memfd and Store a service keeps state
+// across a restart. name, at most 249 bytes, only appears in /proc.
 //
 // The caller owns the file. Least version: Linux 3.17. See memfd_create(2) and
 // fcntl(2), F_ADD_SEALS.
@@ -43,7 +42,8 @@ func newMemfd(name string, data []byte) (*os.File, error) {
 
 // ReadMemfd returns the content of a file that Memfd has made, from the beginning
 // whatever its offset, which stays as it is. The file stays the caller's. A file
-// that is not sealed is an error: whoever holds it could change it while it is read.
+// that is not sealed is an error, because another process could change it while it
+// is read.
 func ReadMemfd(file syscall.Conn) ([]byte, error) {
 	data, err := readMemfd(file)
 	if err != nil {

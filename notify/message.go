@@ -58,7 +58,7 @@ func check(assignments []Assignment) (room int, err error) {
 	return room, nil
 }
 
-// check reports what is wrong with a by itself.
+// check returns the mistake in a alone.
 func (a *Assignment) check() error {
 	switch {
 	case a.key == "":
@@ -75,7 +75,7 @@ func (a *Assignment) check() error {
 	return nil
 }
 
-// conflict reports what a must not share a message with.
+// conflict returns an error if a cannot go into one message with another assignment.
 func (a *Assignment) conflict(earlier []Assignment) error {
 	for i := range earlier {
 		e := &earlier[i]

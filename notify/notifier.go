@@ -12,19 +12,19 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// A Notifier tells a service manager what goes on in this process. It owns one
+// A Notifier sends the state of this process to a service manager. It owns one
 // socket, opened by New or Dial and kept until Close, and no goroutine.
 //
-// A nil *Notifier does nothing: every method returns at once, without an error.
-// That is what New returns in a process that no manager listens to, so a program
-// need not ask whether it runs under systemd. The zero Notifier does nothing, too.
+// A nil *Notifier does nothing: every method returns at once, without an error. New
+// returns nil in a process without a manager, so a program need not check whether
+// it runs under systemd. The zero Notifier does nothing, too.
 //
 // All methods are safe for concurrent use. They block while the manager does not
 // read, until their ctx ends; a ctx without a deadline waits as long as it takes.
 type Notifier struct {
 	turn     chan struct{} // holds one token while a message is made and sent
 	text     []byte        // the message, kept for the next one; guarded by turn
-	socket   transport     // guarded by turn, but for its Close
+	socket   transport     // guarded by turn, except for its Close
 	files    bool          // descriptors can be sent over socket
 	storeMax int
 	retimed  chan struct{} // has a token after watchdog was set
@@ -67,12 +67,12 @@ func New() (*Notifier, error) {
 // Dial returns a Notifier for the socket at address, in the forms of
 // $NOTIFY_SOCKET: an absolute path; @ and an abstract name; vsock:CID:PORT for
 // the host of a virtual machine (systemd 253), also with vsock-stream,
-// vsock-dgram or vsock-seqpacket (256). It knows nothing of the environment, so
-// that WatchdogTimeout and StoreMax are 0; New is what a service calls.
+// vsock-dgram or vsock-seqpacket (256). Dial does not read the environment, so
+// WatchdogTimeout and StoreMax are 0; a service calls New.
 //
 // No descriptor goes over vsock: there Store, Barrier and MainPIDFD return an
-// error that wraps errors.ErrUnsupported. Where vsock has no datagrams, each
-// message is a connection of its own, made by Send.
+// error that wraps errors.ErrUnsupported. Where vsock has no datagrams, Send makes
+// a connection for each message.
 func Dial(address string) (*Notifier, error) {
 	a, err := parseAddress(address)
 	if err != nil {
@@ -103,8 +103,8 @@ func advice(err error) string {
 }
 
 // Send sends the assignments as one message, which the manager acts upon as a
-// whole and in an order of its own. They are all checked before anything is
-// sent; a mistake in one of them is an error, and nothing was sent.
+// whole and in a fixed order. Send checks all of them first; a mistake in one of
+// them is an error, and nothing was sent.
 //
 // No error means that the message is queued. The manager never answers: it may
 // still drop the message, for NotifyAccess= above all. To wait until it was
@@ -125,7 +125,7 @@ func (n *Notifier) Send(ctx context.Context, assignments ...Assignment) error {
 	return nil
 }
 
-// remember keeps what RunWatchdog has to know of what was sent.
+// remember keeps the values that RunWatchdog needs of a sent message.
 func (n *Notifier) remember(a *Assignment) {
 	switch a.key {
 	case "STATUS":
@@ -143,8 +143,7 @@ func (n *Notifier) remember(a *Assignment) {
 	}
 }
 
-// send is Send, and what the rest of the package sends with: its errors have no
-// prefix.
+// send is Send without the prefix of its errors; the rest of the package uses it.
 func (n *Notifier) send(ctx context.Context, assignments []Assignment) error {
 	if err := n.lock(ctx); err != nil {
 		return err
@@ -190,7 +189,7 @@ func (n *Notifier) lock(ctx context.Context) error {
 
 func (n *Notifier) unlock() { <-n.turn }
 
-// idle reports whether there is nobody to tell anything.
+// idle reports whether there is no manager.
 func (n *Notifier) idle() bool { return n == nil || n.socket == nil }
 
 // Close closes the socket. Calls that wait for room in the manager's queue return,

@@ -25,7 +25,7 @@ type socket struct {
 
 	conn    datagramConn
 	raw     syscall.RawConn
-	sendmsg func(raw uintptr, text, rights []byte) error // fd.Send, but for tests
+	sendmsg func(raw uintptr, text, rights []byte) error // fd.Send, except in tests
 
 	// One message on its way. A closure made for each would be an allocation.
 	attempt      func(raw uintptr) bool

@@ -13,14 +13,13 @@ import (
 // *net.TCPListener, a *net.UDPConn ... The files stay the caller's, who may close
 // them as soon as Store has returned: the manager gets duplicates.
 //
-// Each goes in a message of its own, in the order given. The store itself is a
-// bag: it hands back several files of one name in any order, and two Stores under
-// one name add up. Names that make out an order, or one name for each file, are
-// up to the caller.
+// Store sends one message for each file, in the order given. The store has no
+// order: it returns several files of one name in any order, and two Stores under
+// one name add up. A caller that needs an order puts it into the names.
 //
-// The unit needs FileDescriptorStoreMax=. A file that does not fit, or that the
-// store holds already, is dropped without a word; see StoreMax. One that hangs up
-// is removed at once, unless it was given as Unpolled.
+// The unit needs FileDescriptorStoreMax=. The manager silently drops a file that
+// does not fit or that the store already holds; see StoreMax. It removes a file
+// that hangs up at once, unless the file was given as Unpolled.
 //
 // It blocks as Send does. If some files could not be sent the error is a
 // *StoreError. Protocol: sd_pid_notify_with_fds(3), FDSTORE= in sd_notify(3).

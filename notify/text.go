@@ -6,8 +6,9 @@ import (
 )
 
 // appendFolded appends text as one line of at most room bytes: runs of line
-// breaks become "; ", other control characters a space, what systemd does not
-// take for UTF-8 the replacement character. A text that is cut ends in "...".
+// breaks become "; ", other control characters become a space, and bytes that systemd
+// does not take for UTF-8 become the replacement character. A text that is cut ends
+// in "...".
 func appendFolded(buf []byte, text string, room int) []byte {
 	const cut = "..."
 	start, fits := len(buf), len(buf)

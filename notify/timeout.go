@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ExtendTimeout asks for at least d from now for what the unit is doing: starting,
-// reloading, running (RuntimeMaxSec=), stopping, and for the watchdog too
-// (EXTEND_TIMEOUT_USEC=). Repeat it before d is over. Least version: systemd 236.
+// ExtendTimeout extends the running timeout of the unit to at least d from now:
+// start, reload, run (RuntimeMaxSec=), stop, and the watchdog (EXTEND_TIMEOUT_USEC=).
+// Repeat it before d is over. Least version: systemd 236.
 func ExtendTimeout(d time.Duration) Assignment {
 	a := Assignment{key: "EXTEND_TIMEOUT_USEC", value: microseconds(d)}
 	if d <= 0 {

@@ -9,8 +9,8 @@ import (
 
 // WatchdogTimeout returns how long the manager waits for a sign of life of this
 // process before it kills it: $WATCHDOG_USEC, which stands for the unit's
-// WatchdogSec=, or what was last sent by the assignment WatchdogTimeout. It is 0 if
-// there is no watchdog or $WATCHDOG_PID says that another process is watched.
+// WatchdogSec=, or the last assignment WatchdogTimeout. It is 0 if there is no
+// watchdog or $WATCHDOG_PID says that another process is watched.
 func (n *Notifier) WatchdogTimeout() time.Duration {
 	if n == nil {
 		return 0
@@ -81,8 +81,8 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// feed sends one sign of life, or says why not. What is cut short by the end of
-// ctx says nothing about the service, and leaves w.last as it is.
+// feed sends one sign of life, or reports why it does not. A check that the end of
+// ctx interrupts says nothing about the service, so feed leaves w.last unchanged.
 func (w *watchdog) feed(ctx context.Context, limit time.Duration) {
 	unfit := w.inspect(ctx, limit)
 	if ctx.Err() != nil {
