@@ -1,14 +1,14 @@
-// Package conformance holds packages activation and notify, and the fake manager
-// of package upgradetest, to what systemd does: one suite of scenarios, the same
-// code for the fake and for every real version.
+// Package conformance compares packages activation and notify, and the fake manager of
+// package upgradetest, with the behaviour of systemd. One suite of scenarios runs on
+// the fake and on every real version.
 //
 //	go test ./e2e/conformance               # the host's own systemd, and the fake
 //	go test ./e2e/conformance -matrix       # every version, see e2e/roots
 //	go test ./e2e/conformance -systemd=257  # this one instead of the host's own
 //	go test ./e2e/conformance -bench=. -run='^$'
 //
-// A scenario is the text of a unit, orders to the probe that the unit runs, and what
-// `systemctl show` must say. The probe, in testdata/probe, is a daemon that uses the
-// packages as any other would. Where versions differ, a table in the code says from
-// when on, and the scenarios expect what it says; VERSIONS.md is that table.
+// A scenario is the text of a unit, orders to the probe that the unit runs, and the
+// expected output of `systemctl show`. The probe, in testdata/probe, is a daemon that
+// uses the packages as any other would. Where versions differ, a table in the code
+// has the first version of each behaviour; VERSIONS.md shows that table.
 package conformance

@@ -108,7 +108,7 @@ const versionsFile = "VERSIONS.md"
 const versionsIntro = `# What differs between versions of systemd
 
 What packages activation and notify do is the same on every version that they
-support; what systemd makes of it is not. This is the table by which the conformance
+support; the reaction of systemd is not. This is the table by which the conformance
 suite knows what to expect. It runs on systemd 247, 252, 254, 257 and 262; where a
 version in between is given, the release notes or the source of systemd say so, and
 the suite has seen the one side and the other.

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// notified does what an authorised message says, in systemd's order, which is
-// not that of the lines.
+// notified applies an authorised message in systemd's order, which is not the order
+// of the lines.
 func (s *service) notified(d *datagram) {
 	s.takeMainPID(d)
 	s.takeProgress(d)

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeGrace is how long Close waits for services that were asked to stop, less
-// if their TimeoutStopSec= is.
+// closeGrace limits how long Close waits for services that were asked to stop. A
+// shorter TimeoutStopSec= wins.
 const closeGrace = 10 * time.Second
 
 // Close stops all units as a shutdown would, waits until every process of theirs
-// is gone, and removes what the manager has put into its directory. What does
-// not stop within its TimeoutStopSec=, or in ten seconds, is killed. A second
+// is gone, and removes the files of the manager's directory. It kills services that
+// do not stop within their TimeoutStopSec= or within ten seconds. A second
 // call waits for the first and returns the same.
 func (m *Manager) Close() error {
 	m.closing.Do(func() { m.closeErr = m.shutdown() })
@@ -56,7 +56,7 @@ func (m *Manager) shutdown() error {
 	return err
 }
 
-// killAll ends what is left over in all groups, and lets nothing begin any more.
+// killAll kills the remaining processes of all groups and starts no process any more.
 func (m *Manager) killAll() {
 	m.killing = true
 	for _, u := range m.units {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// defaultPath is what systemd gives to services of the system.
+// defaultPath is the PATH= that systemd gives to system services.
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // environ returns the environment of a process of the service, without what
@@ -49,7 +49,7 @@ func (s *service) workingDir() string {
 	return dir
 }
 
-// listenEnv describes the passed descriptors but for LISTEN_PID=.
+// listenEnv describes the passed descriptors, without LISTEN_PID=.
 func listenEnv(names []string) []string {
 	return []string{"LISTEN_FDS=" + strconv.Itoa(len(names)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}
 }

@@ -54,8 +54,8 @@ func (e *epoller) wait() error {
 	})
 }
 
-// dispatch runs what has become ready. All watches are level-triggered: what is
-// left unread comes again.
+// dispatch runs the watches that are ready. All watches are level-triggered: unread
+// data makes a watch ready again.
 func (e *epoller) dispatch() {
 	var ready [64]unix.EpollEvent
 	n := 0
@@ -86,7 +86,7 @@ func (e *epoller) remove(w *watch) {
 		return
 	}
 	delete(e.watches, w.token)
-	_ = e.control(unix.EPOLL_CTL_DEL, w.fd, nil) // nobody waits for it any more in any case
+	_ = e.control(unix.EPOLL_CTL_DEL, w.fd, nil) // its watch is gone in any case
 }
 
 func (e *epoller) control(op, fd int, event *unix.EpollEvent) (err error) {

@@ -12,13 +12,13 @@ import (
 )
 
 // Install writes a unit file and has the manager read it, as DaemonReload does,
-// with what that does to file descriptor stores. The name ends in .service or
+// with the same effect on file descriptor stores. The name ends in .service or
 // .socket, or is that of a drop-in such as web.service.d/10-more.conf; the text
-// is what systemd would read. A name that was installed before gets a new text.
+// is in systemd's syntax. A name that was installed before gets a new text.
 //
-// What the text says and the manager does not do is ignored, with a line in Log,
-// or refused with an error that names the setting, see the package comment. An
-// error leaves everything as it was.
+// The manager ignores a setting that it does not implement, with a line in Log, or
+// refuses it with an error that names the setting; see the package comment. An
+// error changes nothing.
 func (m *Manager) Install(ctx context.Context, name, text string) error {
 	var err error
 	if cerr := m.call(func() { err = m.install(name, text) }); cerr != nil {
@@ -124,9 +124,9 @@ func (b *unitBase) warn(warnings []string) {
 	}
 }
 
-// DaemonReload does what it does to services that run: each file descriptor
-// store is turned around and cut to its FileDescriptorStoreMax=. The unit texts
-// were read by Install already.
+// DaemonReload has the effect of `systemctl daemon-reload` on running services: it
+// reverses each file descriptor store and cuts it to its FileDescriptorStoreMax=.
+// Install has already read the unit texts.
 func (m *Manager) DaemonReload(ctx context.Context) error {
 	if err := m.call(m.daemonReload); err != nil {
 		return err

@@ -16,7 +16,7 @@ const (
 	jobReload  jobKind = "reload"
 )
 
-// A job is what somebody wants of a unit. A unit has at most one.
+// A job is a request to start, stop, restart or reload a unit. A unit has at most one.
 type job struct {
 	unit    unit
 	kind    jobKind
@@ -33,7 +33,7 @@ const (
 	jobInvalid  jobResult = "invalid"
 )
 
-// What a unit may answer when it is told to do something.
+// Answers of a unit to a request.
 var (
 	errAgain   = errors.New("not now, ask again when the state has changed")
 	errAlready = errors.New("already so")
@@ -41,7 +41,7 @@ var (
 )
 
 // submit gives u a job, or makes the one that it has do for both. The outcome
-// goes to waiter, which must have room for it; nil if nobody waits.
+// goes to waiter, which must have room for it; waiter may be nil.
 func (m *Manager) submit(u unit, kind jobKind, waiter chan<- error) {
 	b := u.base()
 	if b.job != nil && (b.job.kind == jobStop) != (kind == jobStop) {
@@ -184,8 +184,8 @@ func (m *Manager) sendReplies() {
 	m.replies = nil
 }
 
-// finish ends a job and tells those who wait for it. What was stopped for a
-// restart gets its second half instead.
+// finish ends a job and tells its waiters. After the stop half of a restart it begins
+// the start half instead.
 func (m *Manager) finish(j *job, r jobResult) {
 	if j.kind == jobRestart && r == jobDone {
 		j.kind, j.running = jobStart, false

@@ -34,7 +34,7 @@ func startKeeper(dir string) (*keeper, error) {
 	defer r.Close()
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{keeperName, dir}, &syscall.ProcAttr{
 		Files: []uintptr{r.Fd(), 2, 2},
-		// Its own group: what the terminal sends to the host is not for it.
+		// A separate group, so that signals of the host's terminal do not reach it.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
@@ -55,7 +55,7 @@ func (k *keeper) tell(what string, group int) {
 // close ends the keeper, which must have nothing left to do.
 func (k *keeper) close() error {
 	// Not by the end of the pipe: with the race detector a process takes a second
-	// to exit. The number is its own, since nobody but us waits for it.
+	// to exit. The pid is still the keeper's, because only we wait for it.
 	errs := []error{unix.Kill(k.pid, unix.SIGKILL), k.pipe.Close()}
 	for {
 		_, err := unix.Wait4(k.pid, nil, 0, nil)
@@ -65,8 +65,8 @@ func (k *keeper) close() error {
 	}
 }
 
-// keep is what the keeper does: it reads until the host is gone, then kills the
-// groups that are left.
+// keep runs in the keeper: it reads until the host is gone, then kills the remaining
+// groups.
 func keep(dir string) {
 	groups := map[int]bool{}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {

@@ -56,7 +56,7 @@ func (l listenLine) sockaddr() (unix.Sockaddr, int, error) {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, unix.AF_INET6, nil
 }
 
-// listenOn opens what the line asks for.
+// listenOn opens the socket of a Listen line.
 func (c *socketConfig) listenOn(line listenLine) (*listener, error) {
 	l := &listener{fd: -1, kind: line.kind, address: line.address}
 	if strings.HasPrefix(line.address, "/") {
@@ -106,7 +106,7 @@ func (l *listener) openSocket(c *socketConfig, line listenLine) error {
 		return err
 	}
 	if st, err := os.Lstat(l.path); err == nil && st.Mode()&os.ModeSocket != 0 {
-		// A node that nobody unlinked, or that another generation left, is in the way.
+		// A node that an earlier process left prevents the bind.
 		if err := os.Remove(l.path); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A unitLog is the unit's journal: what its processes write and what the
-// manager has to say about it. All processes of a unit, of all its runs, write
+// A unitLog is the unit's journal: the output of its processes and the messages of the
+// manager about it. All processes of a unit, of all its runs, write
 // to one pipe, so that a successor and a left-over process can still be heard.
 type unitLog struct {
 	m       *Manager

@@ -96,8 +96,8 @@ func (s *service) setAlien(st procStat) {
 	})
 }
 
-// reviewAlien is what a daemon-reload does: it looks again whose child the main
-// process is, by now that of init, where its parent has gone.
+// reviewAlien is part of a daemon-reload: it reads the parent of the main process
+// again. An orphaned main process is a child of init by now.
 func (s *service) reviewAlien() {
 	if s.alien && isGone(s.alienParent) {
 		s.alien = false

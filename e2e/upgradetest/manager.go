@@ -47,7 +47,7 @@ type Manager struct {
 	finished bool // the loop ends
 }
 
-// A unit is what the manager keeps of a .service or a .socket.
+// A unit is the manager's record of a .service or a .socket.
 type unit interface {
 	base() *unitBase
 	activeState() string
@@ -64,7 +64,7 @@ type unit interface {
 	close() error
 }
 
-// unitBase is what both kinds of units have.
+// unitBase has the fields of both kinds of units.
 type unitBase struct {
 	m       *Manager
 	name    string
@@ -148,7 +148,7 @@ func (m *Manager) removable() string {
 // Version returns the version of systemd that the manager resembles.
 func (m *Manager) Version() int { return m.options.Version }
 
-// runtimeRoot is what /run is to systemd.
+// runtimeRoot stands for systemd's /run.
 func (m *Manager) runtimeRoot() string { return filepath.Join(m.dir, "run") }
 
 // loop owns the manager's state: all that touches it is a function that comes

@@ -10,8 +10,8 @@ import (
 
 // others returns the living processes of the service besides the main and the
 // control process (predecessors that drain, helpers, left-overs of earlier runs)
-// and the groups that somebody lives in. Groups that have become empty are
-// forgotten, so that their number is never taken for that of a stranger.
+// and the groups that have a process. It forgets empty groups, because another
+// program may get their number.
 func (s *service) others() (pids, groups []int) {
 	inhabited := map[int]bool{}
 	for _, p := range allProcesses() {
@@ -40,7 +40,7 @@ func (s *service) hasOthers() bool {
 	return len(pids) > 0
 }
 
-// A pidWatch awaits the end of a process that may be nobody's child here.
+// A pidWatch awaits the end of a process that need not be a child of this one.
 type pidWatch struct {
 	m     *Manager
 	fd    int

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	maxMessage = 4096 // bytes, PIPE_BUF: what systemd reads of a notification
+	maxMessage = 4096 // bytes, PIPE_BUF: the limit of systemd for a notification
 	maxPath    = 107  // bytes of an AF_UNIX address, unix(7)
 )
 
-// A notifySocket is where $NOTIFY_SOCKET leads. One serves all units.
+// A notifySocket is the socket of $NOTIFY_SOCKET. One serves all units.
 type notifySocket struct {
 	fd      int
 	address string // as $NOTIFY_SOCKET has it

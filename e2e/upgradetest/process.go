@@ -20,11 +20,11 @@ type spawnRequest struct {
 	pidVars []string
 	idVars  []string
 	fds     []int // from descriptor 3 on; they stay the caller's
-	started int   // write end of a startPipe, -1: nobody wants to know
+	started int   // write end of a startPipe, -1: none
 }
 
-// spawn starts a process of the service in a group of its own and returns when
-// the stage runs, see Init.
+// spawn starts a process of the service in a new group and returns when the stage
+// runs, see Init.
 func (s *service) spawn(r spawnRequest) (pid int, err error) {
 	if s.m.killing {
 		return 0, ErrClosed
@@ -63,8 +63,8 @@ func (s *service) spawn(r spawnRequest) (pid int, err error) {
 	return pid, nil
 }
 
-// reservedFDs is what systemd needs of a service's LimitNOFILE= besides the
-// passed descriptors: measured, 1015 do not fit 1024 up to 254, 1020 from 255 on.
+// reservedFDs counts the descriptors that systemd needs of a service's LimitNOFILE=
+// besides the passed ones: measured, 1015 do not fit 1024 up to 254, 1020 from 255 on.
 func (m *Manager) reservedFDs() int {
 	if m.options.Version < 255 {
 		return 7

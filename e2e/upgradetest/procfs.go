@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A procStat is what /proc/PID/stat says about a process.
+// A procStat holds fields of /proc/PID/stat.
 type procStat struct {
 	pid, parent, group int
 	zombie             bool
@@ -43,7 +43,7 @@ func allProcesses() []procStat {
 		return nil
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what was read before an error is worth having
+	names, _ := dir.Readdirnames(-1) // an error still leaves the names that were read before it
 	var all []procStat
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An exitStatus is how a process ended: code is CLD_EXITED, CLD_KILLED or
+// An exitStatus describes the end of a process: code is CLD_EXITED, CLD_KILLED or
 // CLD_DUMPED, status the exit status or the signal.
 type exitStatus struct{ code, status int }
 
@@ -22,8 +22,8 @@ const (
 )
 
 // A group is a process group that the manager started, and so a part of the
-// unit's "cgroup". It holds the process that leads it, what that one forked and
-// successors that became children of the manager by CLONE_PARENT.
+// unit's "cgroup". It holds its leader, the descendants of the leader, and successors
+// that became children of the manager by CLONE_PARENT.
 type group struct {
 	id     int // the pid that the leader had
 	owner  *service
@@ -31,8 +31,8 @@ type group struct {
 }
 
 // reap waits for the children in g until there are none. The loop collects them,
-// one at a time: while it handles what a process has sent before it died, that
-// process is still a zombie and /proc knows where it belonged.
+// one at a time: while it handles the last message of a dead process, that process is
+// still a zombie, and /proc still has its group.
 func (m *Manager) reap(g *group) {
 	defer m.reapers.Done()
 	for {
@@ -96,8 +96,7 @@ func (m *Manager) groupReaped(g *group) {
 	g.owner.checkEmpty()
 }
 
-// forget is for a group that nobody is in any more: its number may become that
-// of a stranger now.
+// forget drops an empty group, because another program may get its number now.
 func (m *Manager) forget(g *group) {
 	delete(m.groups, g.id)
 	m.keeper.ended(g.id)

@@ -148,7 +148,7 @@ func (s *service) keepsStore() bool {
 	default:
 		return false
 	}
-	// Up to 260 a stopped unit that nobody refers to is collected, and its store with it.
+	// Up to 260 a stopped unit without a reference is collected, and its store with it.
 	return s.m.options.Version >= 261 || s.m.isTriggered(s.name)
 }
 
@@ -160,7 +160,7 @@ func (s *service) close() error {
 	return s.log.close()
 }
 
-// classify returns what an exit means for the unit.
+// classify returns the result of an exit for the unit.
 func (s *service) classify(e exitStatus) result {
 	if s.conf.successExit.has(e) {
 		return success

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A serviceConfig is what a .service file says.
+// A serviceConfig holds the settings of a .service file.
 type serviceConfig struct {
 	unitConfig
 	kind           string // Type=
@@ -168,7 +168,8 @@ func restartSettings() settings[serviceConfig] {
 	}
 }
 
-// refusedSettings change who runs, what it gets or when it counts as running.
+// refusedSettings change the user, the environment or the start condition of the
+// processes.
 func refusedSettings() settings[serviceConfig] {
 	type c = serviceConfig
 	t := settings[c]{

@@ -9,7 +9,7 @@ func (s *service) exited(pid int, e exitStatus) {
 		s.mainExited(e)
 	case s.control:
 		s.controlExited(e)
-	default: // a predecessor, say; its status is nobody's business
+	default: // for example a predecessor, whose status has no effect
 		s.checkEmpty()
 	}
 	s.notifyChange()
@@ -39,7 +39,7 @@ func (s *service) mainExited(e exitStatus) {
 	case startPost, reloading, reloadSig, reloadNote, reloadPost:
 		switch {
 		case s.control != 0: // is waited for first: it may yet name another
-		case s.state == reloading && s.m.options.Version < 249: // systemd issue 19300: nobody cares until the timeout
+		case s.state == reloading && s.m.options.Version < 249: // systemd issue 19300: it has no effect before the timeout
 		default:
 			s.enterStop(r)
 		}

@@ -51,8 +51,7 @@ func (s *service) awaitReload() {
 	s.reloadDone(success)
 }
 
-// enterReloadByNotify is where RELOADING=1 leads. Before 253 the state has no
-// name of its own.
+// enterReloadByNotify handles RELOADING=1. Before 253 the state has no separate name.
 func (s *service) enterReloadByNotify() {
 	state := reloadNote
 	if s.m.options.Version < 253 {
@@ -72,7 +71,7 @@ func (s *service) reloadCommandDone(r result) {
 	case version < 259:
 		s.enterRunning(success)
 	case r != success || s.conf.kind != "notify-reload":
-		s.said = "" // no matter what it said, it is over
+		s.said = "" // forget RELOADING=1: the reload is over
 		s.reloadDone(r)
 	case s.said == "RELOADING":
 		s.enter(reloadNote, s.conf.timeoutStart)
@@ -82,7 +81,7 @@ func (s *service) reloadCommandDone(r result) {
 	}
 }
 
-// reloadDone is the end of a reload, but for ExecReloadPost= where it succeeded.
+// reloadDone ends a reload, except for the ExecReloadPost= of a successful one.
 func (s *service) reloadDone(r result) {
 	if r == success && s.runControl(reloadPost, "ExecReloadPost", s.conf.timeoutStart) {
 		return

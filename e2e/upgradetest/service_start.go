@@ -70,8 +70,8 @@ func (s *service) enterStartPost() {
 	}
 }
 
-// enterRunning goes to where the service is when nothing is asked of it, with
-// respect to what it has said and to what has died meanwhile.
+// enterRunning enters the state of an idle service. The state depends on the service's
+// messages and on the processes that have died meanwhile.
 func (s *service) enterRunning(r result) {
 	s.fail(r)
 	s.control = 0
@@ -92,8 +92,7 @@ func (s *service) enterRunning(r result) {
 	}
 }
 
-// mainAlive reports what the manager believes: it hears of the death of its own
-// children only.
+// mainAlive reports the manager's knowledge: it notices only the death of its children.
 func (s *service) mainAlive() bool {
 	if s.alien && s.main != 0 {
 		st, ok := readStat(s.main)

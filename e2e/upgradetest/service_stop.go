@@ -16,7 +16,7 @@ func (s *service) stop() error {
 		s.enter(dead, forever)
 	case s.state == running:
 		s.enterStop(success)
-	default: // what has not come up, or reloads, gets no ExecStop=
+	default: // a unit that has not started, or reloads, gets no ExecStop=
 		s.enterSignal(stopTerm, success)
 	}
 	return nil
@@ -68,7 +68,7 @@ func (s *service) enterStopPost(r result) {
 	}
 }
 
-// signalFor returns what the processes get in a state.
+// signalFor returns the signal that the processes get in a state.
 func (s *service) signalFor(state serviceState) unix.Signal {
 	switch state {
 	case stopAbrt:
@@ -95,7 +95,7 @@ func (s *service) sendSignal(state serviceState) (wait bool) {
 		others, groups := s.others()
 		wait = s.watchMembers(others) // before the signal: it may be the last that is seen of them
 		for _, g := range groups {
-			s.kill(-g, sig) // at once, so that nobody escapes by a fork
+			s.kill(-g, sig) // at once, so that no process escapes by a fork
 		}
 	} else {
 		s.kill(s.main, sig)

@@ -66,8 +66,8 @@ func (m *Manager) snapshot(name string) (p map[string]string, changed <-chan str
 	return p, changed, err
 }
 
-// Log returns the unit's journal so far: what its processes have written and
-// what the manager did, in the order in which it happened.
+// Log returns the unit's journal so far, in order: the output of its processes and the
+// actions of the manager.
 func (m *Manager) Log(ctx context.Context, unit string) (text string, err error) {
 	cerr := m.call(func() {
 		if u := m.units[unit]; u != nil {
@@ -124,7 +124,7 @@ func (s *service) properties() map[string]string {
 		"FileDescriptorStorePreserve": s.conf.storePreserve,
 	}
 	if s.m.options.Version < 254 {
-		p["FileDescriptorStorePreserve"] = "" // what systemctl prints for what it does not know
+		p["FileDescriptorStorePreserve"] = "" // as systemctl prints an unknown property
 	}
 	return p
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A socketConfig is what a .socket file says.
+// A socketConfig holds the settings of a .socket file.
 type socketConfig struct {
 	unitConfig
 	listen          []listenLine

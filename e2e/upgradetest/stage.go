@@ -27,13 +27,13 @@ const (
 	exitLimits = 205
 )
 
-// initialised says that Init was called. It is the one package variable: without
-// Init, what the Manager starts would run the host program's main again, so
-// NewManager has to know.
+// initialised says that Init was called. It is the only package variable: without
+// Init, a process that the Manager starts would run the host program's main again,
+// so NewManager checks it.
 var initialised atomic.Bool
 
-// A stage is the work that is left for the new process itself: what names its
-// pid, and what the manager must not do to itself.
+// A stage is the work that the new process does itself: it sets the variables with its
+// pid, and the attributes that the manager must not set for itself.
 type stage struct {
 	Path    string
 	Args    []string
@@ -48,15 +48,14 @@ type stage struct {
 }
 
 // Init must be the first thing that main or TestMain does. In a process that a
-// Manager starts it does not return: the process sets what only it can know
-// (LISTEN_PID= is its own pid, which nobody knows before the fork) and then
-// executes the service's program. One process of the kind is started for each
-// Manager, which ends its services should the host program die without Close. In
+// Manager starts it does not return: the process sets the variables that contain its
+// pid (LISTEN_PID=), and then executes the service's program. Each Manager also starts
+// one such process that ends its services if the host program dies without Close. In
 // any other process Init does nothing.
 //
-// It is the host program itself that is started so, since a shell would do its
-// own things to the environment and could not tell a program that is missing
-// from one that exits with 127.
+// The Manager starts the host program itself, because a shell would change the
+// environment and could not distinguish a missing program from one that exits with
+// 127.
 func Init() {
 	if len(os.Args) == 2 && os.Args[0] == stageName {
 		os.Exit(becomeService(os.Args[1]))

@@ -44,7 +44,7 @@ func (s *service) takeAccess(d *datagram) {
 	}
 }
 
-// takeErrors reads what only `systemctl status` shows.
+// takeErrors reads the assignments that only `systemctl status` shows.
 func (s *service) takeErrors(d *datagram) {
 	if v, ok := d.value("ERRNO"); ok {
 		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < 4096 {

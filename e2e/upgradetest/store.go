@@ -27,7 +27,7 @@ func (t *store) len() int { return len(t.entries) }
 
 // addStored takes the descriptors of one FDSTORE=1 message. systemd passes them
 // through a hash set, so their order is left to chance here as well. The first
-// that cannot be stored ends it: the rest is closed. Nobody tells the sender.
+// that cannot be stored ends it: the rest is closed. The sender gets no error.
 func (s *service) addStored(fds []int, name string, poll bool) {
 	rand.Shuffle(len(fds), func(i, j int) { fds[i], fds[j] = fds[j], fds[i] })
 	for i, fd := range fds {
@@ -91,8 +91,8 @@ func (s *service) clearStore() {
 	s.dropStored(func(*stored) bool { return true })
 }
 
-// reverseStore is what a daemon-reload does: the list is written down in its
-// order and each entry put in front again, as many as the unit now allows.
+// reverseStore is part of a daemon-reload: systemd writes the list in its order and
+// puts each entry in front again, as many as the unit now allows.
 func (s *service) reverseStore() {
 	for len(s.store.entries) > s.conf.storeMax {
 		last := s.store.len() - 1
@@ -133,7 +133,7 @@ func validName(name string) bool {
 	return len(name) <= 255
 }
 
-// passedFDs returns what the ExecStart= process gets and the names: the sockets
+// passedFDs returns the descriptors of the ExecStart= process and their names: the sockets
 // of its socket units, in an order that systemd leaves undefined, then the store.
 func (s *service) passedFDs() (fds []int, names []string) {
 	for _, u := range s.m.units { // a map: any order
@@ -142,7 +142,7 @@ func (s *service) passedFDs() (fds []int, names []string) {
 			continue
 		}
 		for _, l := range k.open {
-			// The flag lies in the open file, so it hits whoever has it as well.
+			// The flag belongs to the open file, so it applies to each holder.
 			_ = unix.SetNonblock(l.fd, s.conf.nonBlocking) // a valid descriptor takes it
 			fds, names = append(fds, l.fd), append(names, k.conf.fdName)
 		}

@@ -123,7 +123,7 @@ func (m *Manager) stopDependents(u unit) {
 	}
 }
 
-// exitError is what systemctl makes of the job's result.
+// exitError returns the error of systemctl for the job's result.
 func (j *job) exitError(r jobResult) error {
 	name := j.unit.base().name
 	switch r {

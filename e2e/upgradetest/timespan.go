@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// forever is how a timeout says "infinity".
+// forever stands for the timeout "infinity".
 const forever = time.Duration(math.MaxInt64)
 
 const (

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A unitConfig is what the [Unit] and [Install] sections say.
+// A unitConfig holds the settings of the [Unit] and [Install] sections.
 type unitConfig struct {
 	description   string
 	requires      []string

@@ -27,9 +27,8 @@ type setting[C any] struct {
 // settings are those of one section that mean something here.
 type settings[C any] map[string]setting[C]
 
-// readSettings reads the options of section into c. What cannot be read is
-// ignored and comes back as a warning, like in systemd; an error is a setting
-// that is refused.
+// readSettings reads the options of section into c. It ignores an unreadable option
+// and returns a warning for it, as systemd does; an error is a refused setting.
 func readSettings[C any](c *C, options []*unitfile.UnitOption, section string, table settings[C], version int) (warnings []string, _ error) {
 	for _, o := range options {
 		if o.Section != section {

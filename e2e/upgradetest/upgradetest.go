@@ -1,7 +1,7 @@
 // Package upgradetest is a small service manager in one process: it does
 // systemd's part for a daemon that is started, reloaded, restarted and stopped,
 // so that its upgrades can be tested in milliseconds and on machines without
-// systemd. Root is not needed, and nothing that a minimal Linux lacks.
+// systemd. It needs no root and runs on a minimal Linux.
 //
 // A [Manager] reads the .socket and .service text that systemd would read, opens
 // the sockets, starts real processes with LISTEN_FDS and NOTIFY_SOCKET, keeps
@@ -19,22 +19,21 @@
 //	err = m.Start(ctx, "web.socket")
 //	addr, err := m.Show(ctx, "web.socket", "Listen") // "127.0.0.1:41873 (Stream)"
 //
-// # What it resembles
+// # Versions
 //
-// [Options].Version names the systemd that a Manager resembles. What the
-// versions do alike is done alike; where they differ (notify-reload from 253,
-// $FDSTORE from 254, MAINPIDFD= from 257 ...) so does the Manager. What systemd
-// leaves undefined is left to chance: descriptors of one FDSTORE=1 message come
+// [Options].Version names the systemd that a Manager resembles. Where versions
+// differ (notify-reload from 253, $FDSTORE from 254, MAINPIDFD= from 257 ...) the
+// Manager behaves as that version. Where systemd leaves the order undefined, the order is
+// random: descriptors of one FDSTORE=1 message come
 // back in any order, and so do the sockets of several units.
 //
-// # What it leaves behind
+// # Cleaning up
 //
-// Nothing: Close ends every process of the units, children of children and
-// generations that still drain included, and removes the files. If the host
-// program ends without it, by a panic or a signal, a small process that each
-// Manager has beside it does.
+// Close ends every process of the units, including descendants and generations that
+// still drain, and removes the files. If the host program ends without Close, by a
+// panic or a signal, a small process that each Manager starts does the same.
 //
-// # What differs
+// # Differences to systemd
 //
 // A process group stands for the unit's cgroup: each process that the Manager
 // starts leads one, and its descendants belong to the unit as long as they do
@@ -43,14 +42,14 @@
 // so the host program may use os/exec; it must not wait for "any child" itself.
 //
 // A process outside of the unit's groups is never signalled and never becomes
-// main process, also where a sender with uid 0 would make systemd accept it. A
-// main process that is no child of the Manager is supervised as badly as systemd
-// does; in addition its exit status is unknown and counts as success.
+// main process, although systemd accepts one from a sender with uid 0. The Manager
+// supervises a main process that is not its child as badly as systemd does; in
+// addition its exit status is unknown and counts as success.
 //
 // There are no sandbox and no users: such settings are ignored with a line in
 // [Manager.Log], as systemd does with settings that it does not know. Settings
-// that change what a test would see, such as Type=forking or Accept=yes, are
-// refused by [Manager.Install]. Port 0 in ListenStream= is an extension.
+// that change the result of a test, such as Type=forking or Accept=yes, are refused
+// by [Manager.Install]. Port 0 in ListenStream= is an extension.
 package upgradetest
 
 import (
@@ -95,10 +94,10 @@ type Message struct {
 	Reason        string   // why it was not accepted
 }
 
-// An ExitError is what systemctl would have made of a job that did not succeed.
+// An ExitError is the failure of a job, as systemctl reports it.
 type ExitError struct {
 	Code   int    // systemctl's exit status
-	Stderr string // the gist of what it prints
+	Stderr string // a summary of its output
 }
 
 func (e *ExitError) Error() string {

@@ -4,7 +4,7 @@ package upgradetest
 
 import "time"
 
-// resetWatchdog is what WATCHDOG=1 does.
+// resetWatchdog handles WATCHDOG=1.
 func (s *service) resetWatchdog() {
 	s.watchdogTime = time.Time{}
 	if s.watchdogAfter > 0 && s.watchdogAfter < forever {

@@ -1,7 +1,7 @@
-// Package order is what a test and its probe say to each other, gobs (which, unlike
-// JSON, keep bytes that are not UTF-8) over a unix stream socket that the test
-// listens on: the probe says [Hello], obeys each [Order] with an [Answer], and
-// reports signals when they come.
+// Package order defines the messages between a test and its probe: gobs (which, unlike
+// JSON, keep bytes that are not UTF-8) over a unix stream socket on which the test
+// listens. The probe sends [Hello], answers each [Order] with an [Answer], and
+// reports the signals that it gets.
 package order
 
 import "time"
@@ -26,7 +26,7 @@ type Hello struct {
 	TakeTime   time.Duration // of activation.Take
 }
 
-// A Raw is a passed descriptor by what the kernel says of it.
+// A Raw describes a passed descriptor as the kernel reports it.
 type Raw struct {
 	Name    string // in LISTEN_FDNAMES
 	Inode   uint64
@@ -45,8 +45,8 @@ type Order struct {
 	Args []string
 }
 
-// An Answer is what came of an order. One with a Signal is no answer: it says that
-// the probe was sent the signal.
+// An Answer is the result of an order. An Answer with a Signal belongs to no order: it
+// reports that the probe got the signal.
 type Answer struct {
 	Text   string
 	N      int
