@@ -1,0 +1,133 @@
+package units
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// items are the directives of one systemd by section, as testdata/directives-*.txt has
+// them: of the oldest and the newest version that the stories run on.
+func items(t *testing.T, version int) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("testdata/directives-%d.txt", version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bySection := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		if section, names, ok := strings.Cut(strings.TrimPrefix(line, "["), "] "); ok {
+			bySection[section] = strings.Fields(names)
+		}
+	}
+	return bySection
+}
+
+func TestEachDirectiveOfSystemdHasADecision(t *testing.T) {
+	for _, version := range []int{247, 262} {
+		bySection := items(t, version)
+		if len(bySection["Service"]) < 200 {
+			t.Fatalf("systemd %d: %d directives of [Service]", version, len(bySection["Service"]))
+		}
+		decided(t, fmt.Sprint("systemd ", version), bySection)
+	}
+}
+
+// decided expects each of the directives to be in the table.
+func decided(t *testing.T, whose string, bySection map[string][]string) {
+	t.Helper()
+	for section, names := range bySection {
+		known := directivesOf(section)
+		for _, name := range names {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s: [%s] has %s=, directives.txt does not", whose, section, name)
+			}
+		}
+	}
+}
+
+// TestDirectivesOfTheHostHaveADecision asks the systemd of this machine, which may be
+// newer than the lists.
+func TestDirectivesOfTheHostHaveADecision(t *testing.T) {
+	const manager = "/lib/systemd/systemd"
+	if _, err := os.Stat(manager); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.CommandContext(t.Context(), manager, "--dump-configuration-items")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	bySection, section := map[string][]string{}, ""
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if name, _, ok := strings.Cut(line, "="); ok {
+			bySection[section] = append(bySection[section], name)
+		} else {
+			section = strings.Trim(line, "[]")
+		}
+	}
+	if len(bySection["Service"]) < 200 {
+		t.Fatalf("%d directives of [Service] in\n%s", len(bySection["Service"]), out)
+	}
+	decided(t, "this systemd", bySection)
+}
+
+func TestTableOfDirectivesIsReadWhole(t *testing.T) {
+	count := map[decision]int{}
+	seen := map[string]bool{}
+	for _, d := range directives() {
+		count[d.decision]++
+		for _, section := range d.sections {
+			if at := section + " " + d.name; seen[at] {
+				t.Errorf("%s= is twice in [%s]", d.name, section)
+			} else {
+				seen[at] = true
+			}
+		}
+	}
+	lines := 0
+	for line := range strings.Lines(directivesText) {
+		if line != "\n" && !strings.HasPrefix(line, "#") && !directiveHeader.MatchString(strings.TrimSpace(line)) {
+			lines++
+		}
+	}
+	if n := len(directives()); n != lines {
+		t.Errorf("%d directives in %d lines", n, lines)
+	}
+	want := fmt.Sprintf("# %d are harmless, %d have a rule, %d are not knowable.\n", count[harmless], count[hasRule], count[notKnowable])
+	if !strings.Contains(directivesText, want) {
+		t.Errorf("the head of directives.txt should say %q", want)
+	}
+}
+
+// TestDirectivesSaySinceWhen holds the versions in the table to the lists.
+func TestDirectivesSaySinceWhen(t *testing.T) {
+	oldest, newest := items(t, 247), items(t, 262)
+	for _, d := range directives() {
+		for _, section := range d.sections {
+			first := slices.Contains(oldest[section], d.name)
+			if first != (d.since == 0) && (d.since > 247 && first || slices.Contains(newest[section], d.name)) {
+				t.Errorf("[%s] %s= is since %d, 247 has it: %v", section, d.name, d.since, first)
+			}
+		}
+	}
+}
+
+func TestSettingsBelongWhereTheTableSays(t *testing.T) {
+	for name, section := range homes {
+		if sections := sectionsOf(name); !slices.Contains(sections, section) {
+			t.Errorf("%s= belongs into [%s] for a rule, into %v for directives.txt", name, section, sections)
+		}
+	}
+	for name, version := range since {
+		for _, d := range directives() {
+			if d.name == name && d.since != version {
+				t.Errorf("%s= is since %d for a rule, %d for directives.txt", name, version, d.since)
+			}
+		}
+	}
+}
