@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// An answer is what a server says of the process that answers.
+// An answer is a server's description of the process that answers.
 type answer struct {
 	version         string
 	generation, pid int

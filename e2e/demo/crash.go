@@ -40,7 +40,7 @@ func (s *story) crash(ctx context.Context) error {
 	return nil
 }
 
-// aftermath counts what the kill has cost.
+// aftermath counts the requests that the kill has cost.
 func (s *story) aftermath(k killing) {
 	r := s.interval()
 	s.outcome.crash = k.blame(r)

@@ -1,12 +1,11 @@
-// Command demo replaces a web server under load, for real, and counts what is lost:
+// Command demo replaces a real web server under load and counts the lost requests:
 //
 //	go run ./e2e/demo
 //
-// It builds examples/http as v1 and v2, boots a systemd of its own in namespaces
-// (or, without root or systemd, runs a small manager in this process that does
-// systemd's part), puts load on v1 and upgrades back and forth. Then it deploys a
-// program that does not start, and kills the main process. That takes half a minute
-// and leaves nothing behind. The exit status is 0 only if no upgrade lost a request,
+// It builds examples/http as v1 and v2 and boots a systemd in new namespaces. Without
+// root or systemd it runs a small manager in this process instead. It puts load on v1
+// and upgrades back and forth. Then it deploys a program that does not start, and
+// kills the main process. That takes half a minute and leaves nothing behind. The exit status is 0 only if no upgrade lost a request,
 // the broken program was refused while the old one served, and the port never
 // refused a client.
 package main

@@ -7,10 +7,10 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
-// An outcome is what the story has come to.
+// An outcome is the result of the story.
 type outcome struct {
 	upgrades  int
-	upgrading tally // with what came before the first
+	upgrading tally // includes the time before the first upgrade
 
 	refused  bool // the broken program was
 	unharmed bool // the same process as before served after that
@@ -34,11 +34,11 @@ func (t tally) String() string {
 	return fmt.Sprintf("%s answered, %s lost", count(t.answered), count(t.lost))
 }
 
-// An aftermath is what was lost after a kill: with the process, as it had the request
-// in work or its connection in hand, or for another reason.
+// An aftermath counts the requests that were lost after a kill: those that the process
+// was answering or whose connection it had, and others.
 type aftermath struct{ byKill, others int }
 
-// A claim is what the demo is there to show.
+// A claim is a statement that the demo proves.
 type claim struct {
 	text string
 	held bool

@@ -17,7 +17,7 @@ const (
 	brokenPackage  = "github.com/cutover-go/cutover/e2e/demo/testdata/broken"
 )
 
-// programs are what is deployed.
+// programs are the deployed binaries.
 type programs struct {
 	v1, v2, broken string            // paths
 	units          map[string]string // text by name
@@ -52,7 +52,7 @@ func buildProgram(ctx context.Context, dir, version, pkg string) (path string, e
 	return path, os.Chmod(path, 0o755)
 }
 
-// goTool runs the go command and returns what it printed.
+// goTool runs the go command and returns its output.
 func goTool(ctx context.Context, verb string, arg ...string) (string, error) {
 	// git does not speak to a user who does not own the tree.
 	arg = append([]string{verb, "-buildvcs=false"}, arg...)

@@ -11,10 +11,10 @@ const (
 	itemIndent  = 13
 )
 
-// A screen is where the story is told: plain lines, the same for a terminal and a file.
+// A screen prints the story in plain lines, the same for a terminal and a file.
 type screen struct {
 	w    io.Writer
-	gone func(error) // is called when there is nobody to tell it to
+	gone func(error) // called when the output is closed
 }
 
 func (s *screen) print(text string) {

@@ -25,7 +25,7 @@ const (
 // kinds are the values of -manager.
 var kinds = []string{"auto", "systemd", "embedded"}
 
-// A manager is what systemd and the embedded manager have in common.
+// A manager has the common operations of systemd and of the embedded manager.
 type manager interface {
 	Install(ctx context.Context, name, text string) error
 	Start(ctx context.Context, unit string) error
@@ -36,15 +36,15 @@ type manager interface {
 	Close() error
 }
 
-// A stage is a manager, and what an operator does beside it.
+// A stage is a manager with the actions of an operator.
 type stage interface {
 	manager
-	adapt(unit string) string    // what must differ here in a unit's text
+	adapt(unit string) string    // adapts a unit's text to this stage
 	deploy(program string) error // replaces the binary, as a package upgrade does
 	kill(pid int) error          // with SIGKILL
 }
 
-// raise returns a stage of one of the kinds. What it needs on disk lies in dir.
+// raise returns a stage of the given kind. Its files are in dir.
 func raise(ctx context.Context, out *screen, kind, dir string) (stage, error) {
 	if kind == "embedded" {
 		return raiseEmbedded(out, dir)
@@ -60,7 +60,7 @@ func raise(ctx context.Context, out *screen, kind, dir string) (stage, error) {
 	return raiseEmbedded(out, dir)
 }
 
-// A booted is a real systemd, in a machine of its own.
+// A booted is a real systemd in a separate machine.
 type booted struct{ *machine.Machine }
 
 func raiseSystemd(ctx context.Context, out *screen) (stage, error) {
@@ -79,7 +79,7 @@ func (b booted) deploy(program string) error { return b.CopyFile(program, binary
 func (b booted) kill(pid int) error          { return b.Signal(pid, syscall.SIGKILL) }
 
 // An embedded manager runs in this process, in the host's network and with the
-// rights of whoever started the demo.
+// privileges of the demo.
 type embedded struct {
 	*upgradetest.Manager
 	binary string // a symbolic link, in place of binaryPath

@@ -151,7 +151,8 @@ func (s *story) upgrade(ctx context.Context, program, version string) error {
 	return nil
 }
 
-// expect fails unless now is what is wanted, and the manager's main process.
+// expect fails unless now has the wanted version and generation and is the manager's
+// main process.
 func (s *story) expect(ctx context.Context, now answer, version string, generation int) error {
 	pid, err := s.stage.Show(ctx, serviceUnit, "MainPID")
 	if err != nil {
@@ -228,8 +229,8 @@ func (s *story) interval() load.Report {
 	return r
 }
 
-// journal returns what the service and its manager have written so far, if that can
-// be had: it is there to be looked at.
+// journal returns the output of the service and the messages of its manager so far, or
+// "" if there is none. It is only shown.
 func (s *story) journal(ctx context.Context) string {
 	text, _ := s.stage.Log(ctx, serviceUnit)
 	return text

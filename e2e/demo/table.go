@@ -63,7 +63,7 @@ func inOneLine(r load.Report) string {
 	return fmt.Sprintf("%v; p50 %s, p99 %s, max %s", all, p50, p99, longest)
 }
 
-// quick returns the sum of what is not slow by intention.
+// quick returns the sum of the classes that are not intentionally slow.
 func quick(r load.Report) load.Stats {
 	r.Classes = slices.DeleteFunc(slices.Clone(r.Classes), func(s load.Stats) bool { return s.Name == slowClass })
 	return r.Total()

@@ -41,8 +41,8 @@ func (c *course) follow(ctx context.Context) error {
 	return nil
 }
 
-// during calls f at the beginning of a window, and adds the latencies of what is answered
-// in it.
+// during calls f at the beginning of a window and adds the latencies of the answers in
+// it.
 func (c *course) during(ctx context.Context, to []load.Histogram, f func(context.Context) error) error {
 	before, end := c.run.Report(), time.Now().Add(c.window)
 	if err := f(ctx); err != nil {
@@ -55,8 +55,8 @@ func (c *course) during(ctx context.Context, to []load.Histogram, f func(context
 	return err
 }
 
-// look is what the operator does where nothing is upgraded, so that the command's own
-// part of the processors is in both kinds of times.
+// look runs the operator's command without an upgrade, so that both kinds of windows
+// contain the processor time of the command.
 func (c *course) look(ctx context.Context) error { return c.stage.look(ctx, c.server) }
 
 // upgrade returns when another process answers on new connections.

@@ -1,5 +1,5 @@
-// Command losses upgrades a server time and again under the load of many kinds of
-// client, and prints what each kind has lost, as a table:
+// Command losses upgrades a server repeatedly under the load of many kinds of clients and
+// prints the losses of each kind as a table:
 //
 //	go run ./e2e/losses            # about six minutes
 //	go run ./e2e/losses -n 100     # about half an hour
@@ -9,12 +9,10 @@
 // that restarts by the well-known recipe, a fork with the listeners inherited and
 // http.Server.Shutdown, gets the same.
 //
-// The server runs under a systemd of its own where one can be booted, else alone and
-// upgraded by SIGHUP. The exit status is 0 only if the server that this module
-// serves has lost nothing.
+// The server runs under a booted systemd where that is possible, else alone and upgraded
+// by SIGHUP. The exit status is 0 only if the server of this module has lost nothing.
 //
-// How busy the processors were without upgrades is part of the table; -load 2 makes
-// twice as much.
+// The table also shows the processor load without upgrades; -load 2 doubles it.
 //
 // Rows for other protocols come from programs that -also names, each a command line.
 // Such a program prints, for each of its loads, a line of JSON as -json does.

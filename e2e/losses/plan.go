@@ -15,14 +15,14 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
-// whole is how long an upgrade takes, from the reload until the process that was replaced
-// has gone: that has slow answers to finish, and a second to spare.
+// whole is the duration of an upgrade from the reload to the exit of the replaced
+// process: the slow answers, and a second of reserve.
 const whole = slowly + time.Second
 
-// drain is longer than what the slow ones take, by which each has to be done.
+// drain is longer than the slow requests take.
 const drain = "8s"
 
-// A plan is what to measure.
+// A plan describes a measurement.
 type plan struct {
 	kind     string // of the stage
 	upgrades int
@@ -34,7 +34,7 @@ type plan struct {
 	detail   bool
 }
 
-// run measures what the plan says.
+// run performs the measurement.
 func (p plan) run(ctx context.Context) (t table, err error) {
 	dir, err := os.MkdirTemp("", "cutover-losses-")
 	if err != nil {

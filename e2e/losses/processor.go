@@ -9,8 +9,8 @@ import (
 // usage is processor time of the whole machine, in ticks.
 type usage struct{ busy, all uint64 }
 
-// processor returns what was used since the start of the machine, zero where the
-// kernel does not tell.
+// processor returns the processor time since the start of the machine, or zero if the
+// kernel does not report it.
 func processor() (u usage) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -25,7 +25,7 @@ type rig struct {
 	body      []byte // of the uploads
 }
 
-// A result is what was measured of one server.
+// A result holds the measurements of one server.
 type result struct {
 	rows  []row
 	short row     // the sum of those that take no time by intention
@@ -65,8 +65,8 @@ func (r *rig) measure(ctx context.Context, program string, port int) (res result
 	return c.result(), r.ended(ctx, s)
 }
 
-// ended waits until each of the processes that were replaced has said that it is
-// done: nobody is connected to it any more. The recipe says nothing.
+// ended waits until each replaced process has said that it is done: it has no connection
+// any more. The recipe's server does not say it.
 func (r *rig) ended(ctx context.Context, s server) error {
 	if s.name != "web" {
 		return nil

@@ -19,7 +19,7 @@ import (
 // kinds are the values of -manager.
 var kinds = []string{"auto", "systemd", "alone"}
 
-// A stage is where servers run, one after the other.
+// A stage runs servers, one after the other.
 type stage interface {
 	name() string
 	// host is the address at which all ports are the servers'.
@@ -40,7 +40,7 @@ type stage interface {
 	Close() error
 }
 
-// A server is a program with what it needs, on addresses of its own.
+// A server is a program with its arguments and its addresses.
 type server struct {
 	name          string
 	path          string // as the stage knows it
@@ -63,7 +63,7 @@ func raise(ctx context.Context, kind, dir string) (stage, error) {
 	return booted{m}, err
 }
 
-// A booted is a real systemd, in a machine of its own.
+// A booted is a real systemd in a separate machine.
 type booted struct{ *machine.Machine }
 
 func (b booted) name() string { return fmt.Sprintf("systemd %d", b.Version()) }
@@ -102,7 +102,7 @@ func (b booted) log(ctx context.Context, s server) string {
 	return text
 }
 
-// An alone has servers that nobody supervises.
+// An alone runs servers without a manager.
 type alone struct {
 	dir   string
 	group int // of the processes of the server that runs, 0 for none
@@ -110,7 +110,7 @@ type alone struct {
 
 func (*alone) name() string { return "no manager, SIGHUP" }
 
-// host is on the loopback network, and nobody else's: it is made of our process id.
+// host returns a loopback address that no other program uses: it contains our pid.
 func (*alone) host() string {
 	pid := os.Getpid()
 	return fmt.Sprintf("127.78.%d.%d", pid>>8&0xff, pid&0xff)

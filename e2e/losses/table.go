@@ -12,8 +12,8 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
-// A row is what was measured of one load. It is what a program of -also prints as a
-// line of JSON; durations are in nanoseconds, what it does not know is left out.
+// A row holds the measurements of one load. A program of -also prints it as a line of
+// JSON; durations are in nanoseconds, and unknown fields are left out.
 type row struct {
 	Load     string        `json:"load"`
 	Requests int           `json:"requests"`           // that were due, with the time around the upgrades
@@ -21,14 +21,14 @@ type row struct {
 	Closed   int           `json:"closed"`             // kept connections that the server has ended
 	Dials    int           `json:"dials"`              // connections that were opened meanwhile
 	Declined int           `json:"declined,omitempty"` // given back by HTTP/2, answered elsewhere
-	P50      time.Duration `json:"p50,omitempty"`      // of what was answered during upgrades
+	P50      time.Duration `json:"p50,omitempty"`      // of the answers during upgrades
 	P99      time.Duration `json:"p99,omitempty"`
 	P999     time.Duration `json:"p999,omitempty"`
 	Max      time.Duration `json:"max,omitempty"`
 	Steady   time.Duration `json:"steady,omitempty"` // p99.9 without upgrades
 }
 
-// enough is how many latencies make a p99.9 of more than the longest one.
+// enough latencies make a p99.9 that is not the longest one.
 const enough = 1000
 
 // latencies enters those of requests during upgrades and at other times.
@@ -48,7 +48,7 @@ func (r *row) add(other row) {
 	r.Declined += other.Declined
 }
 
-// A table is what was measured.
+// A table holds all measurements.
 type table struct {
 	stage        string
 	upgrades     int
@@ -120,7 +120,7 @@ func (r row) cells() []string {
 	return []string{count(r.Requests), count(r.Lost), count(r.Closed), short(r.P50), short(r.P99), short(r.P999), short(r.Max), short(r.Steady), ratio}
 }
 
-// besides returns what the recipe has made of the same load.
+// besides returns the recipe's cells for the same load.
 func (t table) besides(load string) []string {
 	for _, r := range append(slices.Clone(t.recipe.rows), t.recipe.short) {
 		if r.Load == load {

@@ -21,7 +21,7 @@ type builder struct {
 	ready  bool // debootstrap is there
 }
 
-// ensure builds t unless it is there, and says what it does.
+// ensure builds t unless it exists, and prints its progress.
 func (b *builder) ensure(ctx context.Context, t tree) error {
 	path := filepath.Join(b.dir, t.name)
 	version, err := machine.VersionIn(path)
@@ -96,7 +96,7 @@ func (b *builder) upgrade(ctx context.Context, t tree, root string) error {
 	return isolated(ctx, "chroot", append(install, packages...)...)
 }
 
-// downloads is what only apt needs.
+// downloads are the files that only apt needs.
 var downloads = []string{"var/cache/apt/archives/*.deb", "var/cache/apt/*.bin", "var/lib/apt/lists/*"}
 
 // trim removes the downloads from root: two fifths of it.

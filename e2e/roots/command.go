@@ -19,9 +19,9 @@ func command(ctx context.Context, name string, arg ...string) job {
 	return job{cmd}
 }
 
-// isolated runs a program in mount and process namespaces of its own, so that with it
-// everything ends that it has started and mounted, whatever ends it. Elsewhere than on
-// Linux it is run as it is.
+// isolated runs a program in new mount and pid namespaces, so that its processes and
+// mounts end with it in any case. On other systems than Linux it runs the program as
+// usual.
 func isolated(ctx context.Context, name string, arg ...string) error {
 	j := command(ctx, name, arg...)
 	j.SysProcAttr = isolation()
@@ -31,7 +31,7 @@ func isolated(ctx context.Context, name string, arg ...string) error {
 	return j.run()
 }
 
-// run runs the program. The error ends with what it printed last.
+// run runs the program. The error ends with the last lines of its output.
 func (j job) run() error {
 	var output bytes.Buffer
 	j.Stdout, j.Stderr = &output, &output

@@ -56,9 +56,9 @@ func (f *FD) Close() error {
 // Dup returns a second descriptor for the same open file description.
 func (f *FD) Dup() (*FD, error) { return dup(f.Raw()) }
 
-// DupOf returns a descriptor of its own for the open file description behind c.
-// Unlike (*net.TCPListener).File it does not lead anybody to clear O_NONBLOCK,
-// which all holders of the description share.
+// DupOf returns a new descriptor for the open file description behind c. Unlike
+// (*net.TCPListener).File it does not lead a caller to clear O_NONBLOCK, which all
+// holders of the description share.
 func DupOf(c syscall.Conn) (*FD, error) {
 	rc, err := c.SyscallConn()
 	if err != nil {
@@ -72,10 +72,10 @@ func DupOf(c syscall.Conn) (*FD, error) {
 	return d, dupErr
 }
 
-// Borrow calls use with the descriptors behind conns, which stay what they are and
-// must not be kept: nil for one that is closed. Use must not close one, or wait for
-// who does: package net's Close returns when nobody uses the connection. Unlike
-// DupOf this costs no system call.
+// Borrow calls use with the descriptors behind conns, nil for a closed one. use must not
+// keep them, close a connection, or wait for a goroutine that closes one, because
+// net.Conn.Close blocks until Borrow returns. Unlike DupOf, Borrow costs no system
+// call.
 func Borrow(conns []syscall.Conn, use func(fds []*FD)) {
 	fds := make([]*FD, 0, len(conns))
 	var hold func()
@@ -128,11 +128,11 @@ func (f *FD) PacketConn() (net.PacketConn, error) { return convert(f, net.FilePa
 // Conn turns f into a net.Conn. It consumes f, also on error.
 func (f *FD) Conn() (net.Conn, error) { return convert(f, net.FileConn) }
 
-// convert hands f to one of the net.File* functions, which duplicate what they get.
+// convert hands f to one of the net.File* functions, which duplicate their argument.
 func convert[T any](f *FD, from func(*os.File) (T, error)) (T, error) {
 	// net sets O_NONBLOCK on its duplicate, and with that on the shared open file
-	// description, which is what we want; os.File.Fd leaves a descriptor that
-	// came through os.NewFile as it is.
+	// description, as intended; os.File.Fd does not change a descriptor that
+	// came through os.NewFile.
 	file := f.File("fd " + strconv.Itoa(f.Raw()))
 	defer file.Close()
 	return from(file)

@@ -11,9 +11,9 @@ import (
 
 // Inherit takes ownership of the n descriptors from first on, which this process
 // was started with, and marks them close-on-exec. It takes all of them or none:
-// one that is not open is an error, and so is one that is close-on-exec already,
-// for no descriptor stays that way across execve. Such a one was opened by this
-// process, possibly by the Go runtime, or has been taken before.
+// one that is not open is an error, and so is one that is already close-on-exec,
+// because no descriptor keeps that flag across execve. This process, possibly the Go
+// runtime, has opened such a descriptor, or has taken it before.
 func Inherit(first, n int) ([]*FD, error) {
 	for raw := first; raw < first+n; raw++ {
 		flags, err := unix.FcntlInt(uintptr(raw), unix.F_GETFD, 0)
@@ -34,9 +34,9 @@ func Inherit(first, n int) ([]*FD, error) {
 	return fds, nil
 }
 
-// PIDFDID returns the number that tells this process from every other one of this
-// boot, PIDs being used again: the inode number of its pidfd. It needs Linux 6.9,
-// where pidfds got a file system of their own, and a 64-bit program; elsewhere the
+// PIDFDID returns a number that identifies this process among all processes of this
+// boot, although PIDs are reused: the inode number of its pidfd. It needs Linux 6.9,
+// which has a file system for pidfds, and a 64-bit program; elsewhere the
 // error wraps errors.ErrUnsupported. pidfd_open(2).
 func PIDFDID() (uint64, error) {
 	if strconv.IntSize < 64 {

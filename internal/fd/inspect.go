@@ -2,11 +2,10 @@ package fd
 
 import "net"
 
-// Kind says what one can do with a descriptor.
+// Kind is the type of a descriptor.
 type Kind uint8
 
-// The kinds, by what the kernel says of the descriptor and not by what it was
-// announced as.
+// The kinds. The kernel decides, not the setting that announced the descriptor.
 const (
 	KindUnknown      Kind = iota // none of the below: pidfd, eventfd, epoll, directory ...
 	KindListener                 // listening stream or sequential packet socket
@@ -41,13 +40,13 @@ func (k Kind) String() string {
 	return kindNames[KindUnknown]
 }
 
-// Info is what the kernel says of a descriptor.
+// Info describes a descriptor as the kernel reports it.
 type Info struct {
 	Kind Kind
 
 	// Network is the socket's network in the words of package net (tcp, udp,
 	// unix, unixgram, unixpacket, ip), or vsock, netlink, sctp, udplite. It is
-	// empty for what is not a socket and for families not named here.
+	// empty for a descriptor that is not a socket and for other families.
 	Network string
 
 	// Addr is the local address, nil where there is none that is understood. That

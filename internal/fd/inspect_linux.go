@@ -39,7 +39,7 @@ func regularKind(raw int) Kind {
 	return KindRegular
 }
 
-// socket is what a socket is by its options.
+// socket holds the options that decide the kind of a socket.
 type socket struct{ family, sotype, protocol, listening int }
 
 func readSocket(raw int) (s socket, err error) {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unchangeable are the seals with which a file's content is what it is for good.
+// unchangeable are the seals that make a file's content immutable.
 const unchangeable = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 // Memfd creates an empty file in memory that can be sealed. name, at most 249
@@ -30,8 +30,8 @@ func Seal(raw uintptr) error {
 	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
 }
 
-// IsSealed reports whether nobody can change the content of the memfd raw. A
-// file that is no memfd is an error.
+// IsSealed reports whether the content of the memfd raw is immutable. A file that is no
+// memfd is an error.
 func IsSealed(raw uintptr) (bool, error) {
 	seals, err := unix.FcntlInt(raw, unix.F_GET_SEALS, 0)
 	return seals&unchangeable == unchangeable, os.NewSyscallError("fcntl F_GET_SEALS", err)

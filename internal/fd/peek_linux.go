@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peek copies what has arrived on the stream socket raw to p and takes nothing; it does
-// not wait. Nothing has arrived where ok is false, and n is 0 at the end of the stream.
+// Peek copies received bytes of the stream socket raw to p and leaves them in the socket;
+// it does not wait. ok is false if there are none, and n is 0 at the end of the stream.
 // See MSG_PEEK in recv(2).
 func Peek(raw uintptr, p []byte) (n int, ok bool, err error) {
 	for {

@@ -9,7 +9,7 @@ import (
 )
 
 // Poll waits for many sockets at once, which cost a descriptor each and no goroutine.
-// It may be used by several goroutines, but for Wait. See epoll(7).
+// Several goroutines may use it, except for Wait. See epoll(7).
 type Poll struct {
 	file   *os.File
 	rc     syscall.RawConn

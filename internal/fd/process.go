@@ -12,8 +12,7 @@ type Spawn struct {
 	Line *FD
 
 	// Sibling makes the program a child of our parent instead of ours, as
-	// CLONE_PARENT of clone(2): what a service manager needs in order to supervise
-	// it. A process that is PID 1 of its namespace cannot do that (EINVAL).
+	// CLONE_PARENT of clone(2): a service manager supervises only its children well. A process that is PID 1 of its namespace cannot do that (EINVAL).
 	Sibling bool
 }
 

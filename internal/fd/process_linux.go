@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is a process that is watched by pidfd (Linux 5.3), whoever its parent is.
+// Process is a process that is watched by pidfd (Linux 5.3), with any parent.
 type Process struct {
 	PID   int
 	pidfd *os.File
@@ -132,7 +132,7 @@ func (p *Process) Over() <-chan struct{} { return p.over }
 
 // Dead reports whether the process has ended, also when Over is not closed yet: a
 // zombie whose other threads still run is called dead here, as systemd does when it
-// is told of a new main process. After Close it says what was known then.
+// is told of a new main process. After Close it returns the last known state.
 func (p *Process) Dead() bool {
 	select {
 	case <-p.over:
@@ -178,7 +178,7 @@ func (p *Process) Kill() error {
 	return os.NewSyscallError("pidfd_send_signal", sent)
 }
 
-// Dup returns a pidfd of its own for the process.
+// Dup returns a duplicate of the pidfd.
 func (p *Process) Dup() (*FD, error) { return DupOf(p.pidfd) }
 
 // Close stops watching; the process goes on.

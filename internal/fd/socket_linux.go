@@ -50,7 +50,7 @@ func openSocket(f *FD) (s socket, local net.Addr, err error) {
 	return s, local, nil
 }
 
-// socketFile is what listener and connection have in common.
+// socketFile is the common part of listener and connection.
 type socketFile struct {
 	file   *os.File
 	local  net.Addr

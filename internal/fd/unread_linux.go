@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unread returns how many bytes have arrived on the stream socket c that nobody has
-// read yet. See SIOCINQ in tcp(7) and unix(7).
+// Unread returns the number of received bytes of the stream socket c that are not read
+// yet. See SIOCINQ in tcp(7) and unix(7).
 func Unread(c syscall.Conn) (n int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

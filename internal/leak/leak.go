@@ -20,7 +20,8 @@ func Check(run func() int) int {
 	}
 	before := Descriptors()
 	code := run()
-	// One that was waited for may not be quite gone; net/http waits for none of its own.
+	// A goroutine that was waited for may still exit, and net/http waits for none of its
+	// goroutines.
 	for end := time.Now().Add(10 * time.Second); len(goroutines()) > 1 && time.Now().Before(end); {
 		runtime.Gosched()
 	}
@@ -63,7 +64,7 @@ func goroutines() []string {
 	})
 }
 
-// Descriptors lists those of this process, with what they are.
+// Descriptors lists the descriptors of this process with their targets.
 func Descriptors() (open []string) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

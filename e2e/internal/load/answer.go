@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// lineLimit bounds what is kept of an answer: its first line says who answered.
+// lineLimit bounds the kept part of an answer: its first line names the server.
 const lineLimit = 512
 
-// An answer is what the client learns from one.
+// An answer is the parsed first line of a response.
 type answer struct {
 	complete   bool // read to its last byte; set also for some failures
 	closes     bool // the connection ends with it
@@ -52,8 +52,8 @@ func (c *class) readAnswer(br *bufio.Reader, q *request) (answer, *Failure) {
 	return a, nil
 }
 
-// readBody reads body to its end and returns the first line of it, and what is wrong
-// with the rest.
+// readBody reads body to its end. It returns the first line, and an error if the rest is
+// wrong.
 func (c *class) readBody(body io.Reader, q *request) (line string, wrong, err error) {
 	if c.Answer > 0 {
 		return readPattern(body, c.Answer, q.due, c.Slowly)
@@ -70,7 +70,7 @@ func (c *class) readBody(body io.Reader, q *request) (line string, wrong, err er
 }
 
 // parse reads a line like "version=v2 generation=3 pid=4711 bytes=10". Each part
-// may be missing; bytes and sum must agree with what was sent.
+// may be missing; bytes and sum must agree with the request.
 func (a *answer) parse(line string, sent int, sum string) error {
 	for field := range strings.FieldsSeq(line) {
 		key, value, _ := strings.Cut(field, "=")

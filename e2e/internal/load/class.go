@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// openingRate is how many connections a class opens ahead each second.
+// openingRate limits the connections that a class opens ahead each second.
 const openingRate = 1000
 
 // A class runs a Class: it starts requests when they are due.
@@ -36,8 +36,8 @@ type class struct {
 type request struct {
 	due      time.Time // the intended start
 	deadline time.Time
-	slowly   time.Duration // what it takes by intention
-	settled  func()        // its verdict has come; nil is nobody's business
+	slowly   time.Duration // the intended duration
+	settled  func()        // called with its result; may be nil
 }
 
 func (q *request) over() {
@@ -194,7 +194,8 @@ func (c *class) sendOnNew(ctx context.Context, batch []*request) {
 	k.serve(ctx)
 }
 
-// split returns what is written of n requests at once, and what slowly after it.
+// split returns the bytes of n requests that are written at once, and those that are
+// written slowly after them.
 func (c *class) split(n int) (now, later []byte) {
 	if c.Slowly > 0 && len(c.wire) > pieceSize {
 		return c.wire[:pieceSize], c.wire[pieceSize:]
@@ -204,13 +205,13 @@ func (c *class) split(n int) (now, later []byte) {
 
 func (c *class) verdicts(ctx context.Context, batch []*request, f *Failure) {
 	for _, q := range batch {
-		one := *f // with times of its own
+		one := *f // each has its own times
 		c.verdict(ctx, q, &one)
 		f.spared = true
 	}
 }
 
-// verdict enters the failure of q, unless nobody waits for its answer any more.
+// verdict enters the failure of q, unless its answer is no longer awaited.
 func (c *class) verdict(ctx context.Context, q *request, f *Failure) {
 	if ctx.Err() != nil {
 		c.tally.abandoned(q)

@@ -108,8 +108,8 @@ func (k *conn) serve(ctx context.Context) {
 	}
 }
 
-// waiting returns the requests that wait for what the reader has just seen. None
-// means that the connection is at its end.
+// waiting returns the requests that wait for an answer. None means that the connection
+// is at its end.
 func (k *conn) waiting(err error) []*request {
 	k.mu.Lock()
 	defer k.mu.Unlock()

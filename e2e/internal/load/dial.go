@@ -20,7 +20,7 @@ func clientTLS(spec Class) *tls.Config {
 	}
 	config := spec.TLS.Clone()
 	if config.ServerName == "" {
-		config.ServerName, _, _ = net.SplitHostPort(spec.Addr) // the dial says what is wrong with it
+		config.ServerName, _, _ = net.SplitHostPort(spec.Addr) // the dial reports a bad address
 	}
 	if spec.Protocol == HTTP2 {
 		config.NextProtos = []string{"h2"}

@@ -14,7 +14,7 @@ import (
 // maxFrame is the longest payload of a frame that a server may send unasked.
 const maxFrame = 1 << 14
 
-// window is how much a server may send before it is told that something was read.
+// window is the flow-control window of the client in bytes.
 const window = 1 << 30
 
 type frameType byte
@@ -72,8 +72,8 @@ func appendFrame(b []byte, kind frameType, flags byte, stream uint32, payload []
 	return append(b, payload...)
 }
 
-// preface is what a client begins with. There is no table of header fields, so that a
-// status is always one byte or plain; and there is no push.
+// preface returns the first bytes of a client. They disable the dynamic header table, so
+// that a status is always one byte or plain, and server push.
 func preface() []byte {
 	const tableSize, enablePush, initialWindow = 1, 2, 4
 	var settings []byte
@@ -112,7 +112,7 @@ func (c *class) appendRequest(b []byte, id uint32) []byte {
 	return appendFrame(b, frameData, flagEndStream, id, c.Body)
 }
 
-// unpad returns what a DATA or HEADERS frame carries.
+// unpad returns the payload of a DATA or HEADERS frame.
 func (f frame) unpad() ([]byte, error) {
 	b, padding, skip := f.payload, 0, 0
 	if f.has(flagPadded) && len(b) > 0 {

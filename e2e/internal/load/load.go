@@ -7,11 +7,10 @@
 // therefore shows in the figures of all requests that were due during it.
 //
 // It does not use net/http's client, which sends a request again on another
-// connection when a kept one turns out to be dead and so hides what is measured
-// here. A request is written to a connection once; if one byte of it was written
-// and no complete answer came, it has failed. There is one exception, which is
-// HTTP/2's own: a request of which the server says itself that it has not looked at
-// it (GOAWAY, REFUSED_STREAM) goes to another connection, and is counted as declined.
+// connection when a kept one turns out to be dead, and so hides lost requests. A request is written to a connection once; if one byte of it was written
+// and no complete answer came, it has failed. HTTP/2 has
+// one exception: a request that the server declares unprocessed (GOAWAY,
+// REFUSED_STREAM) goes to another connection and is counted as declined.
 package load
 
 import (
@@ -37,13 +36,13 @@ type Config struct {
 	Addr string
 	// Dial opens a connection and must heed its context. Nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Classes are run at the same time, each with connections of its own.
+	// Classes run at the same time, each with separate connections.
 	Classes []Class
 	// Limit ends the run by itself, as Stop would. Zero: DefaultLimit.
 	Limit time.Duration
 }
 
-// A Protocol is what a class speaks.
+// A Protocol is the protocol of a class.
 type Protocol int
 
 const (
@@ -58,9 +57,9 @@ type Class struct {
 	Name string
 	// Addr is the server's address. Empty: that of Config.
 	Addr string
-	// Rate is how many requests start each second; none do unless it is above zero.
+	// Rate is the number of requests that start each second; zero starts none.
 	Rate float64
-	// Count is how many requests are sent in all. Zero: until the run ends.
+	// Count is the total number of requests. Zero: until the run ends.
 	Count int
 	// Conns is the number of connections kept open between requests. The one that
 	// was idle for longest is used first, so that each of them is idle for a while.
@@ -77,21 +76,22 @@ type Class struct {
 	// TLS is used on each connection, if it is set. Its NextProtos are set for
 	// HTTP2, its ServerName to the host of Addr where it has none.
 	TLS *tls.Config
-	// Pipeline is how many requests of HTTP1 are written at once on a kept
-	// connection, all due at the same time; Count is rounded up to a multiple of it. One that is not answered as the server
-	// closes after an earlier one has failed as Unserved. Zero: 1.
+	// Pipeline is the number of HTTP1 requests that are written at once on a kept
+	// connection, all due at the same time; Count is rounded up to a multiple of it.
+	// A request that the server leaves unanswered by a close after an earlier answer
+	// fails as Unserved. Zero: 1.
 	Pipeline int
 	// Method and Path are those of the requests. Empty: POST and "/".
 	Method, Path string
 	// Body is sent with each request, and an answer that says bytes=N or sum=X must
 	// agree with its length, its CRC-32. It must not be changed while the run lasts.
 	Body []byte
-	// Answer is how many bytes of [Pattern] must follow the first line of an answer.
-	// Zero: any body will do.
+	// Answer is the number of bytes of [Pattern] that must follow the first line of an
+	// answer. Zero: any body is right.
 	Answer int64
-	// Slowly is how long the client makes a request last: it writes Body and reads
-	// Answer evenly over that time, or has that much to say in a WebSocket. Latency
-	// is what it takes longer.
+	// Slowly is the intended duration of a request: the client writes Body and reads
+	// Answer evenly over that time, or uses a WebSocket for that time. Latency is the
+	// additional time.
 	Slowly time.Duration
 	// Status is the only status that is not a failure. Zero: 200.
 	Status int
@@ -113,12 +113,11 @@ type Run struct {
 	ended   time.Time // set before done is closed
 }
 
-// Start starts to send what c says and returns at once. The run ends when ctx
-// does, when c.Limit has passed, when Stop is called, or when each class has
-// sent the Count of requests that it was given. The end of ctx closes the
-// connections at once and abandons the requests on them, which then count
-// neither as answered nor as failed; every other end waits for the answers
-// that are due, for no longer than the longest Timeout.
+// Start starts to send the classes of c and returns at once. The run ends when ctx
+// does, when c.Limit has passed, when Stop is called, or when each class has sent
+// its Count of requests. The end of ctx closes the connections at once and abandons
+// the requests on them, which then count neither as answered nor as failed. Every
+// other end waits for the pending answers, at most for the longest Timeout.
 func Start(ctx context.Context, c Config) *Run {
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext

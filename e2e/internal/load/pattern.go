@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pieceSize is how much is written or read at once of what goes slowly.
+// pieceSize is the number of bytes of a slow body that are written or read at once.
 const pieceSize = 32 << 10
 
 // Pattern returns size bytes of which each says where it belongs: a part that is
@@ -37,8 +37,8 @@ func (p *pattern) Read(b []byte) (int, error) {
 }
 
 // readPattern reads a line and size bytes of Pattern, evenly over duration since due,
-// to the end of body. The first error says what is wrong with them, the second that
-// the end was not reached.
+// to the end of body. The first error reports wrong bytes, the second one that the end
+// was not reached.
 func readPattern(body io.Reader, size int64, due time.Time, duration time.Duration) (line string, wrong, err error) {
 	br := bufio.NewReaderSize(body, pieceSize)
 	line, err = br.ReadString('\n')

@@ -29,8 +29,8 @@ type Stats struct {
 	// Class.Slowly says. The failed ones have none, so quantiles say little while
 	// there are failures.
 	Latency Histogram
-	// MaxLate is how late the client itself once started a request: how much of
-	// Latency may be the client's own.
+	// MaxLate is the longest delay with which the client itself started a request.
+	// Latency may contain that much delay of the client.
 	MaxLate time.Duration
 
 	Dials       int // connections that were opened or tried
@@ -59,7 +59,7 @@ func (s Stats) Failed() int {
 // whatever reason.
 func (s Stats) Closed() int { return s.ClosedIdle + s.ResetIdle + s.ClosedBusy + s.ClosedLast }
 
-// Total returns the sum of all classes. Its Latency mixes what they measured.
+// Total returns the sum of all classes. Its Latency mixes their latencies.
 func (r Report) Total() Stats {
 	total := newTally("total").stats
 	for i := range r.Classes {

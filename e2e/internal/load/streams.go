@@ -161,7 +161,7 @@ func (m *muxed) write(ctx context.Context, q *request) error {
 	return m.put(ctx, q, nil)
 }
 
-// put writes q after what has to go before it. The caller holds mu.
+// put writes q after the bytes of before. The caller holds mu.
 func (m *muxed) put(ctx context.Context, q *request, before []byte) error {
 	id := m.id
 	m.id += 2
@@ -203,7 +203,7 @@ func (m *muxed) serve(ctx context.Context) {
 	}
 }
 
-// obey does what a frame says. An error ends the connection.
+// obey handles a frame. An error ends the connection.
 func (m *muxed) obey(ctx context.Context, f frame) error {
 	switch f.kind {
 	case frameHeaders, frameData:
@@ -318,7 +318,8 @@ func (m *muxed) reset(ctx context.Context, f frame) error {
 	return nil
 }
 
-// cut is how a stream has failed that was ended, of a kind if nothing has come.
+// cut returns the kind of failure of an ended stream: kind, if no byte of the answer has
+// come.
 func (s *stream) cut(kind Kind) Kind {
 	if s.status != 0 {
 		return Truncated
@@ -370,7 +371,7 @@ func (m *muxed) endIfDone(draining bool) {
 	}
 }
 
-// end gives the verdicts on what was on the connection when it ended.
+// end gives the verdicts on the requests of a connection that has ended.
 func (m *muxed) end(ctx context.Context, err error) {
 	m.mu.Lock()
 	m.gone = true

@@ -29,7 +29,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// summary tells what the table has no column for.
+// summary returns the facts that have no column in the table.
 func (s *Stats) summary() string {
 	parts := []string{"answers by version: " + counts(s.Versions), "by generation: " + counts(s.Generations)}
 	for kind, n := range s.Failures {

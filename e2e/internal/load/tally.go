@@ -54,8 +54,8 @@ func (t *tally) count(figure *int) {
 	*figure++
 }
 
-// endedIdle enters the end of a connection on which no request was: a close, a
-// reset, or, without an error, bytes that nobody had asked for.
+// endedIdle enters the end of a connection without a request: a close, a reset, or,
+// without an error, bytes that answer no request.
 func (t *tally) endedIdle(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

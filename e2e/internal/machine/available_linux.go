@@ -10,7 +10,7 @@ import (
 )
 
 // Available returns nil if a machine with these options can be booted here, or an error
-// that says what is missing: the privileges of root, systemd in the root tree, a
+// that names the missing part: the privileges of root, systemd in the root tree, a
 // cgroup2 hierarchy, or the right to make namespaces. It starts a process to find out,
 // which takes some milliseconds.
 func (o Options) Available() error {

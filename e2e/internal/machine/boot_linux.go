@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// manager is where systemd lies in every root tree.
+// manager is the path of systemd in every root tree.
 const manager = "/lib/systemd/systemd"
 
 // A Machine is a running systemd and everything below it. Its methods are safe
@@ -26,7 +26,7 @@ type Machine struct {
 
 // Boot starts a machine and returns when its systemd has finished starting up. The
 // caller owns the Machine and must Close it. Boot ends early with ctx; the
-// machine that it returned does not. An error includes what systemd wrote to the
+// machine that it returned does not. An error includes the output of systemd on the
 // console.
 //
 // Boot also removes the cgroups of earlier machines whose owners were killed.
@@ -107,12 +107,12 @@ func major(version string) (int, error) {
 // Version returns the major version of the machine's systemd, such as 252.
 func (m *Machine) Version() int { return m.version }
 
-// Console returns the last part of what systemd wrote to the machine's console.
+// Console returns the last part of systemd's output on the machine's console.
 func (m *Machine) Console() string { return m.console.String() }
 
 // Close kills everything in the machine, waits for its end and removes its
-// cgroup. Services are not stopped first. A second call returns what the first one
-// returned. Calls that are under way in other methods fail.
+// cgroup. Services are not stopped first. A second call returns the result of the
+// first. Running calls of other methods fail.
 func (m *Machine) Close() error { return m.close() }
 
 func (m *Machine) end() error {

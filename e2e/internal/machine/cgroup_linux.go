@@ -67,8 +67,8 @@ func sweep(mount string) {
 			continue // its owner lives
 		}
 		dead := &cgroup{path: path, dir: dir}
-		// What cannot be removed is tried again next time; it is not the new machine's
-		// trouble.
+		// The next boot tries again to remove the rest; it does not disturb the new
+		// machine.
 		_ = errors.Join(dead.kill(), dead.Close())
 	}
 }
@@ -98,8 +98,8 @@ func (c *cgroup) Close() error {
 	return errors.Join(c.waitEmpty(), removeTree(c.path), c.dir.Close())
 }
 
-// deathTimeout is how long processes that were killed may take to end. One that hangs in
-// the kernel may take for ever.
+// deathTimeout limits the wait for killed processes to end. A process that hangs in the
+// kernel may never end.
 const deathTimeout = time.Minute
 
 // waitEmpty waits until no process is left in the cgroup.
@@ -150,8 +150,8 @@ func (c *cgroup) procs() (pids []int, err error) {
 	return pids, nil
 }
 
-// subtree returns the cgroup path and those below it, parents first. What goes away
-// meanwhile may be missing.
+// subtree returns the cgroup path and those below it, parents first. A cgroup that is
+// removed meanwhile may be missing.
 func subtree(path string) (dirs []string, err error) {
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && p != path {

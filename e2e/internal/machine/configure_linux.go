@@ -35,8 +35,8 @@ Audit=no
 // hosts are the names that programs look up without a resolver; small trees have none.
 const hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 machine\n"
 
-// unitDirs are where packages put units. Which units they also have started at boot
-// is a matter of the links in the directories of wants beside them.
+// unitDirs are the directories for the units of packages. The links in the .wants
+// directories beside them name the units that start at boot.
 var unitDirs = []string{"/lib/systemd/system", "/usr/lib/systemd/system", "/usr/local/lib/systemd/system"}
 
 // generatorDirs hold programs that make units of the host's configuration: mounts of
@@ -80,7 +80,7 @@ func removeMatching(pattern string) error {
 	return err
 }
 
-// writeFiles writes files by path, in place of what is there, and makes dirs.
+// writeFiles writes files by path, replaces existing files, and makes dirs.
 func writeFiles(files map[string]string, dirs ...string) error {
 	for name := range files {
 		dirs = append(dirs, filepath.Dir(name))

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// consoleKept is how much of the console's output is kept, from its end.
+// consoleKept is the number of bytes that are kept from the end of the console's output.
 const consoleKept = 64 << 10
 
 // A console is a pseudo terminal of the host that PID 1 finds as /dev/console.
@@ -63,7 +63,7 @@ func unlockSlave(master *os.File) (path string, err error) {
 	return fmt.Sprintf("/dev/pts/%d", n), errors.Join(err, os.NewSyscallError("ioctl", ioctlErr))
 }
 
-// read keeps what comes out of the console until its last user is gone.
+// read keeps the output of the console until its last user is gone.
 func (c *console) read() {
 	defer close(c.done)
 	buf := make([]byte, 4096)
@@ -86,7 +86,7 @@ func (c *console) keep(p []byte) {
 	}
 }
 
-// String returns what is kept, with the line ends of a file.
+// String returns the kept output, with the line ends of a file.
 func (c *console) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,9 +52,9 @@ func (m *Machine) Show(ctx context.Context, unit, property string) (string, erro
 	return m.systemctl(ctx, "show", "--value", "--property="+property, "--", unit)
 }
 
-// Log returns what the journal has of unit: the output of its processes, and
-// systemd's own messages about it, one message a line without time and source. All
-// that was written before the call is there.
+// Log returns the journal of unit: the output of its processes and systemd's messages
+// about it, one message a line without time and source. It includes every message that
+// was written before the call.
 func (m *Machine) Log(ctx context.Context, unit string) (string, error) {
 	if _, err := m.output(ctx, "journalctl", "--sync"); err != nil {
 		return "", err
@@ -74,7 +74,7 @@ func (m *Machine) systemctl(ctx context.Context, arg ...string) (string, error) 
 	return strings.TrimSuffix(out, "\n"), err
 }
 
-// output runs a program in the machine and returns what it printed.
+// output runs a program in the machine and returns its output.
 func (m *Machine) output(ctx context.Context, name string, arg ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := m.Command(ctx, name, arg...)

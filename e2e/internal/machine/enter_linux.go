@@ -17,27 +17,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitDelay is how long a command's output is waited for after its end, while
-// another process that it started holds it open.
+// waitDelay limits the wait for the rest of a command's output after its end, while
+// a process that it started still holds the output open.
 const waitDelay = 5 * time.Second
 
-// Command returns a command that runs in the machine: the program name is looked up
-// in it, and the process is in its namespaces, in a cgroup of its own beside the
-// units, and not a child of anything in the machine.
+// Command returns a command that runs in the machine. The program name is looked up in
+// the machine. The process is in the machine's namespaces, in a separate cgroup beside
+// the units, and no process of the machine is its parent.
 //
-// The caller runs it as any other. Its environment is small and the machine's; what is
-// appended to Env is added. Dir must stay empty. When ctx ends, the command and all
-// that it started are killed. Signals sent to the process go on to the command, but
-// for SIGKILL, which leaves the command without a parent: end it by ctx. A command
-// that a signal ended has exit code 128 and the signal's number; one that could not be
-// started, 127.
+// The caller runs it as any other command. Its environment is small and the machine's;
+// the caller may append to Env. Dir must stay empty. The end of ctx kills the command
+// and all its descendants. Signals sent to the process reach the command, except
+// SIGKILL, which leaves the command without a parent: end it by ctx. The exit code of a
+// command that a signal ended is 128 plus the signal's number; the exit code of a
+// command that could not be started is 127.
 func (m *Machine) Command(ctx context.Context, name string, arg ...string) *exec.Cmd {
 	group := filepath.Join(m.cgroup.path, operator, commandID())
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = append([]string{roleEnter, strconv.Itoa(m.pid1.pid), group, name}, arg...)
 	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="}
-	// A session of its own: the kernel may share processors out by session (autogroup in
-	// sched(7)), and what the caller measures must not pay for what it runs.
+	// A new session: the kernel may distribute processor time by session (autogroup in
+	// sched(7)), and the command must not slow down the caller's measurements.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.WaitDelay = waitDelay
 	cmd.Cancel = func() error { return cancelCommand(group) }
@@ -89,7 +89,7 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return notStarted, err
 	}
-	// Who cancelled before the command was there has killed nobody.
+	// A cancel before the command existed has killed no process.
 	if err := dir.killIfCancelled(); err != nil {
 		return notStarted, err
 	}

@@ -51,7 +51,7 @@ func replace(path string, r io.Reader, mode fs.FileMode) error {
 		return err
 	}
 	// A process that forks while the file is open for writing shares it until its
-	// exec, and in that time nobody can execute the file: ETXTBSY.
+	// exec. Until then an execve of the file fails with ETXTBSY.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")

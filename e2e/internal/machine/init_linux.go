@@ -60,7 +60,7 @@ const (
 	ownerFD  = 4 // the pidfd of the process that boots the machine
 )
 
-// notifyPath is where systemd as PID 1 says that it is ready.
+// notifyPath is the socket to which systemd as PID 1 sends READY=1.
 const notifyPath = "/run/host/notify"
 
 // becomeSystemd makes the namespaces that this process is the first of a machine, and
@@ -92,7 +92,7 @@ func becomeSystemd(args []string) error {
 }
 
 // dieWithOwner has the kernel kill this process when its owner ends. os/exec does as
-// much with Pdeathsig, but for the thread that starts this program only, and not in a
+// that with Pdeathsig, but only for the thread that starts this program, and not in a
 // new pid namespace if the owner ends before. The calling thread must be locked and
 // be the one that executes systemd.
 func dieWithOwner() error {

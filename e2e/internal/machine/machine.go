@@ -4,9 +4,9 @@
 // A [Machine] is a set of fresh namespaces (mount, pid, net, uts, ipc, cgroup)
 // over a throw-away overlay of a root tree: the host's own, or one of [Roots].
 // Nothing that happens inside changes the tree, and nothing is left when the
-// Machine is closed or the process that booted it dies. It boots to a target
-// of its own that has the journal and nothing else: no udev, no getty, no
-// timers, no bus; what a test needs besides, it installs.
+// Machine is closed or the process that booted it dies. It boots to a minimal
+// target with the journal and nothing else: no udev, no getty, no timers, no
+// bus. A test installs the rest that it needs.
 //
 // The program that boots machines starts copies of itself inside them, so
 // [Init] must be the first call of its main or TestMain:
@@ -17,7 +17,7 @@
 //	}
 //
 // It needs Linux 5.14 (cgroup.kill), root, a writable cgroup2 hierarchy and
-// systemd 247 or newer in the root tree; [Available] says what is missing. On
+// systemd 247 or newer in the root tree; [Available] names the missing part. On
 // other systems the package compiles, and everything returns an error wrapping
 // [errors.ErrUnsupported].
 package machine
@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-// BootTimeout is how long [Boot] waits if [Options] does not say.
+// BootTimeout is the default of the timeout in [Options].
 const BootTimeout = 60 * time.Second
 
 // Options are the settings of a machine. The zero value boots the host's own
@@ -40,9 +40,9 @@ type Options struct {
 	// Timeout bounds the boot, besides the context; 0 is [BootTimeout].
 	Timeout time.Duration
 
-	// Console gets a copy of what the machine's systemd writes to its console, as it
-	// comes, from a goroutine that ends with the machine; nil is none. A Write that
-	// blocks holds systemd up.
+	// Console gets a copy of systemd's output on the machine's console at once, from a
+	// goroutine that ends with the machine; it may be nil. A Write that blocks delays
+	// systemd.
 	Console io.Writer
 }
 

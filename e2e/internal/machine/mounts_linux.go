@@ -44,7 +44,7 @@ var deviceMounts = []mount{
 	{"mqueue", "dev/mqueue", "mqueue", inert, ""},
 }
 
-// do mounts, and says what could not be mounted.
+// do mounts; its error names the mount.
 func (m mount) do() error {
 	if err := unix.Mount(m.source, m.target, m.kind, m.flags, m.data); err != nil {
 		return fmt.Errorf("mount %s on /%s: %w", strings.TrimSpace(m.kind+" "+m.source), m.target, err)
@@ -61,8 +61,8 @@ func mountAll(mounts []mount) error {
 	return nil
 }
 
-// assemble makes an overlay of root the root of this mount namespace, with what a
-// system expects to find in it. Nothing of the host stays reachable.
+// assemble makes an overlay of root the root of this mount namespace, with the usual
+// mounts of a system. Nothing of the host stays reachable.
 func assemble(root, console string) error {
 	steps := []func() error{
 		func() error { return mount{"", "/", "", unix.MS_REC | unix.MS_PRIVATE, ""}.do() },
@@ -72,8 +72,8 @@ func assemble(root, console string) error {
 		func() error { return mountAll(deviceMounts) },
 		func() error { return mount{console, "dev/console", "", unix.MS_BIND, ""}.do() },
 		pivot,
-		// As on a real system, so that later mounts reach services with mount
-		// namespaces of their own; to the host there is no way any more.
+		// As on a real system, so that later mounts reach services with separate mount
+		// namespaces; no mount can reach the host any more.
 		func() error { return mount{"", "/", "", unix.MS_REC | unix.MS_SHARED, ""}.do() },
 	}
 	for _, step := range steps {
@@ -86,9 +86,9 @@ func assemble(root, console string) error {
 
 // overlay mounts a writable view of root, and makes it the working directory.
 func overlay(root string) error {
-	const base = "/tmp" // exists on every host; only this namespace sees what is mounted there
-	// The lower directory is named by the working directory, since what is mounted on
-	// base may hide its path.
+	const base = "/tmp" // exists on every host; only this namespace sees the mount
+	// The working directory names the lower directory, because the mount on base may hide
+	// its path.
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func pivot() error {
 	return os.Chdir("/")
 }
 
-// devices are the nodes of dev: name and minor number of major 1, but for tty.
+// devices are the nodes of dev: name and minor number of major 1, except for tty.
 var devices = []struct {
 	name         string
 	major, minor uint32

@@ -61,7 +61,7 @@ func startPID1(root string, group *cgroup, tty *console) (*pid1, error) {
 	return p, nil
 }
 
-// namespaces has a process born in group, with namespaces of its own. The cgroup
+// namespaces starts a process in group, with new namespaces. The cgroup
 // namespace is made by the process itself once it is in group; with the others it
 // would be rooted at the parent's cgroup, and all machines would share one.
 func namespaces(group *cgroup) *syscall.SysProcAttr {
@@ -115,13 +115,13 @@ func notifySocket() (net.PacketConn, *os.File, error) {
 }
 
 // ready waits until systemd has finished starting up. It must be called once; the
-// socket is closed then, since one that nobody reads would make systemd block.
+// socket is closed then, because systemd would block on an unread socket.
 func (p *pid1) ready(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(p.life, func() { cancel(context.Cause(p.life)) })()
 	defer context.AfterFunc(ctx, func() {
-		_ = p.notify.SetReadDeadline(time.Unix(1, 0)) // fails only if closed, when nobody reads
+		_ = p.notify.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, which has no reader
 	})()
 	err := readReady(p.notify)
 	if cause := context.Cause(ctx); err != nil && cause != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxThreads bounds the threads inside one machine. It is what a wave of dials needs
-// that the machine lets wait; a dial that is answered takes a thread for microseconds.
+// maxThreads bounds the threads inside one machine. A wave of unanswered dials needs that
+// many; an answered dial takes a thread for microseconds.
 const maxThreads = 64
 
 // threads are OS threads of this process that stand inside a machine: its file system
@@ -38,8 +38,8 @@ func newThreads(pidfd int) *threads {
 	return t
 }
 
-// do runs f on a thread inside the machine and returns when f has. What goes through
-// the calling thread is inside: paths, new sockets. Goroutines that f starts are not.
+// do runs f on a thread inside the machine and returns when f has. Paths and new sockets
+// of that thread are inside. Goroutines that f starts are not.
 // It fails without calling f if ctx ends or the machine is closed first.
 func (t *threads) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})

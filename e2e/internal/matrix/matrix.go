@@ -1,6 +1,6 @@
-// Package matrix selects the versions of systemd that a run of tests is about.
+// Package matrix selects the versions of systemd for a run of tests.
 //
-// A test package defines the flags once, and runs its tests by what they say:
+// A test package defines the flags once and runs its tests on the selection:
 //
 //	var selected = matrix.Define(flag.CommandLine)
 //
@@ -8,9 +8,9 @@
 //		selected.Each(t, func(t *testing.T, root machine.Root) { ... })
 //	}
 //
-// By default that is the host's own systemd alone. With -matrix it is every
-// version of [Versions], and whatever else e2e/roots has built a tree of; with
-// -systemd VERSION it is that one. What is not there skips and says how to get it.
+// The default is the host's systemd. -matrix selects every version of [Versions] and
+// every other root tree that e2e/roots has built. -systemd VERSION selects one version.
+// A test on a missing version is skipped with a message that says how to get it.
 package matrix
 
 import (
@@ -27,7 +27,7 @@ import (
 // oldest, the newest, and those of Debian in between.
 func Versions() []int { return []int{247, 252, 254, 257, 262} }
 
-// A Selection is what the flags of a run say.
+// A Selection holds the flags of a run.
 type Selection struct {
 	all     bool
 	version int // 0 is that of the host

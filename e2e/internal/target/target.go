@@ -1,5 +1,5 @@
-// Package target is the handler of the servers that are put under load: what a
-// [load.Class] can ask for.
+// Package target is the handler of the servers under load. It answers every request of
+// a [load.Class].
 package target
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/ws"
 )
 
-// flushed is how much of a stream goes out at a time.
+// flushed is the number of bytes of a stream that go out at a time.
 const flushed = 4 << 10
 
 // buffers are for what io.Copy would make 32 KiB of garbage for, with each request: in a
@@ -47,7 +47,7 @@ func Handler(version string, generation int, hold func() (release func())) http.
 		size := number(r, "bytes")
 		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(line)+1)+size, 10))
 		fmt.Fprintln(w, line)
-		_, _ = io.Copy(w, load.Pattern(size)) // the client sees what is missing
+		_, _ = io.Copy(w, load.Pattern(size)) // the client notices missing bytes
 	})
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.FormValue("d"))
@@ -55,7 +55,7 @@ func Handler(version string, generation int, hold func() (release func())) http.
 		stream(w, number(r, "bytes"), d)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
-		_ = ws.Echo(w, r, hold) // the client sees what is missing
+		_ = ws.Echo(w, r, hold) // the client notices missing messages
 	})
 	mux.HandleFunc("/mallocs", func(w http.ResponseWriter, r *http.Request) {
 		var m runtime.MemStats

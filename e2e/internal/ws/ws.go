@@ -15,10 +15,10 @@ import (
 	"strings"
 )
 
-// MaxMessage is how long a message may be.
+// MaxMessage is the maximum length of a message in bytes.
 const MaxMessage = 1 << 15
 
-// An Opcode says what a frame is.
+// An Opcode is the type of a frame.
 type Opcode byte
 
 // The opcodes that are used here.
@@ -96,8 +96,8 @@ func mask(key [4]byte, b []byte) {
 }
 
 // Echo upgrades the connection of a request and sends each message back, until the
-// client closes. It calls hold before it hijacks the connection, and what that returns
-// when it is done. The error says why it ended otherwise.
+// client closes. It calls hold before it hijacks the connection, and release when it is
+// done. The error is the cause of any other end.
 func Echo(w http.ResponseWriter, r *http.Request, hold func() (release func())) error {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		http.Error(w, "a WebSocket is served here", http.StatusUpgradeRequired)

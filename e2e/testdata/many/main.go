@@ -19,7 +19,7 @@ import (
 
 var version = "dev"
 
-// perName is how many listeners have one name.
+// perName is the number of listeners with one name.
 const perName = 8
 
 func main() {
@@ -79,7 +79,7 @@ func greet(l net.Listener, line string) {
 			return
 		}
 		fmt.Fprintln(c, line)
-		_ = c.Close() // what matters is what the client reads
+		_ = c.Close() // the client has read the answer
 	}
 }
 

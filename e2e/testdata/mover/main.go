@@ -1,5 +1,5 @@
-// Command mover answers requests of HTTP/1.1 by hand, and moves each connection to
-// its successor by the engine alone: what is left when rehttp is taken away.
+// Command mover answers HTTP/1.1 requests by hand and moves each connection to its
+// successor with package reexec alone, without rehttp.
 package main
 
 import (

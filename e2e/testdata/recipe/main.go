@@ -74,7 +74,7 @@ func serve() error {
 	}
 }
 
-// listen binds, or takes what is inherited.
+// listen binds, or takes the inherited listeners.
 func listen(inherited bool) (ls []net.Listener, err error) {
 	for i, addr := range []string{*plain, *secure} {
 		var ln net.Listener

@@ -1,5 +1,5 @@
-// Command server is the example's server with what the stories need besides: a
-// listener whose Accept takes its time, options by flag, and a look inside.
+// Command server is the example's server with additions for the stories: a listener
+// with a slow Accept, options by flag, and an endpoint that shows its state.
 package main
 
 import (
@@ -28,8 +28,8 @@ import (
 
 var version = "dev"
 
-// slow is what a connection limiter may be: a drain must not lose the connection
-// that Accept holds and nobody else knows of yet.
+// slow behaves as a connection limiter: a drain must not lose the connection that
+// Accept holds and has not returned yet.
 type slow struct {
 	named
 	delay time.Duration
@@ -65,7 +65,7 @@ func main() {
 	}
 }
 
-// daemon is what the units of the example are made from.
+// daemon describes the program; the units of the example are made from it.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-http", Description: "Cutover example web server",

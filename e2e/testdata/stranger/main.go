@@ -1,9 +1,9 @@
-// Command stranger is somebody who has no business with a service's control socket.
+// Command stranger is a process that must not use a service's control socket.
 //
-//	stranger ask ADDRESS VERB     prints what the process there answers
-//	stranger squat ADDRESS ...    listens there and promises whatever is asked for
+//	stranger ask ADDRESS VERB     prints the answer of the process there
+//	stranger squat ADDRESS ...    listens there and answers each request with success
 //
-// A path at which something else lies is replaced; an address that begins with "@"
+// An existing file at the path is replaced; an address that begins with "@"
 // is abstract.
 package main
 

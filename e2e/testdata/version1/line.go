@@ -47,7 +47,7 @@ type body struct {
 	Stored      []string `json:"stored,omitempty"`
 	Generations int      `json:"generations,omitempty"`
 
-	// Novelty is a field that nobody knows.
+	// Novelty is an unknown field.
 	Novelty any `json:"novelty,omitempty"`
 }
 
@@ -75,7 +75,7 @@ func newLine(f *os.File) (*line, error) {
 	return &line{c.(*net.UnixConn)}, nil
 }
 
-// say writes one message. A chatty program tells besides what nobody has asked.
+// say writes one message. A chatty program also sends unknown messages.
 func (l *line) say(kind byte, b body, files ...*os.File) error {
 	if manner == "chatty" {
 		b.Novelty = map[string]any{"said": []int{1, 2, 3}}

@@ -1,8 +1,8 @@
 // Command version1 is a web server that speaks version 1 of the protocol between
-// generations, written from its documentation and without the library: as long as
-// it can take over from the library and hand over to it, version 1 is what it was.
+// generations, written from its documentation and without the library. As long as it
+// can take over from the library and hand over to it, version 1 has not changed.
 //
-// It also takes the part of a program that the library must not trust, see manner.
+// It can also play a program that the library must not trust, see manner.
 package main
 
 import (
@@ -17,12 +17,12 @@ import (
 // version is v1 or, for one with peculiar manners, such as v1-chatty.
 var version = "v1"
 
-// manner is what follows in version:
+// manner is the part of version after the dash:
 //
-//	chatty          adds hints and fields that nobody knows
-//	liar            says that the manager is its parent, whoever is
+//	chatty          adds unknown hints and fields
+//	liar            always says that the manager is its parent
 //	speaks2         knows version 2 of the protocol alone
-//	unintelligible  sends a message that nobody knows and that is no hint
+//	unintelligible  sends an unknown message that is no hint
 var manner = func() string { _, m, _ := strings.Cut(version, "-"); return m }()
 
 // A generation is this process in the row of those that serve.
@@ -32,7 +32,7 @@ type generation struct {
 	door   *door // of the listener
 	before *line // to the predecessor, nil if there is none
 
-	entries []entry      // what the program has by name
+	entries []entry      // the descriptors of the program by name
 	files   []*os.File   // the same
 	saved   message      // state of another program, kept for a later one
 	older   atomic.Int64 // generations before this one that are not gone

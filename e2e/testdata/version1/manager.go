@@ -48,5 +48,5 @@ func monotonic() int64 {
 	return ts.Nano() / 1000
 }
 
-// gone reports whether err says that nobody reads any more.
+// gone reports whether err says that the reader is gone.
 func gone(err error) bool { return errors.Is(err, syscall.EPIPE) }
