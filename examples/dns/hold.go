@@ -18,7 +18,7 @@ type queries struct {
 	u *reexec.Upgrader
 
 	mu   sync.Mutex
-	held []func() // one for each; which is whose makes no difference
+	held []func() // one for each; they are interchangeable
 }
 
 func (q *queries) ReadFrom(b []byte) (int, net.Addr, error) {
@@ -95,12 +95,12 @@ func (one *visitor) Close() error {
 	return one.Conn.Close()
 }
 
-// grace is how long a connection is kept when somebody waits for this process to end:
-// long enough for a query that is on its way.
+// grace is the time for which a stopping process keeps a connection: long enough for a
+// query that is on its way.
 const grace = 250 * time.Millisecond
 
-// hurry ends connections once somebody waits for the process to end: it was asked to,
-// or the manager is about to restart it. What has arrived on them is still answered.
+// hurry ends connections once the process is stopping: by a stop, or because the manager
+// is about to restart it. Queries that have arrived are still answered.
 func (v *visitors) hurry(ended <-chan struct{}) {
 	select {
 	case <-v.u.Stopping():

@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// daemon is what the units are made from.
+// daemon describes the program; its units are made from it.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-dns", Description: "Cutover example DNS server", Binary: "/usr/local/bin/cutover-dns",
@@ -60,8 +60,8 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// What comes while this process does not run, or not yet, waits here. The kernel
-	// gives no more than net.core.rmem_max; ReceiveBuffer= of the unit is not bound by it.
+	// Queries wait here while the process does not run. The kernel limits the size to
+	// net.core.rmem_max; ReceiveBuffer= of the unit does not have that limit.
 	if b, ok := packets.(interface{ SetReadBuffer(int) error }); ok {
 		if err := b.SetReadBuffer(4 << 20); err != nil {
 			return err

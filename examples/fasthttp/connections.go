@@ -71,8 +71,8 @@ func (c *connections) note(nc net.Conn, s fasthttp.ConnState) {
 	}
 }
 
-// grace is how long an idle connection is kept when somebody waits for this process
-// to end: long enough for a request that is on its way.
+// grace is the time for which a stopping process keeps an idle connection: long enough
+// for a request that is on its way.
 const grace = 250 * time.Millisecond
 
 func (c *connections) setIdle(nc net.Conn, idle bool) {
@@ -86,8 +86,8 @@ func (c *connections) setIdle(nc net.Conn, idle bool) {
 	}
 }
 
-// closeIdle makes the goroutine that waits for a request see the end of the
-// connection. What has arrived it still reads, and answers.
+// closeIdle makes the goroutine that waits for a request see the end of the connection.
+// It still reads and answers a request that has arrived.
 func (c *connections) closeIdle(nc net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,8 +99,8 @@ func (c *connections) closeIdle(nc net.Conn) {
 	}
 }
 
-// hurry closes idle connections once somebody waits for the process to end: it was
-// asked to, or the manager is about to restart it.
+// hurry closes idle connections once the process is stopping: by a stop, or because the
+// manager is about to restart it.
 func (c *connections) hurry(ended <-chan struct{}) {
 	select {
 	case <-c.u.Stopping():

@@ -1,6 +1,6 @@
 // Command fasthttp is a web server on another HTTP stack than net/http, replaced while
-// it runs. What it uses of the library is the listener and nothing about HTTP; see
-// connections.go for what that takes.
+// it runs. It uses only the listener of the library and nothing about HTTP;
+// connections.go shows the rest.
 //
 //	go build -C examples/fasthttp -o /usr/local/bin/cutover-fasthttp .
 package main
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// daemon is what the units are made from.
+// daemon describes the program; its units are made from it.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-fasthttp", Description: "Cutover example of another HTTP stack", Binary: "/usr/local/bin/cutover-fasthttp",

@@ -11,18 +11,18 @@ import (
 )
 
 // A lobby takes connections from a listener of the Upgrader and gives each to the
-// grpc.Server of the moment, which has a room of its own to accept in.
+// current grpc.Server, which accepts in a separate room.
 type lobby struct {
 	u  *reexec.Upgrader
 	ln net.Listener
 
 	mu   sync.Mutex
-	room *room // of the server that gets what comes
+	room *room // of the server that gets new connections
 }
 
 func newLobby(u *reexec.Upgrader, ln net.Listener) *lobby { return &lobby{u: u, ln: ln} }
 
-// open has r serve what comes from now on.
+// open gives new connections to r from now on.
 func (l *lobby) open(r *grpc.Server) *room {
 	n := &room{addr: l.ln.Addr(), arrivals: make(chan arrival), closed: make(chan struct{})}
 	l.mu.Lock()

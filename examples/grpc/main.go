@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// daemon is what the units are made from.
+// daemon describes the program; its units are made from it.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-grpc", Description: "Cutover example gRPC server", Binary: "/usr/local/bin/cutover-grpc",
@@ -74,6 +74,6 @@ func serve(ctx context.Context) (err error) {
 	return err
 }
 
-// handshake is how long a client may take to begin. GOAWAY waits for all of them
-// (see server.go), so it must be shorter than the drain; grpc's own is 120 s.
+// handshake limits the handshake of a client. GOAWAY waits for all handshakes (see
+// server.go), so handshake must be shorter than the drain; grpc's default is 120 s.
 const handshake = 5 * time.Second

@@ -18,14 +18,13 @@ import (
 // lose some:
 //
 //   - It closes a connection that Accept has returned and that grpc has not begun to
-//     read. So it is called when there is none: the gate is shut by then, and what
-//     came before it is waited for (lobby.go).
-//   - It tells nobody to go elsewhere (GOAWAY) before every client has finished its
-//     handshake, for which a silent one has grpc.ConnectionTimeout.
-//   - It closes the listener, and with it the way back: if the successor crashes, this
-//     process accepts again until the manager's restart. So grpc gets a listener of
-//     which only the room in the lobby is closed, and a second grpc.Server takes
-//     what comes then.
+//     read. So it is called when there is none: the gate is shut by then, and the
+//     lobby waits for the connections that came before (lobby.go).
+//   - It sends GOAWAY only after every client has finished its handshake. A silent
+//     client has grpc.ConnectionTimeout for that.
+//   - It closes the listener, but if the successor crashes, this process accepts again
+//     until the manager's restart. So grpc gets a listener that closes only its room
+//     in the lobby, and a second grpc.Server takes the connections that come then.
 //
 // HTTP/2 connections do not move to the successor. A client that gets GOAWAY
 // finishes its calls on the old connection and dials for the next.
@@ -54,7 +53,8 @@ func (s *server) serve(ctx context.Context, ln net.Listener) error {
 	defer context.AfterFunc(ctx, s.u.Stop)()
 	<-s.u.Draining()
 
-	// What it serves must not hold us long: it gets GOAWAY right after its beginning.
+	// Its connections must not hold the process long: they get GOAWAY soon after their
+	// beginning.
 	second := s.newServer(grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: time.Second}))
 	covered := l.open(second)
 	served.settled()

@@ -37,7 +37,7 @@ func (s service) line(text string) *wrapperspb.StringValue {
 	return wrapperspb.String(fmt.Sprintf("version=%s generation=%d pid=%d %s", version, s.u.Generation(), os.Getpid(), text))
 }
 
-// say gives back what it gets.
+// say returns its request.
 func say(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 	in := new(wrapperspb.StringValue)
 	if err := decode(in); err != nil {
@@ -74,8 +74,8 @@ func count(srv any, stream grpc.ServerStream) error {
 	return nil
 }
 
-// watch has no end of its own. It asks its client to come again when this generation
-// is replaced, so that it holds nobody until the drain deadline.
+// watch does not end by itself. It asks its client to reconnect when this generation is
+// replaced, so that the process need not wait for the drain deadline.
 func watch(srv any, stream grpc.ServerStream) error {
 	s := srv.(service)
 	if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {

@@ -1,6 +1,6 @@
 // Command http is a web server that is replaced while it runs: `systemctl reload
-// cutover-http` starts the program that lies on disk now, and nobody connected
-// notices. Its units are in the folder units.
+// cutover-http` starts the program that is on disk now, and connected clients notice
+// nothing. Its units are in the folder units.
 //
 //	go build -ldflags "-X main.version=v2" -o /usr/local/bin/cutover-http ./examples/http
 package main

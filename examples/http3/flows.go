@@ -27,13 +27,13 @@ func (n ids) GenerateConnectionID() (quic.ConnectionID, error) {
 
 // route returns the number of the process whose connection ID the first packet of a
 // datagram has (RFC 8999, 5.1 and 5.2). Until it has an answer, a client chooses the
-// ID itself: such packets are for whoever accepts.
+// ID itself: such packets go to the accepting process.
 //
 // So a handshake that an upgrade cuts in two, the first part of a long ClientHello
 // read by one process and the rest by the next, has two servers for a moment. The
-// client goes on with the one that it hears first, sends that what it has not got,
-// and ignores the other (RFC 9000, 7.2): it costs a retransmission, and to know the
-// clients by their addresses would cost more.
+// client continues with the server that answers first, sends it the missing part, and
+// ignores the other one (RFC 9000, 7.2). That costs a retransmission; a table of client
+// addresses would cost more.
 func route(datagram []byte, _ netip.AddrPort) (owner uint32) {
 	start := 1
 	if len(datagram) > 5 && datagram[0]&0x80 != 0 { // a long header: version, length of the ID

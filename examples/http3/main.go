@@ -1,6 +1,6 @@
 // Command http3 is an HTTP/3 server that is replaced while it runs: `systemctl
-// reload cutover-http3` starts the program that lies on disk now, and nobody
-// connected notices. QUIC connections stay with the process that began them until
+// reload cutover-http3` starts the program that is on disk now, and connected clients
+// notice nothing. QUIC connections stay with the process that began them until
 // their clients have moved over, which it asks them to do.
 //
 //	go build -C examples/http3 -ldflags "-X main.version=v2" -o /usr/local/bin/cutover-http3

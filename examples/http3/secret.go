@@ -18,9 +18,9 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// A secret is what all processes of the service have in common, also after a crash,
-// so that they understand what another one has given to a client: a stateless reset
-// for a connection that died with its process, address tokens, session tickets.
+// A secret is shared by all processes of the service, also after a crash, so that each
+// understands the tokens that another one has given to a client: stateless resets of
+// connections that died with their process, address tokens, session tickets.
 type secret []byte
 
 const secretLen = 32
@@ -63,7 +63,7 @@ func (s secret) equip(t *quic.Transport, c *tls.Config) error {
 	return errors.Join(err1, err2, err3)
 }
 
-// loadCertificate reads a certificate, or makes one that nobody trusts.
+// loadCertificate reads a certificate, or makes a self-signed one.
 func loadCertificate(certFile, keyFile string) (tls.Certificate, error) {
 	if certFile != "" {
 		return tls.LoadX509KeyPair(certFile, keyFile)

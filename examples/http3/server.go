@@ -84,8 +84,8 @@ func (s *server) accept(life context.Context, ln *quic.Listener) {
 	}
 }
 
-// moment is how long a client may take for what it is about to do: ask something,
-// having come, or leave, having been asked to.
+// moment is the time for a client's next step: the first request of a new client, or the
+// end of a client that was asked to leave.
 const moment = time.Second
 
 // attend serves one connection. It has an http3.Server to itself, so that it can be
@@ -109,7 +109,7 @@ func (s *server) attend(life context.Context, conn *quic.Conn) {
 	gone := conn.Context().Done()
 	go func() { // ends with conn
 		if await(gone, s.u.Draining(), nil) && await(gone, first, time.After(moment)) {
-			_ = h.Shutdown(life) // what is cut at the end of life is Drain's to tell
+			_ = h.Shutdown(life) // Drain reports the requests that the end of life cuts
 		}
 	}()
 	go func() { // as above

@@ -7,10 +7,9 @@
 //	22
 //	42
 //
-// The sum belongs to the connection, and the connection to nobody: `systemctl
-// reload` moves it to the new program, with the half of a line that may have been
-// read; after `systemctl restart`, or a crash, it comes back from systemd's fd
-// store. Its units are in the folder units.
+// The sum belongs to the connection, and the connection outlives each process: `systemctl
+// reload` moves it to the new program, together with a partly read line; after
+// `systemctl restart` or a crash it comes back from systemd's fd store. Its units are in the folder units.
 package main
 
 import (
@@ -26,7 +25,7 @@ import (
 
 const (
 	listener = "tally"   // the name of the socket
-	format   = "tally/1" // of what a session is moved with
+	format   = "tally/1" // of the data of a moved session
 )
 
 func main() {
@@ -45,8 +44,8 @@ func main() {
 	}
 }
 
-// daemon is what the units are made from. Each session needs two places in the fd
-// store.
+// daemon describes the program; its units are made from it. Each session needs two
+// entries in the fd store.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-tally", Description: "Cutover example of sessions",

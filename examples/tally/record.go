@@ -46,14 +46,14 @@ func newRecord(u *reexec.Upgrader, c net.Conn, first state) (*record, error) {
 	return r, nil
 }
 
-// save writes s. Whoever reads the record stops at the end of the first value.
+// save writes s. A reader of the record stops at the end of the first value.
 func (r *record) save(s state) {
 	text, err := json.Marshal(s)
 	if err == nil {
 		_, err = r.file.File.WriteAt(append(text, '\n'), 0)
 	}
 	if err != nil {
-		panic(err) // no memory is left: the record of before is what a restart finds
+		panic(err) // no memory is left: a restart finds the previous record
 	}
 }
 

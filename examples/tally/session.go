@@ -112,8 +112,8 @@ func (s *session) pass() bool {
 	}
 }
 
-// answer adds the line that was read. What the client is told is in the record
-// before: no crash takes it back.
+// answer adds the line. It saves the sum before it sends the answer, so that no crash
+// takes an answer back.
 func (s *session) answer() {
 	n, err := strconv.ParseInt(strings.TrimSpace(s.state.Half), 10, 64)
 	s.state.Half = ""
@@ -126,7 +126,7 @@ func (s *session) answer() {
 	fmt.Fprintln(s.conn, s.state.Sum) // as above
 }
 
-// end closes a session that nobody goes on with.
+// end closes a session that does not move.
 func (s *session) end() {
 	if err := errors.Join(s.record.forget(), s.conn.Close()); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,6 +1,6 @@
 // Command websocket is a WebSocket server that is replaced while it runs: each client
-// is told, finishes what it has asked for, and comes again to the new process. It runs
-// its accept loop itself; see server.go.
+// gets a message, waits for its answers, and reconnects to the new process. The server
+// runs its accept loop itself; see server.go.
 //
 //	go build -C examples/websocket -o /usr/local/bin/cutover-websocket .
 package main
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// daemon is what the units are made from.
+// daemon describes the program; its units are made from it.
 func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-websocket", Description: "Cutover example WebSocket server", Binary: "/usr/local/bin/cutover-websocket",

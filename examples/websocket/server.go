@@ -15,9 +15,9 @@ import (
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
-// goodbye asks a client to leave. It is a message and not the close of RFC 6455, after
-// which nobody answers what the client has sent by then: the client waits for its
-// answers, and then closes.
+// goodbye asks a client to leave. It is a message and not a close frame (RFC 6455),
+// because after a close frame the client gets no more answers. The client waits for its
+// answers and then closes.
 const goodbye = "goodbye"
 
 // A server answers each message with who answers, and the message.
@@ -48,8 +48,8 @@ func newServer(u *reexec.Upgrader) *server {
 	return s
 }
 
-// serve is an accept loop of our own, that of http.Server; rehttp's Server.Serve would
-// do all this for us.
+// serve runs the accept loop with http.Server. rehttp's Server.Serve would do all of
+// this.
 func (s *server) serve(ctx context.Context, ln net.Listener) error {
 	ln, err := s.web.Wrap(ln)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *server) serve(ctx context.Context, ln net.Listener) error {
 		select {
 		case <-s.u.Draining(): // a stop has closed the listener
 			served <- err
-		default: // nobody accepts any more
+		default: // the accept loop has ended
 			return errors.Join(err, s.web.HTTP.Close())
 		}
 	}

@@ -1,5 +1,5 @@
-// Command loadtest asks the server of examples/dns over UDP until its standard input
-// ends, and then prints what was lost, as JSON.
+// Command loadtest queries the server of examples/dns over UDP until its standard input
+// ends, and then prints the losses as JSON.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command loadtest asks the server of examples/grpc until its standard input ends,
-// and then prints what was lost, as JSON.
+// Command loadtest calls the server of examples/grpc until its standard input ends, and
+// then prints the losses as JSON.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command load asks an HTTP/3 server without a pause until it gets SIGTERM or has
-// asked often enough, and prints what came of it. It fails if a request was lost.
+// asked often enough, and prints the result. It fails if a request was lost.
 package main
 
 import (

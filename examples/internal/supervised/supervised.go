@@ -1,5 +1,5 @@
-// Package supervised has the examples that are modules of their own supervised in their
-// tests: by upgradetest, with the units that they ship, on ports that are free.
+// Package supervised runs the examples that are modules under upgradetest in their
+// tests, with their units, on free ports.
 package supervised
 
 import (

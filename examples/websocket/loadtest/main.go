@@ -1,5 +1,5 @@
-// Command loadtest has clients of the server of examples/websocket until its standard
-// input ends, and then prints what was lost, as JSON.
+// Command loadtest runs clients of the server of examples/websocket until its standard
+// input ends, and then prints the losses as JSON.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package load asks a DNS server at a constant rate and counts what is lost. Each query
-// goes out once.
+// Package load queries a DNS server at a constant rate and counts the losses. It sends
+// each query once.
 package load
 
 import (
@@ -12,11 +12,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// patience is how long the last answers may take. It says that something is lost,
-// never that it is slow.
+// patience limits the wait for the last answers. A query without an answer by then is
+// lost, not slow.
 const patience = 10 * time.Second
 
-// A Report is what has become of all queries over UDP.
+// A Report is the result of all queries over UDP.
 type Report struct {
 	Sent, Answered, Twice int
 	Generations           map[int]int // answers by generation
@@ -65,7 +65,7 @@ func UDP(stop <-chan struct{}, address string, rate int) (Report, error) {
 func ask(stop <-chan struct{}, c net.Conn, rate int) (n int, err error) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	burst := max(1, rate/200) // what is late is not made up for in one go
+	burst := max(1, rate/200) // a delay is not made up in one burst
 	for begin := time.Now(); ; {
 		select {
 		case <-tick.C:
@@ -104,7 +104,7 @@ func (r *round) hear(sent <-chan int) error {
 			if total < 0 { // the last query, which tells, is among the lost
 				r.report.Sent = <-sent
 			}
-			return nil // what is not there is lost
+			return nil // missing answers count as lost
 		}
 		if err != nil {
 			return err

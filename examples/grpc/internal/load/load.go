@@ -1,6 +1,6 @@
-// Package load asks the server at a constant rate and counts what is lost. No call
-// is tried again, but for what grpc itself does unasked and counts as a transparent
-// retry: a call that the server says it has never looked at.
+// Package load calls the server at a constant rate and counts the losses. It repeats no
+// call. grpc itself repeats a call that the server declares unprocessed, and counts it
+// as a transparent retry.
 package load
 
 import (
@@ -31,7 +31,7 @@ type Config struct {
 	Count   int // messages of a stream, ten a second
 }
 
-// A Report is what has become of all calls.
+// A Report is the result of all calls.
 type Report struct {
 	Kept, Fresh, Streams Tally
 	TransparentRetries   int
@@ -44,7 +44,7 @@ type Tally struct {
 	First          []string // of those that were lost
 }
 
-// Lost is how many calls have no answer.
+// Lost is the number of calls without an answer.
 func (t Tally) Lost() int { return t.Sent - t.Answered }
 
 func (t Tally) String() string { return fmt.Sprintf("%d sent, %d lost %q", t.Sent, t.Lost(), t.First) }
@@ -84,7 +84,7 @@ func Run(stop <-chan struct{}, c Config) (Report, error) {
 
 func (r *run) hangUp() {
 	for _, c := range r.conns {
-		_ = c.Close() // nobody uses it any more
+		_ = c.Close() // no call uses it any more
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// A Run is a number of clients, each with a connection of its own.
+// A Run is a number of clients, each with a separate connection.
 type Run struct {
 	url     string
 	answers sync.Map // generation to *atomic.Int64
@@ -29,7 +29,7 @@ type Run struct {
 	}
 }
 
-// A Result is what came of a Run.
+// A Result is the result of a Run.
 type Result struct {
 	Requests    int64            // that were answered
 	Generations map[string]int64 // by whom

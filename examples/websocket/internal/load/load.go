@@ -21,12 +21,12 @@ type Config struct {
 	Rate    int // messages a second of each, from the first moment
 }
 
-// A Report is what has become of all messages.
+// A Report is the result of all messages.
 type Report struct {
 	Sent, Answered int
 	Goodbyes       int // after which a client came again
 	Generations    map[int]int
-	First          []string // of what was lost
+	First          []string // lost messages
 }
 
 func (r Report) String() string {
