@@ -31,7 +31,7 @@ func TestWhatRulesSayHappens(t *testing.T) {
 	}
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
-		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit) {
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit, failuresToStay) {
 			if root.Version < f.since || f.until != 0 && root.Version > f.until {
 				continue
 			}

@@ -25,6 +25,8 @@ type Options struct {
 
 	// Root is where ExecStart= binaries are looked for. "" is the machine's own root.
 	Root string
+
+	neighbours []*merged // units that are not checked, whose directories count
 }
 
 // Check reads unit files with their drop-ins and returns what is wrong with them,
@@ -72,5 +74,5 @@ func Rules() []Rule {
 
 // rules is every rule there is.
 func rules() []*rule {
-	return slices.Concat(fileRules, reloadRules, processRules, storeRules, socketRules, sandboxRules, changeRules)
+	return slices.Concat(fileRules, reloadRules, processRules, storeRules, socketRules, pathRules, sandboxRules, changeRules)
 }

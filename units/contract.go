@@ -14,6 +14,7 @@ type contract struct {
 	service *merged
 	sockets []*merged
 	strays  []*merged // sockets of its name that are given to another
+	others  []*merged // every unit that was read, this one included
 	program Daemon    // from the facts in the unit; complete but for names
 	systemd int
 }
@@ -26,7 +27,7 @@ func contracts(all []*merged, o Options) []*contract {
 		if kindOf(m.name) != "service" || !o.applies(m) {
 			continue
 		}
-		c := &contract{service: m, program: readFacts(m)}
+		c := &contract{service: m, program: readFacts(m), others: slices.Concat(all, o.neighbours)}
 		if o.Program != nil && o.Program.Name+".service" == m.name {
 			c.program = *o.Program
 		}

@@ -127,7 +127,7 @@ func (d Daemon) complete() (Daemon, error) {
 	for i := range d.Sockets {
 		d.Sockets[i].Kind = cmp.Or(d.Sockets[i].Kind, "Stream")
 	}
-	if err := errors.Join(d.checkProgram(), d.checkNumbers(), d.checkSockets()); err != nil {
+	if err := errors.Join(d.checkProgram(), d.checkNumbers(), d.checkSockets(), d.checkPaths()); err != nil {
 		return d, fmt.Errorf("units: %w", err)
 	}
 	return d, nil
@@ -191,6 +191,40 @@ func (d Daemon) checkSockets() error {
 		seen[s.Name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// checkPaths refuses paths of unix sockets that could not stay where they are.
+func (d Daemon) checkPaths() error {
+	var errs []error
+	own := "/run/" + d.Name
+	for _, s := range d.Sockets {
+		for _, address := range s.Listen {
+			if p := expand("", literal(address)); p == own || within(p, own+controlDirectory) {
+				errs = append(errs, fmt.Errorf("socket %q: address %q: %s is the service's runtime directory; a path such as %s/%s.sock is possible", s.Name, address, own, own, s.Name))
+			}
+		}
+	}
+	if d.User == "" {
+		for _, p := range d.bindsBelow(own) {
+			errs = append(errs, fmt.Errorf("argument with %s: systemd removes %s at each restart, or with DynamicUser= lets only root in; "+
+				"name a user, or let systemd listen on the path", p, own))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// bindsBelow returns the paths of sockets in dir that the arguments name and no unit has.
+func (d Daemon) bindsBelow(dir string) (paths []string) {
+	for _, arg := range d.Args {
+		p := socketPath(arg)
+		passed := func(s Socket) bool {
+			return slices.ContainsFunc(s.Listen, func(address string) bool { return expand("", literal(address)) == p })
+		}
+		if within(p, dir) && !slices.ContainsFunc(d.Sockets, passed) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
 }
 
 func (s Socket) check() error {

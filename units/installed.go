@@ -38,6 +38,9 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 	for _, u := range all {
 		files = append(files, u.files...)
 	}
+	if o.neighbours, err = neighbours(ctx, o.User); err != nil {
+		return nil, 0, fmt.Errorf("units: %w", err)
+	}
 	findings, applied = Check(files, o)
 	for _, u := range all {
 		m := merge(u.one("Id"), pointers(u.files))
@@ -106,7 +109,23 @@ func loadedUnits(ctx context.Context, name string, user bool) ([]loadedUnit, err
 
 // show asks systemd for units and reads their files.
 func show(ctx context.Context, user bool, names ...string) (all []loadedUnit, err error) {
-	args := []string{"show", "--no-pager", "--property=" + strings.Join(slices.Concat(asked, limitProperties()), ",")}
+	found, err := query(ctx, user, slices.Concat(asked, limitProperties()), names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range found {
+		u := loadedUnit{properties: p}
+		if err := u.read(); err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+// query runs systemctl show.
+func query(ctx context.Context, user bool, wanted []string, names ...string) (all []properties, err error) {
+	args := []string{"show", "--no-pager", "--property=" + strings.Join(wanted, ",")}
 	if user {
 		args = append(args, "--user")
 	}
@@ -123,15 +142,29 @@ func show(ctx context.Context, user bool, names ...string) (all []loadedUnit, er
 		return nil, fmt.Errorf("systemctl show %s: %w %s", strings.Join(names, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	for block := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n\n") {
-		u := loadedUnit{properties: properties{}}
+		p := properties{}
 		for line := range strings.Lines(block) {
 			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-			u.properties[key] = append(u.properties[key], value)
+			p[key] = append(p[key], value)
 		}
-		if err := u.read(); err != nil {
-			return nil, err
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// neighbours returns all services that systemd has loaded, as far as their directories go.
+func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
+	wanted := []string{"DynamicUser", "RuntimeDirectoryPreserve", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory"}
+	found, err := query(ctx, user, append([]string{"Id"}, wanted...), "*.service")
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range found {
+		text := "[Service]\n"
+		for _, key := range wanted {
+			text += key + "=" + literal(p.one(key)) + "\n"
 		}
-		all = append(all, u)
+		all = append(all, merge(p.one("Id"), []*File{{Name: p.one("Id"), Text: text}}))
 	}
 	return all, nil
 }

@@ -2,6 +2,7 @@ package units
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ const leastStore = 64
 // handedLimit is the soft limit of descriptors that the service starts with. A Go
 // program raises it to the hard one.
 const handedLimit = 16384
+
+// controlDirectory is the part of the runtime directory that the control socket has for
+// itself where sockets of the units lie beside it.
+const controlDirectory = "/control"
 
 // facts is the section that says what the units were made from. systemd ignores
 // sections that begin with X- (systemd.unit(5)).
@@ -73,13 +78,31 @@ func (d Daemon) resources() []setting {
 	if d.Conns > 0 {
 		whose += "\nAnd for " + strconv.Itoa(d.Conns) + " idle connections over a restart."
 	}
-	return []setting{
+	list := []setting{
 		{s, "FileDescriptorStoreMax", strconv.Itoa(store), whose},
 		{s, "LimitNOFILE", fmt.Sprintf("%d:524288", max(handedLimit, 2*store)),
 			"More than the store and the units' sockets together, else 202/FDS at a restart."},
 		{s, "OOMPolicy", "continue", "An OOM kill of the process that drains must not stop the one that serves."},
-		{s, "RuntimeDirectory", d.Name, "Where the control socket lies."},
 	}
+	return append(list, d.runtimeDirectory()...)
+}
+
+// runtimeDirectory is where the control socket lies. systemd removes the directory with
+// everything in it, so a path that clients know needs another one, or has to be kept.
+func (d Daemon) runtimeDirectory() []setting {
+	const s = "Service"
+	own := "/run/" + d.Name
+	for _, socket := range d.Sockets {
+		if slices.ContainsFunc(socket.Listen, func(address string) bool { return within(expand("", literal(address)), own) }) {
+			return []setting{{s, "RuntimeDirectory", d.Name + controlDirectory,
+				"Where the control socket lies. systemd removes it at each restart, and only the last part: the sockets in\n" + own + " stay."}}
+		}
+	}
+	list := []setting{{s, "RuntimeDirectory", d.Name, "Where the control socket lies."}}
+	if len(d.bindsBelow(own)) > 0 {
+		list = append(list, setting{s, "RuntimeDirectoryPreserve", "restart", "The path of a socket that the program binds lies in it, too."})
+	}
+	return list
 }
 
 // facts are what check compares the rest with, and what Describe reads back.

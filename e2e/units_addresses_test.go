@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
+)
+
+// A port is one socket of the program ports, as the units and the program name it.
+type port struct {
+	name, kind, listen string // of the .socket unit
+	network, address   string // for the program and its clients
+}
+
+var ports = []port{
+	{"tcp", "Stream", "127.0.0.1:8080", "tcp", "127.0.0.1:8080"},
+	{"udp", "Datagram", "127.0.0.1:8080", "udp", "127.0.0.1:8080"},
+	{"path", "Stream", "/run/cutover-http/http.sock", "unix", "/run/cutover-http/http.sock"},
+	{"datagrams", "Datagram", "/run/cutover-http/log.sock", "unixgram", "/run/cutover-http/log.sock"},
+	{"packets", "SequentialPacket", "/run/cutover-http/deep/p.sock", "unixpacket", "/run/cutover-http/deep/p.sock"},
+	{"abstract", "Stream", "@cutover-http", "unix", "@cutover-http"},
+}
+
+// vsock has no client here: a kernel that is not a host needs a module for that.
+var vsock = port{"vsock", "Stream", "vsock::8080", "vsock", "vsock::8080"}
+
+// TestEachKindOfAddressSurvives asks sockets of all kinds after an upgrade, a restart, a
+// kill, a stop and a start, and a crash loop, under each preset and as a user who is not
+// root.
+func TestEachKindOfAddressSurvives(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		outer := emptySite(t, root)
+		_, hasVsock := outer.run("test", "-e", "/dev/vsock")
+		for _, hardening := range []units.Hardening{units.None, units.Standard, units.Strict} {
+			for _, user := range []string{"", "nobody"} {
+				if !thorough() && (hardening != units.Standard || user != "") {
+					continue
+				}
+				t.Run(string(hardening)+" "+user, func(t *testing.T) {
+					s := outer.in(t)
+					d := daemon(root.Version)
+					d.Hardening, d.User, d.Sockets = hardening, user, nil
+					all := ports
+					if hasVsock {
+						all = append(all[:len(all):len(all)], vsock)
+					}
+					for _, p := range all {
+						d.Sockets = append(d.Sockets, units.Socket{Name: p.name, Kind: p.kind, Listen: []string{p.listen}})
+						d.Args = append(d.Args, p.name+"="+p.network+"="+p.address)
+					}
+					s.livesOnEverywhere(d)
+				})
+			}
+		}
+		t.Run("bound by the program", func(t *testing.T) {
+			s := outer.in(t)
+			d := daemon(root.Version)
+			selfBound(&d)
+			d.User, d.Binds = "nobody", len(ports)
+			for _, p := range ports {
+				if p.name != "packets" { // its directory is nobody's to make
+					d.Args = append(d.Args, p.name+"="+p.network+"="+p.address)
+				}
+			}
+			s.livesOnEverywhere(d)
+		})
+	})
+}
+
+// livesOnEverywhere has the units of d run the program ports.
+func (s *site) livesOnEverywhere(d units.Daemon) {
+	s.Helper()
+	files, err := d.Units()
+	s.must(err)
+	if findings, _ := units.Check(files, units.Options{}); len(findings) > 0 {
+		s.Error(findings)
+	}
+	s.put(files)
+	defer s.clear(files)
+	s.deploy(program(s, "./testdata/ports", "v1"))
+	s.must(s.machine.DaemonReload(s.ctx))
+	s.must(s.machine.Start(s.ctx, unitName))
+	s.answersEverywhere(d, "after the start", "generation=1 ")
+	s.must(s.machine.Reload(s.ctx, unitName))
+	s.answersEverywhere(d, "after an upgrade", "generation=2 ")
+	s.must(s.machine.Restart(s.ctx, unitName))
+	s.answersEverywhere(d, "after a restart", "generation=1 ")
+	s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
+	s.awaitActive(1)
+	s.answersEverywhere(d, "after a kill", "generation=1 ")
+	s.must(s.machine.Stop(s.ctx, unitName))
+	s.must(s.machine.Start(s.ctx, unitName))
+	s.answersEverywhere(d, "after a stop and a start", "generation=1 ")
+	s.deploy("/bin/false")
+	s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
+	s.awaitCrashes(5)
+	s.deploy(program(s, "./testdata/ports", "v1"))
+	s.awaitActive(0)
+	s.answersEverywhere(d, "after a crash loop", "generation=1 ")
+}
+
+// answersEverywhere asks each socket as a user who is not root: nobody, who may connect to
+// the paths that it has bound, too.
+func (s *site) answersEverywhere(d units.Daemon, when, want string) {
+	s.Helper()
+	for _, p := range ports {
+		if !strings.Contains(strings.Join(d.Args, " ")+" ", "="+p.network+"="+p.address+" ") {
+			continue
+		}
+		out, _ := s.run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", binaryPath, "ask", p.network, p.address)
+		if !strings.Contains(out, want) {
+			s.Errorf("%s %s: %q, want %q", when, p.name, out, want)
+		}
+	}
+}
+
+// awaitActive waits until the service serves; restarts is how often systemd has
+// restarted it, 0 for any number.
+func (s *site) awaitActive(restarts int) {
+	s.Helper()
+	for s.ctx.Err() == nil { // systemctl is slow enough
+		if s.show("ActiveState") == "active" && (restarts == 0 || s.show("NRestarts") != "0") {
+			return
+		}
+	}
+	s.Fatal("not active: ", s.ctx.Err())
+}
+
+// awaitCrashes waits until systemd has restarted the service n times.
+func (s *site) awaitCrashes(n int) {
+	s.Helper()
+	for s.ctx.Err() == nil {
+		if v := s.show("NRestarts"); len(v) > 1 || v >= string(rune('0'+n)) {
+			return
+		}
+	}
+	s.Fatal("not restarted: ", s.ctx.Err())
+}

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"github.com/cutover-go/cutover/units"
+)
+
+// failuresToStay are of units whose sockets lose their paths.
+var failuresToStay = []mishap{
+	{rule: "socket-path-removed", dropIn: "[Socket]\nListenStream=/run/cutover-http/http.sock\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.path("/run/cutover-http/http.sock", true)
+		s.must(s.machine.Restart(s.ctx, unitName))
+		s.path("/run/cutover-http/http.sock", false)
+		if state := s.showOf("cutover-http.socket", "ActiveState"); state != "active" {
+			s.Errorf("the .socket unit is %s, want it active without its path", state)
+		}
+	}},
+	{rule: "socket-path-private", change: func(d *units.Daemon) { d.Sockets[0].Listen = []string{"/var/lib/cutover-http/http.sock"} },
+		dropIn: "[Service]\nStateDirectory=cutover-http\n", happens: func(s *site) {
+			defer s.run("rm", "-r", "/var/lib/cutover-http", "/var/lib/private/cutover-http")
+			s.must(s.machine.Start(s.ctx, "cutover-http.socket"))
+			s.path("/var/lib/cutover-http/http.sock", true)
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.path("/var/lib/cutover-http/http.sock", false)
+		}},
+	{rule: "bound-path-removed", change: bindsPath("/run/cutover-http/http.sock"), dropIn: "[Service]\nRuntimeDirectoryPreserve=no\n", happens: func(s *site) {
+		s.deploy(program(s, "./testdata/ports", "v1"))
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.path("/run/cutover-http/http.sock", true)
+		s.must(s.machine.Restart(s.ctx, unitName))
+		s.path("/run/cutover-http/http.sock", false)
+	}},
+	{rule: "bound-path-hidden", change: bindsPath("/tmp/http.sock"), dropIn: "[Service]\nPrivateTmp=yes\n", happens: func(s *site) {
+		s.deploy(program(s, "./testdata/ports", "v1"))
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.path("/tmp/http.sock", false)
+	}},
+}
+
+// bindsPath has the program ports bind path itself.
+func bindsPath(path string) func(*units.Daemon) {
+	return func(d *units.Daemon) {
+		selfBound(d)
+		d.User, d.Args = "nobody", []string{"http=unix=" + path}
+	}
+}
+
+// path expects that users who are not root find a socket at path, or do not.
+func (s *site) path(path string, want bool) {
+	s.Helper()
+	if _, ok := s.run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "test", "-S", path); ok != want {
+		s.Errorf("%s: there is a socket: %v, want %v", path, ok, want)
+	}
+}

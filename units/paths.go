@@ -1,0 +1,128 @@
+package units
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Paths of unix sockets, and the directories that systemd removes or replaces.
+
+// A directory is one that systemd makes for a service: RuntimeDirectory= and its like.
+type directory struct {
+	path    string
+	of      *merged
+	at      assignment
+	removed bool // at a stop, and at a restart or a crash unless Preserve says otherwise
+	private bool // below a directory that only root may enter
+}
+
+// directoryBases are the settings of systemd.exec(5) that make directories, and where.
+var directoryBases = map[string]string{
+	"RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache", "LogsDirectory": "/var/log",
+}
+
+// directories returns the directories that systemd makes for service m.
+//
+// With DynamicUser= it makes them below a directory called private, which has mode 0700,
+// and a link in their place. A runtime directory that it removes at each stop stays where
+// it is. All of that is the same from 247 to 262.
+func directories(m *merged) (all []directory) {
+	_, dynamic := m.is("Service", "DynamicUser")
+	preserve := m.last("Service", "RuntimeDirectoryPreserve").value
+	for key, base := range directoryBases {
+		runtime := key == "RuntimeDirectory"
+		for _, a := range m.list("Service", key) {
+			for _, word := range splitWords(a.value) {
+				// NAME:LINK (250) makes a link, NAME:LINK:ro (257) a read-only directory.
+				for i, name := range strings.SplitN(word, ":", 3) {
+					if name == "" || i == 2 {
+						continue
+					}
+					all = append(all, directory{
+						path: path.Join(base, expand(m.name, name)), of: m, at: a,
+						removed: runtime && !isYes(preserve),
+						private: dynamic && (!runtime || isYes(preserve) || preserve == "restart"),
+					})
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b directory) int { return strings.Compare(a.path, b.path) })
+	return all
+}
+
+var userRuntime = regexp.MustCompile(`^/run/user/[0-9]+(/|$)`)
+
+// expand replaces the specifiers of systemd.unit(5) that occur in paths, and gives a
+// directory with two names the shorter one. Of a user's unit it makes a system's.
+func expand(unit, text string) string {
+	stem, _, _ := cutLast(unit, ".")
+	prefix, instance, _ := strings.Cut(stem, "@")
+	text = strings.NewReplacer("%%", "%", "%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%T", "/tmp", "%V", "/var/tmp",
+		"%n", unit, "%N", stem, "%p", prefix, "%i", instance, "%I", instance).Replace(text)
+	if !strings.HasPrefix(text, "/") {
+		return text
+	}
+	text = path.Clean(text)
+	if rest, ok := strings.CutPrefix(text, "/var/run/"); ok {
+		text = "/run/" + rest
+	}
+	return userRuntime.ReplaceAllString(text, "/run$1")
+}
+
+// A place is the path of a unix socket and the line that names it.
+type place struct {
+	path string
+	unit *merged
+	at   assignment
+}
+
+// systemdBinds returns the paths that the .socket units listen on or link to.
+func (c *contract) systemdBinds() (all []place) {
+	for _, s := range c.sockets {
+		for _, a := range slices.Concat(listening(s), s.list("Socket", "Symlinks")) {
+			for _, word := range splitWords(a.value) {
+				if p := expand(s.name, word); strings.HasPrefix(p, "/") {
+					all = append(all, place{p, s, a})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// programBinds returns the paths of sockets that the program is told of, by its arguments
+// or its environment, and that no .socket unit has.
+func (c *contract) programBinds() (all []place) {
+	passed := c.systemdBinds()
+	for _, a := range c.service.list("Service", "ExecStart", "Environment") {
+		for _, word := range splitWords(strings.TrimLeft(a.value, execPrefixes)) {
+			p := socketPath(expand(c.service.name, word))
+			known := func(other place) bool { return other.path == p }
+			if p != "" && !slices.ContainsFunc(passed, known) {
+				all = append(all, place{p, c.service, a})
+			}
+		}
+	}
+	return all
+}
+
+var (
+	unixScheme = regexp.MustCompile(`^(?:unix|unixgram|unixpacket):(?://)?`)
+	socketFile = regexp.MustCompile(`\.(?:sock|socket|ipc)$`)
+)
+
+// socketPath returns the path of a unix socket in an argument such as
+// -listen=unix:/run/app/http.sock, "" if it has none.
+func socketPath(arg string) string {
+	if i := strings.LastIndexByte(arg, '='); i >= 0 {
+		arg = arg[i+1:]
+	}
+	plain := unixScheme.ReplaceAllString(arg, "")
+	if !strings.HasPrefix(plain, "/") || plain == arg && !socketFile.MatchString(plain) {
+		return ""
+	}
+	return expand("", plain)
+}

@@ -1,0 +1,101 @@
+package units
+
+// Rules on the paths of unix sockets: below which directories they do not stay.
+
+var pathRules = []*rule{{
+	Rule: Rule{
+		ID: "socket-path-removed", Severity: Error,
+		Title: "a .socket unit's path must not lie in a RuntimeDirectory=",
+		Why: "systemd removes RuntimeDirectory= with everything in it when the service stops, restarts or crashes, on all versions. " +
+			"The .socket unit goes on listening, on a socket that has no path any more. " +
+			"RuntimeDirectoryPreserve=restart keeps the directory over a restart and a crash, but not over a stop. With DynamicUser= it also closes the directory to all users but root.",
+		Effect: "after the next restart, crash or stop of that service clients get \"no such file or directory\" until the .socket unit is restarted, while both units are active",
+		Write:  "RuntimeDirectory= with a directory that has no socket in it, such as myapp/control: systemd removes the last part only",
+		Bad:    "[Socket]\nListenStream=/run/myapp/http.sock\n",
+		Mended: "[Service]\nRuntimeDirectory=\nRuntimeDirectory=myapp/control\n[Socket]\nListenStream=/run/myapp/http.sock\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, p := range c.systemdBinds() {
+			for _, d := range c.directories() {
+				if d.removed && within(p.path, d.path) {
+					all = append(all, wrongf(p.unit, p.at, "%s=%s lies in %s=%s of %s", p.at.key, p.at.value, d.at.key, d.at.value, d.of.name)...)
+				}
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "socket-path-private", Severity: Warning,
+		Title: "a socket in a directory of DynamicUser= is for root alone",
+		Why: "With DynamicUser= systemd makes StateDirectory=, CacheDirectory= and LogsDirectory= below a directory called private, which has mode 0700, and puts a link in their place. " +
+			"A directory that is already there it moves. It does the same with RuntimeDirectory= if RuntimeDirectoryPreserve= is set.",
+		Effect: "clients that are not root get \"permission denied\" once the service has started",
+		Write:  "a socket in a directory of the .socket unit, such as /run/myapp, or a User=",
+		Bad:    "[Service]\nStateDirectory=myapp\n[Socket]\nListenStream=/var/lib/myapp/http.sock\n",
+		Mended: "[Service]\nStateDirectory=myapp\n[Socket]\nListenStream=/run/myapp.sock\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, p := range append(c.systemdBinds(), c.programBinds()...) {
+			for _, d := range c.directories() {
+				if d.private && within(p.path, d.path) && (p.unit != c.service || d.of == c.service) {
+					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s of %s, which has DynamicUser=", p.path, d.at.key, d.at.value, d.of.name)...)
+				}
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "bound-path-removed", Severity: Error,
+		Title: "the path of a socket that the program binds must outlive the process",
+		Why: "systemd removes RuntimeDirectory= with everything in it when the service restarts or crashes. The listener comes back from the fd store, but its path does not. " +
+			"RuntimeDirectoryPreserve=restart keeps the directory until the service is stopped.",
+		Effect: "after a restart or a crash clients get \"no such file or directory\"",
+		Write:  "RuntimeDirectoryPreserve=restart and a User=, or a .socket unit for the socket",
+		Bad:    "[Service]\nExecStart=/usr/bin/myapp -admin unix:/run/myapp/admin.sock\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp -admin unix:/run/myapp/admin.sock\nDynamicUser=no\nUser=myapp\nRuntimeDirectoryPreserve=restart\n",
+	},
+	find: func(c *contract) (all []fault) {
+		preserve := c.of("RuntimeDirectoryPreserve").value
+		for _, p := range c.programBinds() {
+			for _, d := range directories(c.service) {
+				if d.removed && preserve != "restart" && within(p.path, d.path) {
+					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s", p.path, d.at.key, d.at.value)...)
+				}
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "bound-path-hidden", Severity: Error,
+		Title: "clients must see the path of a socket that the program binds",
+		Why: "PrivateTmp= gives the service a /tmp and a /var/tmp that no other process sees, and a new one at each restart. ProtectHome=tmpfs and TemporaryFileSystem= do so for other directories. " +
+			"A .socket unit binds its path outside the sandbox, so these settings do not hide it.",
+		Effect: "clients get \"no such file or directory\"",
+		Write:  "a path below RuntimeDirectory= with RuntimeDirectoryPreserve=restart, or a .socket unit for the socket",
+		Bad:    "[Service]\nExecStart=/usr/bin/myapp -admin unix:/tmp/admin.sock\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp -admin 127.0.0.1:8081\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, p := range c.programBinds() {
+			if at, hidden := c.hides(p.path); hidden {
+				all = append(all, wrongf(p.unit, p.at, "%s=%s hides %s", at.key, at.value, p.path)...)
+			}
+		}
+		return all
+	},
+}}
+
+// directories returns the directories that systemd makes for all services that are known,
+// this one's first.
+func (c *contract) directories() (all []directory) {
+	all = directories(c.service)
+	for _, m := range c.others {
+		if m.name != c.service.name && kindOf(m.name) == "service" {
+			all = append(all, directories(m)...)
+		}
+	}
+	return all
+}
