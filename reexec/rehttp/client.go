@@ -11,6 +11,7 @@ import (
 
 // client is a connection as its tracker knows it.
 type client struct {
+	t        *tracker
 	conn     net.Conn // as net/http has it, or what it has is above this
 	own      *conn    // of conn, if it is one of ours
 	idle     atomic.Bool
@@ -71,26 +72,3 @@ func (k *client) inWork() []work {
 // canMove reports whether the successor can take the connection when it is between
 // two requests.
 func (k *client) canMove() bool { return k.own != nil && k.own.canMove() }
-
-// serving follows the requests, and asks clients to close that cannot move once this
-// generation drains. net/http turns the header into GOAWAY on an HTTP/2 connection.
-func (t *tracker) serving(next http.Handler) http.Handler {
-	if next == nil {
-		next = http.DefaultServeMux
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k, ok := r.Context().Value(clientKey{}).(*client)
-		if t.asksToClose(k) {
-			w.Header().Set("Connection", "close")
-		}
-		if ok {
-			k.begin(r)
-			defer func() {
-				if k.end(r) && k.own == nil && k.hijacked.Load() {
-					t.forget(k)
-				}
-			}()
-		}
-		next.ServeHTTP(w, r)
-	})
-}

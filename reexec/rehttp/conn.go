@@ -59,7 +59,6 @@ var _, _ net.Conn = (*tcpConn)(nil), (*unixConn)(nil)
 // the kernel has whatever else the client has sent.
 type conn struct {
 	client
-	t      *tracker
 	socket socket
 	name   string // of the listener, empty if there is none
 

@@ -30,7 +30,7 @@ func TestAnArrivalHasTheTimesOfAnIdleConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &clockSocket{}
 		srv := &http.Server{ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 2 * time.Second, IdleTimeout: time.Minute}
-		c := &conn{socket: s, t: &tracker{srv: srv}}
+		c := &conn{socket: s, client: client{t: &tracker{srv: srv}}}
 		began := time.Now()
 		in := func(want time.Duration) {
 			t.Helper()

@@ -11,24 +11,27 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// finish is what the package documentation calls the end of Serve.
-func (t *tracker) finish(ctx context.Context, served <-chan error) error {
+// finish is the end of Serve that the package documentation describes. Of several calls
+// the first that has drained ends the server, and all return the same.
+func (t *tracker) finish(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer t.end()
 	late := t.u.Drain(ctx)
 	t.closeListeners() // makes Serve return, with an error that says just that
-	if served != nil {
-		<-served
-	}
+	t.awaitLoops()
 	// A connection may have come out of a slow Accept between the two.
 	if again := t.u.Drain(ctx); late == nil {
 		late = again
 	}
-	if late != nil {
-		return t.cut(late)
-	}
-	return t.srv.Shutdown(ctx)
+	t.finished.Do(func() {
+		defer t.end()
+		if late != nil {
+			t.result = t.cut(late)
+			return
+		}
+		t.result = t.srv.Shutdown(ctx)
+	})
+	return t.result
 }
 
 // leave makes the connections move that can, and tells the hijacked ones. What it
@@ -39,9 +42,7 @@ func (t *tracker) leave(over <-chan struct{}) {
 	t.each(func(k *client) {
 		switch {
 		case k.hijacked.Load():
-			if t.goodbye != nil {
-				t.goodbye(k.handed)
-			}
+			t.sayGoodbye(k)
 		case !k.canMove():
 			staying = append(staying, k)
 		case k.idle.Load():
@@ -62,19 +63,55 @@ func (t *tracker) closeListeners() {
 	}
 }
 
-// attend makes connections leave when this generation ends, and hurries when somebody
-// waits for that; and again, where it serves on instead and ends later. It does so
-// until stop is called.
-func (t *tracker) attend() (stop func()) {
-	over := make(chan struct{})
-	t.attending.Go(func() {
-		for t.attendOnce(over) {
-		}
-	})
-	return func() {
-		close(over)
-		t.attending.Wait()
+// sayGoodbye tells the program of a hijacked connection.
+func (t *tracker) sayGoodbye(k *client) {
+	t.mu.Lock()
+	goodbyes := t.goodbyes
+	t.mu.Unlock()
+	for _, goodbye := range goodbyes {
+		goodbye(k.handed)
 	}
+}
+
+// attend makes connections leave when this generation ends, and hurries when the process
+// has to end; and again, where it serves on instead and ends later. It does so until
+// each caller has called stop.
+func (t *tracker) attend() (stop func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.callers++
+	if t.callers == 1 {
+		over := make(chan struct{})
+		t.over = over
+		t.attending.Go(func() { // ends when over is closed
+			for t.attendOnce(over) {
+			}
+		})
+	}
+	return func() {
+		if t.callEnds() {
+			t.attending.Wait()
+		}
+	}
+}
+
+// callEnds reports whether it was the last call of attend.
+func (t *tracker) callEnds() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.callers--
+	if t.callers > 0 {
+		return false
+	}
+	close(t.over)
+	return true
+}
+
+// isShared reports whether more than one call serves.
+func (t *tracker) isShared() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.callers > 1
 }
 
 // attendOnce reports whether this generation serves again.

@@ -96,8 +96,10 @@ func (h *house) call() *caller {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		h.Fatal(err)
 	}
-	return &caller{c, bufio.NewReader(c)}
+	return newCaller(c)
 }
+
+func newCaller(c net.Conn) *caller { return &caller{c, bufio.NewReader(c)} }
 
 // ask sends a request.
 func (c *caller) ask(path string) error {

@@ -28,7 +28,7 @@ func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	var err error
 	if named, ok := ln.(interface{ Name() string }); ok {
 		l := &listener{Listener: ln, t: t}
-		if err = t.u.ReceiveIdle(named.Name(), t.silence, format); err == nil {
+		if err = t.receive(named.Name()); err == nil {
 			l.name = named.Name()
 		}
 		ln = l
@@ -37,6 +37,18 @@ func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	defer t.mu.Unlock()
 	t.listeners = append(t.listeners, ln)
 	return ln, err
+}
+
+// receive says once that this process takes connections of that listener.
+func (t *tracker) receive(name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.received[name] {
+		return nil
+	}
+	err := t.u.ReceiveIdle(name, t.silence, format)
+	t.received[name] = err == nil
+	return err
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -65,7 +77,7 @@ func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 	default:
 		return nc
 	}
-	c.t, c.name = t, name
+	c.client.t, c.name = t, name
 	c.taken.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
 	c.taken.try = c.tryTake
 	c.client.conn, c.client.own, c.release = nc, c, t.u.Hold()

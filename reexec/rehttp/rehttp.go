@@ -58,9 +58,13 @@ import (
 // connections are waited for until they are closed; those of TLS, until their handler
 // has returned, so that a program that goes on with one after that uses u.Hold.
 //
-// Of several servers in a program, the connections of the first that calls Serve are
-// sure to move, for only until Ready a successor can say what it takes. See
-// [Server.Wrap] for how they all do.
+// A program may serve one http.Server on several listeners, by a call for each: every
+// call returns when the server has drained. A call whose listener fails returns the error
+// alone while others serve. One http.Server belongs to one Upgrader.
+//
+// A successor says until Ready which connections it takes. So with several calls of
+// Serve, which all call Ready, only the connections of the first are sure to move; the
+// others end as in 3. [Server.Wrap] makes all of them move.
 func Serve(ctx context.Context, u *reexec.Upgrader, srv *http.Server, ln net.Listener) error {
 	s := &Server{Upgrader: u, HTTP: srv}
 	return s.Serve(ctx, ln)

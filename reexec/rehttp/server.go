@@ -26,6 +26,7 @@ type Server struct {
 
 	once sync.Once
 	t    *tracker
+	err  error // in place of t
 }
 
 // generation is what a Server needs of its Upgrader.
@@ -46,23 +47,29 @@ type generation interface {
 }
 
 // tracker takes the HTTP server over, once.
-func (s *Server) tracker() *tracker {
+func (s *Server) tracker() (*tracker, error) {
 	s.once.Do(func() {
 		if s.t == nil {
-			s.t = newTracker(s.Upgrader, s.HTTP)
+			s.t, s.err = trackerOf(s.Upgrader, s.HTTP)
 		}
-		s.t.goodbye = s.Goodbye
+		if s.err == nil && s.Goodbye != nil {
+			s.t.mu.Lock()
+			defer s.t.mu.Unlock()
+			s.t.goodbyes = append(s.t.goodbyes, s.Goodbye)
+		}
 	})
-	return s.t
+	return s.t, s.err
 }
 
 // Serve is [Serve].
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	t := s.tracker()
+	t, err := s.tracker()
+	if err != nil {
+		return err
+	}
 	defer t.attend()()
 	ln, _ = t.wrap(ln) // too late to receive, after another server's Ready: its connections stay
-	served := make(chan error, 1)
-	go func() { served <- s.HTTP.Serve(ln) }() // ends when ln is closed, which each path below does
+	served := t.serve(ln)
 
 	if err := t.u.Ready(ctx); err != nil {
 		_ = ln.Close() // makes Serve return, with an error that says just that
@@ -74,15 +81,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-t.u.Draining():
 	case err := <-served:
 		switch {
-		case closed(t.u.Draining()):
+		case closed(t.u.Draining()): // a stop has closed the listener
 		case errors.Is(err, http.ErrServerClosed):
 			return err // the program's own Shutdown waits for the answers
+		case t.isShared():
+			return err // the other listeners are served
 		default:
 			return errors.Join(err, s.HTTP.Close())
 		}
-		served <- err // a stop has closed the listener
 	}
-	return t.finish(context.Background(), served)
+	return t.finish(context.Background())
 }
 
 // Wrap is for a program that has its own accept loop, or calls HTTP.Serve or ServeTLS
@@ -90,19 +98,34 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // Upgrader.Ready, or connections do not move, which is the error. The program calls
 // Drain when Upgrader.Draining is closed. One that calls Serve for several servers,
 // and so Ready in each, has each of them wrap its listener before the first Serve.
-func (s *Server) Wrap(ln net.Listener) (net.Listener, error) { return s.tracker().wrap(ln) }
+func (s *Server) Wrap(ln net.Listener) (net.Listener, error) {
+	t, err := s.tracker()
+	if err != nil {
+		return nil, err
+	}
+	return t.wrap(ln)
+}
 
 // Drain does for a program that uses Wrap what Serve does when this generation ends:
 // it moves what can move, waits for the answers, and closes the listeners and the HTTP
 // server. It returns what Serve would. The end of ctx cuts what is left.
 func (s *Server) Drain(ctx context.Context) error {
-	t := s.tracker()
+	t, err := s.tracker()
+	if err != nil {
+		return err
+	}
 	defer t.attend()()
-	return t.finish(ctx, nil)
+	return t.finish(ctx)
 }
 
 // Counts says what the server has in work.
-func (s *Server) Counts() Counts { return s.tracker().counts() }
+func (s *Server) Counts() Counts {
+	t, err := s.tracker()
+	if err != nil {
+		return Counts{}
+	}
+	return t.counts()
+}
 
 // Counts are numbers of what a server has.
 type Counts struct {

@@ -23,14 +23,16 @@ const freshGrace = time.Second
 
 // tracker knows the connections of a server, and holds the generation for each.
 type tracker struct {
-	u       generation
-	srv     *http.Server
-	goodbye func(net.Conn)
+	u   generation
+	srv *http.Server
 
 	life context.Context // of what is done for connections; ends with finish
 	end  context.CancelFunc
 
 	attending sync.WaitGroup // what attend has begun
+
+	finished sync.Once
+	result   error // of finished
 
 	hurried atomic.Bool // somebody waits for this process to end
 
@@ -40,37 +42,29 @@ type tracker struct {
 	clients   map[*client]struct{}
 	foreign   map[net.Conn]*client // those that have no conn
 	listeners []net.Listener
+	received  map[string]bool  // names of listeners whose connections the successor may send
+	goodbyes  []func(net.Conn) // of each Server
+	callers   int              // calls of attend that are not stopped
+	over      chan struct{}    // closed by the last of them
+	loops     int              // accept loops of Serve that have not ended
+	noLoops   sync.Cond        // loops is 0
 }
 
 func newTracker(u generation, srv *http.Server) *tracker {
-	t := &tracker{u: u, srv: srv, left: make(chan struct{}, 1), clients: map[*client]struct{}{}, foreign: map[net.Conn]*client{}}
+	t := &tracker{u: u, srv: srv, left: make(chan struct{}, 1), clients: map[*client]struct{}{}, foreign: map[net.Conn]*client{}, received: map[string]bool{}}
+	t.noLoops.L = &t.mu
 	t.life, t.end = context.WithCancel(context.Background())
 	t.takeOver(srv)
 	return t
-}
-
-// takeOver makes srv tell of its connections and requests.
-func (t *tracker) takeOver(srv *http.Server) {
-	srv.Handler = t.serving(srv.Handler)
-	state, connContext := srv.ConnState, srv.ConnContext
-	srv.ConnState = func(c net.Conn, s http.ConnState) {
-		t.note(c, s)
-		if state != nil {
-			state(c, s)
-		}
-	}
-	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if connContext != nil {
-			ctx = connContext(ctx, c)
-		}
-		return context.WithValue(ctx, clientKey{}, t.meet(c))
-	}
 }
 
 // note follows a connection. net/http calls it with StateNew before Serve accepts
 // the next one, so that after Serve has returned every connection is known.
 func (t *tracker) note(c net.Conn, s http.ConnState) {
 	k := t.meet(c)
+	if k.t != t {
+		return // the tracker that has accepted it follows it
+	}
 	switch s {
 	case http.StateNew:
 		if k.own != nil && k.conn == c { // what net/http reads are the bytes of the socket
@@ -108,7 +102,7 @@ func (t *tracker) meet(c net.Conn) *client {
 	defer t.mu.Unlock()
 	k := t.foreign[c]
 	if k == nil {
-		k = &client{conn: c, release: t.u.Hold()}
+		k = &client{t: t, conn: c, release: t.u.Hold()}
 		t.foreign[c] = k
 		t.clients[k] = struct{}{}
 	}
