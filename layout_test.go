@@ -18,8 +18,9 @@ const module = "github.com/cutover-go/cutover/"
 var mayImport = map[string][]string{
 	"internal/fd":       {},
 	"internal/fault":    {},
-	"internal/handover": {"internal/fd"},
-	"internal/control":  {"internal/fd"},
+	"internal/excerpt":  {},
+	"internal/handover": {"internal/excerpt", "internal/fd"},
+	"internal/control":  {"internal/excerpt", "internal/fd"},
 	"activation":        {"internal/fd"},
 	"notify":            {"internal/fd"},
 	"reexec":            {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
@@ -36,16 +37,16 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSayReady:
 		u.sockets.endClaims()
 		fault.At(fault.Initialised)
-		u.tellPredecessor(handover.Ready{Receives: u.receives.said()})
+		u.tellPredecessor(p, handover.Ready{Receives: u.receives.said()})
 		fault.At(fault.ReadySaid)
 	case actSayServing:
 		fault.At(fault.GatesOpen)
-		u.tellPredecessor(handover.Serving{})
+		u.tellPredecessor(p, handover.Serving{})
 		fault.At(fault.ServingSaid)
 	case actSayStopping:
 		u.sayStopping(p, e)
 	case actDecline:
-		u.tellPredecessor(handover.Failed{Reason: e.err.Error()})
+		u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()})
 	case actForget:
 		u.pred.forget()
 	case actCountOlder:
@@ -99,7 +100,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSendParked:
 		u.sendParked(p)
 	case actTake:
-		u.take(e.arrived)
+		u.take(p, e.arrived)
 	case actUnstow:
 		u.unstow(p)
 	case actCover:
@@ -151,7 +152,7 @@ func (u *Upgrader) withdraw(p *present, e event) {
 }
 
 func (u *Upgrader) sayStopping(p *present, e event) {
-	u.tellPredecessor(handover.Stopping{})
+	u.tellPredecessor(p, handover.Stopping{})
 	if p.main {
 		u.sayStop(e.err)
 	}
@@ -205,9 +206,9 @@ func (u *Upgrader) done(p *present) {
 	p.main = false
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // first: who is main knows how many drain
-	u.tellSuccessor(p, handover.Committed{})
+	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
-	u.tellPredecessor(handover.Superseded{})
+	u.tellPredecessor(p, handover.Superseded{})
 	u.receives.set(p.succ.receives)
 	u.answer(p, nil)
 }
@@ -280,7 +281,7 @@ func (u *Upgrader) dropSuccessor(p *present) {
 func (u *Upgrader) releaseAll(p *present) {
 	fault.At(fault.Drained)
 	if p.state == arriving {
-		u.tellPredecessor(handover.Failed{Reason: u.whyNotReady()})
+		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
 	}
 	finished := p.state == draining || p.state == leaving
 	if finished {
@@ -300,17 +301,27 @@ func (u *Upgrader) whyNotReady() string {
 	return "the successor ended before it was ready (what it wrote says why)"
 }
 
-func (u *Upgrader) tellPredecessor(m handover.Message) {
-	if err := u.pred.say(u.life, m); err != nil {
-		u.log.Debug("predecessor cannot be told", "message", fmt.Sprintf("%T", m), "error", err)
+// tellPredecessor says m. Where m cannot be said, this process says why and hangs up: the
+// predecessor decides by that, as by the end of this process, and does not wait for m.
+func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
+	if u.pred.older() == 0 {
+		return // it is gone
 	}
+	err := u.pred.say(u.life, m)
+	if err == nil || errors.Is(err, io.EOF) { // who reads the line says that it is closed
+		return
+	}
+	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
+	_ = u.pred.say(u.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // hanging up says it, too
+	p.self = append(p.self, event{kind: evOrphaned, err: err})
 }
 
-// tellSuccessor says m. A successor that cannot be told is dead or hangs: its
-// end, or the deadline of the state, decides then.
-func (u *Upgrader) tellSuccessor(p *present, m handover.Message) {
-	if err := p.succ.say(u.life, m); err != nil {
-		u.log.Debug("successor cannot be told", "message", fmt.Sprintf("%T", m), "error", err)
+// tellCommitted tells the successor that it is main. One that cannot be told finds out
+// when this process hangs up.
+func (u *Upgrader) tellCommitted(p *present) {
+	if err := p.succ.say(u.life, handover.Committed{}); err != nil {
+		u.log.Warn("successor cannot be told that it is main, hanging up", "error", err)
+		_ = p.succ.line.CloseWrite() // it has ended, if that fails
 	}
 }
 

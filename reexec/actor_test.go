@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -139,6 +140,8 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", err
 	case "accept by a deadline":
 		return "", acceptByDeadline(a.listeners[arg(0)])
+	case "listen many": // each of these listeners receives connections
+		return "", a.listenMany(ctx, arg(0), arg(1))
 	case "close listener":
 		return "", a.listeners[arg(0)].Close()
 	case "ready":
@@ -158,6 +161,9 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		a.u.Stop()
 	case "fail":
 		a.u.Fail(errors.New(arg(0)))
+	case "fail at length": // with a reason of so many times the text
+		n, _ := strconv.Atoi(arg(1))
+		a.u.Fail(errors.New(strings.Repeat(arg(0), n)))
 	case "drain":
 		return "", a.u.Drain(ctx)
 	case "hold":
@@ -234,6 +240,18 @@ func (a *actor) listen(ctx context.Context, name, network, address string) (stri
 	a.set(func() { a.listeners[name] = ln })
 	go a.serve(ln) // ends when ln is closed
 	return ln.Addr().String(), nil
+}
+
+// listenMany claims listeners whose names begin with name.
+func (a *actor) listenMany(ctx context.Context, name, count string) error {
+	n, err := strconv.Atoi(count)
+	for i := 0; i < n && err == nil; i++ {
+		one := fmt.Sprintf("%s%05d", name, i)
+		if _, err = a.u.Listen(ctx, one, "tcp", "127.0.0.1:0"); err == nil {
+			err = a.u.Receive(one, talk)
+		}
+	}
+	return err
 }
 
 // restore registers a function that tells what it restores and then waits.

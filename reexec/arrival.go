@@ -54,8 +54,9 @@ func (a *arrival) close() {
 }
 
 // take admits what the predecessor has sent, once that one knows that it has lost
-// it: at no time do two processes serve a connection.
-func (u *Upgrader) take(arrived []*arrival) {
+// it: at no time do two processes serve a connection. A predecessor that cannot be told
+// keeps them, which it does when this process hangs up.
+func (u *Upgrader) take(p *present, arrived []*arrival) {
 	fault.At(fault.ConnectionsHeard)
 	admitted := make([]func(), len(arrived))
 	var refused []int
@@ -66,6 +67,9 @@ func (u *Upgrader) take(arrived []*arrival) {
 	}
 	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.isOver()})
 	ours := err == nil || errors.Is(err, io.EOF) // it has ended: nobody else has them
+	if !ours {
+		p.self = append(p.self, event{kind: evOrphaned, err: err})
+	}
 	fault.At(fault.TakenSaid)
 	for i, a := range arrived {
 		if admitted[i] == nil {

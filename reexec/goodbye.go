@@ -31,7 +31,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 		return
 	}
 	defer line.Close()
-	u.tellPredecessor(handover.Goodbye{PID: s.process.PID, Superseded: p.relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
+	u.tellPredecessor(p, handover.Goodbye{PID: s.process.PID, Superseded: p.relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
 }
 
 // listenOut takes what the successor has said, up to its answer to what it was sent,

@@ -102,6 +102,7 @@ func (u *Upgrader) await(p *present) event {
 
 func (u *Upgrader) dispatch(p *present, e event) {
 	if !p.concerns(e) {
+		e.drop()
 		return
 	}
 	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
@@ -116,6 +117,16 @@ func (u *Upgrader) dispatch(p *present, e event) {
 		p.postponed = append(p.postponed, e)
 	case move:
 		u.move(p, e, c)
+	default:
+		e.drop()
+	}
+}
+
+// drop closes the descriptors of an event that means nothing.
+func (e event) drop() {
+	handover.Discard(e.goodbye)
+	for _, a := range e.arrived {
+		a.close()
 	}
 }
 

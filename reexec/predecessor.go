@@ -51,7 +51,7 @@ func (p *predecessor) refuse(err error) {
 	if p == nil {
 		return
 	}
-	_ = p.say(context.Background(), handover.Failed{Reason: err.Error()}) // hanging up says the rest
+	_ = p.say(context.Background(), handover.Failed{Reason: err.Error()}) // hanging up says it, too
 	_ = p.line.Close()
 }
 
@@ -76,6 +76,7 @@ func (p *predecessor) forget() {
 // listen posts what the predecessor says, and keeps the state that it sends, until
 // the line is closed.
 func (p *predecessor) listen(post func(event) bool, kept *states) {
+	restoring := false // what the program restores stays what it is
 	for {
 		m, err := p.line.Receive(context.Background())
 		if err != nil {
@@ -87,6 +88,10 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 			post(event{kind: evOlder, older: m})
 		case handover.States:
 			kept.inherit(m.Stored)
+			if restoring {
+				handover.Discard(m)
+				continue
+			}
 			for i, name := range m.Names {
 				kept.put(name, m.FDs[i].File(name))
 			}
@@ -98,6 +103,7 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 				}
 			}
 		case handover.Go:
+			restoring = true
 			fault.At(fault.GoHeard)
 			post(event{kind: evGo})
 		case handover.Committing:
@@ -106,6 +112,8 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 		case handover.Committed:
 			fault.At(fault.CommittedHeard)
 			post(event{kind: evCommitted})
+		default: // out of turn, and perhaps with descriptors
+			handover.Discard(m)
 		}
 	}
 }

@@ -186,41 +186,73 @@ func (s *sockets) freeIndex(name string) int {
 	return free
 }
 
+// handOn returns a description of every socket and its file, which is the program's or
+// among own. The caller closes own. A file that the program closes meanwhile is left out
+// by those who use it.
+func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() {
+		if err != nil {
+			fd.CloseAll(own)
+		}
+	}()
+	for _, k := range s.all {
+		file, err := k.file()
+		switch held, ok := file.(*fd.FD); {
+		case errors.Is(err, net.ErrClosed): // given up when the program could not use it
+			continue
+		case err != nil:
+			return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
+		case ok:
+			own = append(own, held)
+		}
+		entries, files = append(entries, k.Entry), append(files, file)
+		if c, ok := k.use.(*FlowConn); ok {
+			e, f, err := c.outlets.handOn(flowName(k.Entry))
+			if err != nil {
+				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
+			}
+			own, entries = append(own, f...), append(entries, e...)
+			for _, f := range f {
+				files = append(files, f)
+			}
+		}
+	}
+	return entries, files, own, nil
+}
+
+// file returns what the program has, or a duplicate of what it has not claimed.
+func (k *socket) file() (syscall.Conn, error) {
+	if k.use != nil {
+		return k.use, nil
+	}
+	if k.held.Raw() < 0 {
+		return nil, net.ErrClosed
+	}
+	return k.held.Dup()
+}
+
 // export returns a description and a duplicate of every socket. The caller closes
 // the duplicates.
 func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, k := range s.all {
-		f, err := k.dup()
+	all, files, own, err := s.handOn()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer fd.CloseAll(own)
+	for i, file := range files {
+		f, err := fd.DupOf(file)
 		if errors.Is(err, net.ErrClosed) {
 			continue // the program closed this listener: it does not want it handed on
 		}
 		if err != nil {
 			fd.CloseAll(fds)
-			return nil, nil, fmt.Errorf("socket %q: %w", k.Name, err)
+			return nil, nil, fmt.Errorf("socket %q: %w", all[i].Name, err)
 		}
-		entries, fds = append(entries, k.Entry), append(fds, f)
-		if c, ok := k.use.(*FlowConn); ok {
-			e, f, err := c.outlets.handOn(flowName(k.Entry))
-			if err != nil {
-				fd.CloseAll(fds)
-				return nil, nil, fmt.Errorf("socket %q: %w", k.Name, err)
-			}
-			entries, fds = append(entries, e...), append(fds, f...)
-		}
+		entries, fds = append(entries, all[i]), append(fds, f)
 	}
 	return entries, fds, nil
-}
-
-func (k *socket) dup() (*fd.FD, error) {
-	switch {
-	case k.use != nil:
-		return fd.DupOf(k.use)
-	case k.held.Raw() < 0: // given up when the program could not use it
-		return nil, net.ErrClosed
-	}
-	return k.held.Dup()
 }
 
 // endClaims says that Ready was called: the gate of what is claimed later would not

@@ -72,11 +72,16 @@ func (s *states) putStored(n stateName, file *os.File) {
 	s.stored = append(s.stored, n.String())
 }
 
-// inherit notes what a predecessor has put into the fd store.
+// inherit notes what a predecessor has put into the fd store: it may say so in parts, and
+// again when it has stored more.
 func (s *states) inherit(stored []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stored = stored
+	for _, name := range stored {
+		if !slices.Contains(s.stored, name) {
+			s.stored = append(s.stored, name)
+		}
+	}
 }
 
 // snapshot saves everything and returns it by name. The files stay the states'.

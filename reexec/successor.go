@@ -114,13 +114,13 @@ func (u *Upgrader) introduce(s *successor) error {
 	if u.siblings() && theirs.ParentPID != u.parent {
 		return fmt.Errorf("its parent is process %d, not the manager %d", theirs.ParentPID, u.parent)
 	}
-	entries, fds, err := u.sockets.export()
+	entries, files, own, err := u.sockets.handOn()
 	if err != nil {
 		return err
 	}
-	defer fd.CloseAll(fds)
+	defer fd.CloseAll(own)
 	fault.At(fault.SocketsDuplicated)
-	return s.line.SendDescriptors(ctx, entries, fds)
+	return s.line.SendDescriptors(ctx, entries, files)
 }
 
 // explain turns a line that went silent into what happened to the process.
@@ -158,9 +158,10 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 		if r, ok := m.(handover.Ready); ok {
 			s.receives = r.Receives
 		}
-		if e, ok := translate(m); ok {
-			e.from = s
-			post(e)
+		e, ok := translate(m)
+		e.from = s
+		if !ok || !post(e) {
+			handover.Discard(m)
 		}
 	}
 	s.awaitEnd(post, supervised)

@@ -26,7 +26,12 @@ func (u *Upgrader) recall(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(switchTimeout)
 	if p.state == committing {
-		u.tellSuccessor(p, handover.Go{}) // back to where hanging up does not make it main
+		// Back to where hanging up does not make it main.
+		if err := p.succ.say(u.life, handover.Go{}); err != nil {
+			u.log.Warn("successor cannot be told that it is not main, and is killed", "error", err)
+			u.kill(p, e)
+			return
+		}
 	}
 	p.succ.recalled.Store(true)
 	if err := p.succ.line.CloseWrite(); err != nil {

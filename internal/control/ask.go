@@ -41,9 +41,9 @@ func Ask(ctx context.Context, address string, pid int, r Request) (Answer, error
 // and hangs up on the request, which the kernel reports before that answer.
 func exchange(c *net.UnixConn, r Request) (a Answer, err error) {
 	sent := write(c, r)
-	err = read(c, &a)
+	err = read(c, maxReceived, &a)
 	if errors.Is(err, syscall.ECONNRESET) {
-		err = read(c, &a)
+		err = read(c, maxReceived, &a)
 	}
 	if err != nil && sent != nil {
 		err = sent

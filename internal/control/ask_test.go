@@ -58,6 +58,18 @@ func TestAnAnswerComesBack(t *testing.T) {
 	}
 }
 
+// TestALongErrorIsCut to what commands of every version read.
+func TestALongErrorIsCut(t *testing.T) {
+	l := listen(t, abstract(), os.Getpid())
+	for _, why := range []string{strings.Repeat("x", 70000), strings.Repeat("<", 200<<10), strings.Repeat("\xff", 1<<20)} {
+		result := ask(context.Background(), abstract())
+		must(t, accept(t, l).Answer(control.Answer{Error: why}))
+		if o := <-result; o.err != nil || !strings.Contains(o.answer.Error, "(cut, ") || len(o.answer.Error) < 8<<10 {
+			t.Errorf("an error of %d bytes arrives as %d bytes, %v", len(why), len(o.answer.Error), o.err)
+		}
+	}
+}
+
 func TestHangingUpTakesTheRequestBack(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	ctx, cancel := context.WithCancelCause(context.Background())

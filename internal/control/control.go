@@ -43,8 +43,18 @@ type Answer struct {
 	Left       int    `json:"left,omitempty"`      // seconds, until the last of them must have ended
 }
 
-// maxMessage bounds a request and an answer.
-const maxMessage = 64 << 10
+const (
+	// maxMessage bounds a request and an answer: programs built before maxReceived read no
+	// more.
+	maxMessage = 64 << 10
+
+	// maxReceived is the longest answer that is read. Programs that were built before
+	// maxMessage held for answers send as much as a socket takes.
+	maxReceived = 256 << 10
+
+	// maxError is how many bytes of an error are sent. In JSON a byte takes six at most.
+	maxError = 9 << 10
+)
 
 // maxPath is the longest path that fits into sockaddr_un with its NUL, unix(7).
 const maxPath = 107
@@ -72,18 +82,25 @@ func write(c *net.UnixConn, v any) error {
 	if err != nil {
 		return err
 	}
+	if len(b) > maxMessage {
+		return fmt.Errorf("message of %d bytes, at most %d are possible", len(b), maxMessage)
+	}
 	_, err = c.Write(b)
 	return err
 }
 
-func read(c *net.UnixConn, v any) error {
-	buf := make([]byte, maxMessage)
+// read reads one message of less than limit bytes.
+func read(c *net.UnixConn, limit int, v any) error {
+	buf := make([]byte, limit)
 	n, err := c.Read(buf)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		return errors.New("the other side hung up")
+	}
+	if n == len(buf) {
+		return fmt.Errorf("unreadable message: %d bytes or more", limit)
 	}
 	if err := json.Unmarshal(buf[:n], v); err != nil {
 		return fmt.Errorf("unreadable message: %w", err)

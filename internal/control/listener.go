@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
@@ -138,7 +139,7 @@ func (c *Conn) Close() error { return c.uc.Close() }
 func (c *Conn) Request(timeout time.Duration) (Request, error) {
 	_ = c.uc.SetReadDeadline(time.Now().Add(timeout)) // fails on a closed connection only, as does the read
 	var r Request
-	err := read(c.uc, &r)
+	err := read(c.uc, maxMessage, &r)
 	return r, err
 }
 
@@ -152,5 +153,8 @@ func (c *Conn) Gone() {
 // Interrupt ends a Request or Gone that is under way. Answer is not affected.
 func (c *Conn) Interrupt() { _ = c.uc.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed connection only
 
-// Answer sends the result.
-func (c *Conn) Answer(a Answer) error { return write(c.uc, a) }
+// Answer sends the result. A long error is cut.
+func (c *Conn) Answer(a Answer) error {
+	a.Error = excerpt.Of(a.Error, maxError)
+	return write(c.uc, a)
+}

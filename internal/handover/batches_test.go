@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -31,6 +32,15 @@ func set(t testing.TB, n int) (entries []handover.Entry, fds []*fd.FD) {
 	return entries, fds
 }
 
+// conns is fds as SendDescriptors takes them.
+func conns(fds []*fd.FD) []syscall.Conn {
+	all := make([]syscall.Conn, len(fds))
+	for i, f := range fds {
+		all[i] = f
+	}
+	return all
+}
+
 func inode(t testing.TB, f *fd.FD) uint64 {
 	t.Helper()
 	var st unix.Stat_t
@@ -48,7 +58,7 @@ func TestDescriptorsComeInOrderWhateverTheirNumber(t *testing.T) {
 			entries, fds := set(t, n)
 			before := len(leak.Descriptors())
 			sent := make(chan error, 1)
-			go func() { sent <- a.SendDescriptors(context.Background(), entries, fds) }() // joined below
+			go func() { sent <- a.SendDescriptors(context.Background(), entries, conns(fds)) }() // joined below
 			names, got, err := b.ReceiveDescriptors(context.Background())
 			if err := errors.Join(err, <-sent); err != nil {
 				t.Fatal(err)
@@ -110,7 +120,7 @@ func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	limit(t, uint64(before+50))
 	ctx, cancel := context.WithCancel(context.Background())
 	sent := make(chan error, 1)
-	go func() { sent <- a.SendDescriptors(ctx, entries, fds) }() // joined below
+	go func() { sent <- a.SendDescriptors(ctx, entries, conns(fds)) }() // joined below
 	_, got, err := b.ReceiveDescriptors(context.Background())
 	if !errors.Is(err, handover.ErrProtocol) || !strings.Contains(err.Error(), "LimitNOFILE=") || got != nil {
 		t.Errorf("ReceiveDescriptors = %d descriptors, %v, want an error that names LimitNOFILE=", len(got), err)
@@ -199,7 +209,7 @@ func TestAnAcknowledgementThatIsNoneLeavesNoDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(leak.Descriptors())
-	if err := a.SendDescriptors(context.Background(), entries, fds); !errors.Is(err, handover.ErrProtocol) {
+	if err := a.SendDescriptors(context.Background(), entries, conns(fds)); !errors.Is(err, handover.ErrProtocol) {
 		t.Errorf("SendDescriptors = %v, want ErrProtocol", err)
 	}
 	if after := len(leak.Descriptors()); after != before {
@@ -213,7 +223,7 @@ func TestASuccessorThatReadsNoneHoldsTheSenderUntilItsEnd(t *testing.T) {
 	a, b := pair(t)
 	entries, fds := set(t, 300)
 	sent := make(chan error, 1)
-	go func() { sent <- a.SendDescriptors(context.Background(), entries, fds) }() // joined below
+	go func() { sent <- a.SendDescriptors(context.Background(), entries, conns(fds)) }() // joined below
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

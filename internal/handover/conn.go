@@ -18,6 +18,8 @@ type Conn struct {
 	uc  *net.UnixConn
 	buf []byte
 	oob []byte
+
+	receives map[string][]string // from the hints since the last Ready or Goodbye
 }
 
 // NewConn makes a Conn of one end of fd.Pair. It consumes f, also on error.
@@ -31,6 +33,8 @@ func NewConn(f *fd.FD) (*Conn, error) {
 		_ = c.Close() // it is not ours to use, and the next error says so
 		return nil, fmt.Errorf("control descriptor: a %s socket, not a SOCK_SEQPACKET pair", c.LocalAddr().Network())
 	}
+	// A default below a frame's size (net.core.wmem_default) would refuse long messages.
+	_ = uc.SetWriteBuffer(2 * maxFrame) // the kernel gives less where net.core.wmem_max is lower
 	return &Conn{uc: uc, buf: make([]byte, maxFrame+1), oob: make([]byte, fd.RightsSpace)}, nil
 }
 
@@ -43,18 +47,55 @@ func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
 // Dup returns a descriptor for this end, to be given to another process.
 func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
 
-// Send writes one message with its descriptors, which stay the caller's. It
-// blocks while the other side's buffer is full, until ctx ends. It returns io.EOF
-// when the other side is gone.
+// Send writes one message with its descriptors, which stay the caller's, and before it
+// hints with the rest where it has no room. It blocks while the other side's buffer is full, or
+// the kernel is short of memory, until ctx ends. It returns io.EOF when the other side is
+// gone.
 func (c *Conn) Send(ctx context.Context, m Message) error {
+	for _, part := range hinted(m) {
+		if err := c.send(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) send(ctx context.Context, m Message) error {
 	frame, err := encode(m)
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	stop := deadline(ctx, c.uc.SetWriteDeadline)
 	defer stop()
-	_, _, err = c.uc.WriteMsgUnix(frame, fd.Rights(descriptorsOf(m)), nil)
-	return ended(ctx, gone(err))
+	for {
+		_, _, err = c.uc.WriteMsgUnix(frame, fd.Rights(descriptorsOf(m)), nil)
+		if !passing(err) || !pause(ctx) {
+			return ended(ctx, gone(err))
+		}
+	}
+}
+
+// shortage is the time between two attempts to send where the kernel is short of memory
+// or too many descriptors are on their way, which no event ends.
+const shortage = 10 * time.Millisecond
+
+// passing reports whether err ends by itself: the kernel has no memory for a message, or
+// this user has more descriptors on their way than RLIMIT_NOFILE (unix(7)).
+func passing(err error) bool {
+	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ETOOMANYREFS)
+}
+
+// pause reports whether the time of a shortage is over before ctx ends.
+func pause(ctx context.Context) bool {
+	select {
+	case <-time.After(shortage):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func descriptorsOf(m Message) []*fd.FD {
@@ -79,10 +120,23 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	defer stop()
 	for {
 		m, err := c.receive(ctx)
+		if hint, ok := m.(moreReceives); ok {
+			c.receives = merged(Ready{hint.Receives}, c.receives).(Ready).Receives
+			continue
+		}
 		if m != nil || err != nil { // else a hint that we do not know
-			return m, err
+			return c.complete(m), err
 		}
 	}
+}
+
+// complete returns m with the contents of the hints before it.
+func (c *Conn) complete(m Message) Message {
+	if _, ok := receivesOf(m); ok {
+		m = merged(m, c.receives)
+		c.receives = nil
+	}
+	return m
 }
 
 func (c *Conn) receive(ctx context.Context) (Message, error) {

@@ -45,6 +45,9 @@
 // ignored. A kind that it does not know is an error below 128 and ignored from
 // 128 on, so that a newer program can add hints without a new version.
 //
+// A frame has at most 128 KiB. What can be longer goes in several messages, and the
+// reason of a Failed is cut; bounds.go has the list.
+//
 // # Messages
 //
 //	kind  message      fields of the body                    descriptors
@@ -75,6 +78,8 @@
 //	 128  Draining     generations (that are not gone),
 //	                   generation (of the predecessor),
 //	                   held (in work), left (seconds)
+//	 129  (a hint)     receives (a part of those of the
+//	                   next Ready or Goodbye)
 //
 // The ppid of a Hello is the process that the manager is; index tells entries of
 // one name apart; origin is "unit" for what a .socket unit keeps, "own" for what

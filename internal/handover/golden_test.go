@@ -58,6 +58,17 @@ var golden = []struct {
 		handover.Goodbye{PID: 4714, Receives: map[string][]string{"http": {"http/1.1"}}}},
 }
 
+// TestAPartOfTheReceivesIsAHint that a program which does not know it may skip.
+func TestAPartOfTheReceivesIsAHint(t *testing.T) {
+	c, raw := wire(t)
+	writeRaw(t, raw, "CO\x01\x81"+`{"receives":{"a":["f"]}}`, nil)
+	writeRaw(t, raw, "CO\x01\x04"+`{"receives":{"b":["f"]}}`, nil)
+	want := handover.Ready{Receives: map[string][]string{"a": {"f"}, "b": {"f"}}}
+	if m, err := c.Receive(context.Background()); err != nil || !reflect.DeepEqual(m, want) {
+		t.Errorf("Receive = %+v, %v, want %+v", m, err, want)
+	}
+}
+
 // with returns m with descriptors.
 func with(m handover.Message, fds []*fd.FD) handover.Message {
 	switch m := m.(type) {
@@ -127,7 +138,7 @@ func TestFramesOfALaterProgram(t *testing.T) {
 func TestHintsOfALaterProgramAreSkipped(t *testing.T) {
 	c, raw := wire(t)
 	before := len(leak.Descriptors())
-	for _, kind := range []string{"\x81", "\xff"} {
+	for _, kind := range []string{"\xf0", "\xff"} {
 		writeRaw(t, raw, "CO\x01"+kind+"anything", nil)
 		writeRaw(t, raw, "CO\x01"+kind, files(t, 2))
 	}
@@ -188,7 +199,21 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 
 func TestAMessageThatFitsNoFrameIsRefused(t *testing.T) {
 	c, _ := wire(t)
-	if err := c.Send(context.Background(), handover.Failed{Reason: strings.Repeat("x", 128<<10)}); err == nil {
+	if err := c.Send(context.Background(), handover.States{Stored: []string{strings.Repeat("x", 128<<10)}}); err == nil {
 		t.Error("a message of more than 128 KiB was sent")
+	}
+}
+
+func TestALongReasonIsCut(t *testing.T) {
+	for _, n := range []int{30 << 10, 40000, 1 << 20} {
+		a, b := pair(t)
+		if err := a.Send(context.Background(), handover.Failed{Reason: "unhealthy: " + strings.Repeat("<", n)}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Receive(context.Background())
+		f, ok := m.(handover.Failed)
+		if err != nil || !ok || !strings.HasPrefix(f.Reason, "unhealthy: <<<") || !strings.Contains(f.Reason, "(cut, ") {
+			t.Errorf("a reason of %d bytes arrives as %.40v, %v", n, m, err)
+		}
 	}
 }

@@ -42,7 +42,8 @@ const (
 	// kindOptional is the first kind that a reader may skip.
 	kindOptional kind = 128
 
-	kindDraining kind = 128
+	kindDraining     kind = 128
+	kindMoreReceives kind = 129
 )
 
 // Hello is the first message in both directions.
@@ -141,6 +142,12 @@ type Goodbye struct {
 	FDs        []*fd.FD            `json:"-"`
 }
 
+// moreReceives is a part of the Receives of the next Ready or Goodbye, where they do not
+// fit into one frame. Receive puts them together.
+type moreReceives struct {
+	Receives map[string][]string `json:"receives"`
+}
+
 // Connection describes an established connection.
 type Connection struct {
 	Name   string `json:"name"`           // of the listener that accepted it
@@ -182,6 +189,8 @@ func (Stopping) kind() kind    { return kindStopping }
 func (Superseded) kind() kind  { return kindSuperseded }
 func (Goodbye) kind() kind     { return kindGoodbye }
 
+func (moreReceives) kind() kind { return kindMoreReceives }
+
 const (
 	headerSize = 4
 	framing    = 1
@@ -193,7 +202,7 @@ const (
 
 // encode renders m. The descriptors of m are not part of it.
 func encode(m Message) ([]byte, error) {
-	body, err := json.Marshal(m)
+	body, err := json.Marshal(bounded(m))
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", m, err)
 	}
@@ -283,6 +292,8 @@ var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
 	kindSuperseded: parse[Superseded],
 	kindTaken:      parse[Taken],
 	kindDraining:   parse[Draining],
+
+	kindMoreReceives: parse[moreReceives],
 }
 
 func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {

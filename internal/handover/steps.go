@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"fmt"
+	"syscall"
 
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -37,16 +38,15 @@ func common(a, b Hello) (int, error) {
 	return v, nil
 }
 
-// SendDescriptors sends fds, described by entries, in batches, each of which the
-// other side acknowledges: so no more than one is ever in flight, and a large set
-// does not run into RLIMIT_NOFILE, which bounds those too (unix(7), ETOOMANYREFS).
-// The FDs stay the caller's.
-func (c *Conn) SendDescriptors(ctx context.Context, entries []Entry, fds []*fd.FD) error {
-	for first := 0; ; {
-		n := min(len(fds)-first, fd.MaxRights)
-		end := first + n
-		batch := Descriptors{Entries: entries[first:end], FDs: fds[first:end], Last: end == len(fds)}
-		if err := c.Send(ctx, batch); err != nil {
+// SendDescriptors sends the descriptors of files, described by entries, in batches, each
+// of which the other side acknowledges: so no more than one is ever in flight, and a large
+// set does not run into RLIMIT_NOFILE, which bounds those too (unix(7), ETOOMANYREFS). The
+// files stay the caller's, and none is duplicated here. One that is closed is left out.
+func (c *Conn) SendDescriptors(ctx context.Context, entries []Entry, files []syscall.Conn) error {
+	for {
+		n := fitting(entries, fd.MaxRights)
+		last := n == len(entries)
+		if err := c.sendBatch(ctx, entries[:n], files[:n], last); err != nil {
 			return fmt.Errorf("send descriptors: %w", err)
 		}
 		m, err := c.Receive(ctx)
@@ -56,11 +56,24 @@ func (c *Conn) SendDescriptors(ctx context.Context, entries []Entry, fds []*fd.F
 		if _, ok := m.(Received); !ok {
 			return unexpected(m, "Received")
 		}
-		if batch.Last {
+		if last {
 			return nil
 		}
-		first = end
+		entries, files = entries[n:], files[n:]
 	}
+}
+
+func (c *Conn) sendBatch(ctx context.Context, entries []Entry, files []syscall.Conn, last bool) (err error) {
+	fd.Borrow(files, func(fds []*fd.FD) {
+		batch := Descriptors{Last: last}
+		for i, f := range fds {
+			if f != nil {
+				batch.Entries, batch.FDs = append(batch.Entries, entries[i]), append(batch.FDs, f)
+			}
+		}
+		err = c.Send(ctx, batch)
+	})
+	return err
 }
 
 // ReceiveDescriptors reads what SendDescriptors sends. The caller owns the FDs;
@@ -88,25 +101,44 @@ func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*
 	}
 }
 
-// SendStates sends all, in as many messages as it needs. The FDs stay the caller's.
+// SendStates sends all, in as many messages as it needs. The FDs stay the caller's. The
+// names of the fd store come last: a receiver that was built before there could be several
+// parts of them goes by the last.
 func (c *Conn) SendStates(ctx context.Context, all States) error {
-	for {
-		n := min(len(all.FDs), fd.MaxRights)
-		part := States{Names: all.Names[:n], Stored: all.Stored, FDs: all.FDs[:n]}
-		if err := c.Send(ctx, part); err != nil {
-			return fmt.Errorf("send state: %w", err)
+	if all.size() <= MaxPart && len(all.FDs) <= fd.MaxRights {
+		return c.sendState(ctx, all)
+	}
+	for len(all.FDs) > 0 {
+		n := fitting(all.Names, fd.MaxRights)
+		if err := c.sendState(ctx, States{Names: all.Names[:n], FDs: all.FDs[:n]}); err != nil {
+			return err
 		}
 		all.Names, all.FDs = all.Names[n:], all.FDs[n:]
-		if len(all.FDs) == 0 {
-			return nil
-		}
 	}
+	for len(all.Stored) > 0 {
+		n := fitting(all.Stored, len(all.Stored))
+		if err := c.sendState(ctx, States{Stored: all.Stored[:n]}); err != nil {
+			return err
+		}
+		all.Stored = all.Stored[n:]
+	}
+	return nil
+}
+
+// size returns how many bytes the lists of s take in a frame.
+func (s States) size() int { return jsonSize(s.Names) + jsonSize(s.Stored) }
+
+func (c *Conn) sendState(ctx context.Context, s States) error {
+	if err := c.Send(ctx, s); err != nil {
+		return fmt.Errorf("send state: %w", err)
+	}
+	return nil
 }
 
 // unexpected reports a message out of turn, which it uses up; a Failed one
 // carries its own reason.
 func unexpected(m Message, want string) error {
-	fd.CloseAll(descriptorsOf(m))
+	Discard(m)
 	if f, ok := m.(Failed); ok {
 		return fmt.Errorf("the other side failed: %s", f.Reason)
 	}

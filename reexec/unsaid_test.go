@@ -1,0 +1,146 @@
+//go:build linux
+
+package reexec
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// TestAMessageThatCannotBeSaidHangsUp, so that the predecessor does not wait for it.
+func TestAMessageThatCannotBeSaidHangsUp(t *testing.T) {
+	for _, say := range []handover.Message{handover.Ready{}, handover.Serving{}, handover.Failed{}, handover.Stopping{}, handover.Superseded{}, handover.Goodbye{}} {
+		m := newMiddle(t)
+		m.endLife() // no message is sent after it
+		m.tellPredecessor(m.p, say)
+		if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
+			t.Fatalf("a %T that cannot be said leads to %v, want %v", say, m.p.self, evOrphaned)
+		}
+		m.dispatch(m.p, m.p.self[0])
+		if got, err := m.older.Receive(t.Context()); !errors.Is(err, io.EOF) {
+			t.Errorf("the predecessor hears %v, %v after a %T that cannot be said, want EOF", got, err, say)
+		}
+	}
+}
+
+func TestAPredecessorThatIsGoneNeedsNoMessage(t *testing.T) {
+	m := newMiddle(t)
+	_ = m.older.Close()
+	m.tellPredecessor(m.p, handover.Superseded{})
+	m.pred.forget()
+	m.tellPredecessor(m.p, handover.Superseded{})
+	if len(m.p.self) > 0 {
+		t.Errorf("it leads to %v", m.p.self)
+	}
+}
+
+// TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine.
+func TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine(t *testing.T) {
+	m := newMiddle(t)
+	m.endLife()
+	m.tellCommitted(m.p)
+	if got, err := m.newer.Receive(t.Context()); !errors.Is(err, io.EOF) {
+		t.Errorf("the successor hears %v, %v, want EOF", got, err)
+	}
+}
+
+// TestTakenThatCannotBeSaidHangsUp: the predecessor keeps the connections by that.
+func TestTakenThatCannotBeSaidHangsUp(t *testing.T) {
+	m := newMiddle(t)
+	m.endLife()
+	m.take(m.p, nil)
+	if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
+		t.Errorf("it leads to %v, want %v", m.p.self, evOrphaned)
+	}
+}
+
+// TestAnEventThatMeansNothingClosesItsDescriptors in every state.
+func TestAnEventThatMeansNothingClosesItsDescriptors(t *testing.T) {
+	m := newMiddle(t)
+	for s := range numStates {
+		if next(s, evGoodbye).disposition != ignore {
+			continue
+		}
+		fds := []*fd.FD{ourPidfd(t), ourPidfd(t)}
+		m.p.state = s
+		m.dispatch(m.p, event{kind: evGoodbye, from: m.p.succ, goodbye: handover.Goodbye{FDs: fds}})
+		if fds[0].Raw() >= 0 || fds[1].Raw() >= 0 {
+			t.Errorf("a goodbye in %v keeps its descriptors", s)
+		}
+	}
+	m.p.state = draining
+	fds := []*fd.FD{ourPidfd(t)}
+	m.dispatch(m.p, event{kind: evGoodbye, from: &successor{}, goodbye: handover.Goodbye{FDs: fds}})
+	if fds[0].Raw() >= 0 {
+		t.Error("the goodbye of an earlier successor keeps its descriptors")
+	}
+}
+
+// TestMessagesOutOfTurnKeepNoDescriptors, from either side.
+func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
+	carrying := func(f *fd.FD) map[string]handover.Message {
+		fds := []*fd.FD{f}
+		return map[string]handover.Message{
+			"Descriptors": handover.Descriptors{Entries: make([]handover.Entry, 1), FDs: fds},
+			"States":      handover.States{Names: []string{"a"}, FDs: fds},
+			"Connections": handover.Connections{Connections: make([]handover.Connection, 1), FDs: fds},
+			"Goodbye":     handover.Goodbye{FDs: fds},
+		}
+	}
+	m := newMiddle(t)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // joined below
+		defer close(stopped)
+		for {
+			select {
+			case e := <-m.events:
+				m.dispatch(m.p, e)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	m.p.state = serving // as main process
+	m.task(func() { m.pred.listen(m.post, newStates()) })
+	says(t, m.older, handover.Go{}) // what the program restores is known
+	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
+		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := fd.DupOf(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says(t, line, carrying(f)[kind])
+			_, _ = w.Close(), f.Close() // only the other side has it now
+			if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("%s of the %s keeps its descriptor: %v", kind, side, err)
+			}
+			_ = r.Close() // only read
+		}
+	}
+}
+
+// TestStoredNamesOfSeveralMessagesAddUp, whether they repeat each other or not.
+func TestStoredNamesOfSeveralMessagesAddUp(t *testing.T) {
+	s := newStates()
+	for _, names := range [][]string{nil, {"a", "b"}, {"b", "c"}, nil} {
+		s.inherit(names)
+	}
+	if want := []string{"a", "b", "c"}; !slices.Equal(s.stored, want) {
+		t.Errorf("stored %q, want %q", s.stored, want)
+	}
+}
