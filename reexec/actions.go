@@ -57,6 +57,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		fault.At(fault.GatesShut)
 		p.timer.Reset(switchTimeout)
 		u.sendState(p.succ)
+	case actStart:
+		u.start(p, e.command)
 	case actTry:
 		p.timer.Reset(u.opts.Trial)
 	case actCommit:
@@ -80,10 +82,15 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actDismiss:
 		fault.At(fault.Tried)
 		u.dismiss(p)
+	case actSave:
+		u.saveInPlace(p)
 	case actBecome:
-		<-p.dismissed // a child that we leave behind would never be reaped
 		fault.At(fault.Cleared)
-		p.self = append(p.self, event{kind: evNotBecome, err: u.become(p.request, p.stowed)})
+		err := e.err
+		if err == nil {
+			err = u.become(p)
+		}
+		p.self = append(p.self, event{kind: evNotBecome, err: err})
 	case actMove:
 		u.offer(p, e.moving)
 	case actStow:
@@ -160,11 +167,31 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 
 func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.request, p.reason, p.began = e.request, nil, time.Now()
+	p.attempt++
 	fault.At(fault.UpgradeAsked)
 	u.sayBegun(p)
 	fault.At(fault.ReloadingSaid)
 	p.timer.Reset(u.opts.ReadyTimeout)
-	succ, err := u.startSuccessor()
+	begun := event{kind: evCommand, attempt: p.attempt}
+	if u.opts.Next == nil {
+		begun.command = u.program.repeated()
+		p.self = append(p.self, begun)
+		return
+	}
+	u.task(func() { // ends when Options.Next has returned, or its time is over, or with life
+		ctx, cancel := context.WithTimeout(u.life, u.opts.ReadyTimeout)
+		defer cancel()
+		if begun.command, begun.err = u.next(ctx); begun.err != nil {
+			begun.kind = evNotStarted
+		}
+		u.post(begun)
+	})
+}
+
+// start starts the successor by c.
+func (u *Upgrader) start(p *present, c Command) {
+	p.command = c
+	succ, err := u.startSuccessor(c)
 	if err != nil {
 		p.self = append(p.self, event{kind: evNotStarted, err: err})
 		return
@@ -172,10 +199,10 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.succ = succ
 }
 
-// sendState saves the program's state, gates being shut, and lets the successor
-// go on. It runs on a goroutine of its own because the program's functions do.
+// sendState has the program save its state, gates being shut, and lets the successor
+// go on.
 func (u *Upgrader) sendState(s *successor) {
-	u.task(func() { // ends when the program has saved, and the line takes it
+	u.task(func() { // ends when the program has saved, or its time is over, and the line takes it
 		if err := u.handState(s); err != nil {
 			u.post(event{kind: evFailed, from: s, err: err})
 			return
@@ -185,6 +212,9 @@ func (u *Upgrader) sendState(s *successor) {
 }
 
 func (u *Upgrader) handState(s *successor) error {
+	if err := u.saveState(); err != nil {
+		return err
+	}
 	all, err := u.states.export()
 	if err != nil {
 		return err
@@ -198,6 +228,28 @@ func (u *Upgrader) handState(s *successor) error {
 	}
 	fault.At(fault.BeforeGo)
 	return s.line.Send(ctx, handover.Go{})
+}
+
+// saveState has the program save its state, when none of its routes is under way.
+func (u *Upgrader) saveState() error {
+	ctx, cancel := context.WithTimeoutCause(u.life, saveTimeout, fmt.Errorf("its time of %v is over", saveTimeout))
+	defer cancel()
+	if err := u.sockets.awaitRoutes(ctx); err != nil {
+		return err
+	}
+	return u.states.snapshot(ctx, u.log)
+}
+
+// saveInPlace has the program save its state before it is replaced in this process.
+func (u *Upgrader) saveInPlace(p *present) {
+	p.timer.Reset(2 * switchTimeout) // saveState has less
+	dismissed, attempt := p.dismissed, p.attempt
+	u.task(func() { // ends when the program has saved, or its time is over
+		<-dismissed // a child that we leave behind would never be reaped
+		err := u.saveState()
+		u.callbacks.wait() // the exec ends their goroutines
+		u.post(event{kind: evSaved, attempt: attempt, err: err})
+	})
 }
 
 // done ends an upgrade that succeeded: from here on the successor is the unit's

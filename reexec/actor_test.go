@@ -41,6 +41,7 @@ type actor struct {
 	more      *sync.Cond    // of observed
 	goOn      chan struct{} // for a Restore
 	moves     bool          // connections move
+	next      func(reexec.Command) (reexec.Command, error)
 }
 
 // A hello is the first thing that an actor says.
@@ -174,6 +175,12 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.u.Close()
 	case "save":
 		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{Data: []byte(arg(1))}, nil })
+	case "save badly": // and in which way
+		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{}, a.misbehave(arg(1)) })
+	case "next":
+		a.next = func(c reexec.Command) (reexec.Command, error) { return c, a.misbehave(arg(0)) }
+	case "restore badly":
+		return "", a.u.Restore(arg(0), func(reexec.State) error { return a.misbehave(arg(1)) })
 	case "restore":
 		return "", a.restore(arg(0))
 	case "go on":
@@ -215,6 +222,7 @@ func (a *actor) arrive(text string) (string, error) {
 	}
 	o.Logger = slog.New(journal{a})
 	o.Observe = func(e reexec.Event) { a.set(func() { a.observed = append(a.observed, e); a.more.Broadcast() }) }
+	o.Next = a.next
 	u, err := reexec.New(o)
 	if err != nil {
 		return "", err

@@ -67,7 +67,7 @@ func TestAnUpgradeStepByStep(t *testing.T) {
 	one.begin("upgrade").fails("this process is stopping")
 	one.exit("0")
 	s.hosted(address, two)
-	if want := []string{"recovering", "serving", "preparing", "switching", "trial", "committing", "draining", "ended"}; !slices.Equal(one.path(), want) {
+	if want := []string{"recovering", "serving", "beginning", "preparing", "switching", "trial", "committing", "draining", "ended"}; !slices.Equal(one.path(), want) {
 		t.Errorf("the predecessor was %v, want %v", one.path(), want)
 	}
 	if want := []string{"waiting", "restoring", "probation", "adopting", "serving"}; !slices.Equal(two.path(), want) {

@@ -58,6 +58,20 @@
 // them. [Upgrader.ListenFlows] gives each process its own datagrams of a socket that
 // all share; examples/http3 serves HTTP/3 so.
 //
+// # Callbacks
+//
+// A program gives functions to an Upgrader: Options.Next, Observe and the handler of
+// Logger, Save, Restore, the limit of ReceiveIdle, done of Offer, the route of
+// ListenFlows. Each may call any method of the Upgrader.
+//
+//   - One that panics has failed. The panic and its stack are logged. If the function
+//     is Next, Save or Restore, the upgrade is undone. A panic of the handler of Logger
+//     is dropped. A route runs within the program's own ReadFrom, and so does its panic.
+//   - One that blocks holds up its own kind: the later events of Observe, the later
+//     lines of Logger. If it is Next, Save, Restore or a route, the upgrade is undone
+//     when its time is over. SIGTERM, Stop and Close work meanwhile.
+//   - A function that waits for the upgrade that waits for it is one that blocks.
+//
 // # In place
 //
 // A process that is PID 1, as in a container without an init, cannot have a

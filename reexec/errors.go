@@ -23,8 +23,9 @@ var (
 	ErrStopped = errors.New("reexec: this process is stopping")
 
 	// ErrTried: this process was only started to see whether the program works, before
-	// the running one executes it in place. It does, and this process should end.
-	ErrTried = errors.New("reexec: tried and found good, the running process now executes this program")
+	// the running one executes it in place. It does, and this process should end. It
+	// wraps ErrStopped: neither is a failure.
+	ErrTried = fmt.Errorf("%w: it was tried and found good, the running process now executes this program", ErrStopped)
 
 	// ErrDrainDeadline: work was still held when the time for the drain was over.
 	ErrDrainDeadline = errors.New("reexec: drain deadline reached")
@@ -64,7 +65,7 @@ func (e *UpgradeError) Unwrap() error { return e.Err }
 // phaseOf is the phase that an upgrade is in while we are in s.
 func phaseOf(s state) Phase {
 	switch s {
-	case switching, clearing:
+	case switching, clearing, saving:
 		return PhaseSwitch
 	case trial:
 		return PhaseTrial
@@ -77,7 +78,7 @@ func phaseOf(s state) Phase {
 // refusal is the answer to somebody who wants an upgrade in state s.
 func refusal(s state) error {
 	switch s {
-	case preparing, switching, trial, clearing, committing, undoing:
+	case beginning, preparing, switching, trial, clearing, saving, committing, undoing:
 		return ErrBusy
 	case draining, covering:
 		return ErrReplaced

@@ -53,6 +53,7 @@ type FlowConn struct {
 
 	turning   sync.Mutex // held while socket and inbox change places
 	inbox     *net.UnixConn
+	routes    routes
 	left      atomic.Bool // the inbox may not be empty, though nothing comes any more
 	finishing atomic.Bool // no flow can begin: nobody accepts
 }
@@ -63,14 +64,20 @@ type FlowConn struct {
 // has it, or 0 if it belongs to no flow that route knows. For QUIC the number is put
 // into the connection IDs. A protocol without such a thing can have a table of its
 // peers, which route itself adds to, and carry it to the next process by Save and
-// Restore: no route is under way when Save's function is called.
+// Restore: no route is under way when an upgrade calls Save's function. Checkpoint
+// calls it beside them.
 //
-// It is called within ReadFrom, must not keep the datagram, and must not be nil.
+// It is called within ReadFrom, must not keep the datagram, and must not be nil. It
+// may call the Upgrader. While it blocks, nothing is read of the socket, and an
+// upgrade that begins meanwhile waits for it, and is undone after 4.5 seconds.
 //
 // The FlowConn has no ReadMsgUDP, so that nothing reads past route. QUIC stacks do
 // without batches, segmentation offload and ECN then, and the kernel chooses the
 // source address of answers: on a host with several, bind one of them.
 func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address string, route func(datagram []byte, from netip.AddrPort) (owner uint32)) (*FlowConn, error) {
+	if route == nil {
+		return nil, fmt.Errorf("reexec: ListenFlows %q: route is nil", name)
+	}
 	made := func(c claimed, err error) (claimed, error) {
 		if err != nil {
 			return nil, err
@@ -154,7 +161,6 @@ func (c *FlowConn) read(b []byte) (n int, from netip.AddrPort, ours bool, err er
 	switch c.tryEnter() {
 	case isOpen:
 		n, from, ours, err = c.readSocket(b)
-		c.leave(ours)
 	case isShut:
 		n, from, ours, err = c.readInbox(b, c.inbox.Read)
 	default:
@@ -163,26 +169,48 @@ func (c *FlowConn) read(b []byte) (n int, from netip.AddrPort, ours bool, err er
 	return n, from, ours, err
 }
 
-// readSocket reads one datagram, and passes it on if it is not ours.
+// readSocket reads one datagram, and passes it on if it is not ours. It leaves the
+// turnstile.
 func (c *FlowConn) readSocket(b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	if c.left.Load() {
 		if n, from, ours, err = c.readInbox(b, c.receive); !errors.Is(err, syscall.EAGAIN) {
+			c.leave(ours)
 			return n, from, ours, err
 		}
 		c.left.Store(false)
 	}
 	n, from, err = c.udp.ReadFromUDPAddrPort(b)
 	if err != nil {
+		c.leave(false)
 		return n, from, false, err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	switch owner := c.route(b[:n], from); {
+	ours = c.ours(b[:n], from)
+	return n, from, ours, nil
+}
+
+// ours asks route whose datagram this is, passes it on if it is not ours, and leaves
+// the turnstile. It leaves first: route is the program's, and may wait for the loop,
+// which waits for everything inside.
+func (c *FlowConn) ours(datagram []byte, from netip.AddrPort) (ours bool) {
+	release := c.hold()
+	c.routes.begin()
+	c.leave(false)
+	defer func() { // also if route panics
+		if ours {
+			c.brought(release)
+		} else {
+			release()
+		}
+		c.routes.end()
+	}()
+	switch owner := c.route(datagram, from); {
 	case owner == c.outlets.own:
 		ours = true
-	case owner == 0 || !c.outlets.pass(owner, b[:n], from):
+	case owner == 0 || !c.outlets.pass(owner, datagram, from):
 		ours = !c.finishing.Load()
 	}
-	return n, from, ours, nil
+	return ours
 }
 
 // frames has buffers for readInbox.

@@ -52,7 +52,7 @@ type imageSocket struct {
 
 // become replaces the program of this process. It returns only on failure, and
 // then nothing has changed.
-func (u *Upgrader) become(r *request, conns []stowed) error {
+func (u *Upgrader) become(p *present) error {
 	entries, fds, err := u.sockets.export()
 	if err != nil {
 		return err
@@ -71,28 +71,25 @@ func (u *Upgrader) become(r *request, conns []stowed) error {
 	for n, name := range all.Names {
 		i.States[name] = all.FDs[n].Raw()
 	}
-	for _, c := range conns {
+	for _, c := range p.stowed {
 		d, err := c.fd.Dup()
 		if err != nil {
 			return err
 		}
 		keep, i.Connections = append(keep, d), append(i.Connections, imageConnection{c.Connection, d.Raw()})
 	}
-	if r != nil && r.command != nil {
+	if r := p.request; r != nil && r.command != nil {
 		c, err := r.command.Dup()
 		if err != nil {
 			return err
 		}
 		keep, i.Command = append(keep, c), c.Raw()
 	}
-	return u.execImage(i, keep)
+	return u.execImage(p.command, i, keep)
 }
 
-func (u *Upgrader) execImage(i image, keep []*fd.FD) error {
-	next, err := u.next()
-	if err != nil {
-		return err
-	}
+// execImage executes next, which is what was tried.
+func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 	text, err := json.Marshal(i)
 	if err != nil {
 		return err

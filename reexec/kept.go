@@ -38,6 +38,9 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	if err := checkSocketName(name); err != nil {
 		return nil, err
 	}
+	if file == nil {
+		return nil, fmt.Errorf("reexec: keep %q: the file is nil", name)
+	}
 	d, err := fd.DupOf(file)
 	if err != nil {
 		return nil, fmt.Errorf("reexec: keep %q: %w", name, err)

@@ -12,6 +12,8 @@ import (
 type event struct {
 	kind    eventKind
 	err     error             // why
+	attempt int               // evCommand, evSaved, evNotStarted: the upgrade that they are of, 0 for the current one
+	command Command           // evCommand
 	request *request          // evUpgrade, evCanceled
 	from    *successor        // events of a successor
 	goodbye handover.Goodbye  // evGoodbye
@@ -48,6 +50,8 @@ type present struct {
 	relieved  bool            // succ has been superseded
 	dismissed <-chan struct{} // closed when one that was only tried is gone
 	began     time.Time       // of the upgrade, or of this process
+	attempt   int             // counts upgrades
+	command   Command         // how the successor is started
 	request   *request        // nil if nobody waits for the upgrade
 	reason    *UpgradeError   // why the upgrade is being undone
 	reloading bool            // the manager was told RELOADING=1
@@ -137,6 +141,8 @@ func (p *present) concerns(e event) bool {
 	case e.from != nil && e.from != p.succ:
 		return false
 	case e.kind == evCanceled && e.request != p.request:
+		return false
+	case e.attempt != 0 && e.attempt != p.attempt:
 		return false
 	case (e.kind == evGone || e.kind == evGoneAlone) && p.relieved:
 		return false

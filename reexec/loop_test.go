@@ -49,6 +49,8 @@ func (w *world) perform(p *present, e event, a action) {
 		w.gates = "shut"
 	case actBegin:
 		p.request = e.request
+		p.self = append(p.self, event{kind: evCommand})
+	case actStart:
 		p.succ, w.told = &successor{process: &fd.Process{PID: 2}}, false
 		p.timer.Reset(w.opts.ReadyTimeout)
 	case actGo:
@@ -169,7 +171,7 @@ func playThrough(t *testing.T, sequence []int) {
 func (w *world) holds(t *testing.T, names []string) {
 	t.Helper()
 	state := w.stateNow()
-	accepts := state == serving || state == preparing || state == covering
+	accepts := state == serving || state == beginning || state == preparing || state == covering
 	if accepts != (w.gates == "open") && state != undoing {
 		t.Errorf("%v: the gates are %s in %v", names, w.gates, state)
 	}

@@ -15,11 +15,13 @@ const (
 	probation               // we accept; the predecessor is still main
 	adopting                // the manager is being told that we are main
 	serving                 // we are main and accept
+	beginning               // as serving, and Options.Next says how the successor is started
 	preparing               // as serving, and a successor initialises
 	switching               // gates shut; the successor has been told to accept
 	trial                   // the successor accepts, we are still main
 	committing              // the manager is being told that the successor is main
 	clearing                // gates shut; the program finishes its work and then is replaced in place
+	saving                  // as clearing; the work is finished, and the program saves its state
 	undoing                 // the successor has been killed and is not gone yet
 	draining                // the successor is main, we finish our work
 	covering                // the successor died as main, we accept until the manager's restart
@@ -43,9 +45,11 @@ const (
 	evHangup                          // SIGHUP asks for one and does not wait
 	evCrowded                         // either, while as many generations drain as may
 	evStatus                          // somebody asks how it is going
+	evCommand                         // Options.Next has returned how the successor is started
 	evNotStarted                      // there is no successor: it could not be started
 	evPrepared                        // successor: ready
 	evChecked                         // successor: ready, and only tried before an exec
+	evSaved                           // the state is saved, before an exec
 	evNotBecome                       // the exec has failed
 	evAccepting                       // successor: serving
 	evFailed                          // the successor hung up or broke the protocol
@@ -87,7 +91,8 @@ const (
 	actDecline                     // to the predecessor: we do not accept, and why
 	actForget                      // the predecessor is gone
 	actCountOlder                  // note who drains, and pass it on
-	actBegin                       // tell the manager, start the successor, ready deadline
+	actBegin                       // tell the manager, ask Options.Next, ready deadline
+	actStart                       // start the successor
 	actGo                          // state and Go to the successor; switch deadline
 	actTry                         // trial deadline
 	actCommit                      // Committing to the successor, MAINPID= to the manager
@@ -100,6 +105,7 @@ const (
 	actRelieved                    // note that the successor is not main any more
 	actFollow                      // watch the third generation in the successor's place
 	actDismiss                     // let a successor go that was only tried
+	actSave                        // have the program save its state, save deadline
 	actBecome                      // execve
 	actMove                        // offer a connection to the successor
 	actStow                        // keep a connection for the program that is put in our place
@@ -153,10 +159,10 @@ var (
 // Groups of states, in the order of a life.
 var (
 	unready = []state{starting, arriving, recovering}
-	young   = []state{waiting, restoring, probation, adopting} // ready, not main
-	handing = []state{preparing, switching, trial}             // an upgrade that can be undone at once
-	busy    = []state{preparing, switching, trial, undoing}    // the same, or being undone
-	after   = []state{draining, covering, leaving, ended}      // no upgrade of ours can begin
+	young   = []state{waiting, restoring, probation, adopting}         // ready, not main
+	handing = []state{preparing, switching, trial}                     // an upgrade that can be undone at once
+	busy    = []state{beginning, preparing, switching, trial, undoing} // the same, before and after
+	after   = []state{draining, covering, leaving, ended}              // no upgrade of ours can begin
 )
 
 func either(groups ...[]state) (all []state) {
@@ -205,33 +211,37 @@ var rules = []rule{
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
 	{evOlder, unready, nothing}, // it comes with the commit
-	{evOlder, either(young, busy, after, only(serving, clearing, committing)), stay(actCountOlder)},
+	{evOlder, either(young, busy, after, only(serving, clearing, saving, committing)), stay(actCountOlder)},
 	{evSecond, only(draining, leaving), stay(actCountOlder)},
 	{evSecond, except(draining, leaving), nothing},
 
-	{evUpgrade, only(serving), to(preparing, actBegin)},
+	{evUpgrade, only(serving), to(beginning, actBegin)},
 	{evUpgrade, except(serving), stay(actRefuse)},
-	{evHangup, only(serving), to(preparing, actBegin)},
+	{evHangup, only(serving), to(beginning, actBegin)},
 	{evHangup, either(unready, young), later},
-	{evHangup, either(busy, only(clearing, committing), after), nothing},
+	{evHangup, either(busy, only(clearing, saving, committing), after), nothing},
 	{evCrowded, except(), stay(actRefuse)},
 	{evStatus, except(), stay(actReport)},
 
-	{evNotStarted, only(preparing), to(serving, actUndone)},
-	{evNotStarted, except(preparing), nothing},
+	{evCommand, only(beginning), to(preparing, actStart)},
+	{evCommand, except(beginning), nothing}, // the upgrade was undone meanwhile
+	{evNotStarted, only(beginning, preparing), to(serving, actUndone)},
+	{evNotStarted, except(beginning, preparing), nothing},
 	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
 	{evPrepared, except(preparing), nothing},
 	{evChecked, only(preparing), to(clearing, actShutGates, actFinish, actDismiss, actDrainDeadline)},
 	{evChecked, except(preparing), nothing},
-	{evNotBecome, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
-	{evNotBecome, except(clearing), nothing},
+	{evSaved, only(saving), stay(actBecome)},
+	{evSaved, except(saving), nothing},
+	{evNotBecome, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evNotBecome, except(saving), nothing},
 	{evAccepting, only(switching), to(trial, actTry)},
 	{evAccepting, except(switching), nothing},
 
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
 	{evFailed, only(draining, leaving), stay(actStayAll)}, // it closed its line, and so takes no more
-	{evFailed, either(unready, young, only(serving, clearing, committing, undoing, covering, ended)), nothing},
+	{evFailed, either(unready, young, only(serving, beginning, clearing, saving, committing, undoing, covering, ended)), nothing},
 	{evRecalled, only(undoing), to(serving, actOpenGates, actPart, actUndone)},
 	{evRecalled, except(undoing), nothing},
 	// One that has accepted and does so no more finishes its answers by itself.
@@ -249,11 +259,11 @@ var rules = []rule{
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
 	{evGone, only(leaving), stay(actFinish)}, // whoever has passed on what is ours is no more
-	{evGone, either(unready, young, only(serving, clearing, covering, ended)), nothing},
+	{evGone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
 	{evGoneAlone, only(leaving), stay(actFinish)},
-	{evGoneAlone, either(unready, young, only(serving, clearing, covering, ended)), nothing},
+	{evGoneAlone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
 
 	// One that leaves covers for nobody, but its own goodbye must say who is main.
 	{evSuperseded, only(draining, leaving), stay(actRelieved)},
@@ -261,17 +271,20 @@ var rules = []rule{
 	{evGoodbye, only(draining, leaving), stay(actFollow)},
 	{evGoodbye, except(draining, leaving), nothing},
 
+	{evDeadline, only(beginning), to(serving, actUndone)},
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actCommit)},
 	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
 	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
-	{evDeadline, only(clearing), stay(actBecome)}, // as after a restart, what takes longer is cut
-	{evDeadline, only(undoing), stay(actKill)},    // it was recalled, and does not answer
+	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // as after a restart, what takes longer is cut
+	{evDeadline, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evDeadline, only(undoing), stay(actKill)}, // it was recalled, and does not answer
 	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
+	{evCanceled, only(beginning), to(serving, actUndone)},
 	{evCanceled, only(preparing, switching), to(undoing, actKill)},
 	{evCanceled, only(trial), to(undoing, actRecall)},
-	{evCanceled, only(clearing), to(serving, actOpenGates, actUnstow, actUndone)},
-	{evCanceled, except(preparing, switching, trial, clearing), nothing},
+	{evCanceled, only(clearing, saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evCanceled, except(beginning, preparing, switching, trial, clearing, saving), nothing},
 
 	{evConfirmed, only(committing), to(draining, actDrainDeadline, actDone)},
 	{evConfirmed, except(committing), nothing},
@@ -282,10 +295,11 @@ var rules = []rule{
 
 	{evStop, unready, to(leaving, actSayStopping, actDrainDeadline)},
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, only(beginning), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(preparing, switching), to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(trial), to(leaving, actPart, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(clearing), to(leaving, actUnstow, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(clearing, saving), to(leaving, actUnstow, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
@@ -293,17 +307,17 @@ var rules = []rule{
 	{evFail, only(starting, recovering), to(leaving, actSayStopping, actDrainDeadline)},
 	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
 	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evFail, either(busy, only(adopting, clearing, committing)), later},
+	{evFail, either(busy, only(adopting, clearing, saving, committing)), later},
 	{evFail, after, nothing}, // it ends already
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
-	{evOldIdle, only(clearing), stay(actBecome)},
+	{evOldIdle, only(clearing), to(saving, actShutGates, actSave)},
 	{evOldIdle, except(clearing, covering), nothing},
 
 	{evMove, only(draining), stay(actMove)},
-	{evMove, only(clearing), stay(actStow)},
+	{evMove, only(clearing, saving), stay(actStow)},
 	{evMove, only(leaving), stay(actStore)},
-	{evMove, except(draining, clearing, leaving), stay(actStay)},
+	{evMove, except(draining, clearing, saving, leaving), stay(actStay)},
 	{evTaken, only(draining, leaving), stay(actSettle)},
 	{evTaken, except(draining, leaving), nothing},
 	{evPauseOver, only(draining), stay(actSendParked)},
@@ -311,7 +325,7 @@ var rules = []rule{
 	{evArrived, except(), stay(actTake)},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
-	{evClose, only(undoing, clearing, committing), to(ended, actUndone, actRelease)},
+	{evClose, only(beginning, undoing, clearing, saving, committing), to(ended, actUndone, actRelease)},
 	{evClose, either(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
 	{evClose, only(ended), nothing},
 }

@@ -47,7 +47,10 @@ func (s situation) after(e eventKind, c cell) (next situation, wrong string) {
 	next = s
 	next.state = c.to
 	if does(c, actBegin) {
-		next.alive, next.told, next.asked = true, false, e == evUpgrade
+		next.asked = e == evUpgrade
+	}
+	if does(c, actStart) {
+		next.alive, next.told = true, false
 	}
 	if e == evGone || e == evGoneAlone || e == evNotStarted || e == evDeclined || does(c, actPart) || does(c, actKill) && c.to != undoing {
 		next.alive = false
@@ -73,7 +76,7 @@ func (s situation) after(e eventKind, c cell) (next situation, wrong string) {
 
 func (s situation) wrong() string {
 	switch s.state {
-	case serving, preparing, covering, probation, adopting:
+	case serving, beginning, preparing, covering, probation, adopting:
 		if !s.open {
 			return "nobody accepts"
 		}

@@ -51,9 +51,13 @@ func (u *Upgrader) Receive(name string, formats ...string) error {
 // takes a descriptor and no goroutine, keeps Drain from returning, and goes on to the
 // next process by itself. One that nobody takes comes out of Accept then.
 //
-// One that was silent for limit of its data is closed; 0 means that it may be for
-// ever. Limit may be called on any goroutine, and must not block.
+// limit(data) is the idle timeout of a connection, 0 for none. It is called when the
+// connection has come, on a goroutine of the Upgrader that calls one limit after the
+// other. A connection whose limit panics comes out of Accept. limit must not be nil.
 func (u *Upgrader) ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error {
+	if limit == nil {
+		return fmt.Errorf("reexec: ReceiveIdle %q: limit is nil", name)
+	}
 	return u.receive(name, limit, formats)
 }
 
@@ -123,9 +127,10 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 
 // Offer is [Upgrader.Move] for many connections: it does not wait, and leaves it to
 // the program to close c, which it should do soon. It calls done once, with what Move
-// would return, perhaps on the goroutine that everything else waits for: done must
-// not block. Withdraw takes the offer back, unless it returns false because c was sent;
-// then done is not called. It must not be called after done.
+// would return, on a goroutine of the Upgrader that calls one done after the other, so
+// that others wait while one blocks. Withdraw takes the offer back, unless it returns
+// false because c was sent; after it done is not called. It must not be called after
+// done. If done is nil, nothing is told.
 func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
 	m := &moving{
 		Connection: handover.Connection{Name: name, Format: format, Data: data},
@@ -133,7 +138,9 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 			if err != nil {
 				err = notMoved(err)
 			}
-			done(err)
+			if done != nil {
+				u.callbacks.answers.addAlways(u.guarded("done of Offer", func() { done(err) }))
+			}
 		},
 	}
 	if err := u.propose(m, c); err != nil {
@@ -222,15 +229,12 @@ type receivers struct {
 
 type receiver struct{ name, format string }
 
-// limitOf returns how long c may be silent, and whether it is idle.
-func (r *receivers) limitOf(c handover.Connection) (limit time.Duration, idle bool) {
+// limitOf returns the program's function for the idle timeout of c, nil if c is not
+// idle.
+func (r *receivers) limitOf(c handover.Connection) func(data []byte) time.Duration {
 	r.mu.Lock()
-	of := r.limits[receiver{c.Name, c.Format}]
-	r.mu.Unlock()
-	if of == nil {
-		return 0, false
-	}
-	return of(c.Data), true
+	defer r.mu.Unlock()
+	return r.limits[receiver{c.Name, c.Format}]
 }
 
 // said returns a copy of what this process takes, nil if that is nothing.

@@ -5,8 +5,8 @@ import "fmt"
 func (s state) String() string {
 	return name(int(s), []string{
 		starting: "starting", arriving: "arriving", recovering: "recovering", waiting: "waiting", restoring: "restoring", probation: "probation",
-		adopting: "adopting", serving: "serving", preparing: "preparing", switching: "switching",
-		trial: "trial", committing: "committing", clearing: "clearing", undoing: "undoing", draining: "draining",
+		adopting: "adopting", serving: "serving", beginning: "beginning", preparing: "preparing", switching: "switching",
+		trial: "trial", committing: "committing", clearing: "clearing", saving: "saving", undoing: "undoing", draining: "draining",
 		covering: "covering", leaving: "leaving", ended: "ended",
 	})
 }
@@ -14,8 +14,8 @@ func (s state) String() string {
 func (e eventKind) String() string {
 	return name(int(e), []string{
 		evReady: "ready", evRestored: "restored", evGo: "go", evCommitting: "committing", evCommitted: "committed",
-		evOrphaned: "orphaned", evOlder: "older", evSecond: "second", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evNotStarted: "not started",
-		evPrepared: "prepared", evChecked: "checked", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
+		evOrphaned: "orphaned", evOlder: "older", evSecond: "second", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evCommand: "command", evNotStarted: "not started",
+		evPrepared: "prepared", evChecked: "checked", evSaved: "saved", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",
 		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evFail: "fail",

@@ -32,7 +32,7 @@ type Event struct {
 	Err        error         // EventUndone: why
 }
 
-// observe tells the program.
+// observe tells the program, in its time.
 func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	if u.opts.Observe == nil {
 		return
@@ -49,7 +49,9 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	if p.succ != nil {
 		e.Successor = p.succ.process.PID
 	}
-	u.opts.Observe(e)
+	if !u.callbacks.observed.add(u.guarded("Options.Observe", func() { u.opts.Observe(e) })) {
+		u.log.Warn("Options.Observe does not return: an event is lost", "event", kind)
+	}
 }
 
 // observeMove tells of the moves of the table that an observer wants to know.

@@ -21,9 +21,13 @@ const (
 // Times that are no matter of taste: each bounds something that takes
 // microseconds unless the other side hangs.
 const (
-	switchTimeout  = 5 * time.Second // successor: Go to Serving
+	switchTimeout  = 5 * time.Second // successor: Go to Serving, and the Save before it
 	sayTimeout     = 5 * time.Second // a message into an empty buffer
 	confirmTimeout = 5 * time.Second // manager: MAINPID= to the end of the barrier
+
+	// saveTimeout bounds the program's Save. It ends before switchTimeout does, so that
+	// the reason names the Save.
+	saveTimeout = switchTimeout - switchTimeout/10
 
 	// storeTimeout bounds one descriptor on its way into the fd store. The manager
 	// takes milliseconds for each when it has thousands, and on a starved machine
@@ -69,7 +73,9 @@ type Options struct {
 	// Next changes how the next generation is started: a renewed environment, other
 	// arguments, another path. It is called at each upgrade with what would be used
 	// otherwise, which is how this process was started, and its environment; an
-	// error undoes the upgrade. Nil changes nothing. It must not call the Upgrader.
+	// error undoes the upgrade. Nil changes nothing. It has ReadyTimeout, and an
+	// upgrade that is undone meanwhile does not wait for it; while a Next of an earlier
+	// upgrade has not returned, the next upgrade fails.
 	Next func(Command) (Command, error)
 
 	// ReadyTimeout is how long a successor may take from its start to Ready.
@@ -89,12 +95,13 @@ type Options struct {
 	// its memory. Zero means DefaultMaxDraining.
 	MaxDraining int
 
-	// Observe is told how upgrades go, event by event, on the goroutine that drives
-	// them: it must be quick, and not call the Upgrader. Nil is nobody.
+	// Observe is told how upgrades go, event by event and in order, on a goroutine of
+	// the Upgrader that nothing else waits for. Nil is nobody.
 	Observe func(Event)
 
 	// Logger gets every change of state at level Debug and an upgrade that was
-	// undone at level Warn. Nil is silent.
+	// undone at level Warn, in order, on a goroutine of the Upgrader. What its handler
+	// has not written when a process is killed is lost. Nil is silent.
 	Logger *slog.Logger
 }
 
@@ -130,9 +137,6 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Drain == 0 {
 		o.Drain = DefaultDrain
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
 }

@@ -40,14 +40,28 @@ func (q *parked) leave() {
 
 // park waits for the peer of q, if q is idle.
 func (u *Upgrader) park(q *parked) {
-	limit, idle := u.receives.limitOf(q.Connection)
-	if !idle || !u.parking.add(q, u.task) {
+	limit := u.receives.limitOf(q.Connection)
+	if limit == nil || !u.parking.add(q, u.task) {
 		q.unpark()
 		return
 	}
-	if limit > 0 {
-		u.parking.limit(q, limit)
-	}
+	u.callbacks.limits.addAlways(func() { u.limit(q, limit) })
+}
+
+// limit asks the program for the idle timeout of q.
+func (u *Upgrader) limit(q *parked, of func(data []byte) time.Duration) {
+	known := false
+	defer func() {
+		if !known && u.parking.remove(q) { // it has panicked, or ended its goroutine
+			q.unpark()
+		}
+	}()
+	u.guarded("limit of ReceiveIdle", func() {
+		if silent := of(q.Data); silent > 0 {
+			u.parking.limit(q, silent)
+		}
+		known = true
+	})()
 }
 
 // add reports whether q is parked. Where it cannot be, the program has to wait.
@@ -74,10 +88,13 @@ func (p *parking) add(q *parked, task func(func())) bool {
 	return true
 }
 
-// limit closes q if it is silent for so long.
+// limit closes q if it is silent for so long and still parked.
 func (p *parking) limit(q *parked, silent time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.parked[q.raw] != q {
+		return
+	}
 	q.limit = time.AfterFunc(silent, func() {
 		if p.remove(q) {
 			q.leave()

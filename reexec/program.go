@@ -1,6 +1,7 @@
 package reexec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -43,14 +44,24 @@ func thisProgram() (Command, error) {
 	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
 }
 
-// next is what the next generation is started with.
-func (u *Upgrader) next() (Command, error) {
-	c := u.program
+// repeated is how this process was started, with its environment of now.
+func (c Command) repeated() Command {
 	c.Args, c.Env = slices.Clone(c.Args), os.Environ()
-	if u.opts.Next == nil {
-		return c, nil
+	return c
+}
+
+// errNextUnderWay is for a Next of an earlier upgrade, one that was undone.
+var errNextUnderWay = errors.New("Options.Next of an earlier upgrade has not returned")
+
+// next asks the program how the next generation is started.
+func (u *Upgrader) next(ctx context.Context) (Command, error) {
+	if !u.asking.CompareAndSwap(false, true) {
+		return Command{}, errNextUnderWay
 	}
-	c, err := u.opts.Next(c)
+	c, err := call(ctx, u.log, "the function", func() (Command, error) {
+		defer u.asking.Store(false)
+		return u.opts.Next(u.program.repeated())
+	})
 	if err == nil && (!filepath.IsAbs(c.Path) || len(c.Args) == 0) {
 		err = fmt.Errorf("path %q, %d arguments: the path must be absolute, and argv[0] be there", c.Path, len(c.Args))
 	}

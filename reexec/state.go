@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
@@ -36,6 +38,9 @@ type states struct {
 	restore map[string]func(State) error
 	files   map[string]*os.File // the last known of each name
 	stored  []string            // what the fd store has, by its names there
+	closed  bool                // no file is kept any more
+
+	saving chan struct{} // holds a value while the program's functions save
 }
 
 func newStates() *states {
@@ -43,6 +48,7 @@ func newStates() *states {
 		save:    map[string]func() (State, error){},
 		restore: map[string]func(State) error{},
 		files:   map[string]*os.File{},
+		saving:  make(chan struct{}, 1),
 	}
 }
 
@@ -50,10 +56,15 @@ func newStates() *states {
 func (s *states) put(name string, file *os.File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.files[name]; old != nil {
+	old := s.files[name]
+	if s.closed {
+		old = file // the generation has ended
+	} else {
+		s.files[name] = file
+	}
+	if old != nil {
 		_ = old.Close() // only read, and replaced
 	}
-	s.files[name] = file
 }
 
 // putStored is put for what came from the fd store, file being consumed. A process
@@ -84,29 +95,58 @@ func (s *states) inherit(stored []string) {
 	}
 }
 
-// snapshot saves everything and returns it by name. The files stay the states'.
-func (s *states) snapshot() (map[string]*os.File, error) {
+// snapshot has the program save everything. Functions that save run one at a time:
+// a second snapshot waits for the first until ctx ends, and so does one that a saving
+// function itself asks for.
+func (s *states) snapshot(ctx context.Context, log *slog.Logger) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
 	s.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(save)) {
-		state, err := save[name]()
-		if err != nil {
-			return nil, fmt.Errorf("save state %q: %w", name, err)
-		}
-		file, err := encodeState(name, state)
-		if err != nil {
-			return nil, fmt.Errorf("save state %q: %w", name, err)
-		}
-		s.put(name, file)
+	if len(save) == 0 {
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.files), nil
+	select {
+	case s.saving <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("save state: the functions of an earlier Save have not returned: %w", context.Cause(ctx))
+	}
+	var under atomic.Pointer[string] // the name of the state that is being saved
+	under.Store(new(string))
+	_, err := call(ctx, log, "Save", func() (_ struct{}, err error) {
+		defer func() { <-s.saving }() // also after the end of ctx, when the function returns in the end
+		for _, name := range slices.Sorted(maps.Keys(save)) {
+			under.Store(&name)
+			if err := s.saveOne(ctx, name, save[name]); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("save state %q: %w", *under.Load(), err)
+	}
+	return nil
+}
+
+// saveOne calls save, and keeps what it returns unless ctx has ended meanwhile.
+func (s *states) saveOne(ctx context.Context, name string, save func() (State, error)) error {
+	state, err := save()
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	file, err := encodeState(name, state)
+	if err != nil {
+		return err
+	}
+	s.put(name, file)
+	return nil
 }
 
 // restoreAll gives every known state to the function that wants it.
-func (s *states) restoreAll() error {
+func (s *states) restoreAll(ctx context.Context, log *slog.Logger) error {
 	s.mu.Lock()
 	files, restore := maps.Clone(s.files), maps.Clone(s.restore)
 	s.mu.Unlock()
@@ -117,7 +157,7 @@ func (s *states) restoreAll() error {
 		}
 		state, err := decodeState(file)
 		if err == nil {
-			err = restore[name](state)
+			_, err = call(ctx, log, "Restore", func() (struct{}, error) { return struct{}{}, restore[name](state) })
 		}
 		if err != nil {
 			return fmt.Errorf("reexec: restore state %q: %w", name, err)
@@ -187,6 +227,7 @@ func (s *states) close() error {
 		errs = append(errs, f.Close())
 	}
 	clear(s.files)
+	s.closed = true
 	return errors.Join(errs...)
 }
 
@@ -218,20 +259,30 @@ func decodeState(file *os.File) (State, error) {
 // Save registers what is called to save the state called name: when this
 // generation has stopped accepting in favour of a successor, when a main process
 // has answered everything before it ends, and in Checkpoint. Clients wait
-// meanwhile, so it should be quick. If it fails, an upgrade is undone. It runs on a
-// goroutine of the Upgrader and must not call methods of it.
+// meanwhile, so it should be quick. If it fails, panics, or has not returned after
+// 4.5 seconds, an upgrade is undone. It runs on a goroutine of the Upgrader, which
+// calls one save after the other. It should not wait for an Upgrade, a Checkpoint or
+// Drain: these wait for it, until its time is over.
 //
 // Call Save and Restore before Ready. A name is at most 200 printable ASCII
 // characters, without a colon.
 func (u *Upgrader) Save(name string, save func() (State, error)) error {
+	if save == nil {
+		return fmt.Errorf("reexec: Save %q: the function is nil", name)
+	}
 	return register(u, u.states.save, name, save)
 }
 
 // Restore registers what is called, within Ready and before this generation
 // accepts, with the state called name, if there is one: of the predecessor, or of
-// the process before a restart or crash, from the fd store. If it fails, so do Ready
-// and the upgrade.
+// the process before a restart or crash, from the fd store. If it fails or panics, so
+// do Ready and the upgrade. It runs on a goroutine of the Upgrader; if the process is
+// asked to end meanwhile, Ready returns and does not wait for it. It must not call
+// Ready, which waits for it.
 func (u *Upgrader) Restore(name string, restore func(State) error) error {
+	if restore == nil {
+		return fmt.Errorf("reexec: Restore %q: the function is nil", name)
+	}
 	return register(u, u.states.restore, name, restore)
 }
 
@@ -258,7 +309,10 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	if !u.supervised() {
 		return nil
 	}
-	if _, err := u.states.snapshot(); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(u.life, cancel)()
+	if err := u.states.snapshot(ctx, u.log); err != nil {
 		return fmt.Errorf("reexec: %w", err)
 	}
 	if err := u.states.keep(ctx, u.notifier); err != nil {
@@ -267,18 +321,14 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// export saves everything and returns it in the form that the line sends. The
-// caller closes the descriptors.
+// export returns the last known states in the form that the line sends. The caller
+// closes the descriptors.
 func (s *states) export() (handover.States, error) {
-	files, err := s.snapshot()
-	if err != nil {
-		return handover.States{}, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := handover.States{Stored: s.stored}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		d, err := fd.DupOf(files[name])
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		d, err := fd.DupOf(s.files[name])
 		if err != nil {
 			fd.CloseAll(m.FDs)
 			return handover.States{}, err

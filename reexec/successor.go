@@ -41,12 +41,8 @@ var errHushed = errors.New("what the successor says is for our predecessor")
 const hangupGrace = time.Second
 
 // startSuccessor starts the program and, on a goroutine, its introduction.
-func (u *Upgrader) startSuccessor() (*successor, error) {
+func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	if err := u.checkParent(); err != nil {
-		return nil, err
-	}
-	next, err := u.next()
-	if err != nil {
 		return nil, err
 	}
 	ours, theirs, err := fd.Pair()

@@ -140,6 +140,13 @@ func (t *turnstile) leave(laden bool) {
 	t.turned.Broadcast()
 }
 
+// brought is leave(true) for a call that has left already and holds by release.
+func (t *turnstile) brought(release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = append(t.out, release)
+}
+
 // late reports whether the program's deadline is over.
 func (t *turnstile) late() bool { return !t.deadline.IsZero() && !time.Now().Before(t.deadline) }
 

@@ -54,6 +54,10 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	}
 	err := e.err
 	switch {
+	case e.kind == evDeadline && p.state == beginning:
+		err = fmt.Errorf("Options.Next has not returned within %v", u.opts.ReadyTimeout)
+	case e.kind == evDeadline && p.state == saving:
+		err = fmt.Errorf("the state was not saved within %v", switchTimeout)
 	case e.kind == evDeadline && p.state == preparing:
 		err = fmt.Errorf("not ready within %v", u.opts.ReadyTimeout)
 	case e.kind == evDeadline:
@@ -63,20 +67,16 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	case e.kind == evStop || e.kind == evClose:
 		err = ErrStopped
 	}
-	return &UpgradeError{phaseOf(p.state), p.succ.process.PID, err}
+	reason := &UpgradeError{Phase: phaseOf(p.state), Err: err}
+	if p.succ != nil {
+		reason.PID = p.succ.process.PID
+	}
+	return reason
 }
 
 // undone ends an upgrade that came to nothing.
 func (u *Upgrader) undone(p *present, e event) {
-	if p.reason == nil {
-		p.reason = &UpgradeError{Phase: phaseOf(p.state), Err: e.err}
-		if e.err == nil { // evStop, evClose
-			p.reason.Err = ErrStopped
-		}
-		if p.succ != nil {
-			p.reason.PID = p.succ.process.PID
-		}
-	}
+	p.reason = u.reasonFor(p, e)
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
 	u.sayUndone(p)

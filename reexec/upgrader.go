@@ -45,7 +45,8 @@ type Upgrader struct {
 	told      chan struct{} // state may be restored
 	accepting chan struct{} // we accept for the first time, or readyErr says why not
 
-	endings atomic.Pointer[endings]
+	endings   atomic.Pointer[endings]
+	callbacks callbacks
 
 	act      func(*present, event, action) // perform, but for tests of the loop
 	events   chan event
@@ -58,8 +59,14 @@ type Upgrader struct {
 
 	failure atomic.Pointer[error] // of the last claim that failed
 
-	readyErr error        // read after accepting is closed
-	restored func() error // restores state, once
+	readyErr error // read after accepting is closed
+
+	restoring  sync.Once
+	restored   chan struct{} // closed when the program has its state
+	restoreErr error         // read after restored is closed
+
+	ending atomic.Bool // Close was called
+	asking atomic.Bool // Options.Next has not returned
 }
 
 // New takes what came to this process by name: the sockets of systemd's units, of
@@ -90,22 +97,25 @@ func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	}
 	u := &Upgrader{
 		opts:      o,
-		log:       o.Logger,
+		log:       slog.New(slog.DiscardHandler),
 		version:   version(),
 		parent:    os.Getppid(),
 		states:    newStates(),
 		receives:  receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
+		restored:  make(chan struct{}),
 		events:    make(chan event),
 		oldIdle:   make(chan struct{}, 1),
 		loopDone:  make(chan struct{}),
+	}
+	if o.Logger != nil {
+		u.log = slog.New(queuedLog{o.Logger.Handler(), &u.callbacks.logs})
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.endings.Store(newEndings())
 	u.drain = newDrain(u.postOldIdle)
 	u.act = u.perform
-	u.restored = sync.OnceValue(u.restore)
 	u.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.signals.release()
@@ -208,11 +218,11 @@ func (u *Upgrader) task(f func()) {
 
 // Ready says that the program has initialised and could accept. It blocks until
 // it may: at once in the first generation, after READY=1 is sent to the service
-// manager; in a successor when the predecessor has stopped accepting. Meanwhile it
-// calls what Restore has registered. It returns
-// [ErrStopped] if the process was asked to end before that, and [ErrTried] in one
-// that is not needed any more. A second call returns
-// what the first did.
+// manager; in a successor when the predecessor has stopped accepting. Meanwhile the
+// functions that Restore has registered are called, each once. Ready returns
+// [ErrStopped] if the process was asked to end before that, and [ErrTried], which
+// wraps it, in a process that was only tried: neither is a failure of the program,
+// which should end with status 0. A second call returns what the first did.
 //
 // Sockets that an earlier process of the program had bound and this one has not
 // claimed are closed and leave the fd store.
@@ -221,7 +231,12 @@ func (u *Upgrader) Ready(ctx context.Context) error {
 	if err := u.until(ctx, u.told); err != nil {
 		return err
 	}
-	if err := u.restored(); err != nil {
+	u.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for these
+	if err := u.until(ctx, u.restored); err != nil {
+		return err
+	}
+	if err := u.restoreErr; err != nil {
+		u.Fail(err)
 		return err
 	}
 	if err := u.until(ctx, u.accepting); err != nil {
@@ -248,16 +263,14 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	}
 }
 
-// restore gives the program its state, on the goroutine that called Ready.
-func (u *Upgrader) restore() error {
-	err := u.states.restoreAll()
-	if err != nil {
-		u.Fail(err)
-		return err
+// restore gives the program its state.
+func (u *Upgrader) restore() {
+	u.restoreErr = u.states.restoreAll(u.life, u.log)
+	if u.restoreErr == nil {
+		fault.At(fault.Restored)
+		u.post(event{kind: evRestored})
 	}
-	fault.At(fault.Restored)
-	u.post(event{kind: evRestored})
-	return nil
+	close(u.restored)
 }
 
 // Upgrade replaces this process by the program that lies at its path now, and
@@ -290,7 +303,12 @@ func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
 // or accepts again, and reports reason to whoever asked for the upgrade. A main
 // process stops, as by Stop, and tells the manager (STATUS=, and ERRNO= if there is a
 // [syscall.Errno] in reason). It does not wait; the program then ends as after Stop.
-func (u *Upgrader) Fail(reason error) { u.post(event{kind: evFail, err: reason}) }
+func (u *Upgrader) Fail(reason error) {
+	if reason == nil {
+		reason = errors.New("Fail was called without a reason")
+	}
+	u.post(event{kind: evFail, err: reason})
+}
 
 // Hold keeps Drain from returning until release is called, for a connection or
 // whatever else must not be cut. Release may be called more than once. What Accept
@@ -319,11 +337,18 @@ func (u *Upgrader) Generation() int { return u.generation }
 // Upgrader. A successor that closes before it was ready has failed, and its
 // predecessor is told why, if a Listen had failed. Call Close last in main. A
 // second call does nothing.
+//
+// Functions of the program that are under way, a Save, an Observe, have half a
+// second to return. Close does not wait longer for them.
 func (u *Upgrader) Close() error {
-	err := u.lastCheckpoint()
+	var err error
+	if u.ending.CompareAndSwap(false, true) {
+		err = u.lastCheckpoint()
+	}
 	u.post(event{kind: evClose})
 	<-u.loopDone
 	u.tasks.Wait()
+	u.callbacks.wait()
 	return errors.Join(err, u.closeErr)
 }
 

@@ -1,0 +1,65 @@
+package reexec
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// routes counts the calls of a program's route that are under way.
+type routes struct {
+	mu    sync.Mutex
+	under int
+	none  chan struct{} // closed when under is 0 again
+}
+
+func (r *routes) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.under == 0 {
+		r.none = make(chan struct{})
+	}
+	r.under++
+}
+
+func (r *routes) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.under--; r.under == 0 {
+		close(r.none)
+	}
+}
+
+// wait returns when no call is under way, or with the end of ctx.
+func (r *routes) wait(ctx context.Context) error {
+	r.mu.Lock()
+	under, none := r.under, r.none
+	r.mu.Unlock()
+	if under == 0 {
+		return nil
+	}
+	select {
+	case <-none:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaitRoutes returns when no route is under way. The gates have to be shut.
+func (s *sockets) awaitRoutes(ctx context.Context) error {
+	s.mu.Lock()
+	flows := map[*FlowConn]string{}
+	for _, k := range s.all {
+		if f, ok := k.use.(*FlowConn); ok {
+			flows[f] = k.Name
+		}
+	}
+	s.mu.Unlock()
+	for f, name := range flows {
+		if err := f.routes.wait(ctx); err != nil {
+			return fmt.Errorf("socket %q: its route function has not returned: %w", name, err)
+		}
+	}
+	return nil
+}
