@@ -132,8 +132,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 // becomeMain makes this process reachable as the main one.
 func (u *Upgrader) becomeMain(p *present) {
 	p.main = true
-	if err := u.control.Publish(); err != nil {
-		u.log.Warn("operators cannot reach this process", "error", err)
+	if err := u.control.Publish(u.pred.number()); err != nil {
+		u.log.Warn("commands without MAINPID= do not reach this process", "error", err)
 	}
 }
 

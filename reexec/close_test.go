@@ -5,6 +5,7 @@ package reexec_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,5 +49,37 @@ func TestAStopBeforeReadyHasADeadline(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestSecondNewInAProcessIsRefused(t *testing.T) {
+	for _, directory := range []string{"", t.TempDir()} {
+		t.Setenv("RUNTIME_DIRECTORY", directory)
+		first, err := reexec.New(reexec.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reexec.New(reexec.Options{}); err == nil || !strings.Contains(err.Error(), "has an Upgrader already") {
+			t.Errorf("a second New = %v, want it to say that there is one", err)
+		}
+		if err := first.Ready(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if _, err := reexec.New(reexec.Options{}); err == nil {
+			t.Error("a second New after Ready succeeds")
+		}
+		if r := first.Status(); r.State != "serving" {
+			t.Errorf("the first Upgrader is %s, want serving", r.State)
+		}
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+		again, err := reexec.New(reexec.Options{})
+		if err != nil {
+			t.Fatalf("New after Close: %v", err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

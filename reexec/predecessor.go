@@ -15,6 +15,7 @@ import (
 // that of the first generation, takes every message and does nothing.
 type predecessor struct {
 	line       *handover.Conn
+	pid        int
 	generation int
 	trying     bool // we are only tried, before an exec in place
 	gone       bool // forget was called; the loop's
@@ -31,7 +32,7 @@ func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.En
 	if err == nil && theirs.Generation < 1 {
 		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
 	}
-	p := &predecessor{line: line, generation: theirs.Generation, trying: theirs.Trying}
+	p := &predecessor{line: line, pid: theirs.PID, generation: theirs.Generation, trying: theirs.Trying}
 	if err != nil {
 		p.refuse(err)
 		return nil, nil, nil, err
@@ -44,6 +45,14 @@ func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.En
 	}
 	fault.At(fault.SocketsReceived)
 	return p, entries, fds, nil
+}
+
+// number returns the predecessor's pid, 0 in the first generation.
+func (p *predecessor) number() int {
+	if p == nil {
+		return 0
+	}
+	return p.pid
 }
 
 // refuse tells the predecessor why we cannot take over, and hangs up.

@@ -89,11 +89,18 @@ func New(o Options) (*Upgrader, error) {
 	return u, err
 }
 
+// errTwice: signals, the control socket and what the manager passed are there once in a
+// process.
+var errTwice = errors.New("reexec: this process has an Upgrader already: call New once, and again only after Close")
+
 // appear is New for a successor with a line to its predecessor, and without one.
 func appear(o Options, line *handover.Conn) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
+	}
+	if control.Taken(control.Address(os.LookupEnv, os.Getpid())) {
+		return nil, errTwice
 	}
 	u := &Upgrader{
 		opts:      o,

@@ -55,7 +55,7 @@ func TestAddressIsOneThatCanBeListenedOn(t *testing.T) {
 				t.Errorf("pid %d, directory of %d bytes: %v", pid, length, err)
 				continue
 			}
-			if err := l.Publish(); err != nil {
+			if err := l.Publish(0); err != nil {
 				t.Error(err)
 			}
 			if err := l.Close(true); err != nil {

@@ -52,11 +52,17 @@ type Listener struct {
 	bound   string // where the socket is now
 }
 
-// Publish makes the socket the one that commands reach. What was there under that
-// name, the predecessor's, is replaced in one step.
-func (l *Listener) Publish() error {
+// Publish makes the socket the one that commands reach. The socket of the process
+// predecessor, 0 if there is none, and that of a dead process are replaced in one step.
+// That of another service, which has the same directory, is not: then Publish returns
+// an error, and commands that know our pid reach us all the same.
+func (l *Listener) Publish(predecessor int) error {
 	if l.bound == l.address {
 		return nil
+	}
+	owner, ok := ownerOf(l.address)
+	if ok && trustedUser(owner) && owner.PID != os.Getpid() && owner.PID != predecessor {
+		return fmt.Errorf("publish control socket: %s belongs to process %d: two services have one RuntimeDirectory=, give each its own", l.address, owner.PID)
 	}
 	if err := os.Rename(l.bound, l.address); err != nil {
 		return fmt.Errorf("publish control socket: %w", err)
@@ -108,7 +114,35 @@ func (l *Listener) Accept() (*Conn, error) {
 // own user's.
 func trusted(c *net.UnixConn) bool {
 	peer, err := fd.PeerOf(c)
-	return err == nil && (peer.UID == 0 || peer.UID == os.Geteuid())
+	return err == nil && trustedUser(peer)
+}
+
+func trustedUser(p fd.Peer) bool { return p.UID == 0 || p.UID == os.Geteuid() }
+
+// ownerTimeout bounds a connect, which takes microseconds unless the listener has a
+// full queue.
+const ownerTimeout = time.Second
+
+// ownerOf returns the process that listens at address; false if none does.
+func ownerOf(address string) (fd.Peer, bool) {
+	conn, err := net.DialTimeout("unixpacket", address, ownerTimeout)
+	if err != nil {
+		return fd.Peer{}, false
+	}
+	defer conn.Close()
+	peer, err := fd.PeerOf(conn.(*net.UnixConn))
+	return peer, err == nil
+}
+
+// Taken reports whether this process listens already, for commands that look for it
+// at address.
+func Taken(address string) bool {
+	for _, a := range []string{address, unpublished(address, os.Getpid())} {
+		if owner, ok := ownerOf(a); ok && owner.PID == os.Getpid() {
+			return true
+		}
+	}
+	return false
 }
 
 // Conn is one conversation.

@@ -84,14 +84,14 @@ func TestASocketInADirectoryPassesFromGenerationToGeneration(t *testing.T) {
 	if n := answers(t, address); n != 0 {
 		t.Fatalf("generation %d answers before Publish", n)
 	}
-	must(t, first.Publish())
+	must(t, first.Publish(0))
 	second := listen(t, address, 102)
 	serve(t, second, 2)
 	if n := answers(t, address); n != 1 {
 		t.Errorf("generation %d answers while the second is only there", n)
 	}
-	must(t, second.Publish())
-	must(t, second.Publish()) // again changes nothing
+	must(t, second.Publish(0))
+	must(t, second.Publish(0)) // again changes nothing
 	if n := answers(t, address); n != 2 {
 		t.Errorf("generation %d answers after the second has published", n)
 	}
@@ -110,7 +110,7 @@ func TestASuccessorThatNeverWasMainLeavesNoTrace(t *testing.T) {
 	address := filepath.Join(dir, "control.sock")
 	first := listen(t, address, 101)
 	serve(t, first, 1)
-	must(t, first.Publish())
+	must(t, first.Publish(0))
 	for _, unlink := range []bool{false, true} {
 		second := listen(t, address, 102)
 		must(t, second.Close(unlink))
@@ -129,7 +129,7 @@ func TestAKilledSuccessorIsClearedAway(t *testing.T) {
 	dir := t.TempDir()
 	address := filepath.Join(dir, "control.sock")
 	first := listen(t, address, 101)
-	must(t, first.Publish())
+	must(t, first.Publish(0))
 	listen(t, address, 102) // stands for a process that cannot clean up
 	first.Discard(102)
 	first.Discard(103) // never came so far
@@ -150,7 +150,7 @@ func TestTheNameOfADeadProcessIsNoObstacle(t *testing.T) {
 	must(t, os.WriteFile(address, nil, 0o600)) // nor is what lies at the address itself
 	l := listen(t, address, 101)
 	serve(t, l, 7)
-	must(t, l.Publish())
+	must(t, l.Publish(0))
 	if n := answers(t, address); n != 7 {
 		t.Errorf("generation %d answers, want 7", n)
 	}
@@ -162,7 +162,7 @@ func TestAnAbstractAddressIsHadOnce(t *testing.T) {
 	if l, err := control.Listen(address, os.Getpid()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second Listen = %v, %v, want EADDRINUSE", l, err)
 	}
-	must(t, first.Publish())
+	must(t, first.Publish(0))
 	must(t, first.Close(true))
 	again := listen(t, address, os.Getpid())
 	must(t, again.Close(false))

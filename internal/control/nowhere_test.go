@@ -23,7 +23,7 @@ func TestListenNowhere(t *testing.T) {
 			_, err := l.Accept()
 			accepted <- err
 		}()
-		if err := l.Publish(); err != nil {
+		if err := l.Publish(0); err != nil {
 			t.Errorf("Publish: %v", err)
 		}
 		t.Cleanup(func() {

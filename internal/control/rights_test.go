@@ -23,8 +23,9 @@ const (
 
 // programs are what the test binary can be when a test starts it as another user.
 var programs = map[string]func(args []string) int{
-	"ask":    askProgram,
-	"listen": listenProgram,
+	"ask":     askProgram,
+	"listen":  func(args []string) int { return listenProgram(args, false) },
+	"publish": func(args []string) int { return listenProgram(args, true) },
 }
 
 // askProgram asks the process args[1], which listens at args[0].
@@ -45,8 +46,11 @@ func askProgram(args []string) int {
 }
 
 // listenProgram listens at args[0], says so, and answers until its input ends.
-func listenProgram(args []string) int {
+func listenProgram(args []string, publish bool) int {
 	l, err := control.Listen(args[0], os.Getpid())
+	if err == nil && publish {
+		err = l.Publish(0)
+	}
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -74,17 +78,28 @@ func as(t testing.TB, uid uint32, program string, args ...string) *exec.Cmd {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start a program as another user")
 	}
+	cmd := started(program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	return cmd
+}
+
+// started returns the command that runs a program as our own user.
+func started(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), programVariable+"="+program, "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	return cmd
 }
 
 // listener starts a listener of the user uid and returns its pid.
 func listener(t testing.TB, uid uint32, address string) int {
 	t.Helper()
-	cmd := as(t, uid, "listen", address)
+	return begin(t, as(t, uid, "listen", address))
+}
+
+// begin starts a listener and returns its pid.
+func begin(t testing.TB, cmd *exec.Cmd) int {
+	t.Helper()
 	input, err := cmd.StdinPipe()
 	must(t, err)
 	output, err := cmd.StdoutPipe()
@@ -153,9 +168,84 @@ func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
 	address := control.Address(environment(dir), os.Getpid())
 	l := listen(t, address, os.Getpid())
 	serve(t, l, 1)
-	must(t, l.Publish())
+	must(t, l.Publish(0))
 	got := run(as(t, nobody, "ask", address, strconv.Itoa(os.Getpid())))
 	if !strings.Contains(got, "permission denied") {
 		t.Errorf("a foreign user got %q", got)
+	}
+}
+
+// TestListenerOfAnotherPIDNamespaceIsKnownByItsUser has the asker in a namespace where
+// the listener has no number.
+func TestListenerOfAnotherPIDNamespaceIsKnownByItsUser(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "control-")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	must(t, os.Chown(dir, nobody, nobody))
+	name := abstract() + "/" + t.Name()
+	tests := []struct {
+		name, address string
+		listener      uint32
+		want          string
+	}{
+		{"squatter", name + "1", nobody, "belongs to user 65534, neither root nor ours (0)"},
+		{"root", name + "2", 0, "generation 5"},
+		{"owner of the directory", dir + "/control.sock", nobody, "generation 5"},
+		{"squatter in a directory", dir + "/squat.sock", another, "belongs to user 65533"},
+	}
+	must(t, os.Chmod(dir, 0o777))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := as(t, tt.listener, "publish", tt.address)
+			pid := begin(t, cmd)
+			ask := as(t, 0, "ask", tt.address, strconv.Itoa(pid))
+			ask.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+			if got := run(ask); !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSocketOfALiveServiceIsNotReplaced(t *testing.T) {
+	dir := t.TempDir()
+	address := control.Address(environment(dir), os.Getpid())
+	other := begin(t, started("publish", address))
+	ours := listen(t, address, os.Getpid())
+	serve(t, ours, 7)
+	err := ours.Publish(0)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("belongs to process %d: two services have one RuntimeDirectory=", other)) {
+		t.Errorf("Publish = %v, want it to name the other process", err)
+	}
+	for pid, want := range map[int]int{os.Getpid(): 7, other: 5, 0: 5} { // 0: by the name alone
+		a, err := control.Ask(context.Background(), address, pid, control.Request{Verb: control.Upgrade})
+		if err != nil || a.Generation != want {
+			t.Errorf("Ask of process %d = %+v, %v, want generation %d", pid, a, err, want)
+		}
+	}
+	must(t, ours.Publish(other)) // it is our predecessor
+	must(t, ours.Close(true))
+	if _, err := control.Ask(context.Background(), address, other, control.Request{}); err == nil || !strings.Contains(err.Error(), "RuntimeDirectory=") {
+		t.Errorf("Ask = %v, want it to say why the name may be gone", err)
+	}
+}
+
+func TestProcessKnowsThatItListens(t *testing.T) {
+	for _, address := range []string{abstract(), control.Address(environment(t.TempDir()), os.Getpid())} {
+		if control.Taken(address) {
+			t.Errorf("%s is taken before Listen", address)
+		}
+		l := listen(t, address, os.Getpid())
+		if !control.Taken(address) {
+			t.Errorf("%s is not taken after Listen", address)
+		}
+		must(t, l.Publish(0))
+		if !control.Taken(address) {
+			t.Errorf("%s is not taken after Publish", address)
+		}
+		must(t, l.Close(true))
+		if control.Taken(address) {
+			t.Errorf("%s is taken after Close", address)
+		}
 	}
 }
