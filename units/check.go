@@ -74,5 +74,6 @@ func Rules() []Rule {
 
 // rules is every rule there is.
 func rules() []*rule {
-	return slices.Concat(fileRules, reloadRules, processRules, storeRules, socketRules, pathRules, sandboxRules, changeRules)
+	return slices.Concat(fileRules, reloadRules, processRules, storeRules, socketRules, pathRules, sandboxRules,
+		identityRules, outcomeRules, roomRules, endRules, changeRules)
 }

@@ -37,7 +37,7 @@ var fileRules = []*rule{&syntaxRule, {
 	},
 	find: inAll(func(m *merged) (all []fault) {
 		for _, a := range m.all {
-			if home := homes[a.key]; home != "" && a.section != home && slices.Contains([]string{"Unit", "Service", "Socket", "Install"}, a.section) {
+			if home := homes[a.key]; home != "" && !slices.Contains(sectionsOf(a.key), a.section) && slices.Contains([]string{"Unit", "Service", "Socket", "Install"}, a.section) {
 				all = append(all, fault{m, a, a.key + "= stands in [" + a.section + "], it belongs into [" + home + "]"})
 			}
 		}

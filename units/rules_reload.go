@@ -132,16 +132,19 @@ var reloadRules = []*rule{{
 	Rule: Rule{
 		ID: "exec-reload-ignored", Severity: Error,
 		Title:  "the failure of ExecReload= must count",
-		Why:    "The prefix - makes systemd take every exit status for success, and the exit status is all by which a reload can fail.",
+		Why:    "The prefix - makes systemd take every exit status for success, and the exit status is all by which a reload can fail. A shell does the same with || true, with another command after the program, and with a pipe.",
 		Effect: "`systemctl reload` says success for an upgrade that was undone",
-		Write:  "the same line without the -",
+		Write:  "the program alone, without - and without a shell",
 		Bad:    "[Service]\nExecReload=-/usr/bin/myapp reload\n",
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if strings.Contains(parseCommand(a.value).prefix, "-") {
+			switch cmd := parseCommand(a.value); {
+			case strings.Contains(cmd.prefix, "-"):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " begins with -"})
+			case c.ignoresFailure(cmd):
+				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " succeeds though the program in it fails"})
 			}
 		}
 		return all

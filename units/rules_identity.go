@@ -1,0 +1,190 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Rules on settings that take a process out of the unit, or make it another user.
+
+var identityRules = []*rule{{
+	Rule: Rule{
+		ID: "pam-name", Severity: Error,
+		Title: "PAMName= must not be set",
+		Why: "pam_systemd, which is in the session stack of most distributions, moves the main process into a session scope. systemd does not accept a process outside of the unit as main process. " +
+			"The session also belongs to the first process: PAM closes it when that process ends, which is at the end of the first drain.",
+		Effect: "the main process and each successor leave the unit: no upgrade can be committed, and `systemctl stop` does not reach them",
+		Write:  "no PAMName=; limits and environment that PAM would set go into Limit*= and Environment=",
+		Bad:    "[Service]\nPAMName=su\n",
+		Mended: "[Service]\n# no PAMName=\n",
+	},
+	find: func(c *contract) []fault {
+		if a := c.of("PAMName"); a.value != "" {
+			return wrongf(c.service, a, "PAMName=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "runtime-directory-shared", Severity: Error,
+		Title: "each service needs a RuntimeDirectory= that no other service has",
+		Why: "The control socket of the main process lies in RuntimeDirectory=. Two services with one directory, such as two instances of a template, replace the socket of each other. " +
+			"When one of them stops, systemd removes the directory with all that is in it, also a subdirectory of another service.",
+		Effect: "`systemctl reload` of one service fails while another one runs; after a stop of one, the other one cannot be reloaded until it is restarted",
+		Write:  "RuntimeDirectory= with the name of the service, and with the instance in a template: RuntimeDirectory=myapp/%i",
+		Bad:    "[Service]\n# no RuntimeDirectory=\nRuntimeDirectory=myapp\n# in other.service\n[Service]\nRuntimeDirectory=myapp\n",
+		Mended: "[Service]\n# no RuntimeDirectory=\nRuntimeDirectory=myapp\n# in other.service\n[Service]\nRuntimeDirectory=other\n",
+	},
+	find: sharedDirectory,
+}, {
+	Rule: Rule{
+		ID: "user-changed", Severity: Error,
+		Title: "the program and its reload command must have the user of the unit",
+		Why: "systemd gives RuntimeDirectory= to User=, which is root if it is not set. A program that setpriv, chpst or gosu gives another user cannot make its control socket there. " +
+			"The main process obeys its own user and root. With ExecStart=+ it is root and ignores User=, while ExecReload= comes as User=.",
+		Effect: "the program does not start, since it cannot make its control socket; or each reload is refused",
+		Write:  "User= with the user, no program that changes it, and no + or ! before ExecStart=",
+		Bad:    "[Service]\nUser=root\nExecStart=/usr/bin/setpriv --reuid=myapp --clear-groups /usr/bin/myapp\n",
+		Mended: "[Service]\nUser=myapp\nExecStart=/usr/bin/myapp\n",
+	},
+	find: userChanged,
+}, {
+	Rule: Rule{
+		ID: "environment", Severity: Error,
+		Title: "the variables that systemd sets must be left alone",
+		Why: "systemd tells the program by NOTIFY_SOCKET where notifications go, by LISTEN_FDS and its like which sockets it has, by WATCHDOG_USEC how often to report, by RUNTIME_DIRECTORY where the control socket lies, " +
+			"and tells ExecReload= by MAINPID whom to ask. Environment= replaces them, UnsetEnvironment= removes them. All versions.",
+		Effect: "without NOTIFY_SOCKET the start times out, without LISTEN_FDS the program binds sockets of its own, without MAINPID or RUNTIME_DIRECTORY a reload fails",
+		Write:  "no such name in Environment= and UnsetEnvironment=",
+		Bad:    "[Service]\nUnsetEnvironment=NOTIFY_SOCKET\n",
+		Mended: "[Service]\nUnsetEnvironment=LS_COLORS\n",
+	},
+	find: environmentTaken,
+}}
+
+// sharedDirectory finds a runtime directory that another instance or another unit has.
+func sharedDirectory(c *contract) (all []fault) {
+	for _, a := range c.service.list("Service", "RuntimeDirectory") {
+		for dir := range strings.FieldsSeq(a.value) {
+			dir, _, _ = strings.Cut(dir, ":")
+			if isTemplate(c.service.name) && !strings.ContainsAny(strings.ReplaceAll(dir, "%%", ""), "%") {
+				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.name)...)
+			} else if other := c.sharing(dir); other != "" {
+				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
+			}
+		}
+	}
+	return all
+}
+
+func isTemplate(unit string) bool { return strings.Contains(unit, "@") }
+
+// sharing returns the name of another service whose runtime directory is dir, or is
+// above or below it.
+func (c *contract) sharing(dir string) (unit string) {
+	mine, ok := resolved(c.service.name, dir)
+	for _, m := range c.others {
+		if m.name == c.service.name || kindOf(m.name) != "service" {
+			continue
+		}
+		for _, word := range m.words("Service", "RuntimeDirectory") {
+			word, _, _ = strings.Cut(word, ":")
+			if theirs, known := resolved(m.name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
+				return m.name
+			}
+		}
+	}
+	return ""
+}
+
+// resolved is text with the specifiers of a unit's name resolved, of which ok says
+// whether that can be done.
+func resolved(unit, text string) (result string, ok bool) {
+	stem, _, _ := cutLast(unit, ".")
+	if strings.HasSuffix(stem, "@") && strings.ContainsAny(strings.ReplaceAll(text, "%%", ""), "%") {
+		return "", false // no instance
+	}
+	result = path.Clean(expand(unit, text))
+	return result, !strings.Contains(result, "%")
+}
+
+// changers are programs that run another one as another user, in the same process,
+// with what stands before or in the argument that names the user.
+var changers = map[string][]string{
+	"setpriv": {"--reuid", "--ruid", "--euid"}, "chpst": {"-u", "-U"}, "capsh": {"--user", "--uid"},
+	"setuidgid": nil, "s6-setuidgid": nil, "s6-envuidgid": nil, "gosu": nil, "su-exec": nil,
+}
+
+// becomes returns the user that a command line changes to, "" for none.
+func (c command) becomes() string {
+	all, _ := c.steps()
+	for _, s := range all {
+		flags, known := changers[s.program()]
+		if !known {
+			continue
+		}
+		for i, word := range s.words[1:] {
+			if flags == nil {
+				return word
+			}
+			name, value, joined := strings.Cut(word, "=")
+			switch {
+			case !slices.Contains(flags, name):
+			case joined:
+				return value
+			case i+2 < len(s.words):
+				return s.words[i+2]
+			}
+		}
+	}
+	return ""
+}
+
+// runsAs is the user of a command of the service, by its prefixes and what it becomes.
+func (c *contract) runsAs(cmd command) string {
+	user := c.of("User").value
+	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {
+		user = "the dynamic user"
+	}
+	if strings.ContainsAny(cmd.prefix, "+!") {
+		user = ""
+	}
+	if other := cmd.becomes(); other != "" {
+		user, _, _ = strings.Cut(strings.TrimPrefix(other, ":"), ":")
+	}
+	if user == "" || user == "0" {
+		return "root"
+	}
+	return user
+}
+
+func userChanged(c *contract) (all []fault) {
+	a, start := c.binary()
+	owner, main := c.runsAs(command{}), c.runsAs(start)
+	if other := start.becomes(); other != "" && main != owner && main != "root" && len(c.service.list("Service", "RuntimeDirectory")) > 0 {
+		return wrongf(c.service, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
+	}
+	for _, r := range c.service.list("Service", "ExecReload") {
+		if who := c.runsAs(parseCommand(r.value)); who != "root" && who != main {
+			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
+		}
+	}
+	return all
+}
+
+// systemdVariables are those that the library reads (systemd.exec(5), "Environment
+// Variables Set or Propagated by the Service Manager").
+var systemdVariables = strings.Fields("NOTIFY_SOCKET LISTEN_PID LISTEN_FDS LISTEN_FDNAMES WATCHDOG_PID WATCHDOG_USEC MAINPID RUNTIME_DIRECTORY")
+
+func environmentTaken(c *contract) (all []fault) {
+	for _, a := range c.service.list("Service", "Environment", "UnsetEnvironment") {
+		for _, word := range shellWords(a.value) {
+			name, _, assigned := strings.Cut(word, "=")
+			if slices.Contains(systemdVariables, name) && (assigned == (a.key == "Environment")) {
+				all = append(all, fault{c.service, a, a.key + "=" + a.value + " takes " + name + " away from the library"})
+			}
+		}
+	}
+	return all
+}

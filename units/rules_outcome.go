@@ -1,0 +1,203 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rules on settings that make a failure look like success, or a recovery impossible.
+
+var outcomeRules = []*rule{{
+	Rule: Rule{
+		ID: "success-exit-status", Severity: Error,
+		Title: "SuccessExitStatus= must not have the status of a crash",
+		Why: "A Go program that panics exits with 2, and one that gives up with 1. The kernel sends SIGKILL when memory runs out, and SIGSYS for a forbidden system call. " +
+			"With Restart=on-failure systemd restarts after failures only, and SuccessExitStatus= takes these from them.",
+		Effect: "after a crash the unit is inactive with Result=success, and systemd does not restart it",
+		Write:  "no SuccessExitStatus=, or only statuses by which the program says that it wants to end",
+		Bad:    "[Service]\nSuccessExitStatus=2 SIGKILL\n",
+		Mended: "[Service]\nSuccessExitStatus=143\n",
+	},
+	find: func(c *contract) []fault {
+		if c.of("Restart").value == "always" {
+			return nil // systemd restarts after a success, too
+		}
+		return c.crashesIn("SuccessExitStatus")
+	},
+}, {
+	Rule: Rule{
+		ID: "restart-prevented", Severity: Error,
+		Title:  "RestartPreventExitStatus= must not have the status of a crash",
+		Why:    "A Go program that panics exits with 2, and one that gives up with 1. The kernel sends SIGKILL when memory runs out. RestartPreventExitStatus= keeps systemd from a restart whatever Restart= says.",
+		Effect: "after a crash the unit stays failed: its fd store is emptied, and clients of its own sockets are refused",
+		Write:  "no RestartPreventExitStatus=, or only statuses after which a restart cannot help",
+		Bad:    "[Service]\nRestartPreventExitStatus=SIGKILL\n",
+		Mended: "[Service]\nRestartPreventExitStatus=78\n",
+	},
+	find: func(c *contract) []fault { return c.crashesIn("RestartPreventExitStatus") },
+}, {
+	Rule: Rule{
+		ID: "remain-after-exit", Severity: Warning,
+		Title: "RemainAfterExit= must be no",
+		Why: "With yes the unit stays active (exited) when the main process ends with status 0, whatever Restart= says. systemd does not start the program for a client of the .socket unit, " +
+			"because the service is active already, and `systemctl start` does nothing.",
+		Effect: "a program that ends with status 0 is not started again, and its unit stays active while clients wait",
+		Write:  "no RemainAfterExit=",
+		Bad:    "[Service]\nRemainAfterExit=yes\n",
+		Mended: "[Service]\n# no RemainAfterExit=\n",
+	},
+	find: func(c *contract) []fault {
+		if a, on := c.on("RemainAfterExit"); on {
+			return wrongf(c.service, a, "RemainAfterExit=%s", a.value)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-reload-ends", Severity: Error,
+		Title: "ExecReload= must not stop or restart the service",
+		Why: "A reload that restarts is no upgrade: a new program that is broken stops the service, and each request in work waits for the drain. A restart from inside of ExecReload= also cancels the reload job, " +
+			"which then reports success. A signal such as SIGTERM, which kill sends if none is named, stops the program, and SIGKILL cuts off all that it has in work.",
+		Effect: "`systemctl reload` stops or restarts the service instead of upgrading it, and may say success or wait for itself",
+		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Bad:    "[Service]\nExecReload=/usr/bin/systemctl restart myapp.service\n",
+		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, a := range c.service.list("Service", "ExecReload") {
+			if why := c.ends(parseCommand(a.value)); why != "" {
+				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " " + why})
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-reload-other", Severity: Error,
+		Title: "ExecReload= must ask the program",
+		Why: "systemd takes the exit status of ExecReload= for the result of the reload. A command such as true, echo or touch always succeeds and asks nobody. The command line of ExecStart= starts the program a second time, " +
+			"which finds neither its sockets nor an end.",
+		Effect: "`systemctl reload` says success, and the old program goes on; or it starts a second server that no upgrade knows",
+		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Bad:    "[Service]\nExecReload=/bin/true\n",
+		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+	},
+	find: reloadsNothing,
+}, {
+	Rule: Rule{
+		ID: "restart-pause", Severity: Warning,
+		Title:  "RestartSec= should be short",
+		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. Nobody accepts in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s.",
+		Effect: "after a crash clients get no answer for as long",
+		Write:  "RestartSec=100ms, which is the default, or a few seconds",
+		Bad:    "[Service]\nRestartSec=5min\n",
+		Mended: "[Service]\nRestartSec=2s\n",
+	},
+	find: func(c *contract) (all []fault) {
+		_, steps := c.number("RestartSteps", 0)
+		for _, key := range []string{"RestartSec", "RestartMaxDelaySec", "RestartRandomizedDelaySec"} {
+			a, pause := c.span(key, 0)
+			if pause > longestPause && (key != "RestartMaxDelaySec" || steps > 0) && since[key] <= max(c.systemd, oldest) {
+				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+			}
+		}
+		return all
+	},
+}}
+
+// longestPause is how long clients wait patiently.
+const longestPause = 10 * time.Second
+
+// crashes are what SuccessExitStatus= and its like call the ends of a Go program that
+// nobody asked for: exit statuses of package runtime and of log.Fatal, and signals.
+var crashes = strings.Fields("1 2 FAILURE INVALIDARGUMENT KILL ABRT SEGV BUS FPE ILL SYS TRAP QUIT XCPU XFSZ")
+
+// crashesIn finds crashes in a list of exit statuses and signals.
+func (c *contract) crashesIn(key string) (all []fault) {
+	for _, a := range c.service.list("Service", key) {
+		for word := range strings.FieldsSeq(a.value) {
+			if slices.Contains(crashes, strings.TrimPrefix(word, "SIG")) {
+				all = append(all, fault{c.service, a, key + "=" + a.value + " has " + word})
+				break
+			}
+		}
+	}
+	return all
+}
+
+// ends says how a command stops or restarts its own service, "" if it does not.
+func (c *contract) ends(cmd command) string {
+	all, _ := cmd.steps()
+	for _, s := range all {
+		signal, sends := s.signal()
+		switch {
+		case sends && signal != "HUP" && signal != "0" && signal != "CONT" && signal != "WINCH" && signal != "CHLD":
+			return "sends SIG" + signal + " to the program"
+		case s.program() == "systemctl" && c.names(s.words) && slices.ContainsFunc(s.words, isRestart):
+			return "asks systemd for another job of this service"
+		case (s.program() == "service" || s.program() == "invoke-rc.d" || path.Dir(s.words[0]) == "/etc/init.d") && slices.ContainsFunc(s.words, isRestart):
+			return "restarts a service"
+		}
+	}
+	return ""
+}
+
+// names reports whether a command names the service itself.
+func (c *contract) names(words []string) bool {
+	stem, _, _ := cutLast(c.service.name, ".")
+	for _, word := range words {
+		if word == "%n" || word == "%N" || word == stem || word == c.service.name || word == strings.Replace(c.service.name, "@.", "@%i.", 1) ||
+			isTemplate(stem) && strings.TrimSuffix(word, ".service") == stem+"%i" {
+			return true
+		}
+	}
+	return false
+}
+
+func isRestart(word string) bool {
+	return slices.Contains(strings.Fields("restart try-restart condrestart stop start reload reload-or-restart try-reload-or-restart force-reload kill"), word)
+}
+
+// silent are programs that ask no daemon for anything.
+var silent = strings.Fields("true : echo printf touch test [ sleep logger cat date ls id pwd env false exit set ulimit umask cd rm mkdir cp mv ln chmod chown install")
+
+// reloadsNothing finds an ExecReload= that starts the program anew, and one of which
+// no line can ask the program.
+func reloadsNothing(c *contract) (all []fault) {
+	lines := c.service.list("Service", "ExecReload")
+	_, start := c.binary()
+	asks := false
+	for _, a := range lines {
+		cmd := parseCommand(a.value)
+		steps, _ := cmd.steps()
+		if len(start.argv) > 0 && slices.Equal(cmd.argv, start.argv) {
+			all = append(all, wrongf(c.service, a, "ExecReload=%s is the command of ExecStart=", a.value)...)
+		}
+		asks = asks || len(steps) == 0 || slices.ContainsFunc(steps, func(s step) bool {
+			return !slices.Contains(silent, s.program()) && !(s.program() == "systemctl" && slices.Contains(s.words, "daemon-reload"))
+		})
+	}
+	if len(lines) > 0 && !asks {
+		last := lines[len(lines)-1]
+		all = append(all, wrongf(c.service, last, "ExecReload=%s asks nobody for an upgrade", last.value)...)
+	}
+	return all
+}
+
+// ignoresFailure reports whether a shell's line succeeds though the program in it has
+// failed: myapp reload || true.
+func (c *contract) ignoresFailure(cmd command) bool {
+	all, errexit := cmd.steps()
+	_, start := c.binary()
+	own := func(s step) bool { return s.program() == path.Base(start.binary()) }
+	named := slices.ContainsFunc(all, own)
+	for i, s := range all {
+		asks := own(s) || !named && !slices.Contains(silent, s.program())
+		if asks && hidesFailure(all, i, errexit) {
+			return true
+		}
+	}
+	return false
+}
