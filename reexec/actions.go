@@ -174,7 +174,7 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.timer.Reset(u.opts.ReadyTimeout)
 	begun := event{kind: evCommand, attempt: p.attempt}
 	if u.opts.Next == nil {
-		begun.command = u.program.repeated()
+		begun.command = u.repeated()
 		p.self = append(p.self, begun)
 		return
 	}

@@ -59,6 +59,7 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 func (u *Upgrader) execute(ctx context.Context, r control.Request, c *control.Conn) control.Answer {
 	switch r.Verb {
 	case control.Upgrade:
+		defer u.workDir.hear(r)()
 		if err := u.upgrade(ctx, c); err != nil {
 			return control.Answer{Error: err.Error()}
 		}

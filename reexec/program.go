@@ -23,17 +23,14 @@ const lineVariable = "CUTOVER_LINE"
 type Command struct {
 	Path string   // a symbolic link is followed at the start
 	Args []string // with argv[0]
-	Dir  string
+	Dir  string   // "": the starting process's
 	Env  []string // nil: the starting process's; of several values of a variable the last one counts
 }
 
 // thisProgram remembers how this process was started. Not /proc/self/exe: that is
 // the old, deleted file after a package upgrade.
 func thisProgram() (Command, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return Command{}, fmt.Errorf("reexec: working directory: %w", err)
-	}
+	dir, _ := os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
 	path, err := exec.LookPath(os.Args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return Command{}, fmt.Errorf("reexec: find our own program, to start it again: %w", err)
@@ -41,11 +38,17 @@ func thisProgram() (Command, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
+	if !filepath.IsAbs(path) {
+		return Command{}, fmt.Errorf("reexec: program %s: the working directory was deleted", path)
+	}
 	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
 }
 
-// repeated is how this process was started, with its environment of now.
-func (c Command) repeated() Command {
+// repeated is how this process was started, with its environment of now, and in the
+// directory that a start by the manager would give it now.
+func (u *Upgrader) repeated() Command {
+	c := u.program
+	c.Dir = u.workDir.now()
 	c.Args, c.Env = slices.Clone(c.Args), os.Environ()
 	return c
 }
@@ -60,7 +63,7 @@ func (u *Upgrader) next(ctx context.Context) (Command, error) {
 	}
 	c, err := call(ctx, u.log, "the function", func() (Command, error) {
 		defer u.asking.Store(false)
-		return u.opts.Next(u.program.repeated())
+		return u.opts.Next(u.repeated())
 	})
 	if err == nil && (!filepath.IsAbs(c.Path) || len(c.Args) == 0) {
 		err = fmt.Errorf("path %q, %d arguments: the path must be absolute, and argv[0] be there", c.Path, len(c.Args))

@@ -102,6 +102,9 @@ func TestALinkIsFollowedAtEachUpgrade(t *testing.T) {
 				if got := r.executable(); got != release {
 					t.Errorf("the successor is %s, want %s", got, release)
 				}
+				if linked == "folder" && r.Dir != filepath.Dir(release) {
+					t.Errorf("the successor works in %s, want %s", r.Dir, filepath.Dir(release))
+				}
 			}
 		})
 	}
@@ -128,16 +131,70 @@ func TestAMissingProgramIsANonEvent(t *testing.T) {
 	s.hosted(address, two)
 }
 
-func TestAMissingDirectoryIsANonEvent(t *testing.T) {
+// TestADeletedDirectoryIsNoObstacle has the successor and the one after it start in the
+// deleted directory.
+func TestADeletedDirectoryIsNoObstacle(t *testing.T) {
 	s := newStage(t)
 	s.workDir = filepath.Join(s.dir, "work")
 	s.must(os.Mkdir(s.workDir, 0o755))
 	one, address := s.open("{}")
 	s.must(os.Remove(s.workDir))
-	one.begin("upgrade").fails("upgrade undone (start): ", "no such file or directory")
-	s.hosted(address, one)
+	two := one.handOver("{}")
+	if two.Dir != "" {
+		t.Errorf("the successor works in %s, want the deleted directory", two.Dir)
+	}
+	three := two.handOver("{}")
+	s.hosted(address, three)
+}
+
+func TestADirectoryThatIsThereAgainIsUsed(t *testing.T) {
+	s := newStage(t)
+	s.workDir = filepath.Join(s.dir, "work")
 	s.must(os.Mkdir(s.workDir, 0o755))
-	s.hosted(address, one.handOver("{}"))
+	one, address := s.open("{}")
+	s.must(os.Remove(s.workDir))
+	s.must(os.Mkdir(s.workDir, 0o755))
+	two := one.handOver("{}")
+	if two.Dir != s.workDir {
+		t.Errorf("the successor works in %s, want %s", two.Dir, s.workDir)
+	}
+	s.hosted(address, two)
+}
+
+// TestTheReloadCommandSaysWhereTheUnitWorksNow by its own directory, if the manager has
+// started it for the same invocation of the unit and no shell has come in between.
+func TestTheReloadCommandSaysWhereTheUnitWorksNow(t *testing.T) {
+	for _, c := range []struct {
+		name, more string
+		follows    bool
+	}{
+		{"of the manager", "INVOCATION_ID=ab", true},
+		{"of another invocation", "INVOCATION_ID=cd", false},
+		{"of an operator", "NONE=", false},
+		{"by way of a shell", "PWD=/elsewhere", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			s.env = append(s.env, "INVOCATION_ID=ab")
+			now := t.TempDir()
+			one, address := s.open("{}")
+			env := append(one.environ(), "MAINPID="+strconv.Itoa(one.PID))
+			if c.name == "of an operator" {
+				env = slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "INVOCATION_ID=") })
+			}
+			reload := one.reloadIn(now, append(env, c.more)...)
+			two := s.next()
+			two.do("new", "{}")
+			two.do("listen", "a", "tcp", anywhere)
+			two.do("ready")
+			reload.ends("")
+			s.hosted(address, two)
+			if want := map[bool]string{true: now, false: "/"}[c.follows]; two.Dir != want {
+				t.Errorf("the successor works in %s, want %s", two.Dir, want)
+			}
+			one.do("close")
+		})
+	}
 }
 
 // TestAWrapperMustExec: what a shell script starts as its child is not the process

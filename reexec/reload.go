@@ -24,7 +24,7 @@ func Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = ask(ctx, pid, control.Request{Verb: control.Upgrade})
+	_, err = ask(ctx, pid, workPlace(control.Request{Verb: control.Upgrade}, os.LookupEnv))
 	return err
 }
 

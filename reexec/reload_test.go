@@ -25,12 +25,19 @@ type command struct {
 // reload starts the reload command, as systemd would with ExecReload=.
 func (r *remote) reload(env ...string) *command {
 	r.Helper()
+	return r.reloadIn("", env...)
+}
+
+// reloadIn is reload with a working directory.
+func (r *remote) reloadIn(dir string, env ...string) *command {
+	r.Helper()
 	c := &command{stage: r.stage, cmd: exec.Command("/proc/self/exe", "reload")}
 	c.cmd.Stdout = &c.out
 	c.cmd.Env = append(r.environ(), "MAINPID="+strconv.Itoa(r.PID))
 	if env != nil {
 		c.cmd.Env = env
 	}
+	c.cmd.Dir = dir
 	r.must(c.cmd.Start())
 	return c
 }

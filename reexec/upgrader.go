@@ -25,6 +25,7 @@ type Upgrader struct {
 	opts     Options
 	log      *slog.Logger
 	program  Command          // how this process was started
+	workDir  workDir          // in which directory
 	notifier *notify.Notifier // nil without a manager
 	signals  signals
 	sockets  *sockets
@@ -138,6 +139,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.program, err = thisProgram(); err != nil {
 		return err
 	}
+	u.workDir.init(u.program, os.LookupEnv)
 	if u.notifier, err = notify.New(); err != nil {
 		return err
 	}

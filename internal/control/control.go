@@ -29,6 +29,11 @@ const (
 type Request struct {
 	Version int    `json:"version"` // 1
 	Verb    string `json:"verb"`
+
+	// Dir is the working directory of a command that the manager has started for the unit
+	// whose INVOCATION_ID is Invocation.
+	Dir        string `json:"dir,omitempty"`
+	Invocation string `json:"invocation,omitempty"`
 }
 
 // Answer is the result. Error is empty on success.

@@ -16,19 +16,23 @@ func Exec(s Spawn, keep []*FD) error {
 	// No fork may come in between: its child would inherit keep as well.
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
-	dir, err := os.Getwd()
-	if err != nil {
-		return err
+	back := func() error { return nil }
+	if s.Dir != "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			dir = "/" // it was deleted, so the program has no use for it
+		}
+		if err := os.Chdir(s.Dir); err != nil {
+			return err
+		}
+		back = func() error { return os.Chdir(dir) }
 	}
-	if err := os.Chdir(s.Dir); err != nil {
-		return err
-	}
-	err = setCloseOnExec(keep, 0)
+	err := setCloseOnExec(keep, 0)
 	if err == nil {
 		err = syscall.Exec(s.Path, s.Args, s.Env)
 	}
 	err = fmt.Errorf("exec %s: %w", s.Path, err)
-	return errors.Join(err, setCloseOnExec(keep, unix.FD_CLOEXEC), os.Chdir(dir))
+	return errors.Join(err, setCloseOnExec(keep, unix.FD_CLOEXEC), back())
 }
 
 func setCloseOnExec(fds []*FD, flag int) error {
