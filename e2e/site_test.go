@@ -28,10 +28,16 @@ type site struct {
 // newSite boots the host's own systemd, or the one that -systemd names, and installs the example's units.
 func newSite(t testing.TB) *site {
 	t.Helper()
+	return newSiteFor(t, depending(15*time.Minute, 5*time.Minute))
+}
+
+// newSiteFor is newSite for a story that ends within limit.
+func newSiteFor(t testing.TB, limit time.Duration) *site {
+	t.Helper()
 	if err := machine.Available(); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), depending(15*time.Minute, 5*time.Minute))
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	var o machine.Options
 	if *systemdVersion != 0 {

@@ -19,6 +19,7 @@ type answer struct {
 	closes     bool // the connection ends with it
 	version    string
 	generation string
+	id         string
 }
 
 // readAnswer reads one answer to the end. An answer that comes with a failure
@@ -44,7 +45,7 @@ func (c *class) readAnswer(br *bufio.Reader, q *request) (answer, *Failure) {
 		return a, &Failure{Kind: BadStatus, Err: err}
 	}
 	if wrong == nil {
-		wrong = a.parse(line, len(c.Body), c.sum)
+		wrong = c.check(&a, line, q)
 	}
 	if wrong != nil {
 		return a, &Failure{Kind: Malformed, Err: wrong}
@@ -69,6 +70,17 @@ func (c *class) readBody(body io.Reader, q *request) (line string, wrong, err er
 	return line, nil, nil
 }
 
+// check reads the line of the answer to q, and reports what is wrong with it.
+func (c *class) check(a *answer, line string, q *request) error {
+	if err := a.parse(line, len(c.Body), c.sum); err != nil {
+		return err
+	}
+	if q.id != "" && a.id != q.id {
+		return fmt.Errorf("the answer to request %s names %q", q.id, a.id)
+	}
+	return nil
+}
+
 // parse reads a line like "version=v2 generation=3 pid=4711 bytes=10". Each part
 // may be missing; bytes and sum must agree with the request.
 func (a *answer) parse(line string, sent int, sum string) error {
@@ -77,6 +89,8 @@ func (a *answer) parse(line string, sent int, sum string) error {
 		switch key {
 		case "version":
 			a.version = value
+		case "id":
+			a.id = value
 		case "generation":
 			a.generation = value
 		case "sum":

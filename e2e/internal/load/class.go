@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +23,8 @@ type class struct {
 	addr    string
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	tls     *tls.Config   // as it is used, nil for none
-	wire    []byte        // one request of HTTP/1.1, as it is written
+	wire    []byte        // one request of HTTP/1.1, as it is written, if it is not Numbered
+	number  atomic.Int64  // of the last request, if they are Numbered
 	sum     string        // of Body
 	asked   *http.Request // what ReadResponse must know of it
 	tally   *tally
@@ -37,6 +39,7 @@ type request struct {
 	due      time.Time // the intended start
 	deadline time.Time
 	slowly   time.Duration // the intended duration
+	id       string        // empty unless the class is Numbered
 	settled  func()        // called with its result; may be nil
 }
 
@@ -59,10 +62,10 @@ func newClass(spec Class, c Config) *class {
 		addr:    spec.Addr,
 		dial:    c.Dial,
 		tls:     clientTLS(spec),
-		wire:    wireFormat(spec),
+		wire:    wireFormat(spec, spec.Path),
 		sum:     fmt.Sprintf("%08x", crc32.ChecksumIEEE(spec.Body)),
 		asked:   &http.Request{Method: spec.Method},
-		tally:   newTally(spec.Name),
+		tally:   newTally(spec.Name, c.Failed),
 		pool:    newPool(spec.Conns),
 		streams: newStreams(spec.Conns),
 	}
@@ -75,9 +78,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-func wireFormat(spec Class) []byte {
+func wireFormat(spec Class, path string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", spec.Method, spec.Path, spec.Addr, len(spec.Body))
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", spec.Method, path, spec.Addr, len(spec.Body))
 	if spec.Conns == 0 {
 		b.WriteString("Connection: close\r\n")
 	}
@@ -140,7 +143,7 @@ func (c *class) schedule(sending context.Context, began time.Time, rate float64,
 func (c *class) start(ctx context.Context, due time.Time, n int, settled func()) {
 	var batch []*request
 	for range n {
-		q := &request{due: due, deadline: due.Add(c.Timeout), slowly: c.Slowly, settled: settled}
+		q := &request{due: due, deadline: due.Add(c.Timeout), slowly: c.Slowly, settled: settled, id: c.nextID()}
 		if c.tally.sent(due, c.MaxPending) {
 			batch = append(batch, q)
 		} else {
@@ -194,13 +197,39 @@ func (c *class) sendOnNew(ctx context.Context, batch []*request) {
 	k.serve(ctx)
 }
 
-// split returns the bytes of n requests that are written at once, and those that are
-// written slowly after them.
-func (c *class) split(n int) (now, later []byte) {
-	if c.Slowly > 0 && len(c.wire) > pieceSize {
-		return c.wire[:pieceSize], c.wire[pieceSize:]
+// nextID returns the id of the next request, empty if the class has none.
+func (c *class) nextID() string {
+	if !c.Numbered {
+		return ""
 	}
-	return bytes.Repeat(c.wire, n), nil
+	return fmt.Sprintf("%s-%d", c.Name, c.number.Add(1))
+}
+
+// path returns the path of q.
+func (c *class) path(q *request) string {
+	switch {
+	case q.id == "":
+		return c.Path
+	case strings.Contains(c.Path, "?"):
+		return c.Path + "&id=" + q.id
+	}
+	return c.Path + "?id=" + q.id
+}
+
+// split returns the bytes of batch that are written at once, and those that are
+// written slowly after them.
+func (c *class) split(batch []*request) (now, later []byte) {
+	all := bytes.Repeat(c.wire, len(batch))
+	if c.Numbered {
+		all = nil
+		for _, q := range batch {
+			all = append(all, wireFormat(c.Class, c.path(q))...)
+		}
+	}
+	if c.Slowly > 0 && len(all) > pieceSize {
+		return all[:pieceSize], all[pieceSize:]
+	}
+	return all, nil
 }
 
 func (c *class) verdicts(ctx context.Context, batch []*request, f *Failure) {

@@ -21,12 +21,13 @@ var (
 // A conn is one connection. Its reader (serve) always waits for something to
 // read, so that it notices the server's close also between two requests.
 type conn struct {
-	class *class
-	nc    net.Conn
-	br    *bufio.Reader // the reader's, as all up to mu
-	end   error         // what ended reading, nil until then
-	hung  atomic.Bool   // the client closed it; anybody's
-	part  atomic.Bool   // a body is being written slowly
+	class  *class
+	nc     net.Conn
+	opened time.Time
+	br     *bufio.Reader // the reader's, as all up to mu
+	end    error         // what ended reading, nil until then
+	hung   atomic.Bool   // the client closed it; anybody's
+	part   atomic.Bool   // a body is being written slowly
 
 	// mu orders a close that the reader notices and a write: it is held over the
 	// write, so either the close was noticed before the first byte and nothing is
@@ -38,7 +39,7 @@ type conn struct {
 }
 
 func newConn(c *class, nc net.Conn) *conn {
-	k := &conn{class: c, nc: nc}
+	k := &conn{class: c, nc: nc, opened: time.Now()}
 	k.br = bufio.NewReader(k)
 	return k
 }
@@ -70,7 +71,7 @@ func (k *conn) write(batch []*request) error {
 	}
 	k.reqs = batch
 	_ = k.nc.SetDeadline(batch[0].deadline) // fails on a dead connection, as the write then does
-	now, later := k.class.split(len(batch))
+	now, later := k.class.split(batch)
 	k.part.Store(len(later) > 0)
 	n, err := k.nc.Write(now)
 	switch {
@@ -174,7 +175,7 @@ func (k *conn) settle(ctx context.Context, q *request, a answer, f *Failure) {
 
 // settleAll enters f as the verdict on each of batch.
 func (k *conn) settleAll(ctx context.Context, batch []*request, f *Failure) {
-	f.Local = k.nc.LocalAddr().String()
+	f.Local, f.Opened = k.nc.LocalAddr().String(), k.opened
 	f.Reused = k.used()
 	k.class.verdicts(ctx, batch, f)
 }

@@ -54,7 +54,9 @@ type Failure struct {
 	Due    time.Time // when the request was to start
 	At     time.Time // when it had failed
 	Local  string    // the client's address, empty without a connection
+	Opened time.Time // when the connection was open, zero without one
 	Reused bool      // the connection had answered a request before
+	ID     string    // of a class that is Numbered
 	Err    error
 
 	spared bool // no connection has ended with it, or one that is counted
@@ -69,8 +71,12 @@ func (f Failure) String() string {
 	case f.Local != "":
 		where = f.Local + " (new)"
 	}
+	name := f.Class
+	if f.ID != "" {
+		name = f.ID
+	}
 	return fmt.Sprintf("%s %s: %v after %v, %s: %v", f.At.Format("15:04:05.000000"),
-		f.Class, f.Kind, f.At.Sub(f.Due).Round(time.Microsecond), where, f.Err)
+		name, f.Kind, f.At.Sub(f.Due).Round(time.Microsecond), where, f.Err)
 }
 
 // handshakeKind tells why there is no TLS on a connection.

@@ -94,8 +94,8 @@ func appendWindow(b []byte, n int) []byte {
 	return appendFrame(b, frameWindowUpdate, 0, 0, binary.BigEndian.AppendUint32(nil, uint32(n)))
 }
 
-// appendRequest appends a request as stream id.
-func (c *class) appendRequest(b []byte, id uint32) []byte {
+// appendRequest appends q as stream id.
+func (c *class) appendRequest(b []byte, id uint32, q *request) []byte {
 	// By their indexes in the static table of RFC 7541, May 2015, nothing compressed.
 	var h bytes.Buffer
 	literal := func(index string, value string) {
@@ -103,10 +103,10 @@ func (c *class) appendRequest(b []byte, id uint32) []byte {
 		h.WriteByte(byte(len(value)))
 		h.WriteString(value)
 	}
-	literal("\x02", c.Method) // :method
-	h.WriteByte(0x87)         // :scheme https
-	literal("\x04", c.Path)   // :path
-	literal("\x01", c.addr)   // :authority
+	literal("\x02", c.Method)  // :method
+	h.WriteByte(0x87)          // :scheme https
+	literal("\x04", c.path(q)) // :path
+	literal("\x01", c.addr)    // :authority
 	literal("\x0f\x0d", strconv.Itoa(len(c.Body)))
 	b = appendFrame(b, frameHeaders, flagEndHeaders, id, h.Bytes())
 	return appendFrame(b, frameData, flagEndStream, id, c.Body)

@@ -40,6 +40,9 @@ type Config struct {
 	Classes []Class
 	// Limit ends the run by itself, as Stop would. Zero: DefaultLimit.
 	Limit time.Duration
+	// Failed is called with each request that fails, from several goroutines, and must
+	// not block. Nil: the report has the first failures, and the number of all.
+	Failed func(Failure)
 }
 
 // A Protocol is the protocol of a class.
@@ -93,6 +96,9 @@ type Class struct {
 	// Answer evenly over that time, or uses a WebSocket for that time. Latency is the
 	// additional time.
 	Slowly time.Duration
+	// Numbered gives each request an id of the class's name and a number. The query of
+	// its path says id=, and an answer that does not name the same id is a failure.
+	Numbered bool
 	// Status is the only status that is not a failure. Zero: 200.
 	Status int
 	// Timeout is the time from the intended start to the last byte of the answer.

@@ -115,9 +115,10 @@ func (c *class) sendStream(ctx context.Context, q *request) {
 
 // A muxed is one connection of HTTP/2. Its reader (serve) gives the verdicts.
 type muxed struct {
-	class *class
-	nc    net.Conn
-	br    *bufio.Reader
+	class  *class
+	nc     net.Conn
+	opened time.Time
+	br     *bufio.Reader
 
 	mu      sync.Mutex // also held over each write
 	streams map[uint32]*stream
@@ -137,7 +138,7 @@ type stream struct {
 }
 
 func newMuxed(c *class, nc net.Conn) *muxed {
-	return &muxed{class: c, nc: nc, br: bufio.NewReader(nc), streams: make(map[uint32]*stream), id: 1}
+	return &muxed{class: c, nc: nc, opened: time.Now(), br: bufio.NewReader(nc), streams: make(map[uint32]*stream), id: 1}
 }
 
 // hangUp closes the connection. A second call does nothing. The lock of the
@@ -169,7 +170,7 @@ func (m *muxed) put(ctx context.Context, q *request, before []byte) error {
 	s.late = time.AfterFunc(time.Until(q.deadline), func() { m.expire(ctx, id) })
 	m.streams[id] = s
 	_ = m.nc.SetWriteDeadline(q.deadline) // as for HTTP/1.1
-	n, err := m.nc.Write(m.class.appendRequest(before, id))
+	n, err := m.nc.Write(m.class.appendRequest(before, id, q))
 	m.gone = m.gone || err != nil
 	if n > 0 || err == nil {
 		return nil
@@ -220,19 +221,20 @@ func (m *muxed) obey(ctx context.Context, f frame) error {
 		if f.kind == framePing {
 			payload = f.payload
 		}
-		return m.reply(appendFrame(nil, f.kind, flagAck, 0, payload))
+		m.reply(appendFrame(nil, f.kind, flagAck, 0, payload))
 	case frameGoAway:
 		return m.goAway(ctx, f)
 	}
 	return nil
 }
 
-func (m *muxed) reply(b []byte) error {
+// reply writes a frame that the server waits for. On a connection that the server has
+// closed it fails, but answers may still be there to be read: reading sees the end.
+func (m *muxed) reply(b []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_ = m.nc.SetWriteDeadline(time.Now().Add(m.class.Timeout)) // as for HTTP/1.1
-	_, err := m.nc.Write(b)
-	return err
+	_, _ = m.nc.Write(b)
 }
 
 // receive takes a part of an answer.
@@ -249,9 +251,7 @@ func (m *muxed) receive(ctx context.Context, f frame) error {
 	}
 	if f.kind == frameData {
 		s.body = append(s.body, part[:min(len(part), lineLimit-len(s.body))]...)
-		if err := m.reply(appendWindow(nil, max(1, len(f.payload)))); err != nil {
-			return err
-		}
+		m.reply(appendWindow(nil, max(1, len(f.payload))))
 	} else if s.status == 0 { // else they are trailers
 		if s.status, err = status(part); err != nil {
 			return err
@@ -281,7 +281,7 @@ func (m *muxed) settle(ctx context.Context, s *stream) {
 	var a answer
 	if s.status != m.class.Status {
 		m.lose(ctx, s, &Failure{Kind: BadStatus, Err: fmt.Errorf("status %d instead of %d: %q", s.status, m.class.Status, line)})
-	} else if err := a.parse(line, len(m.class.Body), m.class.sum); err != nil {
+	} else if err := m.class.check(&a, line, s.q); err != nil {
 		m.lose(ctx, s, &Failure{Kind: Malformed, Err: err})
 	} else {
 		m.class.tally.answered(s.q, a)
@@ -296,7 +296,7 @@ func (m *muxed) lose(ctx context.Context, s *stream, f *Failure) {
 	m.mu.Lock()
 	f.Reused = m.uses > 0
 	m.mu.Unlock()
-	f.Local = m.nc.LocalAddr().String()
+	f.Local, f.Opened = m.nc.LocalAddr().String(), m.opened
 	m.class.verdict(ctx, s.q, f)
 }
 

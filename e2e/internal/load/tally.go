@@ -16,12 +16,13 @@ const (
 
 // A tally is the figures of one class as they grow.
 type tally struct {
-	mu    sync.Mutex
-	stats Stats
+	failure func(Failure) // nil for none
+	mu      sync.Mutex
+	stats   Stats
 }
 
-func newTally(name string) *tally {
-	return &tally{stats: Stats{Name: name, Versions: map[string]int{}, Generations: map[string]int{}}}
+func newTally(name string, failure func(Failure)) *tally {
+	return &tally{failure: failure, stats: Stats{Name: name, Versions: map[string]int{}, Generations: map[string]int{}}}
 }
 
 func (t *tally) snapshot() Stats {
@@ -101,6 +102,10 @@ func (t *tally) abandoned(q *request) {
 // failed enters f as the verdict on q.
 func (t *tally) failed(q *request, f *Failure) {
 	defer q.over()
+	f.Class, f.ID, f.Due, f.At = t.stats.Name, q.id, q.due, time.Now()
+	if t.failure != nil {
+		t.failure(*f)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Pending--
@@ -109,7 +114,6 @@ func (t *tally) failed(q *request, f *Failure) {
 		t.stats.ClosedBusy++
 	}
 	if len(t.stats.First) < keepFailures {
-		f.Class, f.Due, f.At = t.stats.Name, q.due, time.Now()
 		t.stats.First = append(t.stats.First, *f)
 	}
 }

@@ -26,11 +26,12 @@ func (c *class) talk(ctx context.Context, q *request) {
 		c.verdict(ctx, q, f)
 		return
 	}
+	opened := time.Now()
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	_ = nc.SetDeadline(q.deadline) // a dead connection shows in the first write
 	if f := c.converse(nc, q); f != nil {
-		f.Local = nc.LocalAddr().String()
+		f.Local, f.Opened = nc.LocalAddr().String(), opened
 		c.verdict(ctx, q, f)
 		return
 	}
@@ -39,7 +40,7 @@ func (c *class) talk(ctx context.Context, q *request) {
 
 func (c *class) converse(nc net.Conn, q *request) *Failure {
 	br := bufio.NewReader(nc)
-	if f := c.upgrade(nc, br); f != nil {
+	if f := c.upgrade(nc, br, c.path(q)); f != nil {
 		return f
 	}
 	for n := 0; ; n++ {
@@ -54,13 +55,13 @@ func (c *class) converse(nc net.Conn, q *request) *Failure {
 	}
 }
 
-// upgrade makes nc a WebSocket.
-func (c *class) upgrade(nc net.Conn, br *bufio.Reader) *Failure {
+// upgrade makes nc a WebSocket of path.
+func (c *class) upgrade(nc net.Conn, br *bufio.Reader, path string) *Failure {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	_, err := fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", c.Path, c.addr, key)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", path, c.addr, key)
 	if err == nil {
 		_, err = br.Peek(1)
 	}

@@ -32,6 +32,7 @@ var buffers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 //	/echo                 with a WebSocket
 //	/mallocs              with how many objects this process has allocated
 //
+// An answer names the id= of the query of its request.
 // It calls hold for as long as it has a hijacked connection.
 func Handler(version string, generation int, hold func() (release func())) http.Handler {
 	line := fmt.Sprintf("version=%s generation=%d pid=%d", version, generation, os.Getpid())
@@ -41,17 +42,17 @@ func Handler(version string, generation int, hold func() (release func())) http.
 		buf := buffers.Get().(*[4 << 10]byte)
 		defer buffers.Put(buf)
 		n, _ := io.CopyBuffer(sum, r.Body, buf[:]) // a short body shows
-		fmt.Fprintf(w, "%s bytes=%d sum=%08x\n", line, n, sum.Sum32())
+		fmt.Fprintf(w, "%s bytes=%d sum=%08x%s\n", line, n, sum.Sum32(), id(r))
 	})
 	mux.HandleFunc("/pattern", func(w http.ResponseWriter, r *http.Request) {
-		size := number(r, "bytes")
+		size, line := number(r, "bytes"), line+id(r)
 		w.Header().Set("Content-Length", strconv.FormatInt(int64(len(line)+1)+size, 10))
 		fmt.Fprintln(w, line)
 		_, _ = io.Copy(w, load.Pattern(size)) // the client notices missing bytes
 	})
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.FormValue("d"))
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(w, line+id(r))
 		stream(w, number(r, "bytes"), d)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +64,17 @@ func Handler(version string, generation int, hold func() (release func())) http.
 		fmt.Fprintf(w, "%s mallocs=%d\n", line, m.Mallocs)
 	})
 	return mux
+}
+
+// id returns the field by which an answer names its request, empty if it has no id.
+func id(r *http.Request) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	if id := r.URL.Query().Get("id"); id != "" {
+		return " id=" + id
+	}
+	return ""
 }
 
 func number(r *http.Request, name string) int64 {
