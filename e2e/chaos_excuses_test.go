@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+)
+
+// excuse is a reason for which a request may fail.
+type excuse struct {
+	reason   string
+	from, to time.Time // to is zero while it lasts
+	covers   func(*excuse, load.Failure) bool
+	sockets  map[string]bool // addresses of clients whose connections died
+	accepts  bool            // the process may have accepted others before it died
+}
+
+// during reports whether f was under way between from and to.
+func (e *excuse) during(f load.Failure) bool {
+	return !f.At.Before(e.from) && (e.to.IsZero() || !f.Due.After(e.to))
+}
+
+// everything covers each request during a shortage, or while the service is stopped.
+func everything(e *excuse, f load.Failure) bool { return e.during(f) }
+
+// killedConnection covers the connections that a process had at its death, and the
+// datagrams that it may have read.
+func killedConnection(e *excuse, f load.Failure) bool {
+	if f.Class == packetClass {
+		return f.Kind == load.Timeout && e.during(f)
+	}
+	before := e.to.IsZero() || f.Opened.Before(e.to)
+	return before && !f.At.Before(e.from) && (e.sockets[f.Local] || e.accepts && f.Opened.After(e.from))
+}
+
+// lateness is by how much a client may write a request after it is due.
+const lateness = 500 * time.Millisecond
+
+// keptAtStop covers a request that its client writes to a connection which a stopping
+// process closes: a race that HTTP/1.1 leaves to the client. An answer that has begun,
+// and a request that came before the stop, are not covered.
+func keptAtStop(e *excuse, f load.Failure) bool {
+	if f.Kind == load.Unserved { // with the answer before it, which says close
+		return e.during(f)
+	}
+	raced := f.Kind == load.Reset || f.Kind == load.NoAnswer
+	return raced && f.Reused && e.during(f) && f.Due.After(e.from.Add(-lateness)) &&
+		(e.to.IsZero() || f.Opened.Before(e.to))
+}
+
+// excuses are all of a run, and how many requests each reason has excused.
+type excuses struct {
+	mu    sync.Mutex
+	all   []*excuse
+	count map[string]int
+}
+
+func (x *excuses) add(e *excuse) *excuse {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all = append(x.all, e)
+	return e
+}
+
+// begin adds an excuse that lasts until end is called.
+func (x *excuses) begin(reason string, covers func(*excuse, load.Failure) bool) (end func()) {
+	e := x.add(&excuse{reason: reason, from: time.Now(), covers: covers})
+	return func() { x.over(e) }
+}
+
+// over ends e.
+func (x *excuses) over(e *excuse) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e.to = time.Now()
+}
+
+// behindTheLast is the reason for pipelined requests during any of the others.
+const behindTheLast = "pipelined behind the last answer of a process that stops or covers"
+
+// cover reports whether f is excused, and counts it.
+func (x *excuses) cover(f load.Failure) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.all {
+		if e.covers(e, f) {
+			if x.count == nil {
+				x.count = map[string]int{}
+			}
+			reason := e.reason
+			if f.Kind == load.Unserved {
+				reason = behindTheLast
+			}
+			x.count[reason]++
+			return true
+		}
+	}
+	return false
+}
+
+func (x *excuses) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var lines []string
+	for _, reason := range slices.Sorted(maps.Keys(x.count)) {
+		lines = append(lines, fmt.Sprintf("%6d  %s", x.count[reason], reason))
+	}
+	if len(lines) == 0 {
+		return "  none"
+	}
+	return strings.Join(lines, "\n")
+}
+
+// serverSockets reads a table like /proc/net/tcp. It returns the clients' addresses by
+// the names that the accepted sockets have below /proc/PID/fd, and those of the clients
+// that wait to be accepted.
+func serverSockets(table string) (accepted map[string]string, queued []string) {
+	accepted = map[string]string{}
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		const established, closedByClient = "01", "08"
+		if len(fields) < 10 || fields[3] != established && fields[3] != closedByClient || !slices.Contains(chaosPorts, hexAddress(fields[1])) {
+			continue
+		}
+		if client := hexAddress(fields[2]); fields[9] == "0" {
+			queued = append(queued, client)
+		} else {
+			accepted["socket:["+fields[9]+"]"] = client
+		}
+	}
+	return accepted, queued
+}
+
+var hexPort = regexp.MustCompile(`^0100007F:([0-9A-F]{4})$`)
+
+// hexAddress returns an address of the loopback interface as package net writes it.
+func hexAddress(text string) string {
+	m := hexPort.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	port, _ := strconv.ParseUint(m[1], 16, 16) // matched
+	return net.JoinHostPort("127.0.0.1", strconv.FormatUint(port, 10))
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// strike sends sig to processes at the same time. Those that get SIGKILL are stopped
+// before, so that the connections that die with them are known.
+func (c *chaosSite) strike(sig syscall.Signal, pids ...int) {
+	c.Helper()
+	if sig != syscall.SIGKILL {
+		for _, pid := range pids {
+			c.signal(pid, sig)
+		}
+		return
+	}
+	var hosts []int
+	for _, pid := range pids {
+		if host := c.hostOf(pid); host != 0 && c.signal(pid, syscall.SIGSTOP) {
+			c.awaitStopped(host)
+			hosts = append(hosts, host)
+		}
+	}
+	sockets, _, err := c.socketsOf(hosts)
+	c.must(err)
+	e := c.excuses.add(&excuse{reason: hadByKilled, covers: killedConnection, from: time.Now(), sockets: sockets})
+	for _, pid := range pids {
+		c.signal(pid, syscall.SIGKILL)
+	}
+	for _, host := range hosts {
+		c.awaitOne([]int{host}, patience)
+	}
+	c.excuses.over(e)
+}
+
+// Reasons of excuses.
+const (
+	hadByKilled = "a killed process had the connection"
+	hadByDead   = "a process that died by itself had the connection"
+)
+
+// witness notes the connections of processes that are about to die by themselves, lets
+// them die, and ends with the site.
+func (c *chaosSite) witness(names <-chan string) {
+	for name := range names {
+		number, dying := strings.CutPrefix(name, "dying-")
+		pid, err := strconv.Atoi(number)
+		if !dying || err != nil {
+			continue
+		}
+		if host := c.hostOf(pid); host != 0 {
+			c.awaitStopped(host)
+			sockets, queued, err := c.socketsOf([]int{host})
+			if err != nil {
+				c.Error(err)
+			}
+			for _, client := range queued {
+				sockets[client] = true
+			}
+			e := c.excuses.add(&excuse{reason: hadByDead, covers: killedConnection, from: time.Now(), sockets: sockets, accepts: true})
+			_ = c.machine.Signal(pid, syscall.SIGCONT) // a step may have killed it
+			for began := time.Now(); c.hostOf(pid) == host && time.Since(began) < patience; {
+				time.Sleep(time.Millisecond) // until it is gone
+			}
+			c.excuses.over(e)
+		}
+	}
+}
+
+// signal sends sig, and reports whether the process was there.
+func (c *chaosSite) signal(pid int, sig syscall.Signal) bool {
+	c.Helper()
+	err := c.machine.Signal(pid, sig)
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, syscall.ESRCH) {
+		return false
+	}
+	c.must(err)
+	return true
+}
+
+// awaitStopped waits until no thread of a process runs.
+func (c *chaosSite) awaitStopped(host int) {
+	c.Helper()
+	for began := time.Now(); time.Since(began) < patience; {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", host))
+		if err != nil || !strings.Contains(string(status), "\nState:\tR") && !strings.Contains(string(status), "\nState:\tS") {
+			return
+		}
+	}
+	c.Errorf("process %d does not stop", host)
+}
+
+// socketsOf returns the clients' addresses of the connections that die with processes:
+// those that they have, and those on their way between processes, which none has. Those
+// that nobody has accepted are apart.
+func (c *chaosSite) socketsOf(dying []int) (clients map[string]bool, queued []string, err error) {
+	init, err := c.machine.HostPID(1)
+	if err != nil {
+		return nil, nil, err
+	}
+	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", init))
+	if err != nil {
+		return nil, nil, err
+	}
+	survive, die := map[string]bool{}, map[string]bool{}
+	collectSockets(survive, init)
+	for host := range c.processes() {
+		collectSockets(survive, host)
+	}
+	for _, host := range dying {
+		collectSockets(die, host)
+	}
+	accepted, queued := serverSockets(string(table))
+	clients = map[string]bool{}
+	for socket, client := range accepted {
+		if die[socket] || !survive[socket] {
+			clients[client] = true
+		}
+	}
+	return clients, queued, nil
+}
+
+// collectSockets adds the names of the descriptors of a process, unless it has ended.
+func collectSockets(into map[string]bool, host int) {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", host)) // the pattern is well-formed
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil {
+			into[to] = true
+		}
+	}
+}
