@@ -15,7 +15,7 @@ type mishap struct {
 	rule       string
 	change     func(*units.Daemon) // nil: the example as it is
 	dropIn     string              // of the service; of the socket where it begins with [Socket]
-	other      string              // admin.socket, "" for none
+	other      string              // admin.socket, or other.service where it begins with [Service]; "" for none
 	lacks      string              // a line that the service is without, as no drop-in could have it
 	since      int                 // the first systemd that it happens on; 0: all
 	until      int                 // the last; 0: the newest
@@ -31,7 +31,8 @@ func TestWhatRulesSayHappens(t *testing.T) {
 	}
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
-		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit, failuresToStay) {
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit, failuresToStay,
+			failuresToBelong, failuresToReport, failuresToRun) {
 			if root.Version < f.since || f.until != 0 && root.Version > f.until {
 				continue
 			}
@@ -70,7 +71,11 @@ func (f mishap) files(t *testing.T, version int) []units.File {
 		}
 	}
 	if f.other != "" {
-		files = append(files, units.File{Name: "admin.socket", Text: f.other})
+		name := "admin.socket"
+		if strings.HasPrefix(f.other, "[Service]") {
+			name = "other.service"
+		}
+		files = append(files, units.File{Name: name, Text: f.other})
 	}
 	name := unitName
 	if strings.HasPrefix(f.dropIn, "[Socket]") {
