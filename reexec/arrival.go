@@ -93,16 +93,16 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 	if g == nil {
 		return nil
 	}
-	release, ok := u.drain.tryHold()
+	h, ok := u.drain.tryHold()
 	if !ok {
 		return nil
 	}
 	return func() {
 		if a.fd == nil {
-			release()
+			h.release()
 			return
 		}
-		u.park(&parked{arrival: a, gate: g, release: release})
+		u.park(&parked{queued: queued{a, h}, gate: g})
 	}
 }
 

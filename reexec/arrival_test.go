@@ -41,10 +41,8 @@ func pairArrival(t *testing.T) (*arrival, net.Conn) {
 func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
 	gates, _, _ := twoGates(t)
 	g := gates[0]
-	var holds int
-	g.hold = func() func() { holds++; return func() { holds-- } }
 	a, peer := pairArrival(t)
-	g.enqueue(a, g.hold())
+	g.enqueue(queued{a, g.drain.hold()})
 
 	var limit, none unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -62,8 +60,8 @@ func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
 	if !errors.Is(err, syscall.EMFILE) || !errors.As(err, &temporary) || !temporary.Temporary() {
 		t.Errorf("Accept without a free descriptor: %v, want a temporary EMFILE", err)
 	}
-	if holds != 1 {
-		t.Errorf("the generation is held %d times for one connection", holds)
+	if holds := g.drain.count(); holds != 1 {
+		t.Errorf("the generation is held %d times for one connection", g.drain.count())
 	}
 	c, err := g.Accept()
 	if err != nil {
@@ -119,8 +117,8 @@ func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	bad, _ := pairArrival(t)
 	bad.close()
 	good, _ := pairArrival(t)
-	gates[0].enqueue(bad, noHold())
-	gates[0].enqueue(good, noHold())
+	gates[0].enqueue(queued{bad, gates[0].drain.hold()})
+	gates[0].enqueue(queued{good, gates[0].drain.hold()})
 	if err := gates[0].SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +139,7 @@ func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := newGate("a", ln.(acceptor), noHold)
+		g := newGate("a", ln.(acceptor), newDrain(func() {}))
 		t.Cleanup(func() { _ = g.Close() }) // or the test has
 		gates = append(gates, g)
 	}
@@ -207,7 +205,7 @@ func TestParkingThatIsEmptyCostsNothing(t *testing.T) {
 		var watch sync.WaitGroup
 		for range 2 {
 			a, peer := pairArrival(t)
-			if !p.add(&parked{arrival: a, gate: gates[0], release: func() {}}, watch.Go) {
+			if !p.add(&parked{queued: queued{arrival: a}, gate: gates[0]}, watch.Go) {
 				t.Fatal("a connection cannot be parked")
 			}
 			if _, err := peer.Write([]byte("x")); err != nil {

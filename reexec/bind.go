@@ -25,6 +25,12 @@ import (
 // out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
 // sequential packet sockets are possible. The listener has a method Name, which
 // returns name. ctx bounds the name look-up of a bind.
+//
+// Each connection that Accept returns is held until it is closed: Drain waits for it,
+// whichever part of the program has it, and at most until the drain deadline. It has
+// the methods of a *net.TCPConn or *net.UnixConn. A program that needs that type itself
+// gets it from the method NetConn, and still calls Close on the connection that Accept
+// has returned.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
 	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
@@ -40,7 +46,7 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // wait while another generation has the socket, and the datagrams in its buffer;
 // writes do not, so that a generation that drains can finish its answers. A UDP
 // socket has the methods ReadMsgUDP, WriteMsgUDP, SetReadBuffer and SetWriteBuffer
-// of *net.UDPConn, too.
+// of *net.UDPConn, too. [Upgrader.Hold] says how long a datagram is held.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
 	k, err := u.sockets.claim(name, u.inheritPacket, bind)
@@ -83,7 +89,7 @@ func (u *Upgrader) gateFor(name string, l net.Listener) (claimed, error) {
 		_ = l.Close() // the error below says why it is of no use
 		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
 	}
-	return newGate(name, a, u.drain.hold), nil
+	return newGate(name, a, u.drain), nil
 }
 
 // bindPacket opens a packet socket of our own.
@@ -115,7 +121,7 @@ func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
 		_ = c.Close() // the error below says why it is of no use
 		return nil, fmt.Errorf("a %s socket cannot be handed over", c.LocalAddr().Network())
 	}
-	g := newPacketGate(d, u.drain.hold)
+	g := newPacketGate(d, u.drain)
 	if udp, ok := c.(*net.UDPConn); ok {
 		return &udpGate{g, udp}, nil
 	}

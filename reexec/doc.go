@@ -13,9 +13,11 @@
 //	err = rehttp.Serve(ctx, u, &http.Server{Handler: mux}, ln)
 //
 // Package rehttp in the folder below serves HTTP so. Another protocol does the
-// same by hand: call [Upgrader.Ready], accept, [Upgrader.Hold] the generation for
-// each connection, and when [Upgrader.Draining] is closed finish what is in work
-// and wait in [Upgrader.Drain].
+// same by hand: call [Upgrader.Ready], accept, close each connection when it is done,
+// and wait in [Upgrader.Drain]. Each accepted connection holds the generation until it
+// is closed. So when [Upgrader.Draining] is closed, the program ends its connections:
+// it finishes the work of each one, and closes or moves an idle one. A connection that
+// is open at the drain deadline is cut.
 //
 // # An upgrade
 //

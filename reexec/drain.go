@@ -4,94 +4,137 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // drain counts the work that keeps a generation alive after it was replaced or
 // asked to stop.
 type drain struct {
-	oldIdle func() // told when what cover or clear waits for is released
+	oldIdle func() // called when the work that cover or clear waits for is released
+
+	// The upper half is the era, which counts up with cover; the lower half is the
+	// number of holds of this era. Hold and release are one atomic operation each,
+	// because every connection and datagram passes here.
+	current atomic.Uint64
+	watched atomic.Bool  // release must look whether it is the last
+	asked   atomic.Int64 // holds of the program, as against those of connections and datagrams
 
 	mu       sync.Mutex
-	held     map[int]int   // by era
-	era      int           // counts up with cover
+	old      int           // holds of earlier eras
 	clearing bool          // clear waits
 	ending   bool          // no new work comes: Drain may return
 	expired  bool          // the deadline is over
 	over     bool          // Drain has returned
-	changed  chan struct{} // closed and replaced at what Drain waits for
+	changed  chan struct{} // closed and replaced when Drain has to look again
+}
+
+// A held keeps Drain from returning until release is called, once. The zero value
+// holds nothing.
+type held struct {
+	d   *drain
+	era uint32
 }
 
 func newDrain(oldIdle func()) *drain {
-	return &drain{oldIdle: oldIdle, held: map[int]int{}, changed: make(chan struct{})}
+	return &drain{oldIdle: oldIdle, changed: make(chan struct{})}
 }
 
-func (d *drain) hold() (release func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.holdLocked()
+func (d *drain) hold() held { return held{d, uint32(d.current.Add(1) >> 32)} }
+
+// ask is hold for the program.
+func (d *drain) ask() (release func()) {
+	d.asked.Add(1)
+	h := d.hold()
+	return sync.OnceFunc(func() {
+		d.asked.Add(-1)
+		h.release()
+	})
 }
 
-func (d *drain) holdLocked() (release func()) {
-	era := d.era
-	d.held[era]++
-	return sync.OnceFunc(func() { d.release(era) })
-}
-
-// tryHold is hold for what Drain need not wait for: false means that it has returned.
-func (d *drain) tryHold() (release func(), ok bool) {
+// tryHold is hold for work that Drain need not wait for: false means that Drain has
+// returned.
+func (d *drain) tryHold() (h held, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.over {
-		return nil, false
+		return held{}, false
 	}
-	return d.holdLocked(), true
+	return d.hold(), true
 }
 
-// isOver reports whether tryHold has nothing to hold for.
+// isOver reports whether Drain has returned, so that tryHold refuses.
 func (d *drain) isOver() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.over
 }
 
-func (d *drain) release(era int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.held[era]--
-	if d.held[era] > 0 {
+func (h held) release() {
+	if h.d == nil {
 		return
 	}
-	delete(d.held, era)
+	for d := h.d; ; {
+		v := d.current.Load()
+		if uint32(v>>32) != h.era {
+			d.releaseOld()
+			return
+		}
+		if !d.current.CompareAndSwap(v, v-1) {
+			continue
+		}
+		if uint32(v-1) == 0 && d.watched.Load() {
+			d.released()
+		}
+		return
+	}
+}
+
+// releaseOld releases a hold of an earlier era.
+func (d *drain) releaseOld() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.old--
+	if d.old > 0 {
+		return
+	}
 	d.broadcast()
-	if era < d.era && d.old() == 0 || d.clearing && len(d.held) == 0 {
+	d.oldIdle()
+}
+
+// released follows the release of the last hold of this era.
+func (d *drain) released() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broadcast()
+	if d.clearing && d.heldLocked() == 0 {
 		d.oldIdle()
 	}
 }
 
-// old counts what is held from before the last cover.
-func (d *drain) old() (n int) {
-	for era, held := range d.held {
-		if era < d.era {
-			n += held
-		}
-	}
-	return n
-}
+// heldLocked counts all holds.
+func (d *drain) heldLocked() int { return d.old + int(uint32(d.current.Load())) }
 
-// count counts all that is held.
-func (d *drain) count() (n int) {
+// count says how much is held. A connection that its program holds as well counts
+// once: count returns the greater number of the two kinds.
+func (d *drain) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.old() + d.held[d.era]
+	return d.countLocked()
+}
+
+func (d *drain) countLocked() int {
+	asked := int(d.asked.Load())
+	return max(asked, d.heldLocked()-asked)
 }
 
 // cover begins a new era: from now on new work comes again, and oldIdle is called
-// when none from before is left.
+// when the work from before is released.
 func (d *drain) cover() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.era++
-	if d.old() == 0 {
+	era := uint32(d.current.Load()>>32) + 1 // only cover changes it
+	d.old += int(uint32(d.current.Swap(uint64(era) << 32)))
+	if d.old == 0 {
 		d.oldIdle()
 	}
 }
@@ -101,16 +144,18 @@ func (d *drain) clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clearing = true
-	if len(d.held) == 0 {
+	d.watched.Store(true)
+	if d.heldLocked() == 0 {
 		d.oldIdle()
 	}
 }
 
-// set says whether new work has ceased to come.
+// set says whether new work has ceased to come, and ends clear.
 func (d *drain) set(ending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ending, d.clearing = ending, false
+	d.watched.Store(ending)
 	d.over = d.over && ending
 	d.broadcast()
 }
@@ -146,13 +191,13 @@ func (d *drain) wait(ctx context.Context) error {
 func (d *drain) check() (done bool, changed <-chan struct{}, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := d.old() + d.held[d.era]
+	left := d.heldLocked()
 	d.over = d.over || d.ending && (left == 0 || d.expired)
 	switch {
 	case d.ending && left == 0:
 		return true, nil, nil
 	case d.ending && d.expired:
-		return true, nil, fmt.Errorf("%w with %d held", ErrDrainDeadline, left)
+		return true, nil, fmt.Errorf("%w with %d held", ErrDrainDeadline, d.countLocked())
 	}
 	return false, d.changed, nil
 }

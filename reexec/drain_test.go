@@ -3,6 +3,7 @@ package reexec
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,7 +21,7 @@ func TestDrainWaitsForWhatIsHeld(t *testing.T) {
 		result := make(chan error, 1)
 		go func() { result <- d.wait(t.Context()) }() // ends when all is released
 		steps := []func(){}
-		first, second := d.hold(), d.hold()
+		first, second := d.ask(), d.ask()
 		steps = append(steps, first, func() { d.set(true) }, first, second)
 		for i, step := range steps {
 			synctest.Wait()
@@ -47,7 +48,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 
 func TestDrainEndsAtItsDeadline(t *testing.T) {
 	d := newDrain(func() {})
-	release := d.hold()
+	release := d.ask()
 	d.expire()
 	if done, _ := drained(d); done {
 		t.Error("Drain returns while work comes")
@@ -70,9 +71,9 @@ func TestOldWorkIsToldFromNew(t *testing.T) {
 	if told != 1 {
 		t.Errorf("told %d times of old work, want once: there is none", told)
 	}
-	a, b := d.hold(), d.hold()
+	a, b := d.ask(), d.ask()
 	d.cover()
-	c := d.hold()
+	c := d.ask()
 	a()
 	a() // a second call does nothing
 	c()
@@ -83,9 +84,9 @@ func TestOldWorkIsToldFromNew(t *testing.T) {
 	if told != 2 {
 		t.Errorf("told %d times, want 2", told)
 	}
-	e := d.hold()
+	e := d.ask()
 	d.cover()
-	f := d.hold()
+	f := d.ask()
 	d.cover()
 	f()
 	if told != 2 {
@@ -103,10 +104,10 @@ func TestHoldsOfManyGoroutinesAddUp(t *testing.T) {
 	d.set(true)
 	var all sync.WaitGroup
 	for range 50 {
-		release := d.hold()
+		release := d.ask()
 		for range 2 {
 			all.Go(func() {
-				d.hold()()
+				d.hold().release()
 				release()
 			})
 		}
@@ -115,7 +116,27 @@ func TestHoldsOfManyGoroutinesAddUp(t *testing.T) {
 		t.Error(err)
 	}
 	all.Wait()
-	if len(d.held) != 0 {
-		t.Errorf("held in the end: %v", d.held)
+	if n := d.count(); n != 0 {
+		t.Errorf("%d held in the end", n)
+	}
+}
+
+// TestAConnectionThatItsProgramHoldsCountsOnce in what an operator is told.
+func TestAConnectionThatItsProgramHoldsCountsOnce(t *testing.T) {
+	d := newDrain(func() {})
+	for i, want := range []int{1, 1, 2, 2, 2} {
+		if i%2 == 0 {
+			d.hold()
+		} else {
+			d.ask()
+		}
+		if i < 4 && d.count() != want {
+			t.Errorf("%d after %d holds, want %d", d.count(), i+1, want)
+		}
+	}
+	d.expire()
+	d.set(true)
+	if _, err := drained(d); err == nil || !strings.Contains(err.Error(), "with 3 held") {
+		t.Errorf("Drain = %v, want the 3 connections that are held", err)
 	}
 }

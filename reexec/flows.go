@@ -48,6 +48,7 @@ type FlowConn struct {
 	*turnstile // lets through to the socket; before it, there is the inbox
 
 	udp     *net.UDPConn
+	readers *readers
 	route   func(datagram []byte, from netip.AddrPort) uint32
 	outlets *outlets
 
@@ -88,7 +89,8 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 			return nil, errors.New("flows need a UDP socket")
 		}
 		return &FlowConn{
-			turnstile: newTurnstile(g.udp.SetReadDeadline, u.drain.hold),
+			turnstile: newTurnstile(g.udp.SetReadDeadline),
+			readers:   newReaders(u.drain),
 			udp:       g.udp,
 			route:     route,
 			outlets:   &outlets{ways: map[uint32]*fd.FD{}},
@@ -144,8 +146,9 @@ func (c *FlowConn) Owner() uint32 { return c.outlets.own }
 
 // ReadFrom waits for a datagram that is ours.
 func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	self := c.readers.self()
 	for {
-		n, from, ours, err := c.read(b)
+		n, from, ours, err := c.read(self, b)
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.overdue() || err == nil && !ours {
 			continue // the turnstile's own deadline ends a read that has taken nothing
 		}
@@ -156,11 +159,12 @@ func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// read reads where this process has to.
-func (c *FlowConn) read(b []byte) (n int, from netip.AddrPort, ours bool, err error) {
+// read reads where this process has to. A datagram that the socket has given us is
+// held.
+func (c *FlowConn) read(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	switch c.tryEnter() {
 	case isOpen:
-		n, from, ours, err = c.readSocket(b)
+		n, from, ours, err = c.readSocket(self, b)
 	case isShut:
 		n, from, ours, err = c.readInbox(b, c.inbox.Read)
 	default:
@@ -171,36 +175,37 @@ func (c *FlowConn) read(b []byte) (n int, from netip.AddrPort, ours bool, err er
 
 // readSocket reads one datagram, and passes it on if it is not ours. It leaves the
 // turnstile.
-func (c *FlowConn) readSocket(b []byte) (n int, from netip.AddrPort, ours bool, err error) {
+func (c *FlowConn) readSocket(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	if c.left.Load() {
 		if n, from, ours, err = c.readInbox(b, c.receive); !errors.Is(err, syscall.EAGAIN) {
-			c.leave(ours)
+			if ours {
+				c.readers.hold(self)
+			}
+			c.leave()
 			return n, from, ours, err
 		}
 		c.left.Store(false)
 	}
 	n, from, err = c.udp.ReadFromUDPAddrPort(b)
 	if err != nil {
-		c.leave(false)
+		c.leave()
 		return n, from, false, err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	ours = c.ours(b[:n], from)
+	ours = c.ours(self, b[:n], from)
 	return n, from, ours, nil
 }
 
 // ours asks route whose datagram this is, passes it on if it is not ours, and leaves
 // the turnstile. It leaves first: route is the program's, and may wait for the loop,
 // which waits for everything inside.
-func (c *FlowConn) ours(datagram []byte, from netip.AddrPort) (ours bool) {
-	release := c.hold()
+func (c *FlowConn) ours(self *reader, datagram []byte, from netip.AddrPort) (ours bool) {
+	c.readers.hold(self)
 	c.routes.begin()
-	c.leave(false)
+	c.leave()
 	defer func() { // also if route panics
-		if ours {
-			c.brought(release)
-		} else {
-			release()
+		if !ours {
+			c.readers.release(self)
 		}
 		c.routes.end()
 	}()
@@ -309,6 +314,7 @@ func (c *FlowConn) Close() error {
 	if !c.end() {
 		return nil
 	}
+	c.readers.end()
 	err := c.udp.Close()
 	c.turning.Lock()
 	defer c.turning.Unlock()

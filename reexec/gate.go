@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/accepted"
 )
 
 // acceptor is what the listeners of package net for TCP and unix sockets can do.
@@ -15,31 +17,34 @@ type acceptor interface {
 	SetDeadline(time.Time) error
 }
 
-// gate is a listener behind a turnstile.
+// gate is a listener behind a turnstile. Each connection that it returns is held until
+// it is closed.
 type gate struct {
 	acceptor
 	*turnstile
-	name string
+	name  string
+	drain *drain
 }
 
-func newGate(name string, a acceptor, hold func() func()) *gate {
-	return &gate{a, newTurnstile(a.SetDeadline, hold), name}
+func newGate(name string, a acceptor, d *drain) *gate {
+	return &gate{a, newTurnstile(a.SetDeadline), name, d}
 }
 
 // Name is what Listen was called with.
 func (g *gate) Name() string { return g.name }
 
-// Accept waits for a connection, and for the gate to be open; one that has come
-// from another process is ours whatever the gate says.
+// Accept waits for a connection, and for the gate to be open. A connection that came
+// from another process is ours also while the gate is shut.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		moved, ok := g.enter()
-		if moved != nil {
-			c, err := moved.open()
+		first, ok := g.enter()
+		if first.arrival != nil {
+			moved, err := first.open()
 			if err == nil {
-				return c, nil
+				moved.Conn = accepted.New(moved.Conn, first.release)
+				return moved, nil
 			}
-			if err := g.fails(moved, err); err != nil {
+			if err := g.fails(first, err); err != nil {
 				return nil, err
 			}
 			continue
@@ -48,7 +53,10 @@ func (g *gate) Accept() (net.Conn, error) {
 			return nil, g.refusal()
 		}
 		c, err := g.acceptor.Accept()
-		g.leave(err == nil)
+		if err == nil {
+			c = accepted.New(c, g.drain.hold().release)
+		}
+		g.leave()
 		// The gate's own deadline ends an Accept and takes no connection.
 		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
 			return c, err
@@ -57,14 +65,14 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 // fails keeps a connection that cannot be opened for want of descriptors, and reports
-// that as accept(2) would, so that the program tries again. Any other is dropped.
-func (g *gate) fails(a *arrival, why error) error {
+// that as accept(2) would, so that the program tries again. It closes any other.
+func (g *gate) fails(q queued, why error) error {
 	var errno syscall.Errno
 	if errors.As(why, &errno) && (errno == syscall.EMFILE || errno == syscall.ENFILE) {
-		g.putBack(a)
+		g.putBack(q)
 		return g.failure(os.NewSyscallError("dup", errno))
 	}
-	a.close()
+	q.discard()
 	return nil
 }
 

@@ -28,9 +28,6 @@ func (c *counted) Accept() (net.Conn, error) {
 	return c.acceptor.Accept()
 }
 
-// noHold holds nothing.
-func noHold() func() { return func() {} }
-
 // twoGates returns the gates of two generations for one socket, and its address.
 func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string) {
 	t.Helper()
@@ -49,7 +46,7 @@ func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string)
 			t.Fatal(err)
 		}
 		inside[i] = &counted{acceptor: l.(acceptor)}
-		gates[i] = newGate("a", inside[i], noHold)
+		gates[i] = newGate("a", inside[i], newDrain(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, inside, ln.Addr().String()
@@ -211,35 +208,113 @@ func TestCloseEndsAcceptInAnyPosition(t *testing.T) {
 	}
 }
 
-// TestWhatAcceptReturnedIsHeld until the next call, by which the program has noted
-// it, or Close.
-func TestWhatAcceptReturnedIsHeld(t *testing.T) {
+// TestAConnectionIsHeldUntilItIsClosed, whatever Accept does meanwhile: another call
+// that waits, one that fails, the end of the gate.
+func TestAConnectionIsHeldUntilItIsClosed(t *testing.T) {
 	gates, _, address := twoGates(t)
-	held := 0
-	g := newGate("a", gates[0].acceptor, func() func() { held++; return func() { held-- } })
+	g := gates[0]
 	g.open()
+	var conns []net.Conn
 	for i := range 3 {
-		c, err := net.Dial("tcp", address)
+		client, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
-		a, err := g.Accept()
+		defer client.Close()
+		c, err := g.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer a.Close()
-		if held != 1 {
-			t.Errorf("%d held after Accept %d, want 1", held, i+1)
+		conns = append(conns, c)
+		if n := g.drain.count(); n != i+1 {
+			t.Errorf("%d held after Accept %d", n, i+1)
 		}
 	}
 	if err := g.SetDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) || held != 0 {
-		t.Errorf("Accept = %v, %d held; want os.ErrDeadlineExceeded and 0", err, held)
+	if _, err := g.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Accept = %v, want os.ErrDeadlineExceeded", err)
 	}
-	if err := g.Close(); err != nil || held != 0 {
-		t.Errorf("Close = %v, %d held", err, held)
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+	for left := len(conns); left > 0; left-- {
+		if n := g.drain.count(); n != left {
+			t.Errorf("%d held with %d connections open", n, left)
+		}
+		for range 2 { // the second Close fails, and releases nothing
+			_ = conns[left-1].Close()
+		}
+	}
+	if n := g.drain.count(); n != 0 {
+		t.Errorf("%d held in the end", n)
+	}
+}
+
+// TestAnIdleAcceptReleasesNothing: the gate ends the wait of a call, and that call waits
+// again, while the connection of another one is in work.
+func TestAnIdleAcceptReleasesNothing(t *testing.T) {
+	gates, inside, address := twoGates(t)
+	g := gates[0]
+	g.open()
+	client, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	c, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := make(chan error, 1)
+	go func() { // ends with the gate
+		_, err := g.Accept()
+		idle <- err
+	}()
+	for range 20 {
+		for inside[0].inside.Load() == 0 {
+			runtime.Gosched()
+		}
+		g.shut()
+		if n := g.drain.count(); n != 1 {
+			t.Fatalf("%d held, want the connection in work", n)
+		}
+		g.open()
+	}
+	_ = c.Close()
+	if n := g.drain.count(); n != 0 {
+		t.Errorf("%d held after Close", n)
+	}
+	_ = g.Close() // the socket is open
+	if err := <-idle; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
+
+// TestAMovedConnectionIsHeldUntilItIsClosed, from the queue on.
+func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
+	gates, _, _ := twoGates(t)
+	g := gates[0]
+	a, _ := pairArrival(t)
+	b, _ := pairArrival(t)
+	g.enqueue(queued{a, g.drain.hold()})
+	c, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.enqueue(queued{b, g.drain.hold()})
+	d, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, conn := range []net.Conn{1: c, 0: d} {
+		if n := g.drain.count(); n != 2-left {
+			t.Errorf("%d held, want %d", n, 2-left)
+		}
+		_ = conn.Close() // its hold is of interest
+	}
+	if n := g.drain.count(); n != 0 {
+		t.Errorf("%d held in the end", n)
 	}
 }

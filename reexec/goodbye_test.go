@@ -203,7 +203,7 @@ func (m *middle) parked(t *testing.T, n int) (g *gate, peers map[*arrival]net.Co
 	for range n {
 		a, peer := pairArrival(t)
 		peers[a] = peer
-		if !m.parking.add(&parked{arrival: a, gate: gates[0], release: func() {}}, m.task) {
+		if !m.parking.add(&parked{queued: queued{arrival: a}, gate: gates[0]}, m.task) {
 			t.Fatal("a connection cannot be parked")
 		}
 	}

@@ -43,7 +43,7 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 			t.Fatal(err)
 		}
 		udp := p.(*net.UDPConn)
-		s := &FlowConn{turnstile: newTurnstile(udp.SetReadDeadline, noHold), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
+		s := &FlowConn{turnstile: newTurnstile(udp.SetReadDeadline), readers: newReaders(newDrain(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
 		t.Cleanup(func() { _ = s.Close() }) // most tests have done so
 		var inboxes, ways []*socket
 		if i > 0 {

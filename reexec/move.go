@@ -15,6 +15,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/accepted"
 )
 
 // MaxMoved is the largest Moved.Data, in bytes.
@@ -28,7 +29,7 @@ var ErrNotMoved = errors.New("reexec: connection stays with this process")
 // the one before, and of several with that name the one with its address: with its
 // addresses, its socket options, and all that its peer has sent and nobody has read.
 type Moved struct {
-	net.Conn        // a *net.TCPConn or *net.UnixConn
+	net.Conn        // with the methods of *net.TCPConn or *net.UnixConn, see Listen
 	Format   string // as given to Move, one of those given to Receive
 	Data     []byte // as given to Move
 }
@@ -121,7 +122,7 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 	if err != nil {
 		return notMoved(err)
 	}
-	_ = c.Close() // our descriptor of what is the other process's now
+	_ = c.Close() // our descriptor of a connection that is the other process's now
 	return nil
 }
 
@@ -137,6 +138,8 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 		answer: func(err error) {
 			if err != nil {
 				err = notMoved(err)
+			} else {
+				accepted.Release(c) // it is not ours any more, though the program closes it later
 			}
 			if done != nil {
 				u.callbacks.answers.addAlways(u.guarded("done of Offer", func() { done(err) }))
@@ -173,7 +176,7 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 // movable reports whether another process can make a net.Conn of c.
 func movable(c syscall.Conn) (ok bool) {
 	switch c.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	case *accepted.TCPConn, *accepted.UnixConn, *net.TCPConn, *net.UnixConn:
 		return true // there are thousands of them, and to ask the kernel takes its time
 	}
 	fd.Borrow([]syscall.Conn{c}, func(fds []*fd.FD) {

@@ -19,10 +19,11 @@ type datagrams interface {
 type packetGate struct {
 	datagrams
 	*turnstile
+	readers *readers
 }
 
-func newPacketGate(d datagrams, hold func() func()) *packetGate {
-	return &packetGate{d, newTurnstile(d.SetReadDeadline, hold)}
+func newPacketGate(s datagrams, d *drain) *packetGate {
+	return &packetGate{s, newTurnstile(s.SetReadDeadline), newReaders(d)}
 }
 
 // ReadFrom waits for a datagram, and for the gate to be open.
@@ -37,12 +38,16 @@ func (g *packetGate) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 // read runs f, one read of the socket, inside the turnstile. A read that the
 // turnstile's own deadline has ended has taken nothing, and is done again.
 func (g *packetGate) read(f func() error) error {
+	self := g.readers.self()
 	for {
 		if _, ok := g.enter(); !ok {
 			return g.refusal()
 		}
 		err := f()
-		g.leave(err == nil)
+		if err == nil {
+			g.readers.hold(self)
+		}
+		g.leave()
 		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
 			return err
 		}
@@ -71,6 +76,7 @@ func (g *packetGate) Close() error {
 	if !g.end() {
 		return nil
 	}
+	g.readers.end()
 	return g.datagrams.Close()
 }
 

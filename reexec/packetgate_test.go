@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ func twoPacketGates(t *testing.T) (gates [2]*packetGate, address net.Addr) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gates[i] = newPacketGate(p.(datagrams), noHold)
+		gates[i] = newPacketGate(p.(datagrams), newDrain(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, c.LocalAddr()
@@ -136,4 +137,111 @@ func TestReadsWaitWhileShutAndWritesDoNot(t *testing.T) {
 	if _, _, err := g.ReadFrom(buf); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ReadFrom = %v, want net.ErrClosed", err)
 	}
+}
+
+// A pool is a packet gate, a client of it, and goroutines that read it one datagram at
+// a time when they are told to.
+type pool struct {
+	*testing.T
+	g      *packetGate
+	client net.Conn
+}
+
+func newPool(t *testing.T) *pool {
+	gates, address := twoPacketGates(t)
+	client, err := net.Dial("udp", address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	gates[0].open()
+	return &pool{t, gates[0], client}
+}
+
+// worker returns what has a goroutine call ReadFrom once, and the results.
+func (p *pool) worker() (read chan<- struct{}, results <-chan error) {
+	r, e := make(chan struct{}), make(chan error, 1)
+	p.Cleanup(func() { close(r) })
+	go func() { // ends with the test
+		for range r {
+			_, _, err := p.g.ReadFrom(make([]byte, 10))
+			e <- err
+		}
+	}()
+	return r, e
+}
+
+func (p *pool) send() {
+	p.Helper()
+	if _, err := p.client.Write([]byte("x")); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *pool) holds(want int, when string) {
+	p.Helper()
+	if n := p.g.readers.drain.count(); n != want {
+		p.Errorf("%d held %s, want %d", n, when, want)
+	}
+}
+
+// awaitInside returns when n calls wait for a datagram.
+func (p *pool) awaitInside(n int) {
+	for inside := -1; inside != n; {
+		p.g.mu.Lock()
+		inside = p.g.inside
+		p.g.mu.Unlock()
+		runtime.Gosched()
+	}
+}
+
+// TestADatagramIsHeldUntilItsOwnReaderReadsAgain, and not until any other goroutine
+// does: one that the gate makes wait again, one whose read fails, one that is new.
+func TestADatagramIsHeldUntilItsOwnReaderReadsAgain(t *testing.T) {
+	p := newPool(t)
+	busy, got := p.worker()
+	busy <- struct{}{}
+	p.send()
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	p.holds(1, "after the first read")
+
+	idle, failed := p.worker()
+	idle <- struct{}{} // a goroutine that has read nothing yet
+	p.awaitInside(1)
+	p.holds(1, "while a new goroutine reads")
+	p.g.shut()
+	p.g.open()
+	p.awaitInside(1)
+	p.holds(1, "after the gate was shut and opened")
+	for range 3 {
+		if err := p.g.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("ReadFrom = %v, want os.ErrDeadlineExceeded", err)
+		}
+		p.holds(1, "after a read has failed")
+		if err := p.g.SetReadDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		idle <- struct{}{}
+		p.awaitInside(1)
+	}
+	p.send()
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	p.holds(2, "with two datagrams in work")
+	p.g.shut()
+	busy <- struct{}{}
+	for p.g.readers.drain.count() != 1 {
+		runtime.Gosched()
+	}
+	_ = p.g.Close() // the socket is open
+	if err := <-got; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ReadFrom = %v, want net.ErrClosed", err)
+	}
+	p.holds(0, "after Close")
 }

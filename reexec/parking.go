@@ -22,21 +22,14 @@ type parking struct {
 
 // parked is a connection that is idle. It holds the generation.
 type parked struct {
-	*arrival
-	gate    *gate
-	release func()
-	raw     int         // the number of its descriptor, while it is parked
-	limit   *time.Timer // nil if it may be silent for ever
+	queued
+	gate  *gate
+	raw   int         // the number of its descriptor, while it is parked
+	limit *time.Timer // nil if it may be silent for ever
 }
 
 // unpark gives the connection to the program.
-func (q *parked) unpark() { q.gate.enqueue(q.arrival, q.release) }
-
-// leave closes our descriptor of it.
-func (q *parked) leave() {
-	q.close()
-	q.release()
-}
+func (q *parked) unpark() { q.gate.enqueue(q.queued) }
 
 // park waits for the peer of q, if q is idle.
 func (u *Upgrader) park(q *parked) {
@@ -97,7 +90,7 @@ func (p *parking) limit(q *parked, silent time.Duration) {
 	}
 	q.limit = time.AfterFunc(silent, func() {
 		if p.remove(q) {
-			q.leave()
+			q.discard()
 		}
 	})
 }
@@ -192,7 +185,7 @@ func (p *parking) take(n int) (some []*parked) {
 func (p *parking) close() {
 	p.shutDown()
 	for _, q := range p.take(math.MaxInt) {
-		q.leave()
+		q.discard()
 	}
 }
 
@@ -245,6 +238,6 @@ func (q *parked) left(err error) {
 	if err != nil {
 		q.unpark()
 	} else {
-		q.leave()
+		q.discard()
 	}
 }

@@ -6,30 +6,26 @@ import (
 	"time"
 )
 
-// turnstile lets calls into a socket, or makes them wait outside, and can be
-// turned again and again without closing the socket: what comes meanwhile waits in
-// the kernel's queue, for us or for the other generation that holds the same socket.
-//
-// What a call brings out, a connection or a datagram, holds the generation until the
-// next call comes in: by then the program has noted it, or is done with it.
+// turnstile lets calls into a socket, or makes them wait outside. It can be opened and
+// shut again and again without closing the socket: connections and datagrams that
+// arrive meanwhile wait in the kernel's queue, for us or for the other generation that
+// has the same socket.
 type turnstile struct {
 	interrupt func(time.Time) error // sets the socket's deadline, which ends calls that are inside
-	hold      func() (release func())
 
 	mu       sync.Mutex
 	turned   sync.Cond // position, inside or deadline changed
 	position position
 	inside   int
 	deadline time.Time // the program's own, zero if there is none
-	out      []func()  // releases of what was brought out
 	queue    []queued  // connections that came from another process
-	called   bool      // those inside are called out, for the queue
+	called   bool      // the calls inside are ended, for the queue
 }
 
-// queued is a connection that waits for Accept, and holds the generation.
+// queued is a connection that waits for Accept.
 type queued struct {
 	*arrival
-	release func()
+	held
 }
 
 type position uint8
@@ -40,49 +36,47 @@ const (
 	isEnded
 )
 
-func newTurnstile(interrupt func(time.Time) error, hold func() func()) *turnstile {
-	t := &turnstile{interrupt: interrupt, hold: hold}
+func newTurnstile(interrupt func(time.Time) error) *turnstile {
+	t := &turnstile{interrupt: interrupt}
 	t.turned.L = &t.mu
 	return t
 }
 
-// enter waits until it may go in. Otherwise it returns false: the turnstile is shut
-// for good, or the deadline is over, or there is a connection in the queue, which
-// it returns.
-func (t *turnstile) enter() (moved *arrival, ok bool) {
+// enter waits until the call may go in. It returns false if the turnstile is shut for
+// good, if the deadline is over, or with the first connection of the queue, if there
+// is one.
+func (t *turnstile) enter() (first queued, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.settle()
 	for len(t.queue) == 0 && (t.position == isShut && !t.late() || t.called && t.inside > 0) {
 		t.turned.Wait()
 	}
 	if len(t.queue) > 0 {
-		first := t.queue[0]
+		first = t.queue[0]
 		t.queue[0], t.queue = queued{}, t.queue[1:]
-		t.out = append(t.out, first.release)
-		return first.arrival, false
+		return first, false
 	}
 	if t.position != isOpen {
-		return nil, false
+		return queued{}, false
 	}
 	if t.called {
 		t.called = false
 		_ = t.interrupt(t.deadline) // as in open
 	}
 	t.inside++
-	return nil, true
+	return queued{}, true
 }
 
-// enqueue lets the next call bring a out, which is closed if there will be none.
-// Then, and when a was brought out, release is called.
-func (t *turnstile) enqueue(a *arrival, release func()) {
+// enqueue lets the next call return the connection q, or closes q if there will be no
+// call.
+func (t *turnstile) enqueue(q queued) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.position == isEnded {
-		discard(queued{a, release})
+		q.discard()
 		return
 	}
-	t.queue = append(t.queue, queued{a, release})
+	t.queue = append(t.queue, q)
 	if t.inside > 0 && !t.called {
 		t.called = true
 		_ = t.interrupt(time.Unix(1, 0)) // as in open
@@ -90,61 +84,42 @@ func (t *turnstile) enqueue(a *arrival, release func()) {
 	t.turned.Broadcast()
 }
 
-// putBack lets the next call bring a out again, which this one could not.
-func (t *turnstile) putBack(a *arrival) {
+// putBack lets the next call return q, which this one could not.
+func (t *turnstile) putBack(q queued) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	q := queued{a, t.hold()}
-	t.settle()
 	if t.position == isEnded {
-		discard(q)
+		q.discard()
 		return
 	}
 	t.queue = slices.Insert(t.queue, 0, q)
 	t.turned.Broadcast()
 }
 
-func discard(q queued) {
-	q.close() // the program has closed its listener
+// discard closes a connection that no call will return.
+func (q queued) discard() {
+	q.close()
 	q.release()
 }
 
-// tryEnter is enter for a call that has somewhere else to go while it is shut: it
+// tryEnter is enter for a call that reads elsewhere while the turnstile is shut: it
 // does not wait, and is in if the position is isOpen.
 func (t *turnstile) tryEnter() position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.settle()
 	if t.position == isOpen {
 		t.inside++
 	}
 	return t.position
 }
 
-// settle releases what the caller brought out the last time.
-func (t *turnstile) settle() {
-	if n := len(t.out); n > 0 {
-		t.out[n-1]()
-		t.out = t.out[:n-1]
-	}
-}
-
-// leave ends a call that enter let in, and says whether it brings something out.
-func (t *turnstile) leave(laden bool) {
+// leave ends a call that enter let in. A connection or datagram that the call brings
+// out is held by then, so that none is unheld when shut returns.
+func (t *turnstile) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if laden {
-		t.out = append(t.out, t.hold())
-	}
 	t.inside--
 	t.turned.Broadcast()
-}
-
-// brought is leave(true) for a call that has left already and holds by release.
-func (t *turnstile) brought(release func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.out = append(t.out, release)
 }
 
 // late reports whether the program's deadline is over.
@@ -185,8 +160,8 @@ func (t *turnstile) shut() {
 	}
 }
 
-// refuse shuts for good, but for what is in the queue; false means that it was so
-// before.
+// refuse shuts for good. Connections of the queue still come out. False means that it
+// was shut for good before.
 func (t *turnstile) refuse() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -201,12 +176,8 @@ func (t *turnstile) end() bool {
 	first := t.refuse()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, release := range t.out {
-		release()
-	}
-	t.out = nil
 	for _, q := range t.queue {
-		discard(q)
+		q.discard()
 	}
 	t.queue = nil
 	return first

@@ -319,11 +319,14 @@ func (u *Upgrader) Fail(reason error) {
 	u.post(event{kind: evFail, err: reason})
 }
 
-// Hold keeps Drain from returning until release is called, for a connection or
-// whatever else must not be cut. Release may be called more than once. What Accept
-// or ReadFrom has returned is held anyway until the next call of it: an accept loop
-// that calls Hold before it accepts again misses nothing.
-func (u *Upgrader) Hold() (release func()) { return u.drain.hold() }
+// Hold keeps Drain from returning until release is called, for work that must not be
+// cut. Release may be called more than once.
+//
+// A connection that Accept has returned is held until it is closed, and needs no Hold.
+// A datagram that ReadFrom has returned is held until the same goroutine calls ReadFrom
+// again, or the socket is closed: a goroutine that reads on while another one answers,
+// or that ends, calls Hold before it does so.
+func (u *Upgrader) Hold() (release func()) { return u.drain.ask() }
 
 // Drain blocks until this generation was replaced or stopped, and everything held
 // is released. It returns [ErrDrainDeadline] when Options.Drain is over before, or

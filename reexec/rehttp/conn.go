@@ -26,7 +26,7 @@ const (
 // net/http.
 const lingering = 500 * time.Millisecond
 
-// socket is a *net.TCPConn or *net.UnixConn.
+// socket is a *net.TCPConn or *net.UnixConn, as the listener has returned it.
 type socket interface {
 	net.Conn
 	syscall.Conn
@@ -85,9 +85,14 @@ type conn struct {
 // asClient is for meet.
 func (c *conn) asClient() *client { return &c.client }
 
-// NetConn returns the connection as it was accepted. Only a program that has hijacked
-// it may read it there, or set its deadlines.
-func (c *conn) NetConn() net.Conn { return c.socket }
+// NetConn returns the *net.TCPConn or *net.UnixConn. Only a program that has hijacked the
+// connection may read it there, or set its deadlines.
+func (c *conn) NetConn() net.Conn {
+	if a, ok := c.socket.(interface{ NetConn() net.Conn }); ok {
+		return a.NetConn()
+	}
+	return c.socket
+}
 
 func (c *conn) canMove() bool { return !c.stays.Load() && c.t.u.CanMove(c.name, format) }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/accepted"
 )
 
 // listener wraps the connections of a listener of the Upgrader, and lets those that it
@@ -65,18 +66,24 @@ func (l *listener) Accept() (net.Conn, error) {
 // own wraps and notes a connection, which has moved here if there is data.
 func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 	var c *conn
-	switch s := nc.(type) {
+	s, _ := nc.(socket)
+	switch n := nc.(type) {
+	case *accepted.TCPConn:
+		w := &tcpConn{TCPConn: n.TCPConn}
+		c, nc = &w.conn, w
+	case *accepted.UnixConn:
+		w := &unixConn{UnixConn: n.UnixConn}
+		c, nc = &w.conn, w
 	case *net.TCPConn:
-		w := &tcpConn{TCPConn: s}
+		w := &tcpConn{TCPConn: n}
 		c, nc = &w.conn, w
-		c.socket = s
 	case *net.UnixConn:
-		w := &unixConn{UnixConn: s}
+		w := &unixConn{UnixConn: n}
 		c, nc = &w.conn, w
-		c.socket = s
 	default:
 		return nc
 	}
+	c.socket = s
 	c.client.t, c.name = t, name
 	c.taken.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
 	c.taken.try = c.tryTake

@@ -31,11 +31,18 @@ func (s starved) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &starvedConn{c.(*net.TCPConn), s}, nil
+	return &starvedConn{c.(halfCloser), s}, nil
+}
+
+// halfCloser is what the tracker uses of a connection that it does not know.
+type halfCloser interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
 }
 
 type starvedConn struct {
-	*net.TCPConn
+	halfCloser
 	by starved
 }
 
@@ -45,21 +52,21 @@ func (c *starvedConn) Read(p []byte) (int, error) {
 	} else {
 		<-c.by.run
 	}
-	return c.TCPConn.Read(p)
+	return c.halfCloser.Read(p)
 }
 
 func (c *starvedConn) CloseRead() error {
 	defer c.by.found()
-	return c.TCPConn.CloseRead()
+	return c.halfCloser.CloseRead()
 }
 
 func (c *starvedConn) Close() error {
 	defer c.by.found()
-	return c.TCPConn.Close()
+	return c.halfCloser.Close()
 }
 
 func (c *starvedConn) SyscallConn() (syscall.RawConn, error) {
-	rc, err := c.TCPConn.SyscallConn()
+	rc, err := c.halfCloser.SyscallConn()
 	if c.by.read {
 		return rc, err
 	}
