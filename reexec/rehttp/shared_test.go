@@ -152,16 +152,19 @@ func TestALostListenerLeavesTheOthersServed(t *testing.T) {
 	}
 }
 
-// TestAServerOfTwoUpgradersIsRefused.
+// TestAServerOfTwoUpgradersIsRefused, of which the first is closed.
 func TestAServerOfTwoUpgradersIsRefused(t *testing.T) {
-	h, other := newHouse(t, reexec.Options{}), newHouse(t, reexec.Options{})
+	h := newHouse(t, reexec.Options{})
 	if _, err := (&rehttp.Server{Upgrader: h.u, HTTP: h.srv}).Wrap(h.ln); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := newHouse(t, reexec.Options{})
 	if err := rehttp.Serve(t.Context(), other.u, h.srv, other.ln); err == nil {
 		t.Error("a second Upgrader serves the same http.Server")
 	}
-	h.u.Stop()
 }
 
 // TestTwoServersWithOneHandlerAreFollowedApart.

@@ -89,13 +89,11 @@ func (c watchedConn) Control(f func(uintptr)) error {
 func TestAStopDoesNotCutWhatHasArrived(t *testing.T) {
 	for _, read := range []bool{false, true} {
 		t.Run(fmt.Sprintf("read=%v", read), func(t *testing.T) {
-			t.Parallel()
 			if err := stopStarved(t, read, reexec.Options{}); err != nil {
 				t.Error(err)
 			}
 		})
 		t.Run(fmt.Sprintf("read=%v, at the deadline", read), func(t *testing.T) {
-			t.Parallel()
 			var cut *rehttp.CutError
 			err := stopStarved(t, read, reexec.Options{Drain: time.Millisecond})
 			if !errors.As(err, &cut) || cut.Idle != 1 || len(cut.Requests) != 0 {
