@@ -17,8 +17,9 @@ const (
 	stopped        = "the service was stopped"
 )
 
-// excuseStop is the excuse of kept connections for the time in which processes stop.
-func (c *chaosSite) excuseStop(sig syscall.Signal) (end func()) {
+// excuseStop is the excuse of kept connections while processes stop. The caller ends it
+// by settleStop.
+func (c *chaosSite) excuseStop(sig syscall.Signal) *excuse {
 	reason := stopsAfterKill
 	if sig == syscall.SIGTERM {
 		reason = stopsOnSignal
@@ -26,14 +27,25 @@ func (c *chaosSite) excuseStop(sig syscall.Signal) (end func()) {
 	return c.excuses.begin(reason, keptAtStop)
 }
 
+// settleStop ends the excuse of a strike by sig, after which the process after serves.
+// Unless that one was started by the manager, a kill has made no other process stop.
+func (c *chaosSite) settleStop(e *excuse, sig syscall.Signal, after about) {
+	if sig == syscall.SIGKILL && after.generation > 1 {
+		c.excuses.withdraw(e)
+		return
+	}
+	c.excuses.over(e)
+}
+
 // idleKill ends the main process while no upgrade is under way.
 func (c *chaosSite) idleKill(sig syscall.Signal, trial time.Duration) string {
 	c.Helper()
 	c.order(chaosOrders{Trial: trial})
 	before := c.settle()
-	defer c.excuseStop(sig)()
+	e := c.excuseStop(sig)
 	c.strike(sig, before.pid)
 	after := c.settleAfter(before)
+	c.settleStop(e, sig, after)
 	if after.generation != 1 {
 		c.violate("%v serves after the death of %v and a restart", after, before)
 	}
@@ -52,9 +64,8 @@ func (c *chaosSite) settleAfter(before about) about {
 // reloadKill ends processes at the moment m of a reload.
 func (c *chaosSite) reloadKill(who victims, sig syscall.Signal, m chaosMoment) string {
 	c.Helper()
-	end := func() {}
-	defer func() { end() }()
-	return c.inReload(m, reloadEither, func(main about, successor int) string {
+	var e *excuse
+	after, result := c.inReload(m, reloadEither, func(main about, successor int) {
 		pids := []int{main.pid, successor}
 		switch who {
 		case theSuccessor:
@@ -62,10 +73,11 @@ func (c *chaosSite) reloadKill(who victims, sig syscall.Signal, m chaosMoment) s
 		case theOld:
 			pids = pids[:1]
 		}
-		end = c.excuseStop(sig)
+		e = c.excuseStop(sig)
 		c.strike(sig, pids...)
-		return ""
 	})
+	c.settleStop(e, sig, after)
+	return result
 }
 
 // drainKill ends processes so long after a good reload.
@@ -85,12 +97,18 @@ func (c *chaosSite) drainKill(who victims, sig syscall.Signal, after, trial time
 			pids = pids[:1]
 		}
 	}
-	defer c.excuseStop(sig)()
+	e := c.excuseStop(sig)
 	c.strike(sig, pids...)
 	if who == theMain || who == bothOfThem {
-		return c.settleAfter(now).String() + " serves"
+		last := c.settleAfter(now)
+		c.settleStop(e, sig, last)
+		return fmt.Sprintf("%v serves", last)
 	}
 	last := c.settle()
+	c.excuses.over(e)
+	if sig == syscall.SIGKILL {
+		c.excuses.withdraw(e)
+	}
 	if last.pid != now.pid {
 		c.violate("%v serves after the death of a process that drains, want %v", last, now)
 	}
@@ -100,27 +118,27 @@ func (c *chaosSite) drainKill(who victims, sig syscall.Signal, after, trial time
 // freeze stops processes for a while at the moment m of a reload.
 func (c *chaosSite) freeze(who victims, long time.Duration, m chaosMoment) string {
 	c.Helper()
-	return c.inReload(m, reloadSucceeds, func(main about, successor int) string {
+	_, result := c.inReload(m, reloadSucceeds, func(main about, successor int) {
 		for _, pid := range map[victims][]int{theSuccessor: {successor}, theOld: {main.pid}, bothOfThem: {main.pid, successor}}[who] {
 			if c.signal(pid, syscall.SIGSTOP) {
 				defer c.signal(pid, syscall.SIGCONT)
 			}
 		}
 		time.Sleep(long) // the plan's
-		return ""
 	})
+	return result
 }
 
 // freezeUnit freezes all processes of the unit, those of the reload command included.
 func (c *chaosSite) freezeUnit(long time.Duration, m chaosMoment) string {
 	c.Helper()
 	file := c.root + "/sys/fs/cgroup/system.slice/" + unitName + "/cgroup.freeze"
-	return c.inReload(m, reloadSucceeds, func(about, int) string {
+	_, result := c.inReload(m, reloadSucceeds, func(about, int) {
 		c.must(os.WriteFile(file, []byte("1"), 0))
 		time.Sleep(long) // the plan's
 		c.must(os.WriteFile(file, []byte("0"), 0))
-		return ""
 	})
+	return result
 }
 
 // restart restarts the service.
@@ -128,7 +146,7 @@ func (c *chaosSite) restart(trial time.Duration) string {
 	c.Helper()
 	c.order(chaosOrders{Trial: trial})
 	before := c.settle()
-	defer c.excuses.begin(stopsInRestart, keptAtStop)()
+	defer c.excuses.over(c.excuses.begin(stopsInRestart, keptAtStop))
 	if err := c.machine.Restart(c.ctx, unitName); err != nil {
 		c.violate("systemctl restart: %v", err)
 	}
@@ -145,7 +163,7 @@ func (c *chaosSite) restartInReload(m chaosMoment) string {
 	before := c.settle()
 	told, _ := c.beginReload(m.orders())
 	time.Sleep(m.after) // the plan's
-	defer c.excuses.begin(stopsInRestart, keptAtStop)()
+	defer c.excuses.over(c.excuses.begin(stopsInRestart, keptAtStop))
 	if err := c.machine.Restart(c.ctx, unitName); err != nil {
 		c.violate("systemctl restart in a reload: %v", err)
 	}
@@ -162,7 +180,7 @@ func (c *chaosSite) restartInReload(m chaosMoment) string {
 // unit has done so.
 func (c *chaosSite) stopStart(pause time.Duration) string {
 	c.Helper()
-	defer c.excuses.begin(stopped, everything)()
+	defer c.excuses.over(c.excuses.begin(stopped, everything))
 	if err := c.machine.Stop(c.ctx, unitName); err != nil {
 		c.violate("systemctl stop: %v", err)
 	}

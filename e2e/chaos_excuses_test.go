@@ -41,26 +41,30 @@ func killedConnection(e *excuse, f load.Failure) bool {
 	return before && !f.At.Before(e.from) && (e.sockets[f.Local] || e.accepts && f.Opened.After(e.from))
 }
 
-// lateness is by how much a client may write a request after it is due.
-const lateness = 500 * time.Millisecond
+// sessionRace is how long before the stop of its process a session may write a line that
+// is not read: the server ends sessions between two lines.
+const sessionRace = 500 * time.Millisecond
 
 // keptAtStop covers a request that its client writes to a connection which a stopping
 // process closes: a race that HTTP/1.1 leaves to the client. An answer that has begun,
-// and a request that came before the stop, are not covered.
+// and a request that was written before the stop, are not covered.
 func keptAtStop(e *excuse, f load.Failure) bool {
 	if f.Kind == load.Unserved { // with the answer before it, which says close
 		return e.during(f)
 	}
+	written := f.Written
+	if f.Class == sessionClass {
+		written = written.Add(sessionRace)
+	}
 	raced := f.Kind == load.Reset || f.Kind == load.NoAnswer
-	return raced && f.Reused && e.during(f) && f.Due.After(e.from.Add(-lateness)) &&
-		(e.to.IsZero() || f.Opened.Before(e.to))
+	return raced && f.Reused && e.during(f) && written.After(e.from) && (e.to.IsZero() || f.Opened.Before(e.to))
 }
 
-// excuses are all of a run, and how many requests each reason has excused.
+// excuses are all of a run, with the number of requests that each has covered.
 type excuses struct {
 	mu    sync.Mutex
 	all   []*excuse
-	count map[string]int
+	count map[string]map[string]int // by reason and class
 }
 
 func (x *excuses) add(e *excuse) *excuse {
@@ -70,10 +74,9 @@ func (x *excuses) add(e *excuse) *excuse {
 	return e
 }
 
-// begin adds an excuse that lasts until end is called.
-func (x *excuses) begin(reason string, covers func(*excuse, load.Failure) bool) (end func()) {
-	e := x.add(&excuse{reason: reason, from: time.Now(), covers: covers})
-	return func() { x.over(e) }
+// begin adds an excuse that lasts until over is called.
+func (x *excuses) begin(reason string, covers func(*excuse, load.Failure) bool) *excuse {
+	return x.add(&excuse{reason: reason, from: time.Now(), covers: covers})
 }
 
 // over ends e.
@@ -81,6 +84,13 @@ func (x *excuses) over(e *excuse) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e.to = time.Now()
+}
+
+// withdraw takes e back: its reason has not come about.
+func (x *excuses) withdraw(e *excuse) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all = slices.DeleteFunc(x.all, func(other *excuse) bool { return other == e })
 }
 
 // behindTheLast is the reason for pipelined requests during any of the others.
@@ -92,14 +102,17 @@ func (x *excuses) cover(f load.Failure) bool {
 	defer x.mu.Unlock()
 	for _, e := range x.all {
 		if e.covers(e, f) {
-			if x.count == nil {
-				x.count = map[string]int{}
-			}
 			reason := e.reason
 			if f.Kind == load.Unserved {
 				reason = behindTheLast
 			}
-			x.count[reason]++
+			if x.count == nil {
+				x.count = map[string]map[string]int{}
+			}
+			if x.count[reason] == nil {
+				x.count[reason] = map[string]int{}
+			}
+			x.count[reason][f.Class]++
 			return true
 		}
 	}
@@ -111,7 +124,13 @@ func (x *excuses) String() string {
 	defer x.mu.Unlock()
 	var lines []string
 	for _, reason := range slices.Sorted(maps.Keys(x.count)) {
-		lines = append(lines, fmt.Sprintf("%6d  %s", x.count[reason], reason))
+		sum, classes := 0, x.count[reason]
+		var each []string
+		for _, class := range slices.Sorted(maps.Keys(classes)) {
+			sum += classes[class]
+			each = append(each, fmt.Sprintf("%s %d", class, classes[class]))
+		}
+		lines = append(lines, fmt.Sprintf("%6d  %s: %s", sum, reason, strings.Join(each, ", ")))
 	}
 	if len(lines) == 0 {
 		return "  none"

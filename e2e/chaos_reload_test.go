@@ -29,9 +29,7 @@ func (c *chaosSite) lateDeath(o chaosOrders) string {
 	c.Helper()
 	before := c.settle()
 	c.prepare(o)
-	if before.trial == 0 || before.trial < o.Wait+lateMargin {
-		defer c.excuses.begin("a kept connection of a process that stops because the main process has failed", keptAtStop)()
-	}
+	e := c.excuses.begin("a kept connection of a process that stops because the main process has failed", keptAtStop)
 	told := c.machine.Reload(c.ctx, unitName)
 	c.mend(o.Trial)
 	want := reloadEither
@@ -41,6 +39,10 @@ func (c *chaosSite) lateDeath(o chaosOrders) string {
 		c.awaitDeath(before)
 	}
 	after := c.settle()
+	c.excuses.over(e)
+	if after.pid == before.pid { // the upgrade was undone, and no process has stopped
+		c.excuses.withdraw(e)
+	}
 	return c.judge(told, want, before, after)
 }
 
@@ -93,15 +95,16 @@ func (c *chaosSite) beginReload(o chaosOrders) (told <-chan error, successor int
 func (c *chaosSite) isServer(host int) bool { return commandName(host) == "cutover-http" }
 
 // inReload begins a reload, does what at is at the moment m, and judges the result.
-func (c *chaosSite) inReload(m chaosMoment, want reloadResult, at func(main about, successor int) string) string {
+func (c *chaosSite) inReload(m chaosMoment, want reloadResult, at func(main about, successor int)) (after about, judged string) {
 	c.Helper()
 	before := c.settle()
 	told, successor := c.beginReload(m.orders())
 	time.Sleep(m.after) // the moment that the plan gives
-	did := at(before, successor)
+	at(before, successor)
 	result := <-told
 	c.mend(m.trial)
-	return did + c.judge(result, want, before, c.settle())
+	after = c.settle()
+	return after, c.judge(result, want, before, after)
 }
 
 // managerCommand has systemctl do something else during a reload.
@@ -111,12 +114,12 @@ func (c *chaosSite) managerCommand(args string, m chaosMoment) string {
 	if args == "daemon-reexec" { // the reload command loses its connection to the manager
 		want = reloadEither
 	}
-	return c.inReload(m, want, func(about, int) string {
+	_, result := c.inReload(m, want, func(about, int) {
 		if err := c.systemctl(strings.Fields(args)...); err != nil && want != reloadEither {
 			c.violate("%s: %v", args, err)
 		}
-		return ""
 	})
+	return result
 }
 
 func (c *chaosSite) systemctl(args ...string) error {
@@ -194,7 +197,7 @@ func (c *chaosSite) settleAfterSignals() about {
 func (c *chaosSite) hangupTerm(after time.Duration) string {
 	c.Helper()
 	before := c.settle()
-	defer c.excuses.begin("a kept connection of a process that stops on SIGTERM", keptAtStop)()
+	defer c.excuses.over(c.excuses.begin(stopsOnSignal, keptAtStop))
 	told := make(chan error, 1)
 	c.signal(before.pid, syscall.SIGHUP)
 	go func() { told <- c.machine.Reload(c.ctx, unitName) }() // joined below

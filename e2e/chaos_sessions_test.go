@@ -47,6 +47,7 @@ func (k *chaosClients) session(ctx context.Context, n int) {
 			}
 		}
 		f.Local, f.Opened, f.Reused = s.conn.LocalAddr().String(), s.opened, s.count > 0
+		f.Written = time.Now()
 		if _, f.Kind, f.Err = s.say(id); f.Err != nil {
 			k.fail(f)
 			s.conn.Close()

@@ -71,7 +71,7 @@ func (c *chaosSite) reloadLimited(l chaosLimit, more int, reason string) string 
 	if text, err := os.ReadFile(c.root + "/sys/fs/cgroup/system.slice/" + unitName + "/" + l.current); err == nil {
 		used, err := strconv.Atoi(strings.TrimSpace(string(text)))
 		c.must(err)
-		defer c.excuses.begin(reason, everything)()
+		defer c.excuses.over(c.excuses.begin(reason, everything))
 		set := func(value string) {
 			c.mustRun("systemctl", "set-property", "--runtime", unitName, l.property+"="+value)
 		}
@@ -83,7 +83,7 @@ func (c *chaosSite) reloadLimited(l chaosLimit, more int, reason string) string 
 	if err != nil {
 		return "left out: " + err.Error()
 	}
-	defer c.excuses.begin(reason, everything)()
+	defer c.excuses.over(c.excuses.begin(reason, everything))
 	if l.controller == "pids" {
 		more += c.tasks()
 	}
@@ -144,7 +144,7 @@ func (c *chaosSite) fewDescriptors(more int) string {
 	open, _ := c.size(before.pid)
 	var limit unix.Rlimit
 	c.must(unix.Prlimit(c.hostOf(before.pid), unix.RLIMIT_NOFILE, nil, &limit))
-	defer c.excuses.begin(lackOfDescriptors, everything)()
+	defer c.excuses.over(c.excuses.begin(lackOfDescriptors, everything))
 	short := unix.Rlimit{Cur: uint64(open + more), Max: limit.Max}
 	c.must(unix.Prlimit(c.hostOf(before.pid), unix.RLIMIT_NOFILE, &short, nil))
 	return c.reloadShort(func() {

@@ -40,6 +40,7 @@ type request struct {
 	deadline time.Time
 	slowly   time.Duration // the intended duration
 	id       string        // empty unless the class is Numbered
+	written  time.Time     // when its first byte was written; guarded as its connection
 	settled  func()        // called with its result; may be nil
 }
 

@@ -70,6 +70,9 @@ func (k *conn) write(batch []*request) error {
 		return errGone
 	}
 	k.reqs = batch
+	for _, q := range batch {
+		q.written = time.Now()
+	}
 	_ = k.nc.SetDeadline(batch[0].deadline) // fails on a dead connection, as the write then does
 	now, later := k.class.split(batch)
 	k.part.Store(len(later) > 0)

@@ -49,15 +49,16 @@ func (k Kind) String() string { return kindNames[k] }
 
 // A Failure is one request that failed.
 type Failure struct {
-	Class  string
-	Kind   Kind
-	Due    time.Time // when the request was to start
-	At     time.Time // when it had failed
-	Local  string    // the client's address, empty without a connection
-	Opened time.Time // when the connection was open, zero without one
-	Reused bool      // the connection had answered a request before
-	ID     string    // of a class that is Numbered
-	Err    error
+	Class   string
+	Kind    Kind
+	Due     time.Time // when the request was to start
+	Written time.Time // when its first byte was written, zero if none was
+	At      time.Time // when it had failed
+	Local   string    // the client's address, empty without a connection
+	Opened  time.Time // when the connection was open, zero without one
+	Reused  bool      // the connection had answered a request before
+	ID      string    // of a class that is Numbered
+	Err     error
 
 	spared bool // no connection has ended with it, or one that is counted
 }

@@ -42,7 +42,7 @@ func TestAnswerToAnotherRequestIsAFailure(t *testing.T) {
 		if s.Answered != 3 || len(failed) != 1 {
 			t.Fatalf("answered %d, Failed was called %d times, want 3 and 1", s.Answered, len(failed))
 		}
-		if f := failed[0]; f.ID != "kept-3" || f.Due.Before(began) || f.Opened.Before(began) || f.Opened.After(f.Due) {
+		if f := failed[0]; f.ID != "kept-3" || f.Due.Before(began) || f.Opened.Before(began) || f.Opened.After(f.Written) || f.Written.Before(f.Due) {
 			t.Errorf("Failed was told %+v of a connection opened at %v, want kept-3", f, f.Opened)
 		}
 	})

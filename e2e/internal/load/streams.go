@@ -167,6 +167,7 @@ func (m *muxed) put(ctx context.Context, q *request, before []byte) error {
 	id := m.id
 	m.id += 2
 	s := &stream{q: q}
+	q.written = time.Now()
 	s.late = time.AfterFunc(time.Until(q.deadline), func() { m.expire(ctx, id) })
 	m.streams[id] = s
 	_ = m.nc.SetWriteDeadline(q.deadline) // as for HTTP/1.1

@@ -102,7 +102,7 @@ func (t *tally) abandoned(q *request) {
 // failed enters f as the verdict on q.
 func (t *tally) failed(q *request, f *Failure) {
 	defer q.over()
-	f.Class, f.ID, f.Due, f.At = t.stats.Name, q.id, q.due, time.Now()
+	f.Class, f.ID, f.Due, f.Written, f.At = t.stats.Name, q.id, q.due, q.written, time.Now()
 	if t.failure != nil {
 		t.failure(*f)
 	}

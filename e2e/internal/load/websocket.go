@@ -27,6 +27,7 @@ func (c *class) talk(ctx context.Context, q *request) {
 		return
 	}
 	opened := time.Now()
+	q.written = opened
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	_ = nc.SetDeadline(q.deadline) // a dead connection shows in the first write
