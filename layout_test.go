@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"internal/control":  {"internal/excerpt", "internal/fd"},
 	"activation":        {"internal/fd"},
 	"notify":            {"internal/fd"},
-	"reexec": {"activation", "notify", "internal/fault", "internal/fd", "internal/handover", "internal/control",
+	"reexec": {"activation", "notify", "internal/excerpt", "internal/fault", "internal/fd", "internal/handover", "internal/control",
 		"reexec/internal/accepted", "reexec/internal/goroutine"},
 	"reexec/internal": {},
 	"reexec/rehttp":   {"reexec", "reexec/internal/accepted", "internal/fd"},

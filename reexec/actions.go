@@ -16,7 +16,7 @@ import (
 func (u *Upgrader) perform(p *present, e event, a action) {
 	switch a {
 	case actAnnounce:
-		u.readyErr = u.announce()
+		u.readyErr = u.announce(p)
 		fault.At(fault.Announced)
 		u.welcome(u.arrived)
 		u.arrived = nil
@@ -124,6 +124,10 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.refuse(p, e)
 	case actReport:
 		e.report <- u.report(p)
+	case actStoreAgain:
+		u.storeAgain(p)
+	case actStored:
+		u.storedAgain(p, e.err)
 	case actRelease:
 		u.releaseAll(p)
 	}
@@ -132,6 +136,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 // becomeMain makes this process reachable as the main one.
 func (u *Upgrader) becomeMain(p *present) {
 	p.main = true
+	u.fdStore.own(true)
 	if err := u.control.Publish(u.pred.number()); err != nil {
 		u.log.Warn("commands without MAINPID= do not reach this process", "error", err)
 	}
@@ -226,6 +231,9 @@ func (u *Upgrader) handState(s *successor) error {
 	if err := s.line.SendStates(ctx, all); err != nil {
 		return err
 	}
+	if err := u.handForgotten(ctx, s); err != nil {
+		return err
+	}
 	fault.At(fault.BeforeGo)
 	return s.line.Send(ctx, handover.Go{})
 }
@@ -256,6 +264,7 @@ func (u *Upgrader) saveInPlace(p *present) {
 // main process, and this one says nothing to the manager any more.
 func (u *Upgrader) done(p *present) {
 	p.main = false
+	u.fdStore.own(false)
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // first: who is main knows how many drain
 	u.tellCommitted(p)

@@ -36,6 +36,7 @@ type actor struct {
 	u         *reexec.Upgrader
 	listeners map[string]net.Listener
 	releases  map[string]func()
+	kept      []*reexec.Kept
 	cancels   map[string]func() // of orders under way
 	observed  []reexec.Event
 	more      *sync.Cond    // of observed
@@ -143,6 +144,19 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", acceptByDeadline(a.listeners[arg(0)])
 	case "listen many": // each of these listeners receives connections
 		return "", a.listenMany(ctx, arg(0), arg(1))
+	case "checkpoint":
+		return "", a.u.Checkpoint(ctx)
+	case "keep":
+		return "", a.keep(arg(0))
+	case "claim":
+		kept, err := a.u.Claim(arg(0))
+		a.set(func() { a.kept = append(a.kept, kept...) })
+		return strconv.Itoa(len(kept)), err
+	case "forget":
+		return "", a.kept[0].Forget()
+	case "stat kept":
+		_, err := a.kept[0].File.Stat()
+		return "", err
 	case "close listener":
 		return "", a.listeners[arg(0)].Close()
 	case "ready":
@@ -248,6 +262,18 @@ func (a *actor) listen(ctx context.Context, name, network, address string) (stri
 	a.set(func() { a.listeners[name] = ln })
 	go a.serve(ln) // ends when ln is closed
 	return ln.Addr().String(), nil
+}
+
+// keep keeps a file of its own under name.
+func (a *actor) keep(name string) error {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	k, err := a.u.Keep(name, f)
+	a.set(func() { a.kept = append(a.kept, k) })
+	return err
 }
 
 // listenMany claims listeners whose names begin with name.

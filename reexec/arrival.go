@@ -86,7 +86,7 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 // admit holds this generation for a, and returns what puts it into its listener's
 // queue; nil if it cannot be served here.
 func (u *Upgrader) admit(a *arrival) (enqueue func()) {
-	if a.fd == nil || !u.receives.takes(a.Connection) {
+	if a.fd == nil || !u.receives.takes(a.Connection) || u.sockets.keeps(a.fd) {
 		return nil
 	}
 	g := gateFor(a.fd, u.sockets.gatesOf(a.Name))

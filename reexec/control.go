@@ -67,7 +67,7 @@ func (u *Upgrader) execute(ctx context.Context, r control.Request, c *control.Co
 	case control.Status:
 		r := u.Status()
 		return control.Answer{Generation: r.Generation, PID: r.PID, State: r.State, Successor: r.Successor,
-			Draining: r.Draining, Held: r.Held, Left: int(r.Left / time.Second)}
+			Draining: r.Draining, Held: r.Held, Left: int(r.Left / time.Second), NotStored: r.NotStored}
 	}
 	return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
 }

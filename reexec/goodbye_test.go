@@ -45,7 +45,7 @@ func newMiddle(t *testing.T) *middle {
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
-	m.p = &present{state: draining, succ: succ, timer: newDeadline(), pause: newTimer(), second: newTimer()}
+	m.p = &present{state: draining, succ: succ, timer: newDeadline(), pause: newTimer(), second: newTimer(), again: newTimer()}
 	m.task(func() { succ.listen(m.post, false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loopDone)

@@ -53,6 +53,8 @@ type imageSocket struct {
 // become replaces the program of this process. It returns only on failure, and
 // then nothing has changed.
 func (u *Upgrader) become(p *present) error {
+	u.fdStore.hand() // the next program is told the names now
+	defer u.fdStore.own(true)
 	entries, fds, err := u.sockets.export()
 	if err != nil {
 		return err

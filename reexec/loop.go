@@ -62,18 +62,22 @@ type present struct {
 	self      []event // posted by actions
 	timer     *deadline
 	pause     *time.Timer       // runs between portions of what is parked
+	again     *time.Timer       // runs until the next attempt to store what is not stored
 	second    *time.Timer       // runs while our successor is told of our drain
 	drains    handover.Draining // what it was told
 	status    string            // what the manager was told of those before us
+
+	storePause time.Duration // before the attempt that again stands for
 }
 
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), pause: newTimer(), second: newTimer()}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), pause: newTimer(), second: newTimer(), again: newTimer()}
 	defer p.timer.Stop()
 	defer p.pause.Stop()
 	defer p.second.Stop()
+	defer p.again.Stop()
 	for p.state != ended || len(p.self) > 0 { // what came while it ended has to be answered
 		u.dispatch(p, u.await(p))
 	}
@@ -98,6 +102,8 @@ func (u *Upgrader) await(p *present) event {
 			return event{kind: evPauseOver}
 		case <-p.second.C:
 			return event{kind: evSecond}
+		case <-p.again.C:
+			return event{kind: evStoreAgain}
 		case <-u.oldIdle:
 			return event{kind: evOldIdle}
 		}

@@ -72,6 +72,8 @@ const (
 	evTaken                           // successor: it has the connections that it was sent
 	evPauseOver                       // the pause between portions of what is parked is over
 	evArrived                         // predecessor: connections
+	evStoreAgain                      // the pause after an attempt to store is over
+	evStored                          // an attempt to store has ended, well or not
 	evClose                           // Close
 	numEvents
 )
@@ -123,6 +125,8 @@ const (
 	actLastDeadline                // a short time for what came in while covering
 	actRefuse                      // answer that it cannot be done now
 	actReport                      // answer how it is going
+	actStoreAgain                  // try again to store what the fd store does not have
+	actStored                      // note what the fd store does not have
 	actRelease                     // close everything
 )
 
@@ -323,6 +327,14 @@ var rules = []rule{
 	{evPauseOver, only(draining), stay(actSendParked)},
 	{evPauseOver, except(draining), nothing},
 	{evArrived, except(), stay(actTake)},
+
+	// The store is the main process's; a main process that ends still wants it complete.
+	{evStoreAgain, either(busy, only(serving, clearing, saving, leaving)), stay(actStoreAgain)},
+	{evStoreAgain, either(unready, young, only(committing)), later},
+	{evStoreAgain, only(draining, covering, ended), nothing},
+	{evStored, either(busy, only(serving, clearing, saving, leaving)), stay(actStored)},
+	{evStored, either(unready, young, only(committing)), later},
+	{evStored, only(draining, covering, ended), nothing},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
 	{evClose, only(beginning, undoing, clearing, saving, committing), to(ended, actUndone, actRelease)},

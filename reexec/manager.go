@@ -17,53 +17,23 @@ import (
 
 // announce makes a first generation ready: what only this process has goes into
 // the fd store before anybody relies on it.
-func (u *Upgrader) announce() error {
-	u.settleStore()
+func (u *Upgrader) announce(p *present) error {
+	u.fdStore.own(true)
+	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	return u.notifier.Send(ctx, notify.Ready, notify.Status(u.statusText(nil)))
+	p.status = u.statusText(nil)
+	return u.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
 }
 
 // adopt makes a successor the main process. READY=1 was in the message that made
 // it so, and a status that was true until then.
 func (u *Upgrader) adopt(p *present) {
 	u.sayOlder(p)
-	u.settleStore()
-}
-
-// settleStore brings the fd store in line with the sockets of this generation. A
-// store that does not work costs the insurance against a crash, not the service.
-func (u *Upgrader) settleStore() {
-	ctx, cancel := saying(u.life)
-	defer cancel()
-	var errs []error
-	for _, name := range u.sockets.seal() {
-		u.log.Debug("socket not claimed", "stored", name)
-		errs = append(errs, u.notifier.Remove(ctx, name))
-	}
-	errs = append(errs, u.store(u.sockets.unkept()))
-	if u.supervised() {
-		errs = append(errs, u.states.keep(ctx, u.notifier))
-	}
-	if err := errors.Join(errs...); err != nil {
-		u.log.Warn("fd store", "error", err)
-	}
-}
-
-// store puts sockets into the fd store by name. Each message has its time, not all
-// together: the manager compares a descriptor with every one that it has, and needs
-// ten seconds for 4,000. With the first that it does not take, the rest is given up.
-func (u *Upgrader) store(sockets map[string]syscall.Conn) error {
-	for name, c := range sockets {
-		ctx, cancel := context.WithTimeout(u.life, storeTimeout)
-		err := u.notifier.Store(ctx, name, c)
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	u.fdStore.own(true)
+	u.noteStore(p, u.settleStore())
+	u.sayOlder(p) // nothing, if all is stored
 }
 
 // sayBegun begins an upgrade, and asks for the time that it may take. RELOADING=1 is
@@ -86,7 +56,8 @@ func (u *Upgrader) sayBegun(p *present) {
 // sayUndone ends an upgrade that came to nothing. READY=1 ends what RELOADING=1 began,
 // and is no answer to an ExecReload= command, whose own exit says how it went.
 func (u *Upgrader) sayUndone(p *present) {
-	said := []notify.Assignment{notify.Status(u.statusText(p.reason))}
+	p.status = u.statusText(p.reason)
+	said := []notify.Assignment{notify.Status(p.status)}
 	if p.reloading {
 		said = append([]notify.Assignment{notify.Ready}, said...)
 	}
@@ -106,12 +77,15 @@ func (u *Upgrader) sayStop(reason error) {
 	u.tellManager(said...)
 }
 
-func (u *Upgrader) tellManager(what ...notify.Assignment) {
+// tellManager reports whether the manager was told.
+func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	if err := u.notifier.Send(ctx, what...); err != nil {
+	err := u.notifier.Send(ctx, what...)
+	if err != nil {
 		u.log.Warn("manager cannot be told", "error", err)
 	}
+	return err == nil
 }
 
 // itself names this generation.
@@ -125,9 +99,8 @@ func (u *Upgrader) itself() string {
 
 // sayOlder keeps the status of a main process true while older generations drain.
 func (u *Upgrader) sayOlder(p *present) {
-	if text := u.statusText(p.reason); text != p.status {
+	if text := u.statusText(p.reason); text != p.status && u.tellManager(notify.Status(text)) {
 		p.status = text
-		u.tellManager(notify.Status(text))
 	}
 }
 
@@ -141,6 +114,9 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	if undone != nil {
 		text += "; " + undone.text()
 	}
+	if lack := u.notStored(); lack != "" {
+		text += "; not in the fd store: " + lack
+	}
 	return text
 }
 
@@ -150,7 +126,11 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 func (u *Upgrader) commit(p *present) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
-	if err := s.say(u.life, handover.Committing{}); err != nil {
+	err := u.handStore(s)
+	if err == nil {
+		err = s.say(u.life, handover.Committing{})
+	}
+	if err != nil {
 		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
 		return
 	}

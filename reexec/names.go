@@ -19,7 +19,7 @@ func (e eventKind) String() string {
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evConfirmed: "confirmed",
 		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evFail: "fail",
-		evOldIdle: "old work done", evMove: "move", evTaken: "taken", evPauseOver: "pause over", evArrived: "arrived", evClose: "close",
+		evOldIdle: "old work done", evMove: "move", evTaken: "taken", evPauseOver: "pause over", evArrived: "arrived", evStoreAgain: "store again", evStored: "stored", evClose: "close",
 	})
 }
 

@@ -84,7 +84,7 @@ func (p *predecessor) forget() {
 
 // listen posts what the predecessor says, and keeps the state that it sends, until
 // the line is closed.
-func (p *predecessor) listen(post func(event) bool, kept *states) {
+func (p *predecessor) listen(post func(event) bool, kept *states, sockets *sockets) {
 	restoring := false // what the program restores stays what it is
 	for {
 		m, err := p.line.Receive(context.Background())
@@ -104,6 +104,8 @@ func (p *predecessor) listen(post func(event) bool, kept *states) {
 			for i, name := range m.Names {
 				kept.put(name, m.FDs[i].File(name))
 			}
+		case handover.Forgotten:
+			sockets.forget(m.Entries)
 		case handover.Connections:
 			arrived := arriveAll(m)
 			if !post(event{kind: evArrived, arrived: arrived}) {

@@ -3,7 +3,6 @@ package reexec
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -21,6 +20,8 @@ type socket struct {
 	held *fd.FD
 	use  claimed
 	kept bool // the fd store or a .socket unit has it too
+
+	info *fd.Info // of a file in the program's hands, nil until it was asked for
 }
 
 // claimed is a descriptor in the program's hands: a listener or packet socket
@@ -39,7 +40,9 @@ type sockets struct {
 	all    []*socket
 	sealed bool // Ready was called: nothing can be claimed any more
 
-	obsolete []string // names to be removed from the fd store
+	obsolete  []string         // names to be removed from the fd store
+	handed    bool             // a successor was given the sockets
+	forgotten []handover.Entry // files that were forgotten since then
 }
 
 // fromActivation takes what systemd passed: of .socket units as it is named, of
@@ -75,7 +78,7 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 func fromPredecessor(entries []handover.Entry, fds []*fd.FD) *sockets {
 	s := &sockets{}
 	for i, e := range entries {
-		s.all = append(s.all, &socket{Entry: e, held: fds[i], kept: true})
+		s.all = append(s.all, &socket{Entry: e, held: fds[i], kept: !e.Unstored})
 	}
 	s.sort()
 	return s
@@ -136,6 +139,9 @@ func (s *sockets) remove(k *socket) (stored string, ok bool) {
 		return "", false
 	}
 	s.all = slices.Delete(s.all, i, i+1)
+	if s.handed {
+		s.forgotten = append(s.forgotten, k.Entry)
+	}
 	if k.kept && k.Origin == handover.OriginOwn {
 		stored = storeName(k.Name, k.Index)
 	}
@@ -152,12 +158,23 @@ func (s *sockets) next(name string) *socket {
 	return nil
 }
 
-// stored counts the sockets that are in the fd store, or are to be.
-func (s *sockets) stored() (n int) {
+// toStore counts the sockets that are in the fd store, or are to be.
+func (s *sockets) toStore() int { return s.count(func(*socket) bool { return true }) }
+
+// inStore counts the sockets that are in the fd store, and what is to leave it.
+func (s *sockets) inStore() int {
+	n := s.count(func(k *socket) bool { return k.kept })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n + len(s.obsolete)
+}
+
+// count counts the sockets that no unit keeps and of which is says so.
+func (s *sockets) count(is func(*socket) bool) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if k.Origin == handover.OriginOwn {
+		if k.Origin == handover.OriginOwn && is(k) {
 			n++
 		}
 	}
@@ -186,75 +203,6 @@ func (s *sockets) freeIndex(name string) int {
 	return free
 }
 
-// handOn returns a description of every socket and its file, which is the program's or
-// among own. The caller closes own. A file that the program closes meanwhile is left out
-// by those who use it.
-func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer func() {
-		if err != nil {
-			fd.CloseAll(own)
-		}
-	}()
-	for _, k := range s.all {
-		file, err := k.file()
-		switch held, ok := file.(*fd.FD); {
-		case errors.Is(err, net.ErrClosed): // given up when the program could not use it
-			continue
-		case err != nil:
-			return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
-		case ok:
-			own = append(own, held)
-		}
-		entries, files = append(entries, k.Entry), append(files, file)
-		if c, ok := k.use.(*FlowConn); ok {
-			e, f, err := c.outlets.handOn(flowName(k.Entry))
-			if err != nil {
-				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
-			}
-			own, entries = append(own, f...), append(entries, e...)
-			for _, f := range f {
-				files = append(files, f)
-			}
-		}
-	}
-	return entries, files, own, nil
-}
-
-// file returns what the program has, or a duplicate of what it has not claimed.
-func (k *socket) file() (syscall.Conn, error) {
-	if k.use != nil {
-		return k.use, nil
-	}
-	if k.held.Raw() < 0 {
-		return nil, net.ErrClosed
-	}
-	return k.held.Dup()
-}
-
-// export returns a description and a duplicate of every socket. The caller closes
-// the duplicates.
-func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
-	all, files, own, err := s.handOn()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer fd.CloseAll(own)
-	for i, file := range files {
-		f, err := fd.DupOf(file)
-		if errors.Is(err, net.ErrClosed) {
-			continue // the program closed this listener: it does not want it handed on
-		}
-		if err != nil {
-			fd.CloseAll(fds)
-			return nil, nil, fmt.Errorf("socket %q: %w", all[i].Name, err)
-		}
-		entries, fds = append(entries, all[i]), append(fds, f)
-	}
-	return entries, fds, nil
-}
-
 // endClaims says that Ready was called: the gate of what is claimed later would not
 // be opened with the others.
 func (s *sockets) endClaims() {
@@ -263,39 +211,58 @@ func (s *sockets) endClaims() {
 	s.sealed = true
 }
 
-// seal ends the time of claims. It closes what the program bound in an earlier
-// life and did not claim in this one, and returns the names under which the store
-// has it. A unit's socket is kept for later generations: nobody could bind its
+// unwanted ends the time of claims. It closes the sockets that the program bound in an
+// earlier life and did not claim in this one, and returns the names that are to leave the
+// fd store. A unit's socket is kept for later generations: no process could bind its
 // address while the unit has it.
-func (s *sockets) seal() (dropped []string) {
+func (s *sockets) unwanted() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = true
-	dropped, s.obsolete = s.obsolete, nil
 	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {
 		if k.held.Raw() < 0 || k.Origin != handover.OriginOwn {
 			return false
 		}
 		_ = k.held.Close() // nobody wants it: there is nothing to lose
-		dropped = append(dropped, storeName(k.Name, k.Index))
+		if k.kept {
+			s.obsolete = append(s.obsolete, storeName(k.Name, k.Index))
+		}
 		return true
 	})
-	return dropped
+	return slices.Clone(s.obsolete)
 }
 
-// unkept returns the sockets that only this process has, by their store name, and
-// notes that they are taken care of.
-func (s *sockets) unkept() map[string]syscall.Conn {
+// discard notes that name is to leave the fd store.
+func (s *sockets) discard(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := map[string]syscall.Conn{}
+	s.obsolete = append(s.obsolete, name)
+}
+
+// removed notes that name has left the fd store.
+func (s *sockets) removed(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.obsolete = slices.DeleteFunc(s.obsolete, func(n string) bool { return n == name })
+}
+
+// unkept returns the sockets that only this process has.
+func (s *sockets) unkept() (all []*socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, k := range s.all {
 		if !k.kept && k.use != nil {
-			m[storeName(k.Name, k.Index)] = k.use
-			k.kept = true
+			all = append(all, k)
 		}
 	}
-	return m
+	return all
+}
+
+// stored notes that the fd store has k.
+func (s *sockets) stored(k *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k.kept = true
 }
 
 // each calls f for everything in the program's hands.

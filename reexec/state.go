@@ -37,7 +37,9 @@ type states struct {
 	save    map[string]func() (State, error)
 	restore map[string]func(State) error
 	files   map[string]*os.File // the last known of each name
+	fresh   map[string]bool     // names whose file the fd store does not have
 	stored  []string            // what the fd store has, by its names there
+	told    []string            // of stored, what the successor was told
 	closed  bool                // no file is kept any more
 
 	saving chan struct{} // holds a value while the program's functions save
@@ -49,6 +51,7 @@ func newStates() *states {
 		restore: map[string]func(State) error{},
 		files:   map[string]*os.File{},
 		saving:  make(chan struct{}, 1),
+		fresh:   map[string]bool{},
 	}
 }
 
@@ -60,7 +63,7 @@ func (s *states) put(name string, file *os.File) {
 	if s.closed {
 		old = file // the generation has ended
 	} else {
-		s.files[name] = file
+		s.files[name], s.fresh[name] = file, true
 	}
 	if old != nil {
 		_ = old.Close() // only read, and replaced
@@ -102,6 +105,21 @@ func (s *states) snapshot(ctx context.Context, log *slog.Logger) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
 	s.mu.Unlock()
+	return s.saveAll(ctx, log, save)
+}
+
+// begin saves the states of which nothing is known yet, so that the fd store has them from
+// the first Ready on.
+func (s *states) begin(ctx context.Context, log *slog.Logger) error {
+	s.mu.Lock()
+	save := maps.Clone(s.save)
+	maps.DeleteFunc(save, func(name string, _ func() (State, error)) bool { return s.files[name] != nil })
+	s.mu.Unlock()
+	return s.saveAll(ctx, log, save)
+}
+
+// saveAll calls the functions of save and keeps their states.
+func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]func() (State, error)) error {
 	if len(save) == 0 {
 		return nil
 	}
@@ -166,59 +184,6 @@ func (s *states) restoreAll(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// keep puts the last known state of every name into the fd store, and then takes
-// out what was there before.
-func (s *states) keep(ctx context.Context, n *notify.Notifier) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sequence := 1
-	for _, name := range s.stored {
-		o, _ := parseStateName(name) // the zero value is no higher
-		sequence = max(sequence, o.sequence+1)
-	}
-	var stored []string
-	for _, name := range slices.Sorted(maps.Keys(s.files)) {
-		storeName := stateName{sequence, name}.String()
-		if err := storeCopy(ctx, n, storeName, s.files[name]); err != nil {
-			s.stored = append(s.stored, stored...) // the older ones stay
-			return err
-		}
-		stored = append(stored, storeName)
-	}
-	var errs []error
-	for _, name := range s.stored {
-		errs = append(errs, n.Remove(ctx, name))
-	}
-	s.stored = stored
-	return errors.Join(errs...)
-}
-
-// room counts the files in the fd store that the next keep needs at most: the new
-// ones are stored before the old ones are removed.
-func (s *states) room() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	names := maps.Clone(s.save)
-	for name := range s.files {
-		names[name] = nil
-	}
-	return len(s.stored) + len(names)
-}
-
-// storeCopy stores a copy of file: the store keeps an open file once, under the
-// name that it was stored by first.
-func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.File) error {
-	data, err := notify.ReadMemfd(file)
-	if err != nil {
-		return err
-	}
-	fresh, err := notify.Memfd(name, data)
-	if err != nil {
-		return err
-	}
-	return errors.Join(n.Store(ctx, name, fresh), fresh.Close())
-}
-
 func (s *states) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,9 +221,10 @@ func decodeState(file *os.File) (State, error) {
 	return State{version, data}, nil
 }
 
-// Save registers what is called to save the state called name: when this
-// generation has stopped accepting in favour of a successor, when a main process
-// has answered everything before it ends, and in Checkpoint. Clients wait
+// Save registers a function that saves the state called name. It is called within Ready if
+// there is a manager and no such state yet, when this generation has stopped accepting in
+// favour of a successor, when a main process has answered everything before it ends, and in
+// Checkpoint. A change after Ready survives a crash only by a Checkpoint. Clients wait
 // meanwhile, so it should be quick. If it fails, panics, or has not returned after
 // 4.5 seconds, an upgrade is undone. It runs on a goroutine of the Upgrader, which
 // calls one save after the other. It should not wait for an Upgrade, a Checkpoint or
@@ -303,8 +269,12 @@ func register[F any](u *Upgrader, m map[string]F, name string, f F) error {
 }
 
 // Checkpoint saves all state into the fd store now, so that it survives a crash
-// as it is at this moment; what a successor was given is there anyway. Without a
-// manager it does nothing. Only the main process may call it.
+// as it is at this moment. The fd store has the state of the first Ready, and that which a
+// successor was given, anyway; a later change needs a Checkpoint to survive a crash.
+//
+// Only the main process may call it: another one gets an error wrapping [ErrNotReady] or
+// [ErrReplaced], and [ErrBusy] while a successor becomes the main process. Without a manager
+// Checkpoint does nothing.
 func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	if !u.supervised() {
 		return nil
@@ -312,13 +282,29 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(u.life, cancel)()
+	u.fdStore.mu.Lock()
+	err := u.fdStore.check()
+	u.fdStore.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("reexec: checkpoint: %w", err)
+	}
 	if err := u.states.snapshot(ctx, u.log); err != nil {
 		return fmt.Errorf("reexec: %w", err)
 	}
-	if err := u.states.keep(ctx, u.notifier); err != nil {
-		return fmt.Errorf("reexec: %w", err)
+	if err := u.storeStates(ctx); err != nil {
+		return fmt.Errorf("reexec: checkpoint: %w", err)
 	}
 	return nil
+}
+
+// storeStates puts the last known states into the fd store, if that is ours.
+func (u *Upgrader) storeStates(ctx context.Context) error {
+	u.fdStore.mu.Lock()
+	defer u.fdStore.mu.Unlock()
+	if err := u.fdStore.check(); err != nil {
+		return err
+	}
+	return u.states.keep(ctx, u.notifier, u.checkRoom)
 }
 
 // export returns the last known states in the form that the line sends. The caller
@@ -326,7 +312,8 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 func (s *states) export() (handover.States, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := handover.States{Stored: s.stored}
+	s.told = slices.Clone(s.stored)
+	m := handover.States{Stored: s.told}
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		d, err := fd.DupOf(s.files[name])
 		if err != nil {

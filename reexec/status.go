@@ -22,6 +22,10 @@ type Report struct {
 	Held int
 	Left time.Duration
 
+	// NotStored says why the fd store does not have every socket and the state, so that a
+	// crash would lose some; "" means that nothing is missing as far as is known.
+	NotStored string
+
 	main bool
 }
 
@@ -40,6 +44,9 @@ func (r Report) String() string {
 	if r.Left > 0 {
 		s += fmt.Sprintf(", %d s left", r.Left/time.Second)
 	}
+	if r.NotStored != "" {
+		s += ", not in the fd store: " + r.NotStored
+	}
 	return s
 }
 
@@ -56,14 +63,14 @@ func Status(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Successor: a.Successor,
-		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second}, nil
+		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second, NotStored: a.NotStored}, nil
 }
 
 // report is what the loop answers.
 func (u *Upgrader) report(p *present) Report {
 	d := u.pred.drains()
 	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(),
-		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, main: p.main}
+		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), main: p.main}
 	if p.succ != nil {
 		r.Successor = p.succ.process.PID
 	}

@@ -59,8 +59,11 @@ func (u *Upgrader) storeConnection(p *present, m *moving) {
 }
 
 func (u *Upgrader) putConnection(p *present, m *moving) error {
+	if u.sockets.keeps(m.file) {
+		return errors.New("it is kept: the fd store has it, and the next process claims it")
+	}
 	const both = 2 // the connection and its data
-	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.stored()-u.states.room() {
+	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.toStore()-u.states.room() {
 		return errors.New("the fd store has no room for it (FileDescriptorStoreMax=)")
 	}
 	ctx, cancel := saying(u.life)

@@ -82,6 +82,19 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.sayUndone(p)
 	u.answerConfirmed(p, p.reason)
 	u.dropSuccessor(p)
+	u.keepStore(p)
+}
+
+// keepStore goes on with the fd store. What was kept during the upgrade goes into it now.
+func (u *Upgrader) keepStore(p *present) {
+	u.sockets.retain()
+	if !p.main {
+		return
+	}
+	u.fdStore.own(true)
+	if len(u.sockets.unkept()) > 0 {
+		p.again.Reset(0)
+	}
 }
 
 // parole leaves a successor that is not to take over to end by itself, and ends it

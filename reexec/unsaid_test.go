@@ -109,7 +109,8 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	m.p.state = serving // as main process
-	m.task(func() { m.pred.listen(m.post, newStates()) })
+	m.sockets = &sockets{}
+	m.task(func() { m.pred.listen(m.post, newStates(), m.sockets) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {

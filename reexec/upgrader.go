@@ -34,6 +34,7 @@ type Upgrader struct {
 	parking  parking
 	arrived  []*arrival // by the fd store or inheritance, before Ready
 	drain    *drain
+	fdStore  fdStore
 	control  *control.Listener
 	pred     *predecessor  // nil in the first generation
 	command  *control.Conn // waits for us in the place of our predecessor, or nil
@@ -209,7 +210,7 @@ func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
 		first = arriving
-		u.task(func() { u.pred.listen(u.post, u.states) }) // ends when the line is closed, by either side
+		u.task(func() { u.pred.listen(u.post, u.states, u.sockets) }) // ends when the line is closed, by either side
 	}
 	u.task(func() { u.signals.relay(u.life, u.opts.RestartSignal, u.post) }) // ends with life
 	u.task(u.serveControl)                                                   // ends when the control socket is closed
@@ -276,6 +277,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 func (u *Upgrader) restore() {
 	u.restoreErr = u.states.restoreAll(u.life, u.log)
 	if u.restoreErr == nil {
+		u.saveFirst()
 		fault.At(fault.Restored)
 		u.post(event{kind: evRestored})
 	}

@@ -42,10 +42,11 @@ type Answer struct {
 	Generation int    `json:"generation,omitempty"` // the one that serves now
 	PID        int    `json:"pid,omitempty"`
 	State      string `json:"state,omitempty"`
-	Successor  int    `json:"successor,omitempty"` // pid
-	Draining   int    `json:"draining,omitempty"`  // older generations
-	Held       int    `json:"held,omitempty"`      // what these have in work
-	Left       int    `json:"left,omitempty"`      // seconds, until the last of them must have ended
+	Successor  int    `json:"successor,omitempty"`  // pid
+	Draining   int    `json:"draining,omitempty"`   // older generations
+	Held       int    `json:"held,omitempty"`       // what these have in work
+	Left       int    `json:"left,omitempty"`       // seconds, until the last of them must have ended
+	NotStored  string `json:"not_stored,omitempty"` // why the fd store lacks something, at most 512 bytes
 }
 
 const (

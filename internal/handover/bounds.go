@@ -15,7 +15,8 @@ import (
 //	message                             bound
 //	----------------------------------  ------------------------------------------------
 //	Hello, Draining, empty messages     numbers only
-//	Descriptors, States                 SendDescriptors and SendStates split them
+//	Descriptors, States, Forgotten      SendDescriptors, SendStates and SendForgotten split
+//	                                    them
 //	Ready, Goodbye                      Send puts the rest of Receives into hints before
 //	Failed                              Send cuts the reason to MaxReason
 //	Connections                         the sender adds up Size, at most MaxPart

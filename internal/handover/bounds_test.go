@@ -61,11 +61,13 @@ func largest() map[kind][]Message {
 			Failed{strings.Repeat("\xff", 1<<20)}, Failed{strings.Repeat("ö", 1<<20)}},
 		kindGo: {Go{}}, kindServing: {Serving{}}, kindCommitting: {Committing{}}, kindCommitted: {Committed{}},
 		kindStopping: {Stopping{}}, kindSuperseded: {Superseded{}},
-		kindGoodbye:      hinted(Goodbye{PID: number, Superseded: true, Receives: receives}),
-		kindStates:       {States{Names: many(fitting(many(1000), fd.MaxRights))}, States{Stored: many(fitting(many(1000), 1000))}},
-		kindConnections:  {fullBatch(0), fullBatch(1), fullBatch(32 << 10)},
-		kindTaken:        {Taken{refused, true}},
-		kindDraining:     {Draining{number, number, number, number}},
+		kindGoodbye:     hinted(Goodbye{PID: number, Superseded: true, Receives: receives}),
+		kindStates:      {States{Names: many(fitting(many(1000), fd.MaxRights))}, States{Stored: many(fitting(many(1000), 1000))}},
+		kindConnections: {fullBatch(0), fullBatch(1), fullBatch(32 << 10)},
+		kindTaken:       {Taken{refused, true}},
+		kindDraining:    {Draining{number, number, number, number}},
+		kindForgotten: {Forgotten{slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}},
+			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}}, 1000), 1000))}},
 		kindMoreReceives: hinted(Ready{receives}),
 	}
 }

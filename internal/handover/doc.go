@@ -55,8 +55,8 @@
 //	   1  Hello        min, max (versions), pid, ppid,
 //	                   generation (of the predecessor),
 //	                   trying (before an exec in place)
-//	   2  Descriptors  entries (each name, index, origin),   one for each entry
-//	                   last (true in the last batch)
+//	   2  Descriptors  entries (each name, index, origin,    one for each entry
+//	                   unstored), last (true in the last batch)
 //	   3  Received
 //	   4  Ready        receives (formats of Connections by
 //	                   listener, if any)
@@ -80,6 +80,12 @@
 //	                   held (in work), left (seconds)
 //	 129  (a hint)     receives (a part of those of the
 //	                   next Ready or Goodbye)
+//	 130  Forgotten    entries (of files that the
+//	                   predecessor has forgotten since)
+//
+// An entry is "unstored" if the fd store should have it and does not. A predecessor whose
+// names in the fd store have changed since Go says States with them, and no descriptors,
+// before Committing.
 //
 // The ppid of a Hello is the process that the manager is; index tells entries of
 // one name apart; origin is "unit" for what a .socket unit keeps, "own" for what

@@ -44,6 +44,7 @@ const (
 
 	kindDraining     kind = 128
 	kindMoreReceives kind = 129
+	kindForgotten    kind = 130
 )
 
 // Hello is the first message in both directions.
@@ -61,6 +62,8 @@ type Entry struct {
 	Name   string `json:"name"`
 	Index  int    `json:"index"`  // among those of the same name
 	Origin string `json:"origin"` // who keeps it while no process does
+
+	Unstored bool `json:"unstored,omitempty"` // the fd store does not have it yet, though it should
 }
 
 // Origins of a descriptor.
@@ -148,6 +151,12 @@ type moreReceives struct {
 	Receives map[string][]string `json:"receives"`
 }
 
+// Forgotten says which of the files that the successor was given the predecessor has
+// forgotten since. It comes before Go and before Committing, where there are any.
+type Forgotten struct {
+	Entries []Entry `json:"entries"`
+}
+
 // Connection describes an established connection.
 type Connection struct {
 	Name   string `json:"name"`           // of the listener that accepted it
@@ -190,6 +199,7 @@ func (Superseded) kind() kind  { return kindSuperseded }
 func (Goodbye) kind() kind     { return kindGoodbye }
 
 func (moreReceives) kind() kind { return kindMoreReceives }
+func (Forgotten) kind() kind    { return kindForgotten }
 
 const (
 	headerSize = 4
@@ -294,6 +304,7 @@ var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
 	kindDraining:   parse[Draining],
 
 	kindMoreReceives: parse[moreReceives],
+	kindForgotten:    parse[Forgotten],
 }
 
 func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {

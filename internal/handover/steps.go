@@ -135,6 +135,18 @@ func (c *Conn) sendState(ctx context.Context, s States) error {
 	return nil
 }
 
+// SendForgotten sends entries, in as many messages as they need.
+func (c *Conn) SendForgotten(ctx context.Context, entries []Entry) error {
+	for len(entries) > 0 {
+		n := fitting(entries, len(entries))
+		if err := c.Send(ctx, Forgotten{entries[:n]}); err != nil {
+			return fmt.Errorf("send forgotten files: %w", err)
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
 // unexpected reports a message out of turn, which it uses up; a Failed one
 // carries its own reason.
 func unexpected(m Message, want string) error {

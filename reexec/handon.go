@@ -1,0 +1,126 @@
+package reexec
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// This file gives the sockets to the next process. Files that are forgotten after that, and
+// before the next process is the main one, are forgotten there, too.
+
+// handOn returns a description of every socket and its file, which is the program's or
+// among own. The caller closes own. A file that the program closes meanwhile is left out
+// by those who use it.
+func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() {
+		if err != nil {
+			fd.CloseAll(own)
+		}
+	}()
+	s.handed, s.forgotten = true, nil
+	for _, k := range s.all {
+		file, err := k.file()
+		switch held, ok := file.(*fd.FD); {
+		case errors.Is(err, net.ErrClosed): // given up when the program could not use it
+			continue
+		case err != nil:
+			return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
+		case ok:
+			own = append(own, held)
+		}
+		e := k.Entry
+		e.Unstored = !k.kept
+		entries, files = append(entries, e), append(files, file)
+		if c, ok := k.use.(*FlowConn); ok {
+			e, f, err := c.outlets.handOn(flowName(k.Entry))
+			if err != nil {
+				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
+			}
+			own, entries = append(own, f...), append(entries, e...)
+			for _, f := range f {
+				files = append(files, f)
+			}
+		}
+	}
+	return entries, files, own, nil
+}
+
+// file returns what the program has, or a duplicate of what it has not claimed.
+func (k *socket) file() (syscall.Conn, error) {
+	if k.use != nil {
+		return k.use, nil
+	}
+	if k.held.Raw() < 0 {
+		return nil, net.ErrClosed
+	}
+	return k.held.Dup()
+}
+
+// export returns a description and a duplicate of every socket. The caller closes
+// the duplicates.
+func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
+	all, files, own, err := s.handOn()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer fd.CloseAll(own)
+	for i, file := range files {
+		f, err := fd.DupOf(file)
+		if errors.Is(err, net.ErrClosed) {
+			continue // the program closed this listener: it does not want it handed on
+		}
+		if err != nil {
+			fd.CloseAll(fds)
+			return nil, nil, fmt.Errorf("socket %q: %w", all[i].Name, err)
+		}
+		entries, fds = append(entries, all[i]), append(fds, f)
+	}
+	return entries, fds, nil
+}
+
+// takeForgotten returns the entries of files that were forgotten since a successor was
+// given the sockets, once each.
+func (s *sockets) takeForgotten() (gone []handover.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone, s.forgotten = s.forgotten, nil
+	return gone
+}
+
+// retain says that there is no successor any more that was given the sockets.
+func (s *sockets) retain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handed, s.forgotten = false, nil
+}
+
+// forget closes the files of entries, which the predecessor has forgotten since it handed
+// them over. Their names have left the fd store.
+func (s *sockets) forget(entries []handover.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {
+		file, isFile := k.use.(keptFile)
+		if k.use != nil && !isFile || !slices.ContainsFunc(entries, k.is) {
+			return false
+		}
+		if isFile {
+			_ = file.Close() // the program may have closed it
+		}
+		_ = k.held.Close() // not claimed, and unwanted
+		return true
+	})
+}
+
+// is reports whether e describes k.
+func (k *socket) is(e handover.Entry) bool {
+	return k.Name == e.Name && k.Index == e.Index && k.Origin == e.Origin
+}

@@ -1,0 +1,198 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// starve leaves the process without a free descriptor until the function that it returns
+// is called.
+func (r *remote) starve() (feed func()) {
+	r.Helper()
+	var goroutines, open int
+	_, err := fmt.Sscanf(r.do("inside"), "%d goroutines, %d descriptors", &goroutines, &open)
+	r.must(err)
+	r.do("limit", strconv.Itoa(open-1)) // one was for the count
+	return func() { r.do("limit", "1024") }
+}
+
+// awaitLast returns when the last status that the process has said is text.
+func (v *supervisor) awaitLast(pid int, text string) {
+	v.Helper()
+	for {
+		v.mu.Lock()
+		news := v.news
+		v.mu.Unlock()
+		said := slices.DeleteFunc(v.said(pid), func(s string) bool { return !strings.Contains(s, "STATUS=") })
+		if len(said) > 0 && strings.HasSuffix(said[len(said)-1], "STATUS="+text) {
+			return
+		}
+		select {
+		case <-news:
+		case <-v.ctx.Done():
+			v.Fatalf("the last status of process %d is not %q: %q", pid, text, said)
+		}
+	}
+}
+
+// stored returns the names that the fd store has, from what it was told.
+func (v *supervisor) stored() (names []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, m := range v.heard {
+		verb, name, _ := strings.Cut(m.text, "\nFDNAME=")
+		switch verb {
+		case "FDSTORE=1":
+			names = append(names, name)
+		case "FDSTOREREMOVE=1":
+			names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (v *supervisor) hasStored(want ...string) {
+	v.Helper()
+	v.caughtUp()
+	if got := v.stored(); !slices.Equal(got, want) {
+		v.Errorf("the fd store has %q, want %q", got, want)
+	}
+}
+
+// TestWhatCouldNotBeStoredIsStoredLater, and the status says so meanwhile.
+func TestWhatCouldNotBeStoredIsStoredLater(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one := s.start()
+	one.do("new", signals)
+	one.do("save", "s", "what was")
+	one.do("listen", "a", "tcp", anywhere)
+	one.do("listen", "b", "tcp", anywhere)
+	feed := one.starve()
+	one.do("ready")
+	v.hasStored()
+	if said := v.said(one.PID); len(said) != 1 || !strings.Contains(said[0], "READY=1 STATUS=generation 1 serves; not in the fd store: ") {
+		t.Errorf("the manager is told %q", said)
+	}
+	feed()
+	v.awaitLast(one.PID, "generation 1 serves")
+	if got := v.stored(); !slices.Equal(slices.DeleteFunc(got, func(n string) bool { return strings.HasPrefix(n, "cutover.state.") }), []string{"cutover.0.a", "cutover.0.b"}) {
+		t.Errorf("the fd store has %q", got)
+	}
+}
+
+// TestAFullStoreIsNotTakenForOneThatHasEverything: the manager drops without a word.
+func TestAFullStoreIsNotTakenForOneThatHasEverything(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	s.env = append(s.env, "FDSTORE=2")
+	one := s.start()
+	one.do("new", signals)
+	for range 3 {
+		one.do("listen", "a", "tcp", anywhere)
+	}
+	one.do("ready")
+	v.hasStored("cutover.0.a", "cutover.1.a")
+	if said := v.said(one.PID); !strings.Contains(said[len(said)-1], "not in the fd store: the fd store holds 2 files and is full: raise FileDescriptorStoreMax=") {
+		t.Errorf("the manager is told %q", said)
+	}
+}
+
+// TestAFullStoreKeepsTheOlderState, which is better than none.
+func TestAFullStoreKeepsTheOlderState(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	s.env = append(s.env, "FDSTORE=2")
+	one := s.start()
+	one.do("new", signals)
+	one.do("save", "s", "what was")
+	one.do("listen", "a", "tcp", anywhere)
+	one.do("ready")
+	v.hasStored("cutover.0.a", "cutover.state.1.s")
+	one.begin("checkpoint").fails("state \"s\"", "raise FileDescriptorStoreMax=")
+	v.hasStored("cutover.0.a", "cutover.state.1.s")
+}
+
+// TestTheStateOfTheFirstReadyIsStored, so that a crash of the first process restores it.
+func TestTheStateOfTheFirstReadyIsStored(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one := s.start()
+	one.do("new", signals)
+	one.do("save", "s", "what was")
+	one.do("ready")
+	v.hasStored("cutover.state.1.s")
+}
+
+// TestAFileKeptDuringAnUpgradeThatIsUndoneIsStored afterwards.
+func TestAFileKeptDuringAnUpgradeThatIsUndoneIsStored(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, _ := s.open(signals)
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	one.do("keep", "k")
+	v.hasStored("cutover.0.a")
+	two.kill()
+	upgrade.fails()
+	v.await(one.PID, "FDSTORE=1 FDNAME=cutover.0.k")
+}
+
+const shortTrial = `{"Signals":true,"Trial":5000000000}`
+
+// TestTheNewestStateWinsAfterATrial, although the main process has stored its own until
+// the commit.
+func TestTheNewestStateWinsAfterATrial(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	a := s.attempt(onTrial, shortTrial)
+	for range 3 {
+		a.one.do("checkpoint")
+	}
+	a.two.begin("checkpoint").fails("not serving as the main process")
+	v.hasStored("cutover.0.a", "cutover.state.4.state")
+	a.upgrade.text()
+	a.two.state("serving")
+	a.one.begin("checkpoint").fails("has been replaced")
+	v.hasStored("cutover.0.a", "cutover.state.5.state")
+}
+
+// TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor.
+func TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor(t *testing.T) {
+	for _, place := range []string{claimed, onTrial} {
+		t.Run(place, func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			one := s.start()
+			one.do("new", shortTrial)
+			one.do("keep", "k")
+			one.do("keep", "k")
+			one.do("ready")
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			two.do("new", shortTrial)
+			if n := two.do("claim", "k"); n != "2" {
+				t.Fatalf("the successor claims %s files, want 2", n)
+			}
+			if place == claimed {
+				one.do("forget")
+			}
+			two.do("ready")
+			if place == onTrial {
+				two.do("stat kept")
+				one.do("forget")
+			}
+			upgrade.text()
+			two.state("serving")
+			two.begin("stat kept").fails("closed")
+			two.do("forget") // it is no more
+			v.hasStored("cutover.1.k")
+		})
+	}
+}
