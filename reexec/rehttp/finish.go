@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -55,6 +57,15 @@ func (t *tracker) leave(over <-chan struct{}) {
 	t.offerAll(idle, over)
 }
 
+// logf writes to where net/http writes what handlers do wrong.
+func (t *tracker) logf(format string, args ...any) {
+	if t.srv.ErrorLog != nil {
+		t.srv.ErrorLog.Printf(format, args...)
+	} else {
+		log.Printf(format, args...)
+	}
+}
+
 func (t *tracker) closeListeners() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,8 +80,18 @@ func (t *tracker) sayGoodbye(k *client) {
 	goodbyes := t.goodbyes
 	t.mu.Unlock()
 	for _, goodbye := range goodbyes {
-		goodbye(k.handed)
+		go t.guard(func() { goodbye(k.handed) }) // ends with Goodbye, which is the program's
 	}
+}
+
+// guard calls f, a Goodbye, whose panic must not end the process.
+func (t *tracker) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.logf("rehttp: Goodbye panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	f()
 }
 
 // attend makes connections leave when this generation ends, and hurries when the process
