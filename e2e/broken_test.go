@@ -17,7 +17,7 @@ var broken = []struct {
 	path func(testing.TB) string
 	why  string
 }{
-	{"exits at once", func(testing.TB) string { return "/bin/false" }, "the successor ended"},
+	{"exits at once", func(t testing.TB) string { return script(t, 0o755, "exit 1") }, "the successor ended"},
 	{"hangs", func(t testing.TB) string { return script(t, 0o755, "exec sleep 1000") }, "not ready within 3s"},
 	{"is not executable", func(t testing.TB) string { return script(t, 0o644, "exit 0") }, "permission denied"},
 	{"closes the control descriptor", func(t testing.TB) string { return program(t, "./testdata/closesline", "v3") }, "closed its control descriptor"},
