@@ -34,6 +34,11 @@ func TestInPlaceUpgradesLoseNothing(t *testing.T) {
 	if n := s.show("NRestarts"); n != "0" {
 		t.Errorf("NRestarts=%s, want 0", n)
 	}
+	log, err := s.machine.Log(s.ctx, unitName)
+	s.must(err)
+	if strings.Contains(log, "tried and found good") {
+		t.Error("the processes that were only tried end with an error")
+	}
 	s.nothingLost(run)
 }
 

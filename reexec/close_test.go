@@ -83,3 +83,16 @@ func TestSecondNewInAProcessIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestReadyReturnsTheReasonOfFail(t *testing.T) {
+	u, err := reexec.New(reexec.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	reason := errors.New("no configuration")
+	u.Fail(reason)
+	if err := u.Ready(context.Background()); !errors.Is(err, reason) {
+		t.Errorf("Ready = %v, want %v: a program that has failed must not end with status 0", err, reason)
+	}
+}

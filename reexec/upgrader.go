@@ -60,6 +60,7 @@ type Upgrader struct {
 	closeErr error // of actRelease; read after loopDone
 
 	failure atomic.Pointer[error] // of the last claim that failed
+	failed  atomic.Pointer[error] // of the first Fail
 
 	readyErr error // read after accepting is closed
 
@@ -232,7 +233,7 @@ func (u *Upgrader) task(f func()) {
 // functions that Restore has registered are called, each once. Ready returns
 // [ErrStopped] if the process was asked to end before that, and [ErrTried], which
 // wraps it, in a process that was only tried: neither is a failure of the program,
-// which should end with status 0. A second call returns what the first did.
+// which should end with status 0. After Fail it returns the reason. A second call returns what the first did.
 //
 // Sockets that an earlier process of the program had bound and this one has not
 // claimed are closed and leave the fd store.
@@ -261,8 +262,11 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	case <-c:
 		return nil
 	case <-u.Stopping():
-		if closed(c) { // before, for it is never closed after
+		if closed(c) { // before, because it is never closed after
 			return nil
+		}
+		if reason := u.failed.Load(); reason != nil {
+			return *reason
 		}
 		if u.pred != nil && u.pred.trying {
 			return ErrTried
@@ -318,6 +322,7 @@ func (u *Upgrader) Fail(reason error) {
 	if reason == nil {
 		reason = errors.New("Fail was called without a reason")
 	}
+	u.failed.CompareAndSwap(nil, &reason)
 	u.post(event{kind: evFail, err: reason})
 }
 

@@ -59,7 +59,10 @@ func serve(ctx context.Context) (err error) {
 	err = serveOn(ctx, u, ln, &fasthttp.Server{Handler: func(r *fasthttp.RequestCtx) {
 		fmt.Fprintf(r, "generation=%d pid=%d bytes=%d\n", u.Generation(), os.Getpid(), len(r.PostBody()))
 	}})
-	if errors.Is(err, reexec.ErrDrainDeadline) {
+	switch {
+	case errors.Is(err, reexec.ErrStopped):
+		err = nil // asked to end before Ready, or only tried before an upgrade in place
+	case errors.Is(err, reexec.ErrDrainDeadline):
 		fmt.Fprintln(os.Stderr, err) // clients that took too long are no failure of ours
 		err = nil
 	}

@@ -67,7 +67,10 @@ func serve(ctx context.Context) (err error) {
 		healthpb.RegisterHealthServer(r, health.NewServer())
 	}}
 	err = s.serve(ctx, ln)
-	if errors.Is(err, reexec.ErrDrainDeadline) {
+	switch {
+	case errors.Is(err, reexec.ErrStopped):
+		err = nil // asked to end before Ready, or only tried before an upgrade in place
+	case errors.Is(err, reexec.ErrDrainDeadline):
 		fmt.Fprintln(os.Stderr, err) // clients that took too long are no failure of ours
 		err = nil
 	}

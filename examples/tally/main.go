@@ -72,7 +72,9 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := u.Ready(ctx); err != nil {
+	if err := u.Ready(ctx); errors.Is(err, reexec.ErrStopped) {
+		return nil // asked to end before it was ready, or only tried before an upgrade in place
+	} else if err != nil {
 		return err
 	}
 	for _, s := range left {

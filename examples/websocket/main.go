@@ -55,7 +55,10 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	err = newServer(u).serve(ctx, ln)
-	if errors.Is(err, reexec.ErrDrainDeadline) {
+	switch {
+	case errors.Is(err, reexec.ErrStopped):
+		err = nil // asked to end before Ready, or only tried before an upgrade in place
+	case errors.Is(err, reexec.ErrDrainDeadline):
 		fmt.Fprintln(os.Stderr, err) // clients that did not leave are no failure of ours
 		err = nil
 	}

@@ -49,7 +49,9 @@ import (
 // Serve calls u.Ready, serves srv on ln, a listener of u or a wrapper around one,
 // and returns when this generation was replaced or stopped and has answered what
 // it had in work. The error is nil then; it is a [*CutError] if connections had to be
-// cut, and the error of Ready or of srv.Serve if one of them failed. The end of ctx
+// cut, and the error of Ready or of srv.Serve if one of them failed. The error is also
+// nil if Ready returns [reexec.ErrStopped] or [reexec.ErrTried]: a process that is asked
+// to end before it serves, or that is only tried, has not failed. The end of ctx
 // stops the generation like u.Stop. After srv.Shutdown or srv.Close by the program
 // itself it is http.ErrServerClosed, at once, as with srv.Serve.
 //

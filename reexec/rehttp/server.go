@@ -20,8 +20,9 @@ type Server struct {
 
 	// Goodbye, if not nil, is called for each hijacked connection that is there when
 	// this generation begins to drain, so that the program can end it in the words of
-	// its protocol (1001, Going Away, in a WebSocket). It must not block, and may run
-	// beside the handler. Long answers look at Upgrader.Draining themselves.
+	// its protocol (1001, Going Away, in a WebSocket). Each call has a goroutine, beside
+	// the handler's. A panic is logged to HTTP.ErrorLog, as net/http does it for
+	// handlers. Long answers look at Upgrader.Draining themselves.
 	Goodbye func(net.Conn)
 
 	once sync.Once
@@ -74,6 +75,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := t.u.Ready(ctx); err != nil {
 		_ = ln.Close() // makes Serve return, with an error that says just that
 		<-served
+		if errors.Is(err, reexec.ErrStopped) {
+			err = nil // asked to end before it served, or only tried
+		}
 		return errors.Join(err, s.HTTP.Close())
 	}
 	defer context.AfterFunc(ctx, t.u.Stop)()

@@ -37,7 +37,9 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	go answer(u, c) // ends when Close closes the socket
-	if err := u.Ready(ctx); err != nil {
+	if err := u.Ready(ctx); errors.Is(err, reexec.ErrStopped) {
+		return nil // asked to end before it was ready, or only tried before an upgrade in place
+	} else if err != nil {
 		return err
 	}
 	return u.Drain(ctx)

@@ -41,7 +41,9 @@ func serve(ctx context.Context, addr string) (err error) {
 	}
 	s := &server{u: u, conns: make(map[net.Conn]bool)}
 	go s.accept(ctx, ln) // ends with ln
-	if err := u.Ready(ctx); err != nil {
+	if err := u.Ready(ctx); errors.Is(err, reexec.ErrStopped) {
+		return nil // asked to end before it was ready, or only tried before an upgrade in place
+	} else if err != nil {
 		return err
 	}
 	<-u.Draining()

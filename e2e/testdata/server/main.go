@@ -93,6 +93,7 @@ func serve(ctx context.Context) (err error) {
 	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
 	env := flag.String("env", "", "file from which the next generation's environment is renewed")
 	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
+	start := flag.Duration("start", 0, "how long the start takes")
 	flag.Parse()
 	if *env != "" {
 		o.Next = func(c reexec.Command) (reexec.Command, error) {
@@ -124,6 +125,7 @@ func serve(ctx context.Context) (err error) {
 	if kept.all, err = u.Claim("note"); err != nil {
 		return err
 	}
+	time.Sleep(*start)
 	srv := &http.Server{Handler: handler(u, ln, hits, kept)}
 	return rehttp.Serve(ctx, u, srv, slow{ln.(named), *delay})
 }
