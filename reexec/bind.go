@@ -45,8 +45,12 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
 // wait while another generation has the socket, and the datagrams in its buffer;
 // writes do not, so that a generation that drains can finish its answers. A UDP
-// socket has the methods ReadMsgUDP, WriteMsgUDP, SetReadBuffer and SetWriteBuffer
-// of *net.UDPConn, too. [Upgrader.Hold] says how long a datagram is held.
+// socket has the methods of a [net.Conn] and ReadMsgUDP, WriteMsgUDP, SetReadBuffer and
+// SetWriteBuffer of *net.UDPConn, too. Reads by its SyscallConn wait in the same way.
+// [Upgrader.Hold] says how long a datagram is held.
+//
+// A protocol with connections over UDP, such as QUIC, runs on it, but an upgrade ends
+// its connections: their datagrams go to the successor. ListenFlows is for those.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
 	k, err := u.sockets.claim(name, u.inheritPacket, bind)
