@@ -1,6 +1,6 @@
 // Command demo replaces a real web server under load and counts the lost requests:
 //
-//	go run ./e2e/demo
+//	go run -v ./e2e/demo
 //
 // It builds examples/http as v1 and v2 and boots a systemd in new namespaces. Without
 // root or systemd it runs a small manager in this process instead. It puts load on v1

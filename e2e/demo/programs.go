@@ -25,22 +25,23 @@ type programs struct {
 
 // build builds the programs in dir and reads the units.
 func build(ctx context.Context, out *screen, dir string) (p programs, err error) {
-	out.begin("programs", "examples/http as v1 and v2, and a v3 that does not start ...")
-	began := time.Now()
-	if p.v1, err = buildProgram(ctx, dir, "v1", examplePackage); err != nil {
-		return p, err
+	for _, s := range []struct {
+		name, text, version, pkg string
+		path                     *string
+	}{
+		{"programs", "go build of examples/http as v1 ...", "v1", examplePackage, &p.v1},
+		{"", "the same as v2 ...", "v2", examplePackage, &p.v2},
+		{"", "a v3 that does not start ...", "v3", brokenPackage, &p.broken},
+	} {
+		out.begin(s.name, s.text) // at once: with an empty cache each takes its time
+		began := time.Now()
+		if *s.path, err = buildProgram(ctx, dir, s.version, s.pkg); err != nil {
+			return p, err
+		}
+		out.done(short(time.Since(began)))
 	}
-	if p.v2, err = buildProgram(ctx, dir, "v2", examplePackage); err != nil {
-		return p, err
-	}
-	if p.broken, err = buildProgram(ctx, dir, "v3", brokenPackage); err != nil {
-		return p, err
-	}
-	if p.units, err = readUnits(ctx); err != nil {
-		return p, err
-	}
-	out.done(short(time.Since(began)))
-	return p, nil
+	p.units, err = readUnits(ctx)
+	return p, err
 }
 
 func buildProgram(ctx context.Context, dir, version, pkg string) (path string, err error) {
