@@ -39,6 +39,7 @@ var failuresToBelong = []mishap{
 	{rule: "environment", dropIn: "[Service]\nUnsetEnvironment=NOTIFY_SOCKET" + short, happens: doesNotStart("timeout")},
 	{rule: "environment", dropIn: "[Service]\nUnsetEnvironment=MAINPID\nEnvironment=RUNTIME_DIRECTORY=/run/elsewhere" + short,
 		happens: doesNotStart("exit-code", "timeout")},
+	{rule: "socket-stdin", dropIn: "[Service]\nStandardOutput=socket" + short, happens: doesNotStart("exit-code", "protocol", "signal")},
 	{rule: "process-limit", change: asUser("nobody"), dropIn: "[Service]\nLimitNPROC=40\nRestart=no\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		// Other processes of this user, such as those of another service.

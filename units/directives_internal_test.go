@@ -1,9 +1,11 @@
 package units
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,20 +51,50 @@ func decided(t *testing.T, whose string, bySection map[string][]string) {
 	}
 }
 
-// TestDirectivesOfTheHostHaveADecision asks the systemd of this machine, which may be
-// newer than the lists.
-func TestDirectivesOfTheHostHaveADecision(t *testing.T) {
+// TestDirectivesOfInstalledSystemdsHaveADecision asks the systemd of this machine, and
+// those of the trees that e2e/roots has built, if it may enter them.
+func TestDirectivesOfInstalledSystemdsHaveADecision(t *testing.T) {
 	const manager = "/lib/systemd/systemd"
-	if _, err := os.Stat(manager); err != nil {
-		t.Skip(err)
+	roots := []string{"/"}
+	if cache, err := os.UserCacheDir(); err == nil && os.Geteuid() == 0 {
+		trees, err := filepath.Glob(filepath.Join(cmp.Or(os.Getenv("CUTOVER_ROOTS"), filepath.Join(cache, "cutover/roots")), "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots = append(roots, trees...)
 	}
-	cmd := exec.CommandContext(t.Context(), manager, "--dump-configuration-items")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %v", cmd, err)
+	asked := 0
+	for _, root := range roots {
+		if _, err := os.Stat(filepath.Join(root, manager)); err != nil {
+			continue // no systemd, or a tree that is being built
+		}
+		asked++
+		t.Run(filepath.Base(root), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), manager, "--dump-configuration-items")
+			if root != "/" {
+				cmd = exec.CommandContext(t.Context(), "chroot", root, manager, "--dump-configuration-items")
+			}
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %v", cmd, err)
+			}
+			bySection := dumped(string(out))
+			if len(bySection["Service"]) < 200 {
+				t.Fatalf("%d directives of [Service] in\n%s", len(bySection["Service"]), out)
+			}
+			decided(t, root, bySection)
+		})
 	}
+	if asked == 0 {
+		t.Skip("no systemd is installed")
+	}
+}
+
+// dumped is what --dump-configuration-items prints: SECTION in brackets, then
+// NAME=TYPE in each line.
+func dumped(text string) map[string][]string {
 	bySection, section := map[string][]string{}, ""
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if name, _, ok := strings.Cut(line, "="); ok {
 			bySection[section] = append(bySection[section], name)
@@ -70,10 +102,21 @@ func TestDirectivesOfTheHostHaveADecision(t *testing.T) {
 			section = strings.Trim(line, "[]")
 		}
 	}
-	if len(bySection["Service"]) < 200 {
-		t.Fatalf("%d directives of [Service] in\n%s", len(bySection["Service"]), out)
+	return bySection
+}
+
+func TestRulesInTheTableOfDirectivesExist(t *testing.T) {
+	var known []string
+	for _, r := range Rules() {
+		known = append(known, r.ID)
 	}
-	decided(t, "this systemd", bySection)
+	for _, d := range directives() {
+		for _, id := range d.rules {
+			if !slices.Contains(known, id) {
+				t.Errorf("%s= has rule %s, which there is not", d.name, id)
+			}
+		}
+	}
 }
 
 func TestTableOfDirectivesIsReadWhole(t *testing.T) {

@@ -53,6 +53,9 @@
 // tested, and for most rules a test in e2e shows on a real systemd that what the page
 // says happens. `sdunits explain` lists them; RULES.md has all, with what is found.
 //
+// directives.txt has each directive that systemd knows, from 247 to 262, with a decision:
+// it is harmless, a rule looks at it, or the unit alone does not tell.
+//
 // The package works on every system; the units it is about are of systemd 247 and
 // newer. See systemd.unit(5), systemd.service(5), systemd.socket(5), systemd.exec(5).
 package units

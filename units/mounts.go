@@ -26,6 +26,18 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
+// programs are the binaries of ExecStart= and ExecReload=, each once. A shell is left
+// out: it lies where links of the distribution lead.
+func (c *contract) programs() (paths []string) {
+	for _, a := range c.service.list("Service", "ExecStart", "ExecReload") {
+		binary := parseCommand(a.value).binary()
+		if path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
+			paths = append(paths, binary)
+		}
+	}
+	return paths
+}
+
 // A mount is one entry of BindPaths= or BindReadOnlyPaths=, which are one list.
 type mount struct {
 	source, target string

@@ -72,6 +72,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range installedUnits(f) {
 		f.Add(text)
 	}
+	f.Add("[Service]\nExecStart=+/usr/bin/setpriv --reuid x /y\nExecReload=/bin/sh -ec 'a || b | c; exit 0'\nExecStop=/bin/kill -s 9 x\nRuntimeDirectory=%i a:b")
 	f.Add("[a]\nb=\\\n#\n\\\\\\\nc\x00d\re=f")
 	f.Fuzz(func(t *testing.T, text string) {
 		lines, _ := read(text)

@@ -81,6 +81,11 @@ func TestRulesFindRelatives(t *testing.T) {
 		{"LimitFSIZE=1M", "file-size-limit"},
 		{"LimitFSIZE=infinity", ""},
 
+		{"StandardError=socket", "socket-stdin"},
+		{"StandardOutput=socket\nStandardOutput=journal", ""},
+		{"NoExecPaths=/\nExecPaths=/usr/bin\nExecReload=\nExecReload=/opt/myapp/ctl reload", "exec-paths"},
+		{"ExecReload=\nExecReload=/home/deploy/ctl reload", "binary-hidden"},
+
 		{"ExecStop=/bin/sh -c 'kill -9 $MAINPID'", "exec-stop"},
 		{"ExecStop=/bin/kill -s SIGQUIT $MAINPID", "exec-stop"},
 		{"ExecStop=/usr/bin/killall --signal=KILL myapp", "exec-stop"},

@@ -94,17 +94,19 @@ var sandboxRules = []*rule{{
 		Bad:    "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib\n[X-Cutover]\nSystemd=252\n",
 		Mended: "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin /usr/lib\n[X-Cutover]\nSystemd=252\n",
 	},
-	find: func(c *contract) []fault {
-		_, start := c.binary()
-		no, noAt := covering(c.service, start.binary(), "NoExecPaths")
-		yes, yesAt := covering(c.service, start.binary(), "ExecPaths")
-		switch {
-		case no == "" || len(yes) >= len(no) && yes != start.binary():
-			return nil
-		case yes == start.binary():
-			return wrongf(c.service, yesAt, "ExecPaths=%s is the file itself", yes)
+	find: func(c *contract) (all []fault) {
+		for _, program := range c.programs() {
+			no, noAt := covering(c.service, program, "NoExecPaths")
+			yes, yesAt := covering(c.service, program, "ExecPaths")
+			switch {
+			case no == "" || len(yes) >= len(no) && yes != program:
+			case yes == program:
+				all = append(all, wrongf(c.service, yesAt, "ExecPaths=%s is the file itself", yes)...)
+			default:
+				all = append(all, wrongf(c.service, noAt, "NoExecPaths=%s has %s in it", no, program)...)
+			}
 		}
-		return wrongf(c.service, noAt, "NoExecPaths=%s has %s in it", no, start.binary())
+		return all
 	},
 }, {
 	Rule: Rule{
@@ -130,19 +132,20 @@ var sandboxRules = []*rule{{
 	Rule: Rule{
 		ID: "binary-hidden", Severity: Error,
 		Title: "the sandbox must not hide the binary",
-		Why: "ProtectHome=, PrivateTmp=, InaccessiblePaths= and TemporaryFileSystem= put something empty over directories. A binary below one is not there for the service. " +
+		Why: "ProtectHome=, PrivateTmp=, InaccessiblePaths= and TemporaryFileSystem= put something empty over directories. A binary of ExecStart= or ExecReload= below one is not there for the service. " +
 			"ProtectSystem= is no harm: it makes read-only, and what a rename puts there can be executed.",
-		Effect: "the start fails with 203/EXEC, and so does a successor",
+		Effect: "the start fails with 203/EXEC, and so does a successor or the reload command",
 		Write:  "a binary in /usr, /usr/local or /opt",
 		Bad:    "[Service]\nExecStart=/home/deploy/myapp\nExecReload=/home/deploy/myapp reload\nProtectHome=yes\n",
 		Mended: "[Service]\nExecStart=/opt/myapp/myapp\nExecReload=/opt/myapp/myapp reload\nProtectHome=yes\n",
 	},
-	find: func(c *contract) []fault {
-		_, start := c.binary()
-		if at, hidden := c.hides(start.binary()); hidden {
-			return wrongf(c.service, at, "%s=%s hides %s", at.key, at.value, start.binary())
+	find: func(c *contract) (all []fault) {
+		for _, program := range c.programs() {
+			if at, hidden := c.hides(program); hidden {
+				all = append(all, wrongf(c.service, at, "%s=%s hides %s", at.key, at.value, program)...)
+			}
 		}
-		return nil
+		return all
 	},
 }, {
 	Rule: Rule{

@@ -44,17 +44,19 @@ var socketRules = []*rule{{
 	Rule: Rule{
 		ID: "socket-stdin", Severity: Error,
 		Title:  "the socket must come as a descriptor, not as standard input",
-		Why:    "StandardInput=socket is for inetd's programs: the socket is descriptor 0 and not in LISTEN_FDS. So are StandardOutput= and StandardError=socket.",
+		Why:    "StandardInput=socket is for inetd's programs: the socket is descriptor 0 and not in LISTEN_FDS. StandardOutput=socket and StandardError=socket do the same with the descriptors 1 and 2.",
 		Effect: "the program finds no socket and binds one of its own, or cannot",
 		Write:  "no StandardInput=socket",
 		Bad:    "[Service]\nStandardInput=socket\n",
 		Mended: "[Service]\n# no StandardInput=\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("StandardInput"); a.value == "socket" {
-			return wrongf(c.service, a, "StandardInput=socket")
+	find: func(c *contract) (all []fault) {
+		for _, key := range []string{"StandardInput", "StandardOutput", "StandardError"} {
+			if a := c.of(key); a.value == "socket" {
+				all = append(all, wrongf(c.service, a, "%s=socket", key)...)
+			}
 		}
-		return nil
+		return all
 	},
 }, {
 	Rule: Rule{

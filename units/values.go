@@ -98,6 +98,8 @@ var values = map[string]*valueSet{
 	"WatchdogSignal":           some,
 	"ReloadSignal":             some,
 	"StandardInput":            some,
+	"StandardOutput":           some,
+	"StandardError":            some,
 	"Service":                  some, // of a socket
 	"SendSIGKILL":              boolean,
 	"RemainAfterExit":          boolean,
