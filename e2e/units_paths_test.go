@@ -4,7 +4,11 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// failuresToStay are of units whose sockets lose their paths.
+// betweenThem has another program stay between systemd and the service.
+func betweenThem(line string) string { return "[Service]\nExecStart=\nExecStart=" + line + short }
+
+// failuresToStay are of units whose sockets lose their paths, or whose program is not the
+// one that systemd starts.
 var failuresToStay = []mishap{
 	{rule: "socket-path-removed", dropIn: "[Socket]\nListenStream=/run/cutover-http/http.sock\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
@@ -30,6 +34,12 @@ var failuresToStay = []mishap{
 		s.must(s.machine.Restart(s.ctx, unitName))
 		s.path("/run/cutover-http/http.sock", false)
 	}},
+	{rule: "exec-start-waits", change: selfBound, dropIn: betweenThem("/usr/bin/timeout 600 " + binaryPath), happens: doesNotStart("timeout")},
+	{rule: "exec-start-script", change: selfBound, dropIn: betweenThem("/bin/sh /run/start-cutover.sh"), happens: func(s *site) {
+		s.must(s.machine.WriteFile("/run/start-cutover.sh", []byte(binaryPath+"\n"), 0o755))
+		doesNotStart("timeout")(s)
+	}},
+	{rule: "unknown-name", change: selfBound, dropIn: "[service]\nKillMode=mixed\n", happens: shows(map[string]string{"KillMode": "control-group"})},
 	{rule: "bound-path-hidden", change: bindsPath("/tmp/http.sock"), dropIn: "[Service]\nPrivateTmp=yes\n", happens: func(s *site) {
 		s.deploy(program(s, "./testdata/ports", "v1"))
 		s.must(s.machine.Start(s.ctx, unitName))

@@ -2,6 +2,7 @@ package units
 
 import (
 	"debug/buildinfo"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ type contract struct {
 	sockets []*merged
 	strays  []*merged // sockets of its name that are given to another
 	others  []*merged // every unit that was read, this one included
+	root    string    // of the files that the units name
 	program Daemon    // from the facts in the unit; complete but for names
 	systemd int
 }
@@ -27,7 +29,7 @@ func contracts(all []*merged, o Options) []*contract {
 		if kindOf(m.name) != "service" || !o.applies(m) {
 			continue
 		}
-		c := &contract{service: m, program: readFacts(m), others: slices.Concat(all, o.neighbours)}
+		c := &contract{service: m, program: readFacts(m), root: o.Root, others: slices.Concat(all, o.neighbours)}
 		if o.Program != nil && o.Program.Name+".service" == m.name {
 			c.program = *o.Program
 		}
@@ -62,8 +64,25 @@ func (o Options) applies(m *merged) bool {
 	if o.All || m.sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.name {
 		return true
 	}
-	start := m.list("Service", "ExecStart")
-	return len(start) > 0 && usesLibrary(filepath.Join(o.Root, parseCommand(start[len(start)-1].value).binary()))
+	for _, a := range m.list("Service", "ExecStart", "ExecReload") {
+		if slices.ContainsFunc(programsIn(a.value), func(name string) bool { return usesLibrary(filepath.Join(o.Root, name)) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// programsIn returns the paths in a command line, those in a line for a shell included: the
+// program may be the argument of another one.
+func programsIn(line string) (paths []string) {
+	for _, word := range parseCommand(line).argv {
+		for _, name := range shellWords(word) {
+			if name = strings.Trim(name, ";&|()"); path.IsAbs(name) {
+				paths = append(paths, name)
+			}
+		}
+	}
+	return paths
 }
 
 const module = "github.com/cutover-go/cutover"

@@ -155,6 +155,7 @@ func TestProcessIsComparedWithItsUnit(t *testing.T) {
 		{"Environment", `"UNITS_TEST_NONE=a \"b\" \$c"`, `Environment= is UNITS_TEST_NONE=a "b" $c, the main process`},
 		{"ExecStart", "{ path=" + os.Args[0] + " ; argv[]=" + strings.Join(os.Args, " ") + " ; ignore_errors=no ; start_time=[n/a] }", ""},
 		{"ExecStart", "{ path=" + os.Args[0] + " ; argv[]=" + os.Args[0] + " -other ; ignore_errors=no ; start_time=[n/a] }", "ExecStart= is " + os.Args[0] + " -other"},
+		{"ExecStart", "{ path=/usr/bin/other ; argv[]=/usr/bin/other -v ; ignore_errors=no ; start_time=[n/a] }", "ExecStart= is /usr/bin/other -v, the main process"},
 		{"ExecStart", "{ path=/bin/env ; argv[]=/bin/env A=b x ; ignore_errors=no }", ""},
 		{"MainPID", "0", ""},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -84,9 +85,14 @@ func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (a
 func (u *loadedUnit) arguments(p process) (want, has string, ok bool) {
 	_, rest, _ := strings.Cut(u.one("ExecStart"), "argv[]=")
 	line, _, _ := strings.Cut(rest, " ; ignore_errors=")
-	wanted := shellWords(line)
-	if len(wanted) == 0 || len(p.argv) == 0 || wanted[0] != p.argv[0] || strings.Contains(line, "$") {
+	// A program in between has gone, or is not followed: what it was given says nothing.
+	c := &contract{service: &merged{}}
+	wanted, stays := c.follow(shellWords(line))
+	if len(wanted) == 0 || stays != nil || len(p.argv) == 0 || strings.Contains(line, "$") {
 		return "", "", false
+	}
+	if wanted[0] != p.argv[0] && (!path.IsAbs(wanted[0]) || !path.IsAbs(p.argv[0])) {
+		return "", "", false // the name of @, or of a program in PATH
 	}
 	// systemctl has lost where an argument with blanks begins and ends.
 	return strings.Join(wanted, " "), strings.Join(shellWords(strings.Join(p.argv, " ")), " "), true

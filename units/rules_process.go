@@ -1,7 +1,6 @@
 package units
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,27 +11,6 @@ import (
 // end, and what systemd does then.
 
 var processRules = []*rule{{
-	Rule: Rule{
-		ID: "exec-start-shell", Severity: Error,
-		Title: "a shell must not stay between systemd and the program",
-		Why: "The shell is the main process, and the program its child: what the program says is not heard (NotifyAccess=main), " +
-			"the sockets are the shell's (LISTEN_PID), and a successor would be a child of the shell.",
-		Effect: "READY=1 and MAINPID= are not heard, and sockets are not passed: the start fails",
-		Write:  "ExecStart= with the program itself, or `exec` before it in the shell's line",
-		Bad:    "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; /usr/bin/myapp'\n",
-		Mended: "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; exec /usr/bin/myapp'\n",
-	},
-	find: func(c *contract) []fault {
-		a, start := c.binary()
-		if !slices.Contains(shells, path.Base(start.binary())) || len(start.argv) < 3 || start.argv[1] != "-c" {
-			return nil
-		}
-		if line := strings.TrimSpace(start.argv[2]); strings.HasPrefix(line, "exec ") || strings.Contains(line, " exec ") || !strings.ContainsAny(line, ";&|") {
-			return nil // a shell replaces itself by a lone command
-		}
-		return wrongf(c.service, a, "ExecStart=%s", a.value)
-	},
-}, {
 	Rule: Rule{
 		ID: "exec-start-ignored", Severity: Error,
 		Title:  "the failure of the program must count",

@@ -16,6 +16,14 @@ func parseCommand(value string) command {
 	return command{prefix: value[:len(value)-len(plain)], argv: splitWords(plain)}
 }
 
+// name returns the argv[0] that the prefix @ gives the program.
+func (c command) name() (string, bool) {
+	if !strings.Contains(c.prefix, "@") || len(c.argv) < 2 {
+		return "", false
+	}
+	return c.argv[1], true
+}
+
 // binary is the path of the program, "" if there is none.
 func (c command) binary() string {
 	if len(c.argv) == 0 {

@@ -1,0 +1,83 @@
+package units
+
+// Rules on the program that ExecStart= really starts.
+
+var execRules = []*rule{{
+	Rule: Rule{
+		ID: "exec-start-shell", Severity: Error,
+		Title: "a shell must not stay between systemd and the program",
+		Why: "The shell is the main process, and the program its child: systemd ignores its messages (NotifyAccess=main), " +
+			"the sockets are the shell's (LISTEN_PID), and a successor would be a child of the shell. " +
+			"bash executes the last simple command of -c in its own process. dash, which is /bin/sh on Debian, does not, not even a lone one.",
+		Effect: "READY=1 and MAINPID= are ignored, and sockets are not passed: the start fails",
+		Write:  "ExecStart= with the program itself, or exec before it in the shell's line",
+		Bad:    "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; /usr/bin/myapp & wait'\n",
+		Mended: "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; exec /usr/bin/myapp'\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		if _, stays := c.follow(start.argv); stays != nil && stays.shell && stays.file == "" {
+			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.value, stays.program)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-start-script", Severity: Warning,
+		Title: "a script must end with exec and the program",
+		Why: "A shell starts the last command of a script as its child and stays the main process. With exec the program takes its place. " +
+			"exec with nothing but redirections does not end a script. A script that is not on this machine is named, too.",
+		Effect: "without exec READY=1 and MAINPID= are ignored, and sockets are not passed: the start fails",
+		Write:  "ExecStart= with the program itself, or exec /usr/bin/myapp \"$@\" as the last line of the script",
+		Bad:    "[Service]\nExecStart=/bin/sh /usr/lib/myapp/start.sh\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		switch _, stays := c.follow(start.argv); {
+		case stays == nil || stays.file == "":
+			return nil
+		case stays.unread:
+			return wrongf(c.service, a, "%s is not on this machine: it must exec the program", stays.file)
+		default:
+			return wrongf(c.service, a, "%s does not exec the program", stays.file)
+		}
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-start-waits", Severity: Error,
+		Title: "a program that waits for its child must not stay before the service",
+		Why: "su, runuser, sudo, timeout, tini, dumb-init and their like start the program as a child and stay the main process, or end and leave it behind. " +
+			"systemd ignores the messages of the child, and a successor would be a child of the waiting program. " +
+			"env, nice, setpriv, chroot, stdbuf, taskset, prlimit and flock --no-fork execute the program in their own process.",
+		Effect: "READY=1 and MAINPID= are ignored, and sockets are not passed: the start fails",
+		Write:  "User=, TimeoutStopSec=, LimitNOFILE= and the like, which do the same without another process, or setpriv for su, runuser and sudo",
+		Bad:    "[Service]\nExecStart=/usr/sbin/runuser -u www -- /usr/bin/myapp\n",
+		Mended: "[Service]\nDynamicUser=no\nUser=www\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		if _, stays := c.follow(start.argv); stays != nil && !stays.shell {
+			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.value, stays.program)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-start-name", Severity: Error,
+		Title: "argv[0] must be the path of the program",
+		Why: "With the prefix @ the second word is the name by which the program is called. A program that was built with a library that looks up argv[0] finds none, or another program of that name in PATH. " +
+			"ExecReload= asks for an upgrade to the program at the path.",
+		Effect: "the start fails, or an upgrade starts another program",
+		Write:  "ExecStart= without @ and without the name",
+		Bad:    "[Service]\nExecStart=@/usr/bin/myapp mysvc\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		if name, ok := start.name(); ok && name != start.binary() {
+			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.value, name, start.binary())
+		}
+		return nil
+	},
+}}

@@ -1,0 +1,177 @@
+package units
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Programs that start the program that their arguments name. Some execute it in their
+// own process, others wait for it, or leave it to itself.
+
+// A wrapper is a program that executes the rest of its arguments in its own process.
+type wrapper struct {
+	values   string // options whose value is the next word
+	operands int    // words between the options and the program
+	waits    string // options with which it stays, or forks
+	needs    string // options without which it does
+}
+
+// wrappers are those of coreutils, util-linux, and of supervisors. A test in e2e holds
+// those that the machine has to what they do.
+var wrappers = map[string]wrapper{
+	"env":           {values: "-u --unset -C --chdir"},
+	"nice":          {values: "-n --adjustment"},
+	"ionice":        {values: "-c --class -n --classdata"},
+	"chrt":          {values: "-T -P -D", operands: 1},
+	"taskset":       {operands: 1},
+	"uclampset":     {values: "-m -M"},
+	"choom":         {values: "-n --adjust"},
+	"prlimit":       {},
+	"numactl":       {values: "-i -N -C -m -p --interleave --cpunodebind --physcpubind --membind --preferred"},
+	"setpriv":       {values: "--reuid --regid --ruid --euid --rgid --egid --groups --inh-caps --ambient-caps --bounding-set --securebits --selinux-label --apparmor-profile --pdeathsig"},
+	"chroot":        {operands: 1},
+	"stdbuf":        {values: "-i -o -e --input --output --error"},
+	"nohup":         {},
+	"setarch":       {operands: 1},
+	"unshare":       {values: "-S -G --setuid --setgid -R --root -w --wd", waits: "-f --fork --kill-child"},
+	"nsenter":       {values: "-t --target -S -G --setuid --setgid", waits: "-p --pid -a --all"},
+	"flock":         {values: "-E -w --timeout --wait", operands: 1, needs: "-F --no-fork"},
+	"strace":        {values: "-e -o -s -u -E -P -a -S -O", needs: "-D -DD -DDD --daemonize"},
+	"systemd-cat":   {values: "-t --identifier -p --priority --stderr-priority"},
+	"cgexec":        {values: "-g"},
+	"gosu":          {operands: 1},
+	"su-exec":       {operands: 1},
+	"setuidgid":     {operands: 1},
+	"s6-setuidgid":  {operands: 1},
+	"envdir":        {operands: 1},
+	"s6-envdir":     {operands: 1},
+	"chpst":         {values: "-u -U -e -n -l -L -o -p -f -c -d -m -r -t -/ -b"},
+	"runcon":        {values: "-t -u -r -l"},
+	"faketime":      {values: "-f", operands: 1},
+	"systemd-creds": {waits: "-h"},
+}
+
+// waiters stay the main process while their child serves, or end and leave it behind.
+var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini-static dumb-init catatonit docker-init s6-svscan runsv runsvdir supervisord supervise svscan " +
+	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-run systemd-inhibit systemd-nspawn firejail " +
+	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon")
+
+// An obstacle is a program that stays between systemd and the one that is to serve.
+type obstacle struct {
+	program string
+	shell   bool   // which a line without exec has started
+	file    string // a script, "" for none
+	unread  bool   // that cannot be read here
+}
+
+// A follower goes from one program to the next.
+type follower struct {
+	root string // of the files
+	left int    // how many more: a script may execute itself
+}
+
+// follow returns the program that argv comes to in the end, and the one that stays in
+// between: nil if none is known.
+func (c *contract) follow(argv []string) (last []string, stays *obstacle) {
+	return (&follower{c.root, 16}).follow(argv)
+}
+
+func (f *follower) follow(argv []string) (last []string, stays *obstacle) {
+	for ; f.left > 0; f.left-- {
+		if len(argv) == 0 {
+			return nil, nil
+		}
+		name := path.Base(argv[0])
+		if name == "busybox" && len(argv) > 1 {
+			argv = argv[1:]
+			continue
+		}
+		if slices.Contains(shells, name) {
+			f.left--
+			return f.followShell(argv)
+		}
+		if slices.Contains(waiters, name) {
+			return nil, &obstacle{program: name}
+		}
+		next, executes, known := unwrap(name, argv[1:])
+		if !known {
+			f.left--
+			return f.followFile(argv)
+		}
+		if !executes {
+			return nil, &obstacle{program: name}
+		}
+		argv = next
+	}
+	return nil, nil
+}
+
+// unwrap returns the program that a wrapper called name starts, and whether it does so in
+// its own process.
+func unwrap(name string, args []string) (next []string, executes, known bool) {
+	switch name {
+	case "ip":
+		if len(args) > 3 && args[0] == "netns" && args[1] == "exec" {
+			return args[3:], true, true
+		}
+		return nil, false, false
+	case "start-stop-daemon":
+		return unwrapDaemon(args)
+	}
+	w, known := wrappers[name]
+	if !known {
+		return nil, false, false
+	}
+	has := func(options string, arg string) bool { return slices.Contains(strings.Fields(options), arg) }
+	executes = w.needs == ""
+	for len(args) > 0 {
+		option, value, joined := strings.Cut(args[0], "=")
+		switch {
+		case args[0] == "--":
+			return drop(args[1:], w.operands), executes, true
+		case name == "env" && (option == "-S" || option == "--split-string"):
+			if !joined && len(args) > 1 {
+				value, args = args[1], args[1:]
+			}
+			return append(splitWords(value), args[1:]...), executes, true
+		case name == "env" && isAssignment(args[0]):
+		case !strings.HasPrefix(args[0], "-"):
+			return drop(args, w.operands), executes, true
+		case has(w.waits, option) || clustered(args[0], w.waits):
+			executes = false
+		case has(w.needs, option):
+			executes = true
+		case !joined && has(w.values, option) && len(args) > 1:
+			args = args[1:]
+		}
+		args = args[1:]
+	}
+	return nil, executes, true
+}
+
+// clustered reports whether one of options is a letter of several in arg, as in -fp.
+func clustered(arg, options string) bool {
+	if len(arg) < 2 || arg[0] != '-' || arg[1] == '-' {
+		return false
+	}
+	return slices.ContainsFunc(strings.Fields(options), func(o string) bool { return len(o) == 2 && strings.Contains(arg[1:], o[1:]) })
+}
+
+func drop(args []string, n int) []string { return args[min(n, len(args)):] }
+
+// unwrapDaemon is unwrap for start-stop-daemon, which forks if it is to.
+func unwrapDaemon(args []string) (next []string, executes, known bool) {
+	executes = true
+	for i, arg := range args {
+		switch {
+		case arg == "-b" || arg == "--background":
+			executes = false
+		case (arg == "-x" || arg == "--exec" || arg == "-a" || arg == "--startas") && i+1 < len(args):
+			next = args[i+1 : i+2]
+		case arg == "--":
+			return slices.Concat(next, args[i+1:]), executes, true
+		}
+	}
+	return next, executes, true
+}
