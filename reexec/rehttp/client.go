@@ -17,8 +17,10 @@ type client struct {
 	idle     atomic.Bool
 	used     atomic.Bool // a request has come
 	hijacked atomic.Bool
-	handed   net.Conn // what Hijack has returned, TLS and all; set before hijacked
+	speaks2  atomic.Bool // a handler has been asked for HTTP/2, which needs a hijack
+	handed   net.Conn    // what Hijack has returned, TLS and all; set before hijacked
 	release  func()
+	buffered buffered // where net/http does not read the bytes of own
 
 	mu   sync.Mutex
 	work []work    // one at a time in HTTP/1
@@ -54,6 +56,22 @@ func (k *client) begin(r *http.Request) {
 	k.last = time.Now()
 }
 
+// address returns where a hijacked connection comes from.
+func (k *client) address() string {
+	a := k.conn.RemoteAddr().String()
+	if k.speaks2.Load() {
+		a += " (HTTP/2)"
+	}
+	return a
+}
+
+// isNew reports whether no request has begun.
+func (k *client) isNew() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.last.IsZero()
+}
+
 // end reports whether it was the last one.
 func (k *client) end(r *http.Request) bool {
 	k.mu.Lock()
@@ -72,3 +90,24 @@ func (k *client) inWork() []work {
 // canMove reports whether the successor can take the connection when it is between
 // two requests.
 func (k *client) canMove() bool { return k.own != nil && k.own.canMove() }
+
+// startLimits begins to find out how much its client sends behind a request.
+func (k *client) startLimits() {
+	if k.own != nil && k.own.plain.Load() {
+		k.own.wake() // a Read that waits has no limit
+		return
+	}
+	k.buffered.begin(k)
+}
+
+// mayMoveLater reports whether it cannot move now, but a successor has taken others of its
+// listener: that successor may have drained, and the one after it takes the connection.
+func (k *client) mayMoveLater() bool {
+	c := k.own
+	if c == nil || c.stays.Load() || closed(k.t.u.Stopping()) {
+		return false
+	}
+	until := k.t.lastMove.Load()
+	_, could := k.t.couldMove.Load(c.name)
+	return could && until != nil && time.Now().Before(*until)
+}

@@ -68,9 +68,21 @@ type conn struct {
 	skip  int // line ends to ignore before the first request
 	taken taken
 
+	limited bool // the bytes that are read now end at the end of a request
+
+	plain atomic.Bool // net/http reads the bytes of the socket, in HTTP/1
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
 	timed atomic.Bool // deadline is not zero
 	woken atomic.Bool // the socket has one that is over
+
+	lost atomic.Bool // in is
+
+	lingering atomic.Bool // Close was called, and linger closes
+
+	over atomic.Bool  // net/http may have bytes behind the request that it answers
+	rest atomic.Int64 // bytes of its body that were not read; -1 if that is not known
+
+	behind atomic.Int64 // bytes that were read with the header, if in is lost; -1 if that is not known
 
 	mu       sync.Mutex
 	deadline time.Time   // for reading, as the server wants it
@@ -94,7 +106,15 @@ func (c *conn) NetConn() net.Conn {
 	return c.socket
 }
 
-func (c *conn) canMove() bool { return !c.stays.Load() && c.t.u.CanMove(c.name, format) }
+func (c *conn) canMove() bool {
+	if c.stays.Load() || !c.t.u.CanMove(c.name, format) {
+		return false
+	}
+	if _, ok := c.t.couldMove.Load(c.name); !ok {
+		c.t.couldMove.Store(c.name, nil)
+	}
+	return true
+}
 
 // begin notes that net/http has begun a request.
 func (c *conn) begin() {
@@ -102,12 +122,35 @@ func (c *conn) begin() {
 	if c.begun == 1 {
 		c.settle()
 	}
+	if !c.plain.Load() {
+		return
+	}
+	over, rest := false, int64(0)
+	switch {
+	case c.in.lost(): // the handler knows the rest
+		over = c.over.Load()
+	case c.in.requests >= c.begun:
+		over = c.in.requests > c.begun || !c.in.between()
+	case c.in.step == bodyBytes:
+		rest = c.in.left
+	default:
+		rest = -1
+	}
+	if over != c.over.Load() {
+		c.over.Store(over)
+	}
+	if rest != c.rest.Load() {
+		c.rest.Store(rest)
+	}
 }
 
 // Read is where a connection moves: it ends then.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.read(p)
+		if c.lingering.Load() {
+			return 0, net.ErrClosed // net/http has closed it, and serves no request any more
+		}
 		if n > 0 || err == nil || !c.wasWoken(err) {
 			return n, err
 		}
@@ -115,33 +158,50 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) read(p []byte) (int, error) {
-	if c.stays.Load() {
+	switch {
+	case !c.plain.Load():
 		return c.socket.Read(p)
+	case closed(c.t.u.Draining()):
+		c.limited = true
+		return c.readLimited(p)
 	}
-	if closed(c.t.u.Draining()) {
-		between := c.between()
-		moved := between && c.canMove() && c.move()
-		if moved {
-			return 0, io.EOF
-		}
-		if !between && c.canMove() {
-			n, err := c.allowed(p)
-			if err != nil {
-				return 0, err
-			}
-			p = p[:n]
-		}
-	}
+	c.limited = false
 	return c.take(p)
 }
 
-// allowed returns how much of p may be read at most, for the connection to move after
-// this request.
-func (c *conn) allowed(p []byte) (int, error) {
-	if c.in.left > 0 {
-		return int(min(c.in.left, int64(len(p)))), nil
+// readLimited reads while this generation drains. It moves the connection if it can, and
+// else gives net/http no byte behind the end of the request: the kernel tells then what
+// is behind it, and the connection can move after it.
+func (c *conn) readLimited(p []byte) (int, error) {
+	if c.between() {
+		if !c.stays.Load() && c.canMove() && c.move() {
+			return 0, io.EOF
+		}
+		return c.take(p) // tryTake has the limit
 	}
-	return c.look(p)
+	n, err := c.allowed(p)
+	if err != nil {
+		return 0, err
+	}
+	return c.take(p[:n])
+}
+
+// allowed returns how much of p may be read at most.
+func (c *conn) allowed(p []byte) (int, error) {
+	switch rest := c.rest.Load(); {
+	case !c.in.lost() && c.in.left > 0:
+		return int(min(c.in.left, int64(len(p)))), nil
+	case !c.in.lost():
+		return c.look(p, c.in.between())
+	case c.idle.Load():
+		return c.look(p, false)
+	case rest < 0:
+		return len(p), nil
+	case rest > 0:
+		return int(min(rest, int64(len(p)))), nil
+	default:
+		return c.look(p, true)
+	}
 }
 
 // take reads, and follows what was read.
@@ -157,11 +217,32 @@ func (c *conn) take(p []byte) (int, error) {
 		if n > 0 && c.begun == 0 {
 			c.firstBytes()
 		}
-		c.in.whole(p[:n])
+		c.follow(p[:n])
+		return n, err
+	}
+}
+
+func (c *conn) follow(p []byte) {
+	if !c.in.lost() {
+		c.in.whole(p)
 		if c.in.lost() {
 			c.stays.Store(true)
+			c.lost.Store(true)
+			c.plain.Store(!c.in.preface)
+			c.over.Store(!c.idle.Load())
 		}
-		return n, err
+	}
+	rest := c.rest.Load()
+	switch {
+	case len(p) == 0:
+	case c.in.lost() && c.idle.Load():
+		c.behind.Store(int64(len(p) - headerEnd(p)))
+	case c.in.lost() && rest <= 0:
+		c.over.Store(true)
+	case rest > 0:
+		c.rest.Store(max(0, rest-int64(len(p))))
+	case rest < 0 && c.in.requests >= c.begun:
+		c.rest.Store(0)
 	}
 }
 
@@ -172,15 +253,15 @@ func (c *conn) between() bool {
 }
 
 // look waits until there is something to read and returns how much of it may be read
-// without a byte of the request after, for which the successor is there. It uses p.
-func (c *conn) look(p []byte) (n int, err error) {
+// without a byte of the request after. It uses p.
+//
+// net/http reads behind a request that it answers, to see its client leave. Then
+// there may be an end to see, and nothing to take.
+func (c *conn) look(p []byte, behind bool) (n int, err error) {
 	rc, err := c.socket.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	// net/http reads behind a request that it answers, to see its client leave. Then
-	// there may be one to see, and nothing to take.
-	behind := c.in.between()
 	n = len(p)
 	err = rc.Read(func(raw uintptr) bool {
 		k, ok, err := fd.Peek(raw, p)
@@ -190,14 +271,27 @@ func (c *conn) look(p []byte) (n int, err error) {
 		case !ok || behind:
 			return false
 		}
-		next := c.in
-		n = next.upToEnd(p[:k])
+		n = c.upToEnd(p[:k])
 		return true
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return 0, err
 	}
 	return n, nil
+}
+
+// upToEnd returns how many bytes of p there are up to the end of a request.
+func (c *conn) upToEnd(p []byte) int {
+	lead := 0 // line ends that skipLineEnds drops
+	for lead < min(c.skip, len(p)) && (p[lead] == '\r' || p[lead] == '\n') {
+		lead++
+	}
+	next := c.in
+	n := lead + next.upToEnd(p[lead:])
+	if next.lost() && c.idle.Load() {
+		return headerEnd(p) // net/http takes headers that framing does not
+	}
+	return n
 }
 
 // move gives the connection to the successor, or to the next process.
@@ -237,7 +331,8 @@ func (c *conn) data() []byte {
 	return nil
 }
 
-// Close closes the connection, unless it is another process's.
+// Close closes the connection, unless it is another process's. While this generation
+// drains it returns before the end, because net/http may hold its lock.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	moved, last := c.moved, !c.ended && !c.moving && !c.hijacked.Load()
@@ -246,11 +341,27 @@ func (c *conn) Close() error {
 	if moved {
 		return nil
 	}
-	defer c.t.forget(&c.client)
-	if last && closed(c.t.u.Draining()) && c.t.life.Err() == nil {
-		c.linger()
+	if !last || !closed(c.t.u.Draining()) || !c.t.lingers(c) {
+		defer c.t.forget(&c.client)
+		return c.socket.Close()
 	}
-	return c.socket.Close()
+	return nil
+}
+
+// lingers reports whether c is closed later, after linger. The end of attend waits for it.
+func (t *tracker) lingers(c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.life.Err() != nil {
+		return false
+	}
+	c.lingering.Store(true)
+	t.attending.Go(func() { // ends after lingering
+		c.linger()
+		_ = c.socket.Close() // its client has all that it will get
+		t.forget(&c.client)
+	})
+	return true
 }
 
 // linger lets the last answer arrive. A client that was not asked before to close may

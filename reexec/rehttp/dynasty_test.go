@@ -30,6 +30,7 @@ type dynasty struct {
 	refuse  func() bool        // whether a move fails
 	prepare func(*http.Server) // nil: as it is
 	ending  atomic.Bool        // whoever takes connections is about to end
+	drain   time.Duration      // 0: without turns
 	format  string             // what generations receive, "http/1.1" if empty
 	handler http.Handler       // nil: answer
 	accepts chan *reign        // the one that accepts, buffered
@@ -46,6 +47,7 @@ type dynasty struct {
 type reign struct {
 	*dynasty
 	number             int
+	t                  *tracker
 	next               *reign // set before draining is closed
 	draining, stopping chan struct{}
 	closed             chan struct{}
@@ -107,6 +109,7 @@ func (d *dynasty) crown() *reign {
 	}
 	s := &Server{HTTP: srv}
 	s.t = newTracker(r, srv)
+	r.t = s.t
 	d.served.Add(1)
 	go func() { // joined by end
 		defer d.served.Done()
@@ -196,7 +199,7 @@ func (r *reign) Stop()                       {}
 func (r *reign) Draining() <-chan struct{}   { return r.draining }
 func (r *reign) Stopping() <-chan struct{}   { return r.stopping }
 func (r *reign) Resumed() <-chan struct{}    { return nil }
-func (r *reign) DrainTime() time.Duration    { return 0 } // and no turns
+func (r *reign) DrainTime() time.Duration    { return r.drain }
 
 func (r *reign) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 

@@ -41,12 +41,20 @@ func (t *tracker) finish(ctx context.Context) error {
 func (t *tracker) leave(over <-chan struct{}) {
 	var idle []*conn
 	var staying []*client
+	hijacked2 := 0
+	until := time.Now().Add(t.u.DrainTime() * 3 / 4)
+	t.couldMove.Clear()
+	t.lastMove.Store(&until)
 	t.each(func(k *client) {
 		switch {
 		case k.hijacked.Load():
+			if k.speaks2.Load() {
+				hijacked2++
+			}
 			t.sayGoodbye(k)
 		case !k.canMove():
 			staying = append(staying, k)
+			k.startLimits()
 		case k.idle.Load():
 			idle = append(idle, k.own)
 		default:
@@ -55,6 +63,18 @@ func (t *tracker) leave(over <-chan struct{}) {
 	})
 	t.takeTurns(staying)
 	t.offerAll(idle, over)
+	if hijacked2 > 0 {
+		t.logf("rehttp: %d hijacked HTTP/2 connections get no GOAWAY and are cut at the drain deadline: set UnencryptedHTTP2 in http.Server.Protocols instead of a handler that hijacks", hijacked2)
+	}
+}
+
+// logf writes to the log of the server.
+func (t *tracker) logf(format string, args ...any) {
+	if t.srv.ErrorLog != nil {
+		t.srv.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...) // as net/http
 }
 
 // logf writes to where net/http writes what handlers do wrong.
@@ -219,12 +239,17 @@ func closeRead(k *client) bool {
 // unread reports whether something has arrived on c that was not read, where that
 // can be known.
 func unread(c net.Conn) bool {
+	n, ok := unreadBytes(c)
+	return ok && n > 0
+}
+
+func unreadBytes(c net.Conn) (n int, ok bool) {
 	s, ok := underTLS(c).(syscall.Conn)
 	if !ok {
-		return false
+		return 0, false
 	}
 	n, err := fd.Unread(s)
-	return err == nil && n > 0
+	return n, err == nil
 }
 
 // underTLS returns the connection under a *tls.Conn, and any other as it is.
@@ -238,7 +263,7 @@ func underTLS(c net.Conn) net.Conn {
 // A CutError says what was cut at the drain deadline.
 type CutError struct {
 	Requests []string // not answered to the end: method, path and client
-	Hijacked []string // addresses of the clients
+	Hijacked []string // addresses of the clients, with " (HTTP/2)" where a handler speaks that
 	Idle     int      // connections that had no request when the time was over
 	Err      error    // wraps [reexec.ErrDrainDeadline], or says why it was not waited for
 }
@@ -256,7 +281,7 @@ func (t *tracker) cut(why error) error {
 	var hijacked []net.Conn
 	t.each(func(k *client) {
 		if k.hijacked.Load() {
-			e.Hijacked = append(e.Hijacked, k.conn.RemoteAddr().String())
+			e.Hijacked = append(e.Hijacked, k.address())
 			hijacked = append(hijacked, k.conn)
 			return
 		}

@@ -15,6 +15,7 @@ import (
 type framing struct {
 	step     step
 	post     bool // the method of the last request was POST
+	preface  bool // it is lost because HTTP/2 has begun
 	requests int  // that have come to their end
 
 	left   int64 // bytes to come of a body or a chunk
@@ -158,6 +159,7 @@ var (
 	crlf       = []byte("\r\n")
 	version    = []byte(" HTTP/1.1\r\n")
 	connect    = []byte("CONNECT ")
+	preface    = []byte("PRI * HTTP/2.0")
 	post       = []byte("POST ")
 	lengthName = []byte("Content-Length")
 	codingName = []byte("Transfer-Encoding")
@@ -168,6 +170,7 @@ func (f *framing) start(text, end []byte) {
 	f.step = fieldLine
 	f.post = bytes.HasPrefix(text, post)
 	if !bytes.HasSuffix(end, version) || bytes.HasPrefix(text, connect) {
+		f.preface = bytes.Equal(text, preface)
 		f.lose()
 	}
 }

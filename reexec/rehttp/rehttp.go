@@ -16,7 +16,8 @@
 //     HTTP/2). After an upgrade such connections take turns over the first quarter of
 //     Options.Drain, so that clients do not all shake hands with the successor at once.
 //     One that is used less often, and any in a stop, is told with the next answer.
-//     Idle ones stay open until their client has used them once more.
+//     Idle ones stay open until their client has used them once more. An answer does not
+//     say close while another request of its client is here (see below).
 //  4. When no connection is left, or the drain deadline is reached, the listener is
 //     closed, and Serve of net/http has returned: every accepted connection is known.
 //  5. What came in last is waited for as in 2 and 3, and only then is Shutdown called.
@@ -31,11 +32,52 @@
 // could understand differently. Bytes that have come and were not read move with
 // the connection, parts of a request and pipelined requests included.
 //
+// # Pipelined requests
+//
+// Rehttp decides with the header of an answer whether the answer says close. It does not
+// say so while a further request has arrived, because net/http would drop that request;
+// nor, until three quarters of Options.Drain are over, if a successor has taken connections
+// of the listener and has drained before the next process takes the rest. A client
+// that never stops to pipeline is cut at the drain deadline.
+//
+// For plain HTTP/1 that is exact, because net/http gets no byte behind the end of a request
+// while the generation drains; only a chunked body that framing does not understand makes
+// the answer keep the connection. Over TLS, and through listeners that change what is
+// read, rehttp compares the bytes that left the kernel with the size of the requests. Three
+// cases are estimates: a client that pads records or writes its fields in an unusual form
+// may hear close up to two answers later; a client that pipelines with its first request on
+// a TLS connection that came while this generation drained may hear it too early; over
+// a unix socket only unread bytes count. HTTP/2 needs none of this.
+//
 // # What a handler sees
 //
-// The ResponseWriter is net/http's own. The connection that Hijack returns and that
-// ConnState and ConnContext get has the methods of the *net.TCPConn or *net.UnixConn
-// that it was accepted as, which its NetConn method returns.
+// The ResponseWriter is net/http's, or, while this generation drains, one around it with the
+// same exported methods. Answers of a handler that sets Connection, and that of
+// net/http to OPTIONS *, say close as others do; an answer 101 is left as it is. The
+// connection that Hijack returns and that ConnState and ConnContext get has the methods
+// of the *net.TCPConn or *net.UnixConn that it was accepted as, which its NetConn
+// method returns.
+//
+// # What a move resets
+//
+// To the successor a connection that moves is new: ConnContext and ConnState (StateNew) are
+// called again, so counters and logins that a program keeps for a connection begin anew.
+// IdleTimeout begins anew with each move; after a POST the successor forgives up to four
+// bytes of line ends again.
+//
+// # Hooks and hijacked connections
+//
+// Hooks of http.Server.RegisterOnShutdown run with Shutdown, which is the last step of Serve;
+// at the drain deadline they do not run. A handler with a long answer waits for
+// Upgrader.Draining instead, or the program starts the hook itself:
+//
+//	go func() { <-u.Draining(); endStreams() }()
+//
+// HTTP/2 that a handler speaks on a hijacked connection (golang.org/x/net/http2/h2c) is
+// not drained: its clients get no GOAWAY, and lose what is in work at the drain deadline.
+// When the generation drains, http.Server.ErrorLog says how many there are. Set
+// UnencryptedHTTP2 in http.Server.Protocols instead, which net/http serves itself.
+// Server.Goodbye is called for these connections, too.
 package rehttp
 
 import (

@@ -115,30 +115,43 @@ func TestWhatMayNotMoveStays(t *testing.T) {
 	}
 }
 
-// TestTheLastAnswerArrives though its client has sent more requests, which nobody
-// reads, and takes its time to read.
+// TestTheLastAnswerArrives though its client sends more requests after the header of that
+// answer, which nobody reads, and takes its time to read.
 func TestTheLastAnswerArrives(t *testing.T) {
 	const size = 256 << 10
 	d := newDynasty(t)
 	d.refuse = func() bool { return true }
+	goOn := make(chan struct{})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, _ := strconv.Atoi(r.Header.Get("Size")) // our own
-		_, _ = w.Write(make([]byte, n))
+		if r.Header.Get("Last") == "" {
+			_, _ = w.Write(make([]byte, 1))
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+		w.(http.Flusher).Flush()
+		<-goOn
+		_, _ = w.Write(make([]byte, size))
 	})
 	d.begin()
 	c := d.call()
 	if err := c.Conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
 	}
-	request := func(size int) string {
-		return fmt.Sprintf("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n fold\r\nSize: %d\r\n\r\n", size)
+	request := func(field string) string {
+		return "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n fold\r\n" + field + "\r\n"
 	}
-	c.send(request(1))
+	c.send(request(""))
 	c.hears("\x00", false)
 	d.upgrade()
-	c.send(request(size) + strings.Repeat(request(1), 1000))
-	if body, last := c.hear(); len(body) != size || !last {
-		t.Errorf("%d bytes, last %v; want %d, and the last", len(body), last, size)
+	c.send(request("Last: yes\r\n"))
+	r, err := http.ReadResponse(c.in, nil)
+	if err != nil || !r.Close {
+		t.Fatalf("answer %+v, %v; want the last", r, err)
+	}
+	c.send(strings.Repeat(request(""), 1000))
+	close(goOn)
+	if body, err := io.ReadAll(r.Body); err != nil || len(body) != size {
+		t.Errorf("%d bytes, %v; want %d", len(body), err, size)
 	}
 	c.Close()
 	d.end()

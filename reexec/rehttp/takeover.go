@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -38,7 +39,11 @@ func trackerOf(u generation, srv *http.Server) (*tracker, error) {
 
 // takeOver makes srv tell of its connections and requests.
 func (t *tracker) takeOver(srv *http.Server) {
-	srv.Handler = &handler{t, orDefault(srv.Handler)}
+	next := orDefault(srv.Handler)
+	if !srv.DisableGeneralOptionsHandler {
+		srv.DisableGeneralOptionsHandler, next = true, options{next}
+	}
+	srv.Handler = &handler{t, next}
 	state, connContext := srv.ConnState, srv.ConnContext
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
 		t.note(c, s)
@@ -70,8 +75,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r) // another server has this handler as its own, and follows
 		return
 	}
-	if t.asksToClose(k) {
-		w.Header().Set("Connection", "close")
+	if ok && asksForHTTP2(r) {
+		k.speaks2.Store(true)
+	}
+	if ok && k.own != nil && k.own.lost.Load() {
+		k.own.expect(r.ContentLength)
+	}
+	if closed(t.u.Draining()) {
+		var a *answer
+		w, a = t.answerTo(w, r, k)
+		defer func() {
+			if k == nil || !k.hijacked.Load() {
+				a.decide(http.StatusOK) // where the handler has written nothing
+			}
+		}()
 	}
 	if ok {
 		k.begin(r)
@@ -82,4 +99,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}()
 	}
 	h.next.ServeHTTP(w, r)
+}
+
+// answerTo returns w so that the answer says close if it has to be the last.
+func (t *tracker) answerTo(w http.ResponseWriter, r *http.Request, k *client) (http.ResponseWriter, *answer) {
+	if k != nil && r.ProtoMajor == 1 {
+		if k.own == nil || !k.own.plain.Load() {
+			k.buffered.arrive(k, r, k.isNew())
+		}
+	}
+	return newAnswer(w, func() bool {
+		return t.asksToClose(k) && (k == nil || r.ProtoMajor != 1 || !k.hasMore(r))
+	})
+}
+
+// asksForHTTP2 reports whether a handler that hijacks would speak HTTP/2 then: r is the
+// preface of a client that knows it, or asks for an upgrade (RFC 7540, 3.2 and 3.4).
+func asksForHTTP2(r *http.Request) bool {
+	if r.ProtoMajor == 2 {
+		return r.Method == "PRI" && r.TLS == nil && r.RequestURI == "*"
+	}
+	upgrade := r.Header["Upgrade"]
+	return len(upgrade) > 0 && strings.EqualFold(upgrade[0], "h2c")
 }

@@ -34,7 +34,10 @@ type tracker struct {
 	finished sync.Once
 	result   error // of finished
 
-	hurried atomic.Bool // somebody waits for this process to end
+	hurried atomic.Bool // the process has to end
+
+	couldMove sync.Map                  // names of listeners whose connections could move in this drain
+	lastMove  atomic.Pointer[time.Time] // until then they may do so again
 
 	left chan struct{} // one that is known was closed, or has moved; buffered, gets one value
 
@@ -69,6 +72,7 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	case http.StateNew:
 		if k.own != nil && k.conn == c { // what net/http reads are the bytes of the socket
 			k.own.stays.Store(k.own.name == "")
+			k.own.plain.Store(true)
 		}
 		t.setIdle(k)
 	case http.StateActive:
@@ -82,7 +86,9 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	case http.StateHijacked:
 		t.hijack(k, c)
 	case http.StateClosed:
-		t.forget(k)
+		if k.own == nil || !k.own.lingering.Load() {
+			t.forget(k)
+		}
 	}
 }
 
@@ -138,6 +144,7 @@ func (t *tracker) hijack(k *client, c net.Conn) {
 	k.hijacked.Store(true)
 	if k.own != nil {
 		k.own.stays.Store(true)
+		k.own.plain.Store(false)
 		k.own.settle()
 	}
 }

@@ -28,7 +28,7 @@ func (t *tracker) asksToClose(k *client) bool {
 	case k == nil:
 		return true
 	}
-	return !k.canMove() && (closed(t.u.Stopping()) || !k.waits(t.turnsTake()))
+	return !k.canMove() && !k.mayMoveLater() && (closed(t.u.Stopping()) || !k.waits(t.turnsTake()))
 }
 
 func (k *client) setTurn(at time.Time) {

@@ -49,7 +49,7 @@ func (c *conn) tryTake(raw uintptr) bool {
 	if c.moving || c.moved {
 		return false // what has come is for whoever has the connection in the end
 	}
-	n, ok, err := fd.Take(raw, c.taken.p)
+	n, ok, err := c.takeFrom(raw)
 	c.waiting = !ok
 	switch {
 	case err != nil:
@@ -59,6 +59,19 @@ func (c *conn) tryTake(raw uintptr) bool {
 	}
 	c.taken.n, c.taken.err = n, err
 	return ok
+}
+
+// takeFrom reads the next request, and nothing behind it if this generation drains.
+func (c *conn) takeFrom(raw uintptr) (n int, ok bool, err error) {
+	p := c.taken.p
+	if c.limited {
+		k, ok, err := fd.Peek(raw, p)
+		if err != nil || !ok || k == 0 {
+			return k, ok, err
+		}
+		p = p[:c.upToEnd(p[:k])]
+	}
+	return fd.Take(raw, p)
 }
 
 // stopWaiting returns what Read does where err has ended the wait.

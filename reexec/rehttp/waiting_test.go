@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -87,6 +89,46 @@ func TestAConnectionMovesToWhoComesAfterOneThatEnds(t *testing.T) {
 	d.upgrade()
 	<-refused
 	c.asks("by the first", false)
+	c.asks("by the next", false)
+	d.end()
+	if d.moved.Load() == 0 {
+		t.Error("the connection has not moved")
+	}
+}
+
+// TestNobodyIsToldToCloseWhileAGoodbyeIsDue: the successor has drained, and the process
+// after it takes the connection later.
+func TestNobodyIsToldToCloseWhileAGoodbyeIsDue(t *testing.T) {
+	d := newDynasty(t)
+	d.drain = patience
+	working, goOn := make(chan struct{}, 10), make(chan struct{})
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Number") == "slow" {
+			working <- struct{}{}
+			<-goOn
+		}
+		d.answer(w, r)
+	})
+	d.begin()
+	c := d.call()
+	c.ask("slow")
+	<-working
+	first := <-d.accepts
+	d.accepts <- first
+	d.upgrade()
+	for could := false; !could; _, could = first.t.couldMove.Load("http") { // leave has not looked
+		runtime.Gosched()
+	}
+	d.ending.Store(true)
+	close(goOn)
+	c.hears("slow 0", false)
+	c.asks("in the gap", false)
+	c.send(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\nNumber: x\r\n\r\n", 3))
+	for range 3 {
+		c.hears("x 0", false)
+	}
+	d.ending.Store(false)
+	c.asks("again", false)
 	c.asks("by the next", false)
 	d.end()
 	if d.moved.Load() == 0 {
