@@ -9,7 +9,7 @@ import (
 func closeRaw(raw int) error { return os.NewSyscallError("close", unix.Close(raw)) }
 
 func dup(raw int) (*FD, error) {
-	n, err := unix.FcntlInt(uintptr(raw), unix.F_DUPFD_CLOEXEC, 0)
+	n, err := unix.FcntlInt(uintptr(raw), unix.F_DUPFD_CLOEXEC, firstFree)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}

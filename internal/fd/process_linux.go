@@ -23,11 +23,16 @@ type Process struct {
 
 // Start starts a program. The caller closes the Process when it is done with it.
 func Start(s Spawn) (*Process, error) {
+	files, null, err := standard()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.Path, err)
+	}
+	defer null.Close()
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
-		Files: []uintptr{standard(0), standard(1), standard(2), uintptr(s.Line.Raw())},
+		Files: append(files, uintptr(s.Line.Raw())),
 		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
 	}
 	if s.Sibling {
@@ -50,15 +55,6 @@ func Start(s Spawn) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", s.Path, err)
 	}
 	return p, nil
-}
-
-// standard returns the standard descriptor n, or what makes ForkExec leave it
-// closed when it is closed here.
-func standard(n int) uintptr {
-	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
-		return ^uintptr(0)
-	}
-	return uintptr(n)
 }
 
 // Watch watches the process pid behind pidfd, which it consumes, also on error.

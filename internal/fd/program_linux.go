@@ -1,0 +1,47 @@
+package fd
+
+import (
+	"bytes"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The entry of the auxiliary vector with the address of the path that was given to
+// execve (getauxval(3)).
+const atExecFn = 31
+
+// maxPath bounds a path, as PATH_MAX does.
+const maxPath = 4096
+
+// ExecPath returns the path that execve was given for this program, "" if it is not
+// known. Unlike argv[0] nobody can choose it, and unlike /proc/self/exe its symbolic
+// links are not followed.
+func ExecPath() string {
+	vector, err := unix.Auxv()
+	if err != nil {
+		return ""
+	}
+	for _, entry := range vector {
+		if entry[0] == atExecFn {
+			return readString(int64(entry[1]))
+		}
+	}
+	return ""
+}
+
+// readString returns the string of C at an address of this process.
+func readString(address int64) string {
+	mem, err := os.Open("/proc/self/mem")
+	if err != nil {
+		return ""
+	}
+	defer mem.Close()
+	text := make([]byte, maxPath)
+	n, _ := mem.ReadAt(text, address) // it ends early at the end of the stack
+	s, _, ok := bytes.Cut(text[:n], []byte{0})
+	if !ok {
+		return ""
+	}
+	return string(s)
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package fd
+
+// ExecPath returns "".
+func ExecPath() string { return "" }
