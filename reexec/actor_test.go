@@ -205,6 +205,10 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", os.Chdir(arg(0))
 	case "setenv":
 		return "", os.Setenv(arg(0), arg(1))
+	case "close standard":
+		return "", errors.Join(os.Stdin.Close(), os.Stdout.Close(), os.Stderr.Close())
+	case "clear environment":
+		os.Clearenv()
 	case "inside":
 		fds, err := os.ReadDir("/proc/self/fd")
 		return fmt.Sprintf("%d goroutines, %d descriptors", runtime.NumGoroutine(), len(fds)), err

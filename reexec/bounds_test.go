@@ -14,7 +14,7 @@ func TestALongReasonUndoesTheUpgrade(t *testing.T) {
 			t.Run(place+" "+count, func(t *testing.T) {
 				s := newStage(t)
 				a := s.attempt(place, trial)
-				a.two.do("fail at length", text, count)
+				a.two.begin("fail at length", text, count)
 				a.undone(phaseAt(place), text+text, "(cut, ")
 				a.two.endAt(place)
 			})
@@ -51,7 +51,7 @@ func TestTheStatusOfALongReasonFits(t *testing.T) {
 	s := newStage(t)
 	v := s.supervise()
 	a := s.attempt(claimed, signals)
-	a.two.do("fail at length", "unhealthy <", "20000")
+	a.two.begin("fail at length", "unhealthy <", "20000")
 	a.undone("unhealthy <unhealthy", "(cut, ")
 	v.caughtUp()
 	said := v.said(a.one.PID)

@@ -35,7 +35,9 @@
 // Until the last line the old process is the unit's main process, and whatever
 // goes wrong, it opens its gates again and the upgrade has failed: the new program
 // does not start, exits, hangs, panics, says why it cannot, or dies in its trial.
-// With the commit, one datagram to the manager, the successor is the main process.
+// With the commit, one datagram to the manager, the successor is the main process. The
+// predecessor lets go when the manager has obeyed the successor as the main process: it
+// removes an entry from the fd store. A manager that refuses MAINPID= undoes the upgrade.
 // It is a child of the manager (CLONE_PARENT), so that its death is seen at once;
 // if that happens while the predecessor still drains, the predecessor accepts
 // again until the manager's restart.
@@ -76,8 +78,8 @@
 //
 // # In place
 //
-// A process that is PID 1, as in a container without an init, cannot have a
-// successor beside it. It tries the new program first, beside itself and up to
+// A process that is PID 1, as in a container, or whose parent ends with it, such as an
+// init for one program, cannot have a successor beside it. It tries the new program first, beside itself and up to
 // Ready, then shuts its gates, finishes its work, and executes the program in its
 // own place (see [Mode]). Sockets and state go by inheritance.
 //

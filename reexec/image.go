@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/cutover-go/cutover/internal/control"
@@ -117,9 +116,7 @@ func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 // inPlace is what execve is called with. Unlike a successor's, the environment keeps
 // what names this process.
 func (c Command) inPlace(image int) fd.Spawn {
-	env := slices.DeleteFunc(slices.Clone(c.Env), func(kv string) bool {
-		return strings.HasPrefix(kv, imageVariable+"=") || strings.HasPrefix(kv, lineVariable+"=")
-	})
+	env := without(c.Env, passedOn)
 	return fd.Spawn{Path: c.Path, Args: c.Args, Dir: c.Dir, Env: append(env, imageVariable+"="+strconv.Itoa(image))}
 }
 

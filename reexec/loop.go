@@ -118,7 +118,7 @@ func (u *Upgrader) dispatch(p *present, e event) {
 	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
 		e.kind = evCrowded
 	}
-	if e.kind == evPrepared && u.opts.inPlace() {
+	if e.kind == evPrepared && u.inPlace {
 		e.kind = evChecked
 	}
 	c := next(p.state, e.kind)

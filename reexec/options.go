@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"syscall"
 	"time"
 )
@@ -48,8 +47,16 @@ type Mode uint8
 // The new program is tried before: it is started beside the old one as a successor
 // would be, up to Ready, which then returns [ErrTried]. What goes wrong after that
 // is no longer undone; the manager restarts the unit.
+//
+// Auto chooses InPlace for a process that is PID 1, and for a process whose parent ends
+// with it, or starts it again, and cannot be told of a successor: a PID 1 that is not
+// systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process outside of
+// this PID namespace, a known supervisor (runit, s6, supervisord, OpenRC and others, by
+// its name), and any of them behind a shell script. Under systemd, a shell with job
+// control, a test or any other program Auto chooses Overlap. A supervisor that it does
+// not know needs InPlace.
 const (
-	Auto    Mode = iota // Overlap, or InPlace for a process that is PID 1
+	Auto    Mode = iota // Overlap, or InPlace where the parent waits for this one process
 	Overlap             // a successor beside this process, until it serves
 	InPlace             // execve in this process
 )
@@ -72,7 +79,8 @@ type Options struct {
 
 	// Next changes how the next generation is started: a renewed environment, other
 	// arguments, another path. It is called at each upgrade with what would be used
-	// otherwise, which is how this process was started, and its environment; an
+	// otherwise, which is how this process was started: its environment is the one of
+	// the start, whatever os.Setenv, os.Unsetenv and os.Clearenv have changed since. An
 	// error undoes the upgrade. Nil changes nothing. It has ReadyTimeout, and an
 	// upgrade that is undone meanwhile does not wait for it; while a Next of an earlier
 	// upgrade has not returned, the next upgrade fails.
@@ -103,11 +111,6 @@ type Options struct {
 	// undone at level Warn, in order, on a goroutine of the Upgrader. What its handler
 	// has not written when a process is killed is lost. Nil is silent.
 	Logger *slog.Logger
-}
-
-// inPlace reports whether the program is replaced in this process.
-func (o Options) inPlace() bool {
-	return o.Mode == InPlace || o.Mode == Auto && os.Getpid() == 1
 }
 
 // complete fills in the defaults and refuses what makes no sense.

@@ -27,16 +27,12 @@ type Command struct {
 	Env  []string // nil: the starting process's; of several values of a variable the last one counts
 }
 
-// thisProgram remembers how this process was started. Not /proc/self/exe: that is
-// the old, deleted file after a package upgrade.
+// thisProgram remembers how this process was started.
 func thisProgram() (Command, error) {
 	dir, _ := os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
-	path, err := exec.LookPath(os.Args[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
+	path, err := programPath(dir, fd.ExecPath(), os.Args[0])
+	if err != nil {
 		return Command{}, fmt.Errorf("reexec: find our own program, to start it again: %w", err)
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
 	}
 	if !filepath.IsAbs(path) {
 		return Command{}, fmt.Errorf("reexec: program %s: the working directory was deleted", path)
@@ -44,12 +40,60 @@ func thisProgram() (Command, error) {
 	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
 }
 
-// repeated is how this process was started, with its environment of now, and in the
-// directory that a start by the manager would give it now.
+// self is the file that this process executes, also when it was replaced or removed.
+const self = "/proc/self/exe"
+
+// programPath returns the path at which the program, or its replacement, is found. The
+// path that execve got says so, with its symbolic links; argv[0] is what the one who
+// started the process wrote there (ExecStart=@), and may name another program. So a
+// path counts if the file that runs lies there. If none does, the file was replaced
+// since the start, and the path of execve counts, or else the one in /proc/self/exe.
+func programPath(dir, execPath, argv0 string) (string, error) {
+	execPath = absolute(dir, execPath)
+	found, lookErr := exec.LookPath(argv0)
+	if errors.Is(lookErr, exec.ErrDot) {
+		lookErr = nil
+	}
+	if lookErr == nil {
+		found = absolute(dir, found)
+	}
+	running, err := os.Stat(self)
+	if err != nil { // no /proc: there is nothing to compare with
+		if execPath != "" {
+			return execPath, nil
+		}
+		return found, lookErr
+	}
+	for _, path := range []string{execPath, found} {
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, running) {
+			return path, nil
+		}
+	}
+	if execPath != "" {
+		return execPath, nil
+	}
+	path, err := os.Readlink(self)
+	return strings.TrimSuffix(path, " (deleted)"), err
+}
+
+// absolute completes path, which execve or the search in PATH has found. The manager
+// may execute a descriptor: that is no path of a file.
+func absolute(dir, path string) string {
+	switch {
+	case path == "" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"):
+		return ""
+	case filepath.IsAbs(path):
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// repeated is how this process was started, with the environment of that start, and in
+// the directory that a start by the manager would give it now.
 func (u *Upgrader) repeated() Command {
 	c := u.program
 	c.Dir = u.workDir.now()
-	c.Args, c.Env = slices.Clone(c.Args), os.Environ()
+	c.Args, c.Env = slices.Clone(c.Args), slices.Clone(u.environ)
 	return c
 }
 
@@ -87,16 +131,23 @@ func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 	})
 }
 
-// successorEnviron is our environment without what names this process: a
-// successor would take descriptors or a watchdog for its own, or think it was
-// started by the manager. LISTEN_* is gone already, activation.Take removed it.
+// passedOn name what a process was given at its start and has taken.
+var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, imageVariable}
+
+// successorEnviron is environ without the variables that name this process: a
+// successor would take descriptors or a watchdog for its own, or think that the manager
+// has started it.
 func successorEnviron(environ []string) []string {
-	ours := []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", lineVariable}
-	kept := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
-		key, _, _ := strings.Cut(kv, "=")
-		return slices.Contains(ours, key)
-	})
+	kept := without(without(environ, passedOn), []string{"WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
 	return append(kept, lineVariable+"="+strconv.Itoa(fd.LineNumber))
+}
+
+// without returns environ without the variables called keys.
+func without(environ, keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(keys, key)
+	})
 }
 
 // takeLine returns the line to the predecessor that started us, nil if there is

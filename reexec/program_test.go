@@ -4,6 +4,7 @@ package reexec_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,10 @@ func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
 		{"relative, with a dot", "./program", "DIR/bin"},
 		{"relative, with dots", "../bin/program", "DIR/bin"},
 		{"in $PATH", "program", "/"},
+		{"the name of no program", "my program", "/"},
+		{"the name of another program in $PATH", "sleep", "/"},
+		{"the path of another program", "/bin/sleep", "/"},
+		{"empty", "", "/"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,7 +60,7 @@ func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
 			s.install(s.path)
 			s.args = []string{strings.Replace(tt.argv0, "DIR", s.dir, 1), "actor", "more", ""}
 			s.workDir = strings.Replace(tt.dir, "DIR", s.dir, 1)
-			s.env = []string{"PATH=" + filepath.Join(s.dir, "bin")}
+			s.env = []string{"PATH=" + filepath.Join(s.dir, "bin") + ":/usr/bin:/bin"}
 			one, address := s.open("{}")
 			one.do("chdir", "/proc")
 			two := one.handOver("{}")
@@ -107,6 +112,82 @@ func TestALinkIsFollowedAtEachUpgrade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAReplacedProgramIsFoundAtItsPath, also if it was replaced before New, when the
+// file that runs is nowhere any more.
+func TestAReplacedProgramIsFoundAtItsPath(t *testing.T) {
+	for _, argv0 := range []string{"DIR/program", "sleep"} {
+		t.Run(argv0, func(t *testing.T) {
+			s := newStage(t)
+			s.path = filepath.Join(s.dir, "program")
+			s.install(s.path)
+			s.args = []string{strings.Replace(argv0, "DIR", s.dir, 1), "actor"}
+			one := s.start()
+			replace := func() {
+				s.must(os.Remove(s.path))
+				s.install(s.path)
+			}
+			replace()
+			one.do("new", "{}")
+			address := one.do("listen", "a", "tcp", anywhere)
+			one.do("ready")
+			replace()
+			two := one.handOver("{}")
+			if got := two.executable(); got != s.path {
+				t.Errorf("the successor is %s, want %s", got, s.path)
+			}
+			s.hosted(address, two)
+		})
+	}
+}
+
+// TestClosedStandardDescriptorsStayClosed: a connection that has got one of their
+// numbers is not what the next program writes to.
+func TestClosedStandardDescriptorsStayClosed(t *testing.T) {
+	for _, options := range []string{signals, inPlace} {
+		t.Run(options, func(t *testing.T) {
+			s := newStage(t)
+			one, address := s.open(options)
+			one.do("close standard")
+			var guests []*guest
+			for range 4 {
+				guests = append(guests, s.visit("tcp", address))
+			}
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			two.wantNull()
+			two.do("new", options)
+			two.do("listen", "a", "tcp", anywhere)
+			if options == inPlace {
+				two.begin("ready").fails("tried and found good")
+				two.exit("0")
+				for _, g := range guests {
+					g.leave()
+				}
+				two = s.next()
+				two.wantNull()
+				two.do("new", options)
+				two.do("listen", "a", "tcp", anywhere)
+			}
+			two.do("ready")
+			if options == signals {
+				upgrade.text()
+			}
+			two.wantNull()
+			s.hosted(address, two)
+		})
+	}
+}
+
+// wantNull checks that the standard descriptors are of /dev/null.
+func (r *remote) wantNull() {
+	r.Helper()
+	for n := range 3 {
+		if path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", r.PID, n)); err != nil || path != os.DevNull {
+			r.Errorf("descriptor %d of process %d is %s, %v", n, r.PID, path, err)
+		}
 	}
 }
 
@@ -230,19 +311,22 @@ func TestAWrapperMustExec(t *testing.T) {
 	s.hosted(address, three)
 }
 
-// TestASuccessorsEnvironment is that of its predecessor, without what names it.
-func TestASuccessorsEnvironment(t *testing.T) {
+// TestASuccessorHasTheEnvironmentOfTheStart, without the variables that name another
+// process, whatever the program does to its own.
+func TestASuccessorHasTheEnvironmentOfTheStart(t *testing.T) {
 	s := newStage(t)
 	s.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=a", "LISTEN_PIDFDID=1", "WATCHDOG_PID=1", "SYSTEMD_EXEC_PID=1",
-		"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old"}
+		"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old", "EMPTY="}
 	one, address := s.open("{}")
 	one.do("setenv", "KEPT", "new")
+	one.do("setenv", "GROWN", "more")
 	two := one.handOver("{}")
+	two.do("clear environment")
 	three := two.handOver("{}")
 	for _, r := range []*remote{two, three} {
 		for _, kv := range r.Env {
 			switch name, value, _ := strings.Cut(kv, "="); name {
-			case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID":
+			case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", "GROWN":
 				t.Errorf("process %d has %s", r.PID, kv)
 			case "CUTOVER_LINE":
 				if value != "3" {
@@ -250,13 +334,54 @@ func TestASuccessorsEnvironment(t *testing.T) {
 				}
 			}
 		}
-		for _, kv := range []string{"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=new"} {
+		for _, kv := range []string{"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old", "EMPTY="} {
 			if !slices.Contains(r.Env, kv) {
 				t.Errorf("process %d has no %s", r.PID, kv)
 			}
 		}
 	}
 	s.hosted(address, three)
+}
+
+// TestAProgramMayClearItsEnvironment before it calls New and after that, in every
+// generation: the manager is told, and the control socket found.
+func TestAProgramMayClearItsEnvironment(t *testing.T) {
+	for _, options := range []string{signals, inPlace} {
+		t.Run(options, func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			s.env = append(s.env, "RUNTIME_DIRECTORY="+s.dir)
+			one := s.start()
+			one.do("clear environment")
+			one.do("new", options)
+			address := one.do("listen", "a", "tcp", anywhere)
+			one.do("ready")
+			v.await(one.PID, "READY=1")
+			r := one
+			for range 2 {
+				reload := r.reload()
+				next := s.next()
+				next.do("clear environment")
+				next.do("new", options)
+				next.do("listen", "a", "tcp", anywhere)
+				if options == inPlace {
+					next.begin("ready").fails("tried and found good")
+					next.exit("0")
+					next = s.next()
+					next.do("clear environment")
+					next.do("new", options)
+					next.do("listen", "a", "tcp", anywhere)
+				}
+				next.do("ready")
+				reload.ends("")
+				r = next
+				s.hosted(address, r)
+			}
+			if _, err := os.Stat(filepath.Join(s.dir, "control.sock")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // TestAForeignLineIsRefused: the variable that names it can be inherited by

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/cutover-go/cutover/internal/control"
@@ -20,16 +19,16 @@ import (
 // ExecReload=, and makes sure that it talks to $MAINPID. The process need not be
 // of the same version as the command, which usually is the newer.
 func Reload(ctx context.Context) error {
-	pid, err := mainPID(os.LookupEnv)
+	pid, err := mainPID(startEnviron().lookup)
 	if err != nil {
 		return err
 	}
-	_, err = ask(ctx, pid, workPlace(control.Request{Verb: control.Upgrade}, os.LookupEnv))
+	_, err = ask(ctx, pid, workPlace(control.Request{Verb: control.Upgrade}, startEnviron().lookup))
 	return err
 }
 
 func ask(ctx context.Context, pid int, r control.Request) (control.Answer, error) {
-	a, err := control.Ask(ctx, control.Address(os.LookupEnv, pid), pid, r)
+	a, err := control.Ask(ctx, control.Address(startEnviron().lookup, pid), pid, r)
 	if err != nil {
 		return a, fmt.Errorf("reexec: %w", err)
 	}

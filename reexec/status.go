@@ -54,7 +54,7 @@ func (r Report) String() string {
 // command does. It finds the process as [Reload] does, where an operator's shell
 // needs $RUNTIME_DIRECTORY or $MAINPID to be set by hand.
 func Status(ctx context.Context) (Report, error) {
-	pid, err := mainPID(os.LookupEnv)
+	pid, err := mainPID(startEnviron().lookup)
 	if err != nil {
 		return Report{}, err
 	}

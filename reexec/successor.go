@@ -74,30 +74,11 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	return s, nil
 }
 
-// checkParent refuses what could not be committed: a main process that is not the
-// manager's child is not noticed when it dies, nor restarted.
-func (u *Upgrader) checkParent() error {
-	if !u.siblings() {
-		return nil
-	}
-	if v, ok := os.LookupEnv("SYSTEMD_EXEC_PID"); ok && v != fmt.Sprint(os.Getpid()) {
-		return fmt.Errorf("the manager started process %s, this one is %d: a wrapper script must exec the program", v, os.Getpid())
-	}
-	if ppid := os.Getppid(); ppid != u.parent {
-		return fmt.Errorf("the process that started this one, %d, has ended (parent is %d now): no manager supervises it", u.parent, ppid)
-	}
-	return nil
-}
-
-// siblings says whether a successor has to be a child of the manager. One that is
-// only tried before an exec is not.
-func (u *Upgrader) siblings() bool { return u.supervised() && !u.opts.inPlace() }
-
 // introduce exchanges greetings and hands over every socket.
 func (u *Upgrader) introduce(s *successor) error {
 	ctx, cancel := context.WithCancel(u.life)
 	defer cancel()
-	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation, Trying: u.opts.inPlace()}
+	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation, Trying: u.inPlace}
 	fault.At(fault.BeforeGreeting)
 	theirs, _, err := s.line.Greet(ctx, ours)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -26,6 +27,7 @@ type Upgrader struct {
 	log      *slog.Logger
 	program  Command          // how this process was started
 	workDir  workDir          // in which directory
+	environ  environ          // with which environment
 	notifier *notify.Notifier // nil without a manager
 	signals  signals
 	sockets  *sockets
@@ -42,6 +44,7 @@ type Upgrader struct {
 	generation int
 	version    string // of the program's module, "" if the go command did not know it
 	parent     int    // our parent's pid at the start: the manager, if there is one
+	inPlace    bool   // the program is replaced in this process
 
 	// Closed by the loop.
 	told      chan struct{} // state may be restored
@@ -81,11 +84,15 @@ type Upgrader struct {
 // takes microseconds and ends with that one's life. Outside Linux it returns an
 // error wrapping [errors.ErrUnsupported].
 func New(o Options) (*Upgrader, error) {
-	line, err := takeLine(os.LookupEnv)
+	if err := fd.OpenStandard(); err != nil {
+		return nil, fmt.Errorf("reexec: standard descriptors: %w", err)
+	}
+	start := startEnviron()
+	line, err := takeLine(start.lookupDescriptor)
 	if err != nil {
 		return nil, err
 	}
-	u, err := appear(o, line)
+	u, err := appear(o, line, start)
 	if err != nil && line != nil {
 		(&predecessor{line: line}).refuse(err) // in vain if the line is the trouble
 	}
@@ -97,18 +104,19 @@ func New(o Options) (*Upgrader, error) {
 var errTwice = errors.New("reexec: this process has an Upgrader already: call New once, and again only after Close")
 
 // appear is New for a successor with a line to its predecessor, and without one.
-func appear(o Options, line *handover.Conn) (*Upgrader, error) {
+func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	if control.Taken(control.Address(os.LookupEnv, os.Getpid())) {
+	if control.Taken(control.Address(start.lookup, os.Getpid())) {
 		return nil, errTwice
 	}
 	u := &Upgrader{
 		opts:      o,
 		log:       slog.New(slog.DiscardHandler),
 		version:   version(),
+		environ:   start,
 		parent:    os.Getppid(),
 		states:    newStates(),
 		receives:  receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
@@ -141,11 +149,12 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.program, err = thisProgram(); err != nil {
 		return err
 	}
-	u.workDir.init(u.program, os.LookupEnv)
-	if u.notifier, err = notify.New(); err != nil {
+	u.workDir.init(u.program, u.environ.lookup)
+	if u.notifier, err = u.environ.notifier(); err != nil {
 		return err
 	}
-	image, err := takeImage(os.LookupEnv)
+	u.inPlace = u.replacesInPlace()
+	image, err := takeImage(u.environ.lookupDescriptor)
 	if err != nil {
 		return err
 	}
@@ -170,7 +179,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 // listenControl opens the control socket. Whoever has taken our abstract name, which
 // any user can, keeps commands from us, and must not keep us from serving.
 func (u *Upgrader) listenControl() (*control.Listener, error) {
-	address := control.Address(os.LookupEnv, os.Getpid())
+	address := control.Address(u.environ.lookup, os.Getpid())
 	l, err := control.Listen(address, os.Getpid())
 	if err != nil && strings.HasPrefix(address, "@") {
 		u.log.Warn("operators cannot reach this process; RuntimeDirectory= gives it a place of its own", "error", err)

@@ -1,0 +1,86 @@
+package reexec
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/notify"
+)
+
+// environ is the environment that this process was started with: what the manager
+// gave the unit. The program may change its own at any time.
+type environ []string
+
+// startEnviron reads the environment of the start. Without /proc, or if something has
+// written over that memory (setproctitle), it returns the environment of this moment.
+func startEnviron() environ {
+	text, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return os.Environ()
+	}
+	e := environ(strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
+	if len(text) == 0 || slices.ContainsFunc(e, func(kv string) bool { return !strings.Contains(kv, "=") }) {
+		return os.Environ()
+	}
+	return e.unique()
+}
+
+// unique keeps the first of several values of a variable, as os.Environ does.
+func (e environ) unique() environ {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(e, func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
+}
+
+// lookup returns the value that the program sees, or if it has removed the variable,
+// the value at the start.
+func (e environ) lookup(key string) (string, bool) {
+	if v, ok := os.LookupEnv(key); ok {
+		return v, true
+	}
+	return e.atStart(key)
+}
+
+func (e environ) atStart(key string) (string, bool) {
+	for _, kv := range e {
+		if v, ok := strings.CutPrefix(kv, key+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// lookupDescriptor is lookup for the number of a descriptor. The program may have
+// removed the variable; New does so, too, and makes the descriptor close-on-exec. So
+// the value at the start counts only while the descriptor is as execve left it.
+func (e environ) lookupDescriptor(key string) (string, bool) {
+	if v, ok := os.LookupEnv(key); ok {
+		return v, true
+	}
+	v, ok := e.atStart(key)
+	raw, err := strconv.Atoi(v)
+	return v, ok && err == nil && raw >= fd.LineNumber && fd.Inherited(raw)
+}
+
+// notifier returns the Notifier of this unit's manager. The variables of the manager
+// are in the environment while package notify reads them, and no longer.
+func (e environ) notifier() (*notify.Notifier, error) {
+	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"} {
+		v, ok := e.atStart(key)
+		if _, set := os.LookupEnv(key); set || !ok {
+			continue
+		}
+		if err := os.Setenv(key, v); err != nil {
+			return nil, err
+		}
+		defer os.Unsetenv(key)
+	}
+	return notify.New()
+}

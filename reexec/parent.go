@@ -1,0 +1,196 @@
+package reexec
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file is about the process that started this one: which mode suits it, and
+// whether a successor can become the main process under it.
+
+// oneChild are programs that start a process and wait for it: when it ends they end,
+// or start it again. The names are as in /proc/PID/comm, which has 15 characters.
+var oneChild = []string{
+	"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init", "my_init", "pid1", "go-init", "sinit",
+	"runsv", "runit", "s6-supervise", "s6-svscan", "supervise", "supervise-daemo", "supervisord", "perpd", "circusd", "horust",
+}
+
+// shells run a script that waits for this process, or are used by a person.
+var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish", "run"}
+
+// process is what is known of a process in /proc. Unknown names are "".
+type process struct {
+	pid, parent, group int
+	name, exe          string
+}
+
+// readProcess reads /proc/PID. With ProtectProc=invisible there is little to see, and
+// in a /proc of another PID namespace nothing.
+func readProcess(pid int) process {
+	p := process{pid: pid}
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return p
+	}
+	dir := "/proc/" + strconv.Itoa(pid)
+	comm, _ := os.ReadFile(dir + "/comm")
+	p.name = strings.TrimSpace(string(comm))
+	exe, _ := os.Readlink(dir + "/exe")
+	p.exe = filepath.Base(exe)
+	stat, _ := os.ReadFile(dir + "/stat")
+	// The name may contain anything (proc_pid_stat(5)).
+	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
+	_, _ = fmt.Sscanf(string(rest), " %c %d %d", new(rune), &p.parent, &p.group) // 0 if not known
+	return p
+}
+
+func (p process) isShell() bool {
+	return slices.Contains(shells, p.name) || slices.Contains(shells, p.exe) || strings.HasSuffix(p.name, ".sh")
+}
+
+// waitsForOne reports whether an ancestor of self waits for this very process, so that
+// it must not be replaced by another one: the first process of a PID namespace that is
+// no systemd, a supervisor, or either behind a shell script. A shell with job control
+// is used by a person, and goes on. Managed says that a service manager has passed a
+// notification socket.
+func waitsForOne(self process, managed bool, read func(pid int) process) bool {
+	if self.pid == 1 || self.parent == 0 { // a parent outside of our namespace waits
+		return true
+	}
+	for p := self; p.parent > 0; {
+		parent := read(p.parent)
+		shell := parent.isShell()
+		switch {
+		case shell && parent.group != p.group:
+			return false // of a person
+		case parent.pid == 1 && parent.name == "":
+			return !managed
+		case parent.pid == 1:
+			return parent.name != "systemd"
+		case slices.Contains(oneChild, parent.name):
+			return true
+		case !shell:
+			return false
+		}
+		p = parent
+	}
+	return false
+}
+
+// replacesInPlace decides about the mode, once.
+func (u *Upgrader) replacesInPlace() bool {
+	switch u.opts.Mode {
+	case InPlace:
+		return true
+	case Overlap:
+		return false
+	}
+	if os.Getpid() == 1 {
+		return true
+	}
+	self := readProcess(os.Getpid())
+	self.parent = u.parent
+	return waitsForOne(self, u.supervised(), readProcess)
+}
+
+// siblings says whether a successor has to be a child of the manager. One that is
+// only tried before an exec is not.
+func (u *Upgrader) siblings() bool { return u.supervised() && !u.inPlace }
+
+// checkParent refuses what could not be committed: a main process that is not the
+// manager's child is not noticed when it dies, nor restarted.
+func (u *Upgrader) checkParent() error {
+	switch {
+	case u.inPlace:
+		return nil
+	case !u.supervised():
+		return u.checkUnmanaged()
+	}
+	if v, ok := u.environ.lookup("SYSTEMD_EXEC_PID"); ok && v != fmt.Sprint(os.Getpid()) {
+		return fmt.Errorf("the manager started process %s, this one is %d: a wrapper script must exec the program", v, os.Getpid())
+	}
+	if ppid := os.Getppid(); ppid != u.parent {
+		return fmt.Errorf("the process that started this one, %d, has ended (parent is %d now): no manager supervises it", u.parent, ppid)
+	}
+	if u.parent == 0 {
+		return errors.New("the parent of this process is outside of its PID namespace, so MAINPID= would name another process: set Options.Mode to InPlace")
+	}
+	if v, _ := u.environ.lookup("NOTIFY_SOCKET"); v == "/run/systemd/notify" && u.parent != 1 {
+		return fmt.Errorf("the manager is process 1, the parent of this process is %d: a wrapper script must exec the program", u.parent)
+	}
+	return u.checkCgroup()
+}
+
+// checkUnmanaged refuses where systemd has started this process and cannot be told of
+// another one: it ends the unit with this process.
+func (u *Upgrader) checkUnmanaged() error {
+	started, ok := u.environ.lookup("SYSTEMD_EXEC_PID")
+	if !ok && u.parent == 1 { // before 248 only the invocation is known
+		if _, ok = u.environ.lookup("INVOCATION_ID"); ok {
+			started = fmt.Sprint(os.Getpid())
+		}
+	}
+	if started != fmt.Sprint(os.Getpid()) {
+		return nil
+	}
+	return errors.New("systemd has started this process without NOTIFY_SOCKET, cannot be told of a successor, and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
+}
+
+// checkCgroup refuses what systemd refuses: as a main process it takes a process of the
+// unit's cgroup alone, unless root sends MAINPID=.
+func (u *Upgrader) checkCgroup() error {
+	if u.parent != 1 || os.Geteuid() == 0 {
+		return nil // another manager, or one that asks for no cgroup
+	}
+	if path := foreignCgroup(os.Getpid()); path != "" {
+		return fmt.Errorf("this process is in the cgroup %s, not in that of a service, so the manager would refuse MAINPID=: %s", path, pamAdvice)
+	}
+	return nil
+}
+
+const pamAdvice = "remove PAMName= from the unit, or set Options.Mode to InPlace"
+
+// whyRefused is the reason for a manager that has not taken MAINPID=.
+func whyRefused(pid int) error {
+	if path := foreignCgroup(pid); path != "" {
+		return fmt.Errorf("the manager has refused MAINPID=%d: the process is in the cgroup %s, not in that of the unit: %s", pid, path, pamAdvice)
+	}
+	return fmt.Errorf("the manager has refused MAINPID=%d, the log of the unit says why", pid)
+}
+
+// foreignCgroup returns the cgroup of a process that is in no service for certain, ""
+// for any other.
+func foreignCgroup(pid int) string {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil {
+		return ""
+	}
+	return scopeOf(string(text))
+}
+
+// scopeOf returns the path in a /proc/PID/cgroup that is below a scope and no service:
+// a session's, into which PAM puts a process. The manager uses the unified hierarchy or
+// its named one (cgroups(7)).
+func scopeOf(text string) (scope string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		_, rest, _ := strings.Cut(line, ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if !ok || controllers != "" && controllers != "name=systemd" {
+			continue
+		}
+		for part := range strings.SplitSeq(path, "/") {
+			switch {
+			case strings.HasSuffix(part, ".service"):
+				return ""
+			case strings.HasSuffix(part, ".scope"):
+				scope = path
+			}
+		}
+	}
+	return scope
+}

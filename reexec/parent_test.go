@@ -1,0 +1,66 @@
+package reexec
+
+import "testing"
+
+// TestAutoIsInPlaceWhereTheParentWaits for this very process.
+func TestAutoIsInPlaceWhereTheParentWaits(t *testing.T) {
+	const us = 100
+	tests := []struct {
+		name    string
+		all     []process // us first
+		managed bool
+		want    bool
+	}{
+		{"PID 1", []process{{pid: 1}}, false, true},
+		{"a parent in another PID namespace", []process{{pid: us}}, false, true},
+		{"tini as PID 1", []process{{us, 1, us, "", ""}, {1, 0, 1, "tini", "tini"}}, false, true},
+		{"any PID 1, with a notification socket", []process{{us, 1, us, "", ""}, {1, 0, 1, "conmon-init", "x"}}, true, true},
+		{"systemd as PID 1", []process{{us, 1, us, "", ""}, {1, 0, 1, "systemd", "systemd"}}, true, false},
+		{"systemd that cannot be seen", []process{{us, 1, us, "", ""}, {pid: 1}}, true, false},
+		{"a PID 1 that cannot be seen", []process{{us, 1, us, "", ""}, {pid: 1}}, false, true},
+		{"systemd of a user", []process{{us, 50, us, "", ""}, {50, 1, 50, "systemd", "systemd"}}, true, false},
+		{"runit", []process{{us, 50, 50, "", ""}, {50, 1, 50, "runsv", "runsv"}}, false, true},
+		{"s6", []process{{us, 50, us, "", ""}, {50, 1, 50, "s6-supervise", "s6-supervise"}}, false, true},
+		{"supervisord", []process{{us, 50, us, "", ""}, {50, 1, 50, "supervisord", "python3.11"}}, false, true},
+		{"a script under runit", []process{{us, 60, 50, "", ""}, {60, 50, 50, "run", "dash"}, {50, 1, 40, "runsv", "runsv"}}, false, true},
+		{"a script under tini", []process{{us, 60, 7, "", ""}, {60, 1, 7, "docker-entrypoi", "bash"}, {1, 0, 1, "tini", "tini"}}, false, true},
+		{"sh as PID 1", []process{{us, 1, 1, "", ""}, {1, 0, 1, "sh", "dash"}}, false, true},
+		{"a shell with job control as PID 1", []process{{us, 1, us, "", ""}, {1, 0, 1, "bash", "bash"}}, false, false},
+		{"a shell in a terminal", []process{{us, 60, us, "", ""}, {60, 50, 60, "bash", "bash"}, {50, 1, 50, "sshd", "sshd"}}, false, false},
+		{"a script in a terminal", []process{{us, 70, 70, "", ""}, {70, 60, 70, "run.sh", "bash"}, {60, 50, 60, "bash", "bash"}}, false, false},
+		{"a script under systemd", []process{{us, 60, 60, "", ""}, {60, 1, 60, "start.sh", "bash"}, {1, 0, 1, "systemd", "systemd"}}, false, false},
+		{"a test", []process{{us, 60, 60, "", ""}, {60, 50, 60, "e2e.test", "e2e.test"}}, false, false},
+	}
+	for _, tt := range tests {
+		read := func(pid int) process {
+			for _, p := range tt.all {
+				if p.pid == pid {
+					return p
+				}
+			}
+			return process{pid: pid}
+		}
+		if got := waitsForOne(tt.all[0], tt.managed, read); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestCgroupsThatBelongToNoService, as /proc/PID/cgroup has them.
+func TestCgroupsThatBelongToNoService(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"0::/system.slice/app.service\n", ""},
+		{"0::/system.slice/app.service/workers.scope\n", ""}, // Delegate=yes
+		{"0::/\n", ""}, // a cgroup namespace: nothing is known
+		{"", ""},
+		{"0::/user.slice/user-65534.slice/session-c1.scope\n", "/user.slice/user-65534.slice/session-c1.scope"},
+		{"12:pids:/user.slice\n1:name=systemd:/user.slice/session-c1.scope\n0::/user.slice/session-c1.scope\n", "/user.slice/session-c1.scope"},
+		{"4:memory:/user.slice/session-c1.scope\n1:name=systemd:/system.slice/app.service\n0::/\n", ""},
+		{"0::/user.slice/user-1000.slice/user@1000.service/app.slice/terminal.scope\n", ""}, // of a user manager
+	}
+	for _, tt := range tests {
+		if got := scopeOf(tt.text); got != tt.want {
+			t.Errorf("scopeOf(%q) = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
