@@ -87,6 +87,7 @@ var faultSteps = []faultStep{
 	{point: fault.BeforeGo, dies: restarted, tells: mustFail, stops: stopSwitch, then: upgraded, short: either},
 	{point: fault.GoSaid, dies: restarted, tells: mustFail, stops: stopSwitch, then: upgraded, short: either},
 	{point: fault.BeforeCommit, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.MarksStored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.CommittingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.MainPIDSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.Confirmed, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
@@ -107,6 +108,9 @@ var faultSteps = []faultStep{
 	{point: fault.ServingSaid, dies: undone, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	// The predecessor is telling the manager meanwhile.
 	{point: fault.CommittingHeard, dies: undone | restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: either},
+	// MAINPID= is said, and may not be read before this process is dead.
+	{point: fault.AcknowledgeHeard, dies: undone | restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.MarkRemoved, dies: undone | restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	// The manager ends the command, which has its answer, if it is not gone yet.
 	{point: fault.CommittedHeard, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.StoreSettled, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},

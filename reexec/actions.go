@@ -37,7 +37,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSayReady:
 		u.sockets.endClaims()
 		fault.At(fault.Initialised)
-		u.tellPredecessor(p, handover.Ready{Receives: u.receives.said()})
+		u.tellPredecessor(p, handover.Ready{Receives: u.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)
 	case actSayServing:
 		fault.At(fault.GatesOpen)
@@ -61,8 +61,13 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.start(p, e.command)
 	case actTry:
 		p.timer.Reset(u.opts.Trial)
+	case actMark:
+		u.mark(p)
 	case actCommit:
-		u.commit(p)
+		u.commit(p, e)
+	case actAcknowledge:
+		u.acknowledge(p)
+		fault.At(fault.MarkRemoved)
 	case actKill:
 		u.kill(p, e)
 	case actRecall:

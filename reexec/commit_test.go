@@ -48,6 +48,9 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 		`FDSTORE=1 FDNAME=cutover\.0\.a`,
 		`READY=1 STATUS=generation 1 serves`,
 		`RELOADING=1 MONOTONIC_USEC=(\d+) EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts`,
+		`FDSTORE=1 FDNAME=cutover\.0\.cutover\.main\.successor`,
+		`FDSTORE=1 FDNAME=cutover\.0\.cutover\.main\.predecessor`,
+		`BARRIER=1`,
 		fmt.Sprintf(`MAINPID=%d READY=1 STATUS=generation 2 serves`, two.PID),
 		`BARRIER=1`,
 	}
@@ -112,7 +115,9 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	v.caughtUp()
 	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor ended (what it wrote says why)", bad.PID)
 	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
-	want := []string{begun, undone, "BARRIER=1", begun, fmt.Sprintf("MAINPID=%d READY=1 STATUS=generation 2 serves", two.PID), "BARRIER=1"}
+	want := []string{begun, undone, "BARRIER=1", begun}
+	want = append(want, "FDSTORE=1 FDNAME=cutover.0.cutover.main.successor", "FDSTORE=1 FDNAME=cutover.0.cutover.main.predecessor", "BARRIER=1")
+	want = append(want, fmt.Sprintf("MAINPID=%d READY=1 STATUS=generation 2 serves", two.PID), "BARRIER=1")
 	if said := v.said(one.PID)[before:]; !slices.Equal(said, want) {
 		t.Errorf("the predecessor said %q, want %q", said, want)
 	}

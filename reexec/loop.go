@@ -21,6 +21,8 @@ type event struct {
 	report  chan Report       // evStatus; buffered, gets one value
 	moving  *moving           // evMove
 	taken   handover.Taken    // evTaken
+	proof   *proof            // evMarked; nil if there is none
+	told    chan struct{}     // evMarked; closed when the manager has been told
 	arrived []*arrival        // evArrived
 	restart bool              // evStop: the manager starts the unit again
 }
@@ -208,7 +210,8 @@ func (u *Upgrader) enter(p *present) {
 	}
 }
 
-// closeOnce closes c unless it is closed. Only the loop closes these channels.
+// closeOnce closes c unless it is closed. One goroutine alone closes each of these
+// channels: the loop, or the reader of a line.
 func closeOnce(c chan struct{}) {
 	if !closed(c) {
 		close(c)

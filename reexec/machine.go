@@ -37,6 +37,7 @@ const (
 	evRestored                        // the program has its state
 	evGo                              // predecessor: accept
 	evCommitting                      // predecessor: the manager is about to be told
+	evAcknowledge                     // predecessor: show that the manager takes us for the main process
 	evCommitted                       // predecessor: the manager knows
 	evOrphaned                        // the predecessor's line is closed
 	evOlder                           // predecessor: how many generations drain, and how far they are
@@ -62,9 +63,10 @@ const (
 	evGoodbye                         // successor: drained; here is the line to that one
 	evDeadline                        // the time of the current state is over
 	evCanceled                        // nobody waits for the upgrade any more
-	evConfirmed                       // the manager has read MAINPID=
+	evMarked                          // the manager holds our marks, or cannot
+	evConfirmed                       // the manager has taken MAINPID=
 	evUnconfirmed                     // it has not for too long
-	evCommitFailed                    // it could not be told
+	evCommitFailed                    // it could not be told, or has refused MAINPID=
 	evStop                            // SIGTERM, or Stop
 	evFail                            // the program called Fail
 	evOldIdle                         // what was in work when covering or clearing began is finished
@@ -97,7 +99,9 @@ const (
 	actStart                       // start the successor
 	actGo                          // state and Go to the successor; switch deadline
 	actTry                         // trial deadline
+	actMark                        // store the marks that show who is main
 	actCommit                      // Committing to the successor, MAINPID= to the manager
+	actAcknowledge                 // have the manager remove the successor's mark
 	actKill                        // SIGKILL to the successor, keep the reason
 	actRecall                      // tell a successor that has accepted to do so no more, keep the reason
 	actPart                        // leave a successor that has accepted to its answers, keep the reason
@@ -205,6 +209,8 @@ var rules = []rule{
 	{evRestored, except(recovering, restoring), nothing},
 	{evCommitting, only(probation), to(adopting)},
 	{evCommitting, except(probation), nothing},
+	{evAcknowledge, only(adopting), stay(actAcknowledge)},
+	{evAcknowledge, except(adopting), nothing},
 	{evCommitted, only(probation, adopting), to(serving, actAdopt)},
 	{evCommitted, except(probation, adopting), nothing},
 
@@ -277,7 +283,7 @@ var rules = []rule{
 
 	{evDeadline, only(beginning), to(serving, actUndone)},
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
-	{evDeadline, only(trial), to(committing, actCommit)},
+	{evDeadline, only(trial), to(committing, actMark)},
 	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
 	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // as after a restart, what takes longer is cut
@@ -290,6 +296,8 @@ var rules = []rule{
 	{evCanceled, only(clearing, saving), to(serving, actOpenGates, actUnstow, actUndone)},
 	{evCanceled, except(beginning, preparing, switching, trial, clearing, saving), nothing},
 
+	{evMarked, only(committing), stay(actCommit)},
+	{evMarked, except(committing), nothing},
 	{evConfirmed, only(committing), to(draining, actDrainDeadline, actDone)},
 	{evConfirmed, except(committing), nothing},
 	{evUnconfirmed, only(committing), stay(actLate)}, // the datagram is queued and will be read: there is no way back

@@ -120,11 +120,34 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	return text
 }
 
+// mark begins the commit: what has to wait for the manager is done on a goroutine.
+func (u *Upgrader) mark(p *present) {
+	fault.At(fault.BeforeCommit)
+	s := p.succ
+	u.task(func() { // ends when the manager has answered, with the successor, or with life
+		var proof *proof
+		if u.supervised() && s.acknowledges {
+			ctx, cancel := saying(u.life)
+			proof = u.prove(ctx)
+			cancel()
+		}
+		defer proof.close()
+		fault.At(fault.MarksStored)
+		told := make(chan struct{})
+		u.post(event{kind: evMarked, from: s, proof: proof, told: told})
+		select {
+		case <-told:
+			u.confirm(s, proof)
+		case <-s.process.Over():
+		case <-u.life.Done():
+		}
+	})
+}
+
 // commit hands the role of main process over. The successor hears of it before the
 // manager does: if we die in between, it must not mistake that for an upgrade
 // that was undone.
-func (u *Upgrader) commit(p *present) {
-	fault.At(fault.BeforeCommit)
+func (u *Upgrader) commit(p *present, e event) {
 	s := p.succ
 	err := u.handStore(s)
 	if err == nil {
@@ -141,7 +164,12 @@ func (u *Upgrader) commit(p *present) {
 		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
 		return
 	}
-	u.task(func() { u.confirm(s) }) // ends when the manager has answered, or with life
+	if e.proof != nil {
+		if err := s.say(u.life, handover.Acknowledge{}); err != nil { // confirm gets no answer, and does without
+			u.log.Warn("successor cannot be asked whether it is main", "error", err)
+		}
+	}
+	close(e.told)
 }
 
 // sayMain is the commit: one datagram, authorised as a whole before MAINPID= applies.
@@ -155,10 +183,11 @@ func (u *Upgrader) sayMain(pid int) error {
 	return u.notifier.Send(ctx, said...)
 }
 
-// confirm waits until the manager has read MAINPID=: a process that exits before
-// takes the whole service down. There is no way back any more, so a manager that
-// is late is reported and waited for.
-func (u *Upgrader) confirm(s *successor) {
+// confirm waits until the manager has taken MAINPID=: a process that exits before
+// takes the whole service down. A manager that is late is reported and waited for. If
+// there is no proof, the barrier has to do: it shows that the manager has read
+// MAINPID=.
+func (u *Upgrader) confirm(s *successor, proof *proof) {
 	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
 	defer cancel()
@@ -169,6 +198,12 @@ func (u *Upgrader) confirm(s *successor) {
 	}
 	if err != nil {
 		u.log.Warn("manager does not confirm the new main process", "pid", s.process.PID, "error", err)
+	}
+	v := u.judge(proof, s)
+	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
+	if v == refused {
+		u.post(event{kind: evCommitFailed, from: s, err: whyRefused(s.process.PID)})
+		return
 	}
 	u.post(event{kind: evConfirmed, from: s})
 }

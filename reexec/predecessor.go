@@ -120,6 +120,9 @@ func (p *predecessor) listen(post func(event) bool, kept *states, sockets *socke
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
 			post(event{kind: evCommitting})
+		case handover.Acknowledge:
+			fault.At(fault.AcknowledgeHeard)
+			post(event{kind: evAcknowledge})
 		case handover.Committed:
 			fault.At(fault.CommittedHeard)
 			post(event{kind: evCommitted})

@@ -52,6 +52,11 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
+		if isMark(d.Name) { // of a process that died before the manager has noticed
+			_ = fd.New(d.Release()).Close() // nothing was written
+			s.discard(d.Name)
+			continue
+		}
 		if moved.collect(d) {
 			continue
 		}

@@ -22,13 +22,16 @@ type successor struct {
 	recalled atomic.Bool         // hanging up is what we have asked for
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
 
+	acknowledges bool          // it answers Acknowledge; set before evPrepared
+	acknowledged chan struct{} // closed when it has
+
 	listening context.Context         // of listen
 	hush      context.CancelCauseFunc // ends it
 	silent    chan struct{}           // closed when nothing is read any more
 }
 
 func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
-	s := &successor{process: process, line: line, silent: make(chan struct{})}
+	s := &successor{process: process, line: line, silent: make(chan struct{}), acknowledged: make(chan struct{})}
 	s.listening, s.hush = context.WithCancelCause(context.Background())
 	return s
 }
@@ -132,8 +135,11 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 			s.heardLast(post, err)
 			break
 		}
-		if r, ok := m.(handover.Ready); ok {
-			s.receives = r.Receives
+		switch m := m.(type) {
+		case handover.Ready:
+			s.receives, s.acknowledges = m.Receives, m.Acknowledges
+		case handover.Acknowledged:
+			closeOnce(s.acknowledged)
 		}
 		e, ok := translate(m)
 		e.from = s

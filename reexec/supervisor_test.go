@@ -14,16 +14,19 @@ import (
 )
 
 // A supervisor is a service manager that hears everything and does nothing by
-// itself: the test restarts, stops and keeps descriptors, or does not.
+// itself: the test restarts, stops and keeps descriptors, or does not. With a store it
+// keeps descriptors and knows a main process.
 type supervisor struct {
 	*stage
 	conn *net.UnixConn
 
-	mu       sync.Mutex // guards what follows
-	heard    []message
-	news     chan struct{} // closed and replaced at each message
-	mute     bool          // barriers are not answered
-	barriers []int         // descriptors of those
+	mu        sync.Mutex // guards what follows
+	heard     []message
+	news      chan struct{} // closed and replaced at each message
+	mute      bool          // barriers are not answered from MAINPID= on
+	committed bool          // MAINPID= has come since fallMute
+	barriers  []int         // descriptors of those
+	store     *fakeStore    // nil if there is none
 }
 
 // A message is one notification.
@@ -78,10 +81,12 @@ func (v *supervisor) listen() {
 func (v *supervisor) note(m message, fds []int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if m.text == "BARRIER=1" && v.mute {
+	v.committed = v.committed || strings.HasPrefix(m.text, "MAINPID=")
+	switch {
+	case m.text == "BARRIER=1" && v.mute && v.committed:
 		v.barriers = append(v.barriers, fds...)
 		m.text += " unanswered"
-	} else {
+	case v.store == nil || !v.store.notified(m, fds):
 		closeAll(fds)
 	}
 	v.heard = append(v.heard, m)
@@ -95,11 +100,11 @@ func closeAll(fds []int) {
 	}
 }
 
-// fallMute leaves barriers unanswered from now on.
+// fallMute leaves barriers unanswered from the next MAINPID= on.
 func (v *supervisor) fallMute() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.mute = true
+	v.mute, v.committed = true, false
 }
 
 // speak answers all barriers, and those that come.

@@ -40,12 +40,16 @@ func (v *supervisor) awaitLast(pid int, text string) {
 	}
 }
 
-// stored returns the names that the fd store has, from what it was told.
+// stored returns the names that the fd store has, from the messages to it. The marks of
+// an upgrade hang up, and are not among them.
 func (v *supervisor) stored() (names []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, m := range v.heard {
 		verb, name, _ := strings.Cut(m.text, "\nFDNAME=")
+		if strings.HasPrefix(name, "cutover.0.cutover.") {
+			continue
+		}
 		switch verb {
 		case "FDSTORE=1":
 			names = append(names, name)

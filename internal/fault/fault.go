@@ -37,6 +37,7 @@ const (
 	BeforeGo            Point = "before-go"            // the successor has the state
 	GoSaid              Point = "go-said"              // it may accept
 	BeforeCommit        Point = "before-commit"        // it does, and the trial is over
+	MarksStored         Point = "marks-stored"         // in the fd store, the successor knows nothing
 	CommittingSaid      Point = "committing-said"      // the manager does not know
 	MainPIDSaid         Point = "mainpid-said"         // it may
 	Confirmed           Point = "confirmed"            // it does, the successor may not
@@ -49,18 +50,20 @@ const (
 
 // The steps of a successor, in order.
 const (
-	Arrived         Point = "arrived"          // before its Hello
-	Met             Point = "met"              // the sockets are on their way
-	SocketsReceived Point = "sockets-received" // all of them
-	Initialised     Point = "initialised"      // before Ready is said
-	ReadySaid       Point = "ready-said"       // the predecessor may not have read it
-	GoHeard         Point = "go-heard"         // state is here, and was not restored
-	Restored        Point = "restored"         // the gates are shut
-	GatesOpen       Point = "gates-open"       // before Serving is said
-	ServingSaid     Point = "serving-said"     // on trial
-	CommittingHeard Point = "committing-heard" // who is main is open
-	CommittedHeard  Point = "committed-heard"  // it is us
-	StoreSettled    Point = "store-settled"    // we know it, and are not reachable
+	Arrived          Point = "arrived"           // before its Hello
+	Met              Point = "met"               // the sockets are on their way
+	SocketsReceived  Point = "sockets-received"  // all of them
+	Initialised      Point = "initialised"       // before Ready is said
+	ReadySaid        Point = "ready-said"        // the predecessor may not have read it
+	GoHeard          Point = "go-heard"          // state is here, and was not restored
+	Restored         Point = "restored"          // the gates are shut
+	GatesOpen        Point = "gates-open"        // before Serving is said
+	ServingSaid      Point = "serving-said"      // on trial
+	CommittingHeard  Point = "committing-heard"  // who is main is open
+	AcknowledgeHeard Point = "acknowledge-heard" // the manager has been told
+	MarkRemoved      Point = "mark-removed"      // it shows whom the manager takes for the main process
+	CommittedHeard   Point = "committed-heard"   // it is us
+	StoreSettled     Point = "store-settled"     // we know it, and are not reachable
 
 	ConnectionsHeard Point = "connections-heard" // the predecessor has them as well
 	TakenSaid        Point = "taken-said"        // it has not, and nobody accepts them yet
@@ -92,12 +95,12 @@ const (
 func Points() []Point {
 	return []Point{
 		UpgradeAsked, ReloadingSaid, BeforeStart, Started, BeforeGreeting, Greeted, SocketsDuplicated,
-		SocketsAcknowledged, ReadyHeard, GatesShut, StateSaved, BeforeGo, GoSaid, BeforeCommit,
+		SocketsAcknowledged, ReadyHeard, GatesShut, StateSaved, BeforeGo, GoSaid, BeforeCommit, MarksStored,
 		CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining,
 		ConnectionsSent, ConnectionsTaken, Drained,
 
 		Arrived, Met, SocketsReceived, Initialised, ReadySaid, GoHeard, Restored, GatesOpen, ServingSaid,
-		CommittingHeard, CommittedHeard, StoreSettled, ConnectionsHeard, TakenSaid,
+		CommittingHeard, AcknowledgeHeard, MarkRemoved, CommittedHeard, StoreSettled, ConnectionsHeard, TakenSaid,
 
 		Tried, Cleared, ImageMade, Become,
 

@@ -56,7 +56,7 @@ func largest() map[kind][]Message {
 		kindDescriptors: {Descriptors{Last: true, Entries: slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOutlet}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOutlet}}, 1000), fd.MaxRights))}},
 		kindReceived: {Received{}},
-		kindReady:    hinted(Ready{receives}),
+		kindReady:    hinted(Ready{Receives: receives}),
 		kindFailed: {Failed{strings.Repeat("<", 1<<20)}, Failed{strings.Repeat("\x00", 1<<20)},
 			Failed{strings.Repeat("\xff", 1<<20)}, Failed{strings.Repeat("ö", 1<<20)}},
 		kindGo: {Go{}}, kindServing: {Serving{}}, kindCommitting: {Committing{}}, kindCommitted: {Committed{}},
@@ -68,7 +68,7 @@ func largest() map[kind][]Message {
 		kindDraining:    {Draining{number, number, number, number}},
 		kindForgotten: {Forgotten{slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}}, 1000), 1000))}},
-		kindMoreReceives: hinted(Ready{receives}),
+		kindMoreReceives: hinted(Ready{Receives: receives}),
 	}
 }
 
@@ -97,7 +97,7 @@ func TestAListThatFitsNoFrameArrivesWhole(t *testing.T) {
 	for _, name := range many(3000) {
 		receives[name] = []string{"http/1.1"}
 	}
-	for _, want := range []Message{Ready{receives}, Goodbye{PID: 7, Receives: receives}, Ready{}, Ready{map[string][]string{"a": {"b"}}}} {
+	for _, want := range []Message{Ready{Receives: receives}, Goodbye{PID: 7, Receives: receives}, Ready{}, Ready{Receives: map[string][]string{"a": {"b"}}}} {
 		sent := make(chan error, 1)
 		go func() { sent <- a.Send(context.Background(), want) }() // joined below
 		got, err := b.Receive(context.Background())

@@ -121,7 +121,7 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	for {
 		m, err := c.receive(ctx)
 		if hint, ok := m.(moreReceives); ok {
-			c.receives = merged(Ready{hint.Receives}, c.receives).(Ready).Receives
+			c.receives = merged(Ready{Receives: hint.Receives}, c.receives).(Ready).Receives
 			continue
 		}
 		if m != nil || err != nil { // else a hint that we do not know

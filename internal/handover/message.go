@@ -45,6 +45,8 @@ const (
 	kindDraining     kind = 128
 	kindMoreReceives kind = 129
 	kindForgotten    kind = 130
+	kindAcknowledge  kind = 131
+	kindAcknowledged kind = 132
 )
 
 // Hello is the first message in both directions.
@@ -88,8 +90,11 @@ type Received struct{}
 // Ready says that the successor could serve now. Receives are the formats, by the
 // name of the listener, in which it takes connections over; a program that is older
 // than Connections has none, and so is never sent any.
+//
+// Acknowledges says that the successor answers Acknowledge.
 type Ready struct {
-	Receives map[string][]string `json:"receives,omitempty"`
+	Receives     map[string][]string `json:"receives,omitempty"`
+	Acknowledges bool                `json:"acknowledges,omitempty"`
 }
 
 // Failed says why the successor cannot serve. It exits next.
@@ -115,6 +120,14 @@ type Serving struct{}
 // Committing says that the manager is about to be told. If the predecessor is
 // gone after it, the successor is the main process.
 type Committing struct{}
+
+// Acknowledge follows Committing when the manager has been told, and asks the
+// successor to show that the manager takes it for the main process.
+type Acknowledge struct{}
+
+// Acknowledged says that the successor has asked the manager for what it does for the
+// main process alone.
+type Acknowledged struct{}
 
 // Committed says that the manager has been told.
 type Committed struct{}
@@ -181,22 +194,24 @@ type Taken struct {
 	Ending  bool  `json:"ending,omitempty"`
 }
 
-func (Hello) kind() kind       { return kindHello }
-func (Descriptors) kind() kind { return kindDescriptors }
-func (Received) kind() kind    { return kindReceived }
-func (Ready) kind() kind       { return kindReady }
-func (Failed) kind() kind      { return kindFailed }
-func (States) kind() kind      { return kindStates }
-func (Go) kind() kind          { return kindGo }
-func (Serving) kind() kind     { return kindServing }
-func (Committing) kind() kind  { return kindCommitting }
-func (Committed) kind() kind   { return kindCommitted }
-func (Connections) kind() kind { return kindConnections }
-func (Taken) kind() kind       { return kindTaken }
-func (Draining) kind() kind    { return kindDraining }
-func (Stopping) kind() kind    { return kindStopping }
-func (Superseded) kind() kind  { return kindSuperseded }
-func (Goodbye) kind() kind     { return kindGoodbye }
+func (Acknowledge) kind() kind  { return kindAcknowledge }
+func (Acknowledged) kind() kind { return kindAcknowledged }
+func (Hello) kind() kind        { return kindHello }
+func (Descriptors) kind() kind  { return kindDescriptors }
+func (Received) kind() kind     { return kindReceived }
+func (Ready) kind() kind        { return kindReady }
+func (Failed) kind() kind       { return kindFailed }
+func (States) kind() kind       { return kindStates }
+func (Go) kind() kind           { return kindGo }
+func (Serving) kind() kind      { return kindServing }
+func (Committing) kind() kind   { return kindCommitting }
+func (Committed) kind() kind    { return kindCommitted }
+func (Connections) kind() kind  { return kindConnections }
+func (Taken) kind() kind        { return kindTaken }
+func (Draining) kind() kind     { return kindDraining }
+func (Stopping) kind() kind     { return kindStopping }
+func (Superseded) kind() kind   { return kindSuperseded }
+func (Goodbye) kind() kind      { return kindGoodbye }
 
 func (moreReceives) kind() kind { return kindMoreReceives }
 func (Forgotten) kind() kind    { return kindForgotten }
@@ -290,19 +305,20 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 
 // parsers holds the kinds that carry no descriptors.
 var parsers = map[kind]func([]byte, []*fd.FD) (Message, error){
-	kindHello:      parse[Hello],
-	kindReceived:   parse[Received],
-	kindReady:      parse[Ready],
-	kindFailed:     parse[Failed],
-	kindGo:         parse[Go],
-	kindServing:    parse[Serving],
-	kindCommitting: parse[Committing],
-	kindCommitted:  parse[Committed],
-	kindStopping:   parse[Stopping],
-	kindSuperseded: parse[Superseded],
-	kindTaken:      parse[Taken],
-	kindDraining:   parse[Draining],
-
+	kindHello:        parse[Hello],
+	kindReceived:     parse[Received],
+	kindReady:        parse[Ready],
+	kindFailed:       parse[Failed],
+	kindGo:           parse[Go],
+	kindServing:      parse[Serving],
+	kindCommitting:   parse[Committing],
+	kindCommitted:    parse[Committed],
+	kindStopping:     parse[Stopping],
+	kindSuperseded:   parse[Superseded],
+	kindTaken:        parse[Taken],
+	kindDraining:     parse[Draining],
+	kindAcknowledge:  parse[Acknowledge],
+	kindAcknowledged: parse[Acknowledged],
 	kindMoreReceives: parse[moreReceives],
 	kindForgotten:    parse[Forgotten],
 }

@@ -1,0 +1,206 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A fakeStore is the fd store of a supervisor, and what systemd knows of the main
+// process.
+type fakeStore struct {
+	main    int  // 0: the sender of the first message
+	room    int  // of the store
+	all     bool // NotifyAccess=all
+	refuses bool // MAINPID=
+
+	stored map[string][]int // descriptors by name
+}
+
+// withStore gives the supervisor the store f.
+func (v *supervisor) withStore(f *fakeStore) {
+	f.stored = map[string][]int{}
+	v.mu.Lock()
+	v.store = f
+	v.mu.Unlock()
+	v.Cleanup(func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for name := range f.stored {
+			f.remove(name)
+		}
+	})
+}
+
+func (f *fakeStore) remove(name string) {
+	closeAll(f.stored[name])
+	delete(f.stored, name)
+}
+
+// notified does what systemd does with m, and reports whether it has kept fds.
+func (f *fakeStore) notified(m message, fds []int) (kept bool) {
+	value := func(key string) string {
+		for _, line := range strings.Split(m.text, "\n") {
+			if v, ok := strings.CutPrefix(line, key+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	if f.main == 0 && m.text != "BARRIER=1" {
+		f.main = m.pid
+	}
+	if m.pid != f.main && (!f.all || f.refuses) { // a refused process is in no cgroup of the unit
+		return false
+	}
+	if pid := value("MAINPID"); pid != "" && !f.refuses {
+		fmt.Sscan(pid, &f.main)
+	}
+	switch {
+	case value("FDSTOREREMOVE") == "1":
+		f.remove(value("FDNAME"))
+	case value("FDSTORE") == "1" && f.count() < f.room:
+		f.stored[value("FDNAME")] = append(f.stored[value("FDNAME")], fds...)
+		return true
+	}
+	return false
+}
+
+// count drops what has hung up, and counts the rest.
+func (f *fakeStore) count() (n int) {
+	for name, fds := range f.stored {
+		fds = slices.DeleteFunc(fds, func(fd int) bool {
+			polled := []unix.PollFd{{Fd: int32(fd)}}
+			_, err := unix.Poll(polled, 0)
+			gone := err == nil && polled[0].Revents&unix.POLLHUP != 0
+			if gone {
+				_ = unix.Close(fd) // as the manager does
+			}
+			return gone
+		})
+		if f.stored[name] = fds; len(fds) == 0 {
+			delete(f.stored, name)
+		}
+		n += len(fds)
+	}
+	return n
+}
+
+// names returns what is in the store.
+func (v *supervisor) names() (names []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.store.count()
+	for name := range v.store.stored {
+		names = append(names, name)
+	}
+	return names
+}
+
+// refuse says what the manager does with MAINPID= from now on.
+func (v *supervisor) refuse(refuses bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.store.refuses = refuses
+}
+
+const theMark = "FDSTOREREMOVE=1 FDNAME=cutover.0.cutover.main.successor"
+
+// TestASuccessorShowsThatItIsTheMainProcess by a message that a manager obeys for the
+// main process alone.
+func TestASuccessorShowsThatItIsTheMainProcess(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NotifyAccess=all: %v", all), func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			v.withStore(&fakeStore{room: 8, all: all})
+			r, address := s.open(signals)
+			for range 3 {
+				next := r.handOver(signals)
+				v.await(next.PID, theMark)
+				said := v.said(r.PID)
+				if n := len(said); said[n-1] != "BARRIER=1" || !strings.HasPrefix(said[n-2], "MAINPID=") {
+					t.Errorf("the predecessor said %q, want MAINPID= and a barrier at the end", said)
+				}
+				r = next
+			}
+			s.hosted(address, r)
+			if names := v.names(); !slices.Equal(names, []string{"cutover.0.a"}) {
+				t.Errorf("the store has %q, want the listener alone", names)
+			}
+		})
+	}
+}
+
+// TestARefusedMainPIDIsUndone: the barrier passes all the same.
+func TestARefusedMainPIDIsUndone(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NotifyAccess=all: %v", all), func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			v.withStore(&fakeStore{room: 8, all: all})
+			one, address := s.open(signals)
+			guest := s.visit("tcp", address)
+			v.refuse(true)
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			two.do("new", signals)
+			two.do("listen", "a", "tcp", anywhere)
+			two.do("ready")
+			upgrade.fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
+			one.state("serving")
+			guest.talk()
+			s.hosted(address, one)
+			two.endAt(onTrial)
+			v.refuse(false)
+			three := one.handOver(signals)
+			s.hosted(address, three)
+		})
+	}
+}
+
+// TestWithoutRoomForTheMarksABarrierHasToDo, as with a manager that has no store.
+func TestWithoutRoomForTheMarksABarrierHasToDo(t *testing.T) {
+	for room := range 3 {
+		t.Run(fmt.Sprint("room for ", room), func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			v.withStore(&fakeStore{room: room}) // one for the listener
+			one, address := s.open(signals)
+			two := one.handOver(signals)
+			s.hosted(address, two)
+			for _, text := range v.said(two.PID) {
+				if strings.HasPrefix(text, "FDSTOREREMOVE") {
+					t.Errorf("the successor said %q", text)
+				}
+			}
+		})
+	}
+}
+
+// TestASuccessorThatDoesNotAnswerIsTakenForTheMainProcess, since the barrier has
+// passed, and nothing else can be known.
+func TestASuccessorThatDoesNotAnswerIsTakenForTheMainProcess(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	v.withStore(&fakeStore{room: 8})
+	one, address := s.open(signals)
+	upgrade := one.begin("upgrade")
+	v.fallMute()
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	two.signal(unix.SIGSTOP)
+	v.speak()
+	upgrade.text()
+	one.state("draining")
+	two.signal(unix.SIGCONT)
+	s.hosted(address, two)
+}
