@@ -74,6 +74,6 @@ func Rules() []Rule {
 
 // rules is every rule there is.
 func rules() []*rule {
-	return slices.Concat(fileRules, nameRules, reloadRules, execRules, processRules, storeRules, socketRules, pathRules, sandboxRules,
+	return slices.Concat(fileRules, nameRules, releaseRules, reloadRules, execRules, processRules, storeRules, socketRules, pathRules, sandboxRules,
 		identityRules, outcomeRules, roomRules, endRules, changeRules)
 }

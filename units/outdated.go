@@ -72,12 +72,36 @@ func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (a
 	}
 	want, has := u.user(manager), p.uid()
 	compare("User", want, has, want != "" && has != "")
+	for key, file := range p.outputs(m) {
+		compare(key, file[0], file[1], true)
+	}
 	want, has, ok := u.arguments(p)
 	compare("ExecStart", want, has, ok)
 	for _, a := range u.environment(p, known) {
 		compare("Environment", a[0], a[1], true)
 	}
 	return all
+}
+
+// outputs returns the log files of the unit that the process has not open, and the files that
+// it has open instead, by setting: after a rotation it goes on with the renamed file.
+func (p process) outputs(m *merged) map[string][2]string {
+	different := map[string][2]string{}
+	for key, descriptor := range map[string]string{"StandardOutput": "1", "StandardError": "2"} {
+		kind, name, _ := strings.Cut(lastWritten(m, key).value, ":")
+		open := filepath.Join("/proc", strconv.Itoa(p.pid), "fd", descriptor)
+		has, err := os.Readlink(open)
+		if err != nil || !slices.Contains(fileOutputs, kind) {
+			continue // another user's process, or no file
+		}
+		name = expand(m.name, name)
+		of, errOpen := os.Stat(open)
+		there, errThere := os.Stat(name)
+		if errOpen != nil || errThere != nil || !os.SameFile(of, there) {
+			different[key] = [2]string{name, has}
+		}
+	}
+	return different
 }
 
 // arguments compares how the program was called, unless something else stands between

@@ -1,0 +1,73 @@
+package units
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// releaseRules are on what an upgrade cannot pick up, or only in part: a new release and
+// a new log file.
+var releaseRules = []*rule{{
+	Rule: Rule{
+		ID: "working-directory", Severity: Warning,
+		Title: "a working directory behind a link changes only for a new generation",
+		Why: "A process keeps the directory that the link led to at its start. `systemctl reload` starts the successor where the link leads then; " +
+			"so does SIGHUP if the path of the program goes through the same link, and otherwise the successor starts in the old directory. The predecessor drains in the old directory. " +
+			"A program that was built with a version of the library that does not follow the link again stays in the old directory until a restart.",
+		Effect: "after the link has moved, requests that drain, and an upgrade by SIGHUP of a program elsewhere, use the old release; if it is deleted, they do not find their files",
+		Write:  "a directory that no release replaces, or upgrades by systemctl reload and old releases that stay until the drain has ended",
+		Bad:    "[Service]\nWorkingDirectory=/srv/myapp/current\n",
+		Mended: "[Service]\nWorkingDirectory=/srv/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		a := c.of("WorkingDirectory")
+		if link := c.linkIn(expand(c.service.name, strings.TrimLeft(a.value, "-+!"))); link != "" {
+			return wrongf(c.service, a, "WorkingDirectory=%s goes through the link %s", a.value, link)
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "log-file", Severity: Warning,
+		Title: "an upgrade keeps the log file that systemd has opened",
+		Why: "systemd opens StandardOutput=append:, file: and truncate: at a start, and a successor inherits the open file. " +
+			"After a rotation by rename each generation writes to the renamed file, also once it is deleted. systemd makes an empty new file for the reload command, so the rotation looks complete.",
+		Effect: "after a rotation by rename and `systemctl reload` the program writes to the old file until a restart",
+		Write:  "StandardOutput=journal, or a rotation that copies and truncates (copytruncate of logrotate) with append:",
+		Bad:    "[Service]\nStandardOutput=append:/var/log/myapp.log\n",
+		Mended: "[Service]\nStandardOutput=journal\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, key := range []string{"StandardOutput", "StandardError"} {
+			a := c.of(key)
+			kind, file, ok := strings.Cut(a.value, ":")
+			if ok && file != "/dev/null" && slices.Contains(fileOutputs, kind) {
+				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+			}
+		}
+		return all
+	},
+}}
+
+// fileOutputs are the kinds of StandardOutput= that open a file.
+var fileOutputs = []string{"append", "file", "truncate"}
+
+// releaseLinks are names by which people call the link to a release.
+var releaseLinks = strings.Fields("current latest live active release")
+
+// linkIn returns the part of the path dir that is a link to a release. Where the machine
+// does not have the directory, the name decides. Links that distributions make in / and
+// /var are none.
+func (c *contract) linkIn(dir string) string {
+	for part := dir; path.IsAbs(part) && path.Dir(part) != part; part = path.Dir(part) {
+		info, err := os.Lstat(filepath.Join(c.root, part))
+		isLink := err == nil && info.Mode()&os.ModeSymlink != 0 && path.Dir(part) != "/" && path.Dir(part) != "/var"
+		if isLink || err != nil && slices.Contains(releaseLinks, path.Base(part)) {
+			return part
+		}
+	}
+	return ""
+}
