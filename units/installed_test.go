@@ -218,3 +218,19 @@ func TestInstalledUnitThatIsNotThere(t *testing.T) {
 		t.Errorf("%v, %v", findings, err)
 	}
 }
+
+func TestInstalledServicesShareNoRuntimeDirectory(t *testing.T) {
+	i := newInstallation(t)
+	all := func(other string) string {
+		return "Id=myapp.service\nRuntimeDirectory=myapp\n\nId=other.service\nRuntimeDirectory=" + other + "\n"
+	}
+	for other, want := range map[string][]string{"other": nil, "myapp": {"runtime-directory-shared"}, "myapp/other": {"runtime-directory-shared"}} {
+		if err := os.WriteFile(filepath.Join(i.shown, "*.service"), []byte(all(other)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		findings, _, err := i.check("myapp")
+		if got := ids(findings); err != nil || !slices.Equal(got, want) {
+			t.Errorf("beside RuntimeDirectory=%s: %v, %v; want %v", other, got, err, want)
+		}
+	}
+}
