@@ -68,15 +68,6 @@ func (t *tracker) leave(over <-chan struct{}) {
 	}
 }
 
-// logf writes to the log of the server.
-func (t *tracker) logf(format string, args ...any) {
-	if t.srv.ErrorLog != nil {
-		t.srv.ErrorLog.Printf(format, args...)
-		return
-	}
-	log.Printf(format, args...) // as net/http
-}
-
 // logf writes to where net/http writes what handlers do wrong.
 func (t *tracker) logf(format string, args ...any) {
 	if t.srv.ErrorLog != nil {
