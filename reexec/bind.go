@@ -18,7 +18,9 @@ import (
 // Listen returns the listener called name: the next one of that name which came
 // to this process and was not claimed yet, else one that it binds now, as
 // net.Listen would. The name is FileDescriptorName= of the socket unit. It alone
-// decides: a changed address takes effect with the next bind under that name.
+// decides: a changed address takes effect with the next bind under that name. Until then
+// the log and STATUS= name both addresses, and after Ready the sockets of the unit that no
+// Listen has claimed.
 //
 // Accept waits until Ready says that this generation may accept, and again while
 // a successor does. Close closes this process's descriptor and takes the listener
@@ -39,7 +41,9 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 		u.failure.Store(&err)
 		return nil, err
 	}
-	return k.use.(net.Listener), nil
+	l := k.use.(net.Listener)
+	u.compare(k, network, address, l.Addr())
+	return l, nil
 }
 
 // ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
@@ -58,7 +62,9 @@ func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address stri
 		u.failure.Store(&err)
 		return nil, err
 	}
-	return k.use.(net.PacketConn), nil
+	c := k.use.(net.PacketConn)
+	u.compare(k, network, address, c.LocalAddr())
+	return c, nil
 }
 
 // bindListener opens a listening socket of our own.

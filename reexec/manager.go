@@ -19,6 +19,7 @@ import (
 // the fd store before anybody relies on it.
 func (u *Upgrader) announce(p *present) error {
 	u.fdStore.own(true)
+	u.look()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
 	ctx, cancel := saying(u.life)
@@ -32,6 +33,7 @@ func (u *Upgrader) announce(p *present) error {
 func (u *Upgrader) adopt(p *present) {
 	u.sayOlder(p)
 	u.fdStore.own(true)
+	u.look()
 	u.noteStore(p, u.settleStore())
 	u.sayOlder(p) // nothing, if all is stored
 }
@@ -117,7 +119,7 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	if lack := u.notStored(); lack != "" {
 		text += "; not in the fd store: " + lack
 	}
-	return text
+	return text + u.strays.text()
 }
 
 // mark begins the commit: what has to wait for the manager is done on a goroutine.

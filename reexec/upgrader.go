@@ -31,6 +31,7 @@ type Upgrader struct {
 	notifier *notify.Notifier // nil without a manager
 	signals  signals
 	sockets  *sockets
+	strays   strays
 	states   *states
 	receives receivers
 	parking  parking

@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+)
+
+// TestStatusNamesSocketsThatServeOtherwise changes the address in the unit of a program
+// that binds it, and gives a .socket unit an address that the program does not claim.
+func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		outer := emptySite(t, root)
+		t.Run("changed address", func(t *testing.T) {
+			s := outer.in(t)
+			d := daemon(root.Version)
+			selfBound(&d)
+			d.Args = []string{"-addr", address}
+			files, err := d.Units()
+			s.must(err)
+			s.put(files)
+			defer s.clear(files)
+			s.deploy(example(t, "v1"))
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.statusSays("listens on", false)
+			d.Args = []string{"-addr", "127.0.0.1:8091"}
+			files, err = d.Units()
+			s.must(err)
+			s.put(files)
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Restart(s.ctx, unitName))
+			s.statusSays(`socket "http" listens on `+address+", not on 127.0.0.1:8091", true)
+			s.must(s.machine.Stop(s.ctx, unitName))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.statusSays("listens on", false)
+		})
+		t.Run("unclaimed address", func(t *testing.T) {
+			s := outer.in(t)
+			d := daemon(root.Version)
+			d.Sockets[0].Listen = append(d.Sockets[0].Listen, "127.0.0.1:8092")
+			files, err := d.Units()
+			s.must(err)
+			s.put(files)
+			defer s.clear(files)
+			s.deploy(example(t, "v1"))
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
+			s.must(s.machine.Reload(s.ctx, unitName))
+			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
+		})
+	})
+}
+
+// statusSays expects words in the status of the service, or not. The status of a successor
+// follows the end of the reload.
+func (s *site) statusSays(words string, want bool) {
+	s.Helper()
+	text := ""
+	for range 50 { // systemctl is slow enough
+		text = s.show("StatusText")
+		if strings.Contains(text, words) == want {
+			return
+		}
+	}
+	s.Errorf("STATUS=%s: has %q: %v, want %v", text, words, !want, want)
+}

@@ -1,0 +1,118 @@
+package reexec
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// strays are the sockets that do not serve what the unit or the program says: the log and
+// STATUS= name them, because clients only see that an address is silent.
+type strays struct {
+	mu    sync.Mutex
+	moved []string // listen on an address that the program does not ask for
+	lost  []string // of the unit, which no Listen has claimed
+}
+
+// compare notes a socket of the program's own that an earlier process has bound to another
+// address. The name decides, so the new address takes effect with the next bind: after a
+// stop, which empties the fd store. A .socket unit decides about its addresses itself.
+func (u *Upgrader) compare(k *socket, network, address string, has net.Addr) {
+	if k.Origin != handover.OriginOwn || sameAddress(network, address, has) {
+		return
+	}
+	text := fmt.Sprintf("socket %q listens on %v, not on %s: stop and start the unit to move it", k.Name, has, address)
+	u.log.Warn("address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
+	u.strays.mu.Lock()
+	defer u.strays.mu.Unlock()
+	u.strays.moved = append(u.strays.moved, text)
+}
+
+// sameAddress reports whether a socket at has could have come from a bind to address. Of a
+// host with a name only the port is compared: a look-up could wait.
+func sameAddress(network, address string, has net.Addr) bool {
+	var at netip.AddrPort
+	switch has := has.(type) {
+	case *net.TCPAddr:
+		at = has.AddrPort()
+	case *net.UDPAddr:
+		at = has.AddrPort()
+	case *net.UnixAddr:
+		if strings.HasPrefix(has.Name, "@") || strings.HasPrefix(address, "@") {
+			return has.Name == address
+		}
+		return address == "" || filepath.Clean(has.Name) == filepath.Clean(address)
+	default:
+		return true
+	}
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // Listen has not looked at it either
+	}
+	port, err := net.LookupPort(network, service)
+	if err != nil || port == 0 {
+		return true
+	}
+	if port != int(at.Port()) {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "":
+		return at.Addr().IsUnspecified()
+	case err != nil:
+		return true
+	case ip.IsUnspecified():
+		return at.Addr().IsUnspecified()
+	}
+	return ip.Unmap().WithZone("") == at.Addr().WithZone("")
+}
+
+// look notes the unit's sockets that the program has not claimed before Ready.
+func (u *Upgrader) look() {
+	lost := u.sockets.unclaimed()
+	u.strays.mu.Lock()
+	defer u.strays.mu.Unlock()
+	if len(lost) > len(u.strays.lost) {
+		u.log.Warn("sockets of the unit that no Listen has claimed", "sockets", lost)
+	}
+	u.strays.lost = lost
+}
+
+// text is the part of STATUS= about strays, "" if there are none.
+func (s *strays) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := ""
+	for _, moved := range s.moved {
+		text += "; " + moved
+	}
+	if len(s.lost) > 0 {
+		text += "; no Listen has claimed " + strings.Join(s.lost, ", ") + " of the unit: clients wait there"
+	}
+	return text
+}
+
+// unclaimed returns the unit's sockets that the program does not serve.
+func (s *sockets) unclaimed() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.all {
+		if k.Origin != handover.OriginUnit || k.held.Raw() < 0 {
+			continue
+		}
+		name := fmt.Sprintf("socket %q", k.Name)
+		if info, err := fd.Inspect(k.held); err == nil && info.Addr != nil {
+			name += " at " + info.Addr.String()
+		}
+		names = append(names, name)
+	}
+	return names
+}
