@@ -304,6 +304,28 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 	}
 }
 
+func TestStopDoesNotWaitForAListenThatLooksUpAName(t *testing.T) {
+	u := made(t, Options{})
+	bound, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() { // ends with release
+		defer close(done)
+		_, err := u.sockets.claim("slow", nil, func() (claimed, error) {
+			close(bound)
+			<-release
+			return nil, errors.New("no such host")
+		})
+		if err == nil || !strings.Contains(err.Error(), `socket "slow": no such host`) {
+			t.Errorf("claim = %v, want the error of bind", err)
+		}
+	}()
+	returns(t, "bind", bound)
+	within(t, "Stop", u.Stop)
+	within(t, "Status", func() { u.Status() })
+	within(t, "Close", func() { _ = u.Close() })
+	close(release)
+	returns(t, "claim", done)
+}
+
 func TestNilCallbacksAreRefused(t *testing.T) {
 	u := made(t, Options{})
 	defer u.Close()

@@ -100,25 +100,47 @@ func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind
 	if err := checkSocketName(name); err != nil {
 		return nil, err
 	}
+	k, err := s.claimNext(name, inherit)
+	if err == nil && k == nil {
+		var use claimed
+		if use, err = bind(); err == nil { // without the lock: a name look-up takes its time, and a stop needs the lock
+			return s.addBound(name, use)
+		}
+	}
+	if err != nil && !errors.Is(err, errClaimedLate) {
+		err = fmt.Errorf("reexec: socket %q: %w", name, err)
+	}
+	return k, err
+}
+
+var errClaimedLate = errors.New("reexec: socket claimed after Ready: claim every socket before")
+
+// claimNext gives the program the next socket called name, nil if there is none.
+func (s *sockets) claimNext(name string, inherit func(*fd.FD) (claimed, error)) (*socket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sealed {
-		return nil, errors.New("reexec: socket claimed after Ready: claim every socket before")
+		return nil, errClaimedLate
 	}
 	k := s.next(name)
-	var err error
-	if k != nil {
-		k.use, err = inherit(fd.New(k.held.Release()))
-	} else {
-		var use claimed
-		if use, err = bind(); err == nil {
-			k = s.addLocked(name, use)
-		}
+	if k == nil {
+		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reexec: socket %q: %w", name, err)
+	var err error
+	if k.use, err = inherit(fd.New(k.held.Release())); err != nil {
+		return nil, err
 	}
 	return k, nil
+}
+
+// addBound puts what was bound under name, and closes it if Ready was called meanwhile.
+func (s *sockets) addBound(name string, use claimed) (*socket, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sealed {
+		return nil, errors.Join(errClaimedLate, use.Close())
+	}
+	return s.addLocked(name, use), nil
 }
 
 // add puts what is in use under name, bound or opened by this process.
