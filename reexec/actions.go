@@ -274,9 +274,9 @@ func (u *Upgrader) done(p *present) {
 	u.sayDraining(p) // first: who is main knows how many drain
 	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
+	u.answer(p, nil) // before Draining is closed, at which the program may end
 	u.tellPredecessor(p, handover.Superseded{})
 	u.receives.set(p.succ.receives)
-	u.answer(p, nil)
 }
 
 func (u *Upgrader) refuse(p *present, e event) {
@@ -286,14 +286,14 @@ func (u *Upgrader) refuse(p *present, e event) {
 	}
 	u.log.Warn("upgrade refused", "generation", u.generation, "error", err)
 	if e.request != nil {
-		e.request.answer <- err
+		e.request.reply(err, 0)
 	}
 }
 
 // answer gives the result to whoever waits for it.
 func (u *Upgrader) answer(p *present, result error) {
 	if p.request != nil {
-		p.request.answer <- result
+		p.request.reply(result, u.generation+1)
 		p.request = nil
 	}
 }
@@ -312,7 +312,7 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 		if err := u.barrier(ctx); err != nil {
 			u.log.Warn("manager does not confirm", "error", err)
 		}
-		r.answer <- result
+		r.reply(result, u.generation+1)
 	})
 }
 

@@ -199,6 +199,11 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.restore(arg(0))
 	case "go on":
 		a.goOn <- struct{}{}
+	case "end when draining": // as a program that does not know Drain
+		go func() { // ends the process
+			<-a.u.Draining()
+			os.Exit(0)
+		}()
 	case "limit":
 		return "", limitDescriptors(arg(0))
 	case "chdir":

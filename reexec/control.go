@@ -51,23 +51,22 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 		c.Gone()
 		cancel(fmt.Errorf("the command that asked for the upgrade has gone"))
 	}()
-	if err := c.Answer(u.execute(ctx, r, c)); err != nil {
+	if r.Verb == control.Upgrade {
+		defer u.workDir.hear(r)()
+		_ = u.upgrade(ctx, c) // its result goes to the command as well
+		return
+	}
+	if err := c.Answer(u.execute(r)); err != nil {
 		u.log.Debug("command has gone without its answer", "error", err)
 	}
 }
 
-func (u *Upgrader) execute(ctx context.Context, r control.Request, c *control.Conn) control.Answer {
-	switch r.Verb {
-	case control.Upgrade:
-		defer u.workDir.hear(r)()
-		if err := u.upgrade(ctx, c); err != nil {
-			return control.Answer{Error: err.Error()}
-		}
-		return control.Answer{Generation: u.generation + 1}
-	case control.Status:
-		r := u.Status()
-		return control.Answer{Generation: r.Generation, PID: r.PID, State: r.State, Successor: r.Successor,
-			Draining: r.Draining, Held: r.Held, Left: int(r.Left / time.Second), NotStored: r.NotStored}
+// execute does what a command asks for that is no upgrade.
+func (u *Upgrader) execute(r control.Request) control.Answer {
+	if r.Verb != control.Status {
+		return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
 	}
-	return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
+	s := u.Status()
+	return control.Answer{Generation: s.Generation, PID: s.PID, State: s.State, Successor: s.Successor,
+		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored}
 }

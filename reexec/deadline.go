@@ -5,14 +5,15 @@ import "time"
 // tardiness is how late a timer of a process that runs may be.
 const tardiness = 50 * time.Millisecond
 
-// deadline is the time of a state. A process that did not run for long, because it
-// was stopped, frozen or starved, finds its time over and what it waited for there,
-// both at once. What it did not run does not count, so it gets the time again, once.
+// deadline is the time of a state. A process that did not run, because it was stopped,
+// frozen or starved, finds at once that the time is over and that the events it waited
+// for are there. It gets back as much time as the timer was late, once, and at most the
+// whole time again: systemd's TimeoutStopSec= does not stand still meanwhile.
 type deadline struct {
 	*time.Timer
 	length time.Duration
 	due    time.Time
-	again  bool // the time was given twice
+	again  bool // time was given back
 }
 
 func newDeadline() *deadline { return &deadline{Timer: newTimer()} }
@@ -35,13 +36,14 @@ func (d *deadline) start(length time.Duration) {
 	d.Timer.Reset(length)
 }
 
-// over reports whether the time is over, the timer having fired, and starts it
-// again if not.
+// over reports whether the time is over, after the timer has fired. If not, it starts
+// the timer for the time that is given back.
 func (d *deadline) over() bool {
-	if d.again || time.Since(d.due) < tardiness {
+	late := time.Since(d.due)
+	if d.again || late < tardiness {
 		return true
 	}
 	d.again = true
-	d.start(d.length)
+	d.start(min(late, d.length))
 	return false
 }

@@ -6,26 +6,43 @@ import (
 	"time"
 )
 
-// TestTimeThatAProcessDoesNotRunIsNotOver: it is given again, once.
-func TestTimeThatAProcessDoesNotRunIsNotOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDeadline()
-		defer d.Stop()
-		for range 2 { // Reset begins anew
-			d.Reset(time.Second)
-			<-time.After(3 * time.Second) // stopped: nobody looks at the timer
-			<-d.C
-			if d.over() {
-				t.Fatal("the time of a process that was stopped is over")
+// TestAStoppedProcessGetsBackTheTimeThatItMissed, once and no more than it missed.
+func TestAStoppedProcessGetsBackTheTimeThatItMissed(t *testing.T) {
+	const length = 12 * time.Second
+	for _, tt := range []struct{ late, back time.Duration }{
+		{tardiness - 1, 0},
+		{tardiness, tardiness},
+		{250 * time.Millisecond, 250 * time.Millisecond},
+		{3 * time.Second, 3 * time.Second},
+		{time.Hour, length},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDeadline()
+			defer d.Stop()
+			for range 2 { // Reset begins anew
+				d.Reset(length)
+				<-time.After(length + tt.late) // stopped: the timer is not looked at
+				<-d.C
+				if tt.back == 0 {
+					if !d.over() {
+						t.Errorf("%v late: the time is not over", tt.late)
+					}
+					continue
+				}
+				if d.over() {
+					t.Errorf("%v late: the time is over", tt.late)
+				}
+				began := time.Now()
+				<-d.C
+				if got := time.Since(began); got != tt.back {
+					t.Errorf("%v late: %v are given back, want %v", tt.late, got, tt.back)
+				}
+				if !d.over() {
+					t.Errorf("%v late: the time is given back twice", tt.late)
+				}
 			}
-			began := time.Now()
-			<-time.After(3 * time.Second)
-			<-d.C
-			if !d.over() {
-				t.Fatalf("it was given again, but is not over after %v", time.Since(began))
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestTimeIsOverWhenItIs(t *testing.T) {

@@ -27,10 +27,29 @@ type event struct {
 	restart bool              // evStop: the manager starts the unit again
 }
 
-// request is somebody's wish for an upgrade.
+// request is a wish for an upgrade.
 type request struct {
 	answer  chan error    // buffered, gets one value
 	command *control.Conn // of the command that asks, nil if none does
+}
+
+// reply gives the result to the command and to the goroutine that wait for it. The
+// caller writes to the command itself: a program may end as soon as Draining is closed,
+// before any goroutine could do so.
+func (r *request) reply(result error, generation int) {
+	if r.command != nil {
+		_ = r.command.Answer(answerTo(result, generation)) // it may have gone
+	}
+	r.answer <- result
+}
+
+// answerTo is the answer to a command that has asked the process before generation for
+// an upgrade.
+func answerTo(result error, generation int) control.Answer {
+	if result != nil {
+		return control.Answer{Error: result.Error()}
+	}
+	return control.Answer{Generation: generation}
 }
 
 // post gives e to the loop. It blocks while the loop is busy, and returns false

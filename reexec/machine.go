@@ -307,11 +307,11 @@ var rules = []rule{
 
 	{evStop, unready, to(leaving, actSayStopping, actDrainDeadline)},
 	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(beginning), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(preparing, switching), to(leaving, actKill, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(trial), to(leaving, actPart, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(undoing), to(leaving, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
-	{evStop, only(clearing, saving), to(leaving, actUnstow, actWithdraw, actUndone, actSayStopping, actDrainDeadline)},
+	{evStop, only(beginning), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, only(preparing, switching), to(leaving, actKill, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, only(trial), to(leaving, actPart, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
 	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for

@@ -209,3 +209,30 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	}
 	s.hosted(address, two)
 }
+
+// TestAProgramThatEndsWhenItDrainsHasAnsweredItsReload, with one processor, on which the
+// goroutine that was woken last runs first.
+func TestAProgramThatEndsWhenItDrainsHasAnsweredItsReload(t *testing.T) {
+	s := newStage(t)
+	s.env = append(s.env, "GOMAXPROCS=1")
+	r, address := s.open(signals)
+	for range 5 {
+		r.do("end when draining")
+		reload := r.reload()
+		next := s.next()
+		next.do("new", signals)
+		next.do("listen", "a", "tcp", anywhere)
+		next.do("ready")
+		reload.ends("")
+		r.awaitGone()
+		s.hosted(address, next)
+		r = next
+	}
+	r.do("end when draining")
+	reload := r.reload()
+	next := s.next() // it does not become ready
+	r.signal(unix.SIGTERM)
+	reload.ends("this process is stopping")
+	r.awaitGone()
+	next.awaitGone()
+}

@@ -80,7 +80,11 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
 	u.sayUndone(p)
-	u.answerConfirmed(p, p.reason)
+	if e.kind == evStop || e.kind == evClose {
+		u.answer(p, p.reason) // the program may end before the manager confirms
+	} else {
+		u.answerConfirmed(p, p.reason)
+	}
 	u.dropSuccessor(p)
 	u.keepStore(p)
 }

@@ -310,7 +310,7 @@ func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, ni
 func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 	r := &request{answer: make(chan error, 1), command: command}
 	if !u.post(event{kind: evUpgrade, request: r}) {
-		return ErrStopped
+		r.reply(ErrStopped, 0)
 	}
 	cancel := context.AfterFunc(ctx, func() {
 		u.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
