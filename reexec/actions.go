@@ -120,7 +120,9 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actResume:
 		u.resume(p)
 	case actExpire:
-		u.drain.expire()
+		u.expire(p)
+	case actRefuseAll:
+		u.refuseAll()
 	case actDrainDeadline:
 		p.timer.Reset(u.opts.Drain)
 	case actLastDeadline:
@@ -165,6 +167,30 @@ func (u *Upgrader) withdraw(p *present, e event) {
 	}
 	if p.main && !u.supervised() {
 		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
+	}
+}
+
+// expire gives up what is held at the drain deadline. A program that has not called Drain
+// sees the end of Accept, and the main process tells its manager.
+func (u *Upgrader) expire(p *present) {
+	u.drain.expire()
+	u.sockets.refuse()
+	if p.overdue {
+		return
+	}
+	p.overdue = true
+	u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
+		"generation", u.generation, "held", u.drain.count())
+	if p.succ != nil {
+		u.sayDraining(p)
+	}
+}
+
+// refuseAll ends Accept in a process that was asked to end and has nothing in work: a
+// program whose accept loop is all that it waits for ends then.
+func (u *Upgrader) refuseAll() {
+	if u.drain.isIdle() { // and not only when this event was posted
+		u.sockets.refuse()
 	}
 }
 

@@ -140,6 +140,10 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		ln, err := a.u.Listen(ctx, arg(0), arg(1), arg(2))
 		a.set(func() { a.listeners[arg(0)] = ln })
 		return "", err
+	case "listen pool":
+		return a.listenPool(ctx, arg(0), arg(1), arg(2))
+	case "listen packet pool":
+		return a.listenPacketPool(ctx, arg(0), arg(1), arg(2))
 	case "accept by a deadline":
 		return "", acceptByDeadline(a.listeners[arg(0)])
 	case "listen many": // each of these listeners receives connections

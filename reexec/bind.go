@@ -33,6 +33,10 @@ import (
 // the methods of a *net.TCPConn or *net.UnixConn. A program that needs that type itself
 // gets it from the method NetConn, and still calls Close on the connection that Accept
 // has returned.
+//
+// Accept returns net.ErrClosed when this generation accepts no more for good: at the
+// drain deadline, and after a stop as soon as nothing is held. So a program whose main
+// function only accepts finishes its connections and ends.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
 	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
@@ -51,7 +55,8 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // writes do not, so that a generation that drains can finish its answers. A UDP
 // socket has the methods of a [net.Conn] and ReadMsgUDP, WriteMsgUDP, SetReadBuffer and
 // SetWriteBuffer of *net.UDPConn, too. Reads by its SyscallConn wait in the same way.
-// [Upgrader.Hold] says how long a datagram is held.
+// [Upgrader.Hold] says how long a datagram is held. Reads end with net.ErrClosed when
+// Accept of a listener would.
 //
 // A protocol with connections over UDP, such as QUIC, runs on it, but an upgrade ends
 // its connections: their datagrams go to the successor. ListenFlows is for those.

@@ -114,6 +114,13 @@ func (d *drain) released() {
 // heldLocked counts all holds.
 func (d *drain) heldLocked() int { return d.old + int(uint32(d.current.Load())) }
 
+// isIdle reports whether nothing is held.
+func (d *drain) isIdle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heldLocked() == 0
+}
+
 // count says how much is held. A connection that its program holds as well counts
 // once: count returns the greater number of the two kinds.
 func (d *drain) count() int {

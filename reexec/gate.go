@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,10 +25,11 @@ type gate struct {
 	*turnstile
 	name  string
 	drain *drain
+	close func() error // of our descriptor, once
 }
 
 func newGate(name string, a acceptor, d *drain) *gate {
-	return &gate{a, newTurnstile(a.SetDeadline), name, d}
+	return &gate{a, newTurnstile(a.SetDeadline), name, d, sync.OnceValue(a.Close)}
 }
 
 // Name is what Listen was called with.
@@ -90,19 +92,20 @@ func (g *gate) failure(err error) error {
 // SetDeadline is that of *net.TCPListener, and holds while the gate is shut, too.
 func (g *gate) SetDeadline(t time.Time) error { return g.setDeadline(t) }
 
-// refuse closes our descriptor, but Accept goes on to return what waits here.
+// abandon closes our descriptor, so that no client waits in the queue in vain. Accept
+// still waits, because its end is that of many programs, whose connections are in work.
+func (g *gate) abandon() error { return g.close() }
+
+// refuse closes our descriptor, and Accept returns net.ErrClosed after the connections
+// that wait here.
 func (g *gate) refuse() error {
-	if !g.turnstile.refuse() {
-		return nil
-	}
-	return g.acceptor.Close()
+	g.turnstile.refuse()
+	return g.close()
 }
 
 // Close ends Accept for good and closes our descriptor. The socket stays open as
 // long as systemd or another generation holds it. A second call does nothing.
 func (g *gate) Close() error {
-	if !g.end() {
-		return nil
-	}
-	return g.acceptor.Close()
+	g.end()
+	return g.close()
 }

@@ -209,6 +209,18 @@ func TestTooManyGenerationsAreRefused(t *testing.T) {
 	l.served(3, 0)
 }
 
+// TestTheManagerIsToldWhoDoesNotEnd: a program that goes on after its drain deadline.
+func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	l := s.lineage(2, `{"Signals":true,"Drain":1000000}`)
+	l.all[0].await("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end", "held=1")
+	v.await(l.all[1].PID, "STATUS=generation 2, draining 1 connection of generation 1, past the drain deadline")
+	l.guests[0].talk()
+	l.all[0].do("close")
+	v.await(l.all[1].PID, "STATUS=generation 2 serves")
+}
+
 // TestTheManagerIsToldWhoDrains by the main process, generation by generation.
 func TestTheManagerIsToldWhoDrains(t *testing.T) {
 	s := newStage(t)

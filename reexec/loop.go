@@ -86,6 +86,7 @@ type present struct {
 	again     *time.Timer       // runs until the next attempt to store what is not stored
 	second    *time.Timer       // runs while our successor is told of our drain
 	drains    handover.Draining // what it was told
+	overdue   bool              // the drain deadline is over
 	status    string            // what the manager was told of those before us
 
 	storePause time.Duration // before the attempt that again stands for
@@ -205,7 +206,7 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 func (u *Upgrader) enter(p *present) {
 	s := p.state
 	u.drain.set(s == draining || s == leaving || s == ended)
-	if s == clearing {
+	if s == clearing || s == leaving {
 		u.drain.clear()
 	}
 	switch s {

@@ -124,7 +124,8 @@ const (
 	actUnstow                      // accept again what was stowed
 	actCover                       // tell old work from new
 	actResume                      // main again, as nothing had been handed over
-	actExpire                      // give up what is still in work
+	actExpire                      // give up what is still in work, and end Accept
+	actRefuseAll                   // end Accept: nothing is in work
 	actDrainDeadline               // start the drain's time
 	actLastDeadline                // a short time for what came in while covering
 	actRefuse                      // answer that it cannot be done now
@@ -324,7 +325,8 @@ var rules = []rule{
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evOldIdle, only(clearing), to(saving, actShutGates, actSave)},
-	{evOldIdle, except(clearing, covering), nothing},
+	{evOldIdle, only(leaving), stay(actRefuseAll)},
+	{evOldIdle, except(clearing, covering, leaving), nothing},
 
 	{evMove, only(draining), stay(actMove)},
 	{evMove, only(clearing, saving), stay(actStow)},

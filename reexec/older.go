@@ -58,6 +58,12 @@ func drainingText(d handover.Draining) string {
 	if d.Left > 0 {
 		text += fmt.Sprintf(", %d s left", d.Left)
 	}
+	switch {
+	case d.Overdue > 0 && d.Generations > 1:
+		text += fmt.Sprintf(", %d past the drain deadline", d.Overdue)
+	case d.Overdue > 0:
+		text += ", past the drain deadline"
+	}
 	return text
 }
 
@@ -93,6 +99,9 @@ func (u *Upgrader) sayDraining(p *present) {
 	d.Generations++
 	d.Generation = u.generation
 	d.Held += u.drain.count()
+	if p.overdue {
+		d.Overdue++
+	}
 	d.Left = max(d.Left, secondsTo(p.timer.due))
 	if d != p.drains {
 		if err := p.succ.say(u.life, d); err != nil {

@@ -20,6 +20,8 @@ func TestWhoDrainsInWords(t *testing.T) {
 		{handover.Draining{Generations: 1, Generation: 3, Left: 8}, "draining generation 3, 8 s left"},
 		{handover.Draining{Generations: 1, Generation: 3, Held: 2}, "draining 2 connections of generation 3"},
 		{handover.Draining{Generations: 2, Generation: 3}, "draining 2 generations"},
+		{handover.Draining{Generations: 1, Generation: 3, Held: 1, Overdue: 1}, "draining 1 connection of generation 3, past the drain deadline"},
+		{handover.Draining{Generations: 3, Generation: 3, Held: 4, Left: 8, Overdue: 2}, "draining 4 connections of 3 generations, 8 s left, 2 past the drain deadline"},
 	}
 	for _, tt := range tests {
 		if got := drainingText(tt.drains); got != tt.want {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,10 +21,11 @@ type packetGate struct {
 	datagrams
 	*turnstile
 	readers *readers
+	close   func() error // of our descriptor, once
 }
 
 func newPacketGate(s datagrams, d *drain) *packetGate {
-	return &packetGate{s, newTurnstile(s.SetReadDeadline), newReaders(d)}
+	return &packetGate{s, newTurnstile(s.SetReadDeadline), newReaders(d), sync.OnceValue(s.Close)}
 }
 
 // ReadFrom waits for a datagram, and for the gate to be open.
@@ -70,14 +72,21 @@ func (g *packetGate) SetDeadline(t time.Time) error {
 	return errors.Join(g.setDeadline(t), g.SetWriteDeadline(t))
 }
 
+// abandon keeps our descriptor: the datagrams in work are still to be answered.
+func (g *packetGate) abandon() error { return nil }
+
+// refuse lets reads return net.ErrClosed. Writes go on until Close.
+func (g *packetGate) refuse() error {
+	g.turnstile.refuse()
+	return nil
+}
+
 // Close closes our descriptor. The socket stays open as long as systemd or another
 // generation holds it. A second call does nothing.
 func (g *packetGate) Close() error {
-	if !g.end() {
-		return nil
-	}
+	g.end()
 	g.readers.end()
-	return g.datagrams.Close()
+	return g.close()
 }
 
 // udpGate is a packetGate with the further methods of *net.UDPConn.

@@ -306,6 +306,13 @@ func (s *sockets) each(f func(claimed)) {
 func (s *sockets) open() { s.each(claimed.open) }
 func (s *sockets) shut() { s.each(claimed.shut) }
 
+// An acceptance is a socket by which new work comes: a gate or packetGate. A FlowConn
+// is none, because its flows go on until they are done.
+type acceptance interface {
+	abandon() error
+	refuse() error
+}
+
 // abandon closes the listeners, and removes the paths of the unix sockets that
 // this program bound: there will be no successor.
 func (s *sockets) abandon() error {
@@ -313,22 +320,28 @@ func (s *sockets) abandon() error {
 	defer s.mu.Unlock()
 	var errs []error
 	for _, k := range s.all {
-		if k.use == nil {
-			continue
+		a, ok := k.use.(acceptance)
+		if _, flows := k.use.(*FlowConn); !ok && k.use != nil && !flows {
+			errs = append(errs, k.use.Close())
 		}
-		leave := k.use.Close
-		switch use := k.use.(type) {
-		case *FlowConn:
-			continue // its flows go on until they are done
-		case *gate:
-			leave = use.refuse
+		if !ok {
+			continue
 		}
 		if path := pathOf(k.use); path != "" && k.Origin == handover.OriginOwn {
 			errs = append(errs, os.Remove(path))
 		}
-		errs = append(errs, leave())
+		errs = append(errs, a.abandon())
 	}
 	return errors.Join(errs...)
+}
+
+// refuse ends Accept and reads for good.
+func (s *sockets) refuse() {
+	s.each(func(c claimed) {
+		if a, ok := c.(acceptance); ok {
+			_ = a.refuse() // nobody uses them again; Close reports nothing new
+		}
+	})
 }
 
 // close closes every descriptor, also those that nobody claimed.

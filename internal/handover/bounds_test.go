@@ -65,7 +65,7 @@ func largest() map[kind][]Message {
 		kindStates:      {States{Names: many(fitting(many(1000), fd.MaxRights))}, States{Stored: many(fitting(many(1000), 1000))}},
 		kindConnections: {fullBatch(0), fullBatch(1), fullBatch(32 << 10)},
 		kindTaken:       {Taken{refused, true}},
-		kindDraining:    {Draining{number, number, number, number}},
+		kindDraining:    {Draining{number, number, number, number, number}},
 		kindForgotten: {Forgotten{slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}}, 1000), 1000))}},
 		kindMoreReceives: hinted(Ready{Receives: receives}),

@@ -77,7 +77,8 @@
 //	                   ending (and so will be all others)
 //	 128  Draining     generations (that are not gone),
 //	                   generation (of the predecessor),
-//	                   held (in work), left (seconds)
+//	                   held (in work), left (seconds),
+//	                   overdue (generations)
 //	 129  (a hint)     receives (a part of those of the
 //	                   next Ready or Goodbye)
 //	 130  Forgotten    entries (of files that the

@@ -59,6 +59,8 @@ var golden = []struct {
 	{"CO\x01\x04" + `{"acknowledges":true}`, 0, handover.Ready{Acknowledges: true}},
 	{"CO\x01\x83{}", 0, handover.Acknowledge{}},
 	{"CO\x01\x84{}", 0, handover.Acknowledged{}},
+	{"CO\x01\x80" + `{"generations":2,"generation":3,"held":1,"overdue":1}`, 0,
+		handover.Draining{Generations: 2, Generation: 3, Held: 1, Overdue: 1}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
 	{"CO\x01\x0c" + `{"pid":4714,"receives":{"http":["http/1.1"]}}`, 2,

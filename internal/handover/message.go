@@ -140,6 +140,7 @@ type Draining struct {
 	Generation  int `json:"generation,omitempty"` // of the predecessor
 	Held        int `json:"held,omitempty"`       // connections, or what else is in work
 	Left        int `json:"left,omitempty"`       // seconds, until the last of them must have ended
+	Overdue     int `json:"overdue,omitempty"`    // generations that go on after their drain deadline
 }
 
 // Stopping says that the successor was asked to end: its death is no crash.
