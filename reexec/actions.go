@@ -26,6 +26,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.adopt(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
+		u.answerCommand()
 	case actOpenGates:
 		u.sockets.open()
 	case actShutGates:

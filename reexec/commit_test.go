@@ -230,3 +230,21 @@ func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 	three := two.handOver(signals)
 	s.hosted(address, three)
 }
+
+// TestAReloadWhosePredecessorIsKilledIsAnswered by the successor, which is main.
+func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one, address := s.open(signals)
+	v.fallMute()
+	reload := one.reload()
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.await(one.PID, "MAINPID=")
+	two.state("adopting")
+	one.kill()
+	reload.ends("")
+	s.hosted(address, two)
+}

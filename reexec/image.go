@@ -189,12 +189,14 @@ func (u *Upgrader) inherit(i *image) error {
 	return nil
 }
 
-// answerCommand tells whoever asked the program before us that the upgrade is done.
+// answerCommand tells the command that asked the program before us that the upgrade is
+// done. A predecessor beside us has done so, unless it was killed.
 func (u *Upgrader) answerCommand() {
-	if u.command == nil {
-		return
+	for _, c := range []*control.Conn{u.command, u.pred.takeCommand()} {
+		if c != nil {
+			_ = c.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // it may have gone
+			_ = c.Close()
+		}
 	}
-	_ = u.command.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // it may have gone
-	_ = u.command.Close()
 	u.command = nil
 }

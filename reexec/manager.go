@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 )
@@ -151,6 +152,7 @@ func (u *Upgrader) mark(p *present) {
 // that was undone.
 func (u *Upgrader) commit(p *present, e event) {
 	s := p.succ
+	u.passCommand(p)
 	err := u.handStore(s)
 	if err == nil {
 		err = s.say(u.life, handover.Committing{})
@@ -172,6 +174,22 @@ func (u *Upgrader) commit(p *present, e event) {
 		}
 	}
 	close(e.told)
+}
+
+// passCommand gives the successor the command that waits, so that it can answer if this
+// process is killed before it does.
+func (u *Upgrader) passCommand(p *present) {
+	if p.request == nil || p.request.command == nil {
+		return
+	}
+	f, err := p.request.command.Dup()
+	if err == nil {
+		defer f.Close()
+		err = p.succ.say(u.life, handover.Command{FDs: []*fd.FD{f}})
+	}
+	if err != nil {
+		u.log.Debug("command is not passed on", "error", err) // this process answers it, unless it is killed
+	}
 }
 
 // sayMain is the commit: one datagram, authorised as a whole before MAINPID= applies.

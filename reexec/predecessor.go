@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
@@ -19,6 +21,8 @@ type predecessor struct {
 	generation int
 	trying     bool // we are only tried, before an exec in place
 	gone       bool // forget was called; the loop's
+
+	command atomic.Pointer[control.Conn] // waits for the upgrade, nil if none does
 
 	draining handover.Draining // as it says; the loop's
 	until    time.Time         // when what it says is left is over
@@ -82,6 +86,29 @@ func (p *predecessor) forget() {
 	}
 }
 
+// keepCommand takes the command that waits for the upgrade.
+func (p *predecessor) keepCommand(m handover.Command) {
+	if len(m.FDs) != 1 {
+		fd.CloseAll(m.FDs)
+		return
+	}
+	c, err := control.Adopt(m.FDs[0])
+	if err != nil {
+		return // the predecessor answers
+	}
+	if old := p.command.Swap(c); old != nil {
+		_ = old.Close() // it has asked for an upgrade that was taken back
+	}
+}
+
+// takeCommand returns the command that waits for the upgrade, nil if none does.
+func (p *predecessor) takeCommand() *control.Conn {
+	if p == nil {
+		return nil
+	}
+	return p.command.Swap(nil)
+}
+
 // listen posts what the predecessor says, and keeps the state that it sends, until
 // the line is closed.
 func (p *predecessor) listen(post func(event) bool, kept *states, sockets *sockets) {
@@ -117,6 +144,8 @@ func (p *predecessor) listen(post func(event) bool, kept *states, sockets *socke
 			restoring = true
 			fault.At(fault.GoHeard)
 			post(event{kind: evGo})
+		case handover.Command:
+			p.keepCommand(m)
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
 			post(event{kind: evCommitting})

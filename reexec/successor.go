@@ -184,6 +184,8 @@ func translate(m handover.Message) (event, bool) {
 		return event{kind: evTaken, taken: m}, true
 	case handover.Goodbye:
 		return event{kind: evGoodbye, goodbye: m}, true
+	case handover.Command: // only a predecessor passes one on
+		fd.CloseAll(m.FDs)
 	}
 	return event{}, false
 }

@@ -410,6 +410,9 @@ func (u *Upgrader) release(main bool) error {
 		errs = append(errs, u.control.Close(main))
 	}
 	u.pred.forget()
+	if c := u.pred.takeCommand(); c != nil {
+		_ = c.Close() // the predecessor answers it
+	}
 	errs = append(errs, u.states.close())
 	return errors.Join(append(errs, u.notifier.Close())...)
 }

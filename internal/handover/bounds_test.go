@@ -68,6 +68,7 @@ func largest() map[kind][]Message {
 		kindDraining:    {Draining{number, number, number, number, number}},
 		kindForgotten: {Forgotten{slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}}, 1000), 1000))}},
+		kindCommand:      {Command{}},
 		kindMoreReceives: hinted(Ready{Receives: receives}),
 	}
 }

@@ -106,6 +106,8 @@ func descriptorsOf(m Message) []*fd.FD {
 		return m.FDs
 	case Goodbye:
 		return m.FDs
+	case Command:
+		return m.FDs
 	case Connections:
 		return m.FDs
 	}

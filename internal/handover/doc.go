@@ -17,6 +17,7 @@
 //	     |                                          restores, gates open
 //	     |<----------------- Serving -------------------|
 //	     |                    trial                     |   if one was asked for
+//	     |------------------ Command ------------------>|   a hint, if a command waits for the upgrade
 //	     |----------------- Committing ---------------->|   from here on EOF means: you are it
 //	 MAINPID= to the manager, confirmed                 |   Go again if the manager cannot be told
 //	     |----------------- Committed ----------------->|
@@ -83,6 +84,7 @@
 //	                   next Ready or Goodbye)
 //	 130  Forgotten    entries (of files that the
 //	                   predecessor has forgotten since)
+//	 133  Command                                            the conversation with the command
 //
 // An entry is "unstored" if the fd store should have it and does not. A predecessor whose
 // names in the fd store have changed since Go says States with them, and no descriptors,

@@ -61,6 +61,7 @@ var golden = []struct {
 	{"CO\x01\x84{}", 0, handover.Acknowledged{}},
 	{"CO\x01\x80" + `{"generations":2,"generation":3,"held":1,"overdue":1}`, 0,
 		handover.Draining{Generations: 2, Generation: 3, Held: 1, Overdue: 1}},
+	{"CO\x01\x85{}", 1, handover.Command{}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
 	{"CO\x01\x0c" + `{"pid":4714,"receives":{"http":["http/1.1"]}}`, 2,
@@ -88,6 +89,9 @@ func with(m handover.Message, fds []*fd.FD) handover.Message {
 		m.FDs = fds
 		return m
 	case handover.Goodbye:
+		m.FDs = fds
+		return m
+	case handover.Command:
 		m.FDs = fds
 		return m
 	case handover.Connections:

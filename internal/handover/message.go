@@ -47,6 +47,7 @@ const (
 	kindForgotten    kind = 130
 	kindAcknowledge  kind = 131
 	kindAcknowledged kind = 132
+	kindCommand      kind = 133
 )
 
 // Hello is the first message in both directions.
@@ -116,6 +117,13 @@ type Go struct{}
 
 // Serving says that the successor accepts.
 type Serving struct{}
+
+// Command is the conversation with the command that waits for the upgrade, if there is
+// one. It comes before Committing: the successor answers as well, because the
+// predecessor may be killed before it can. Whoever receives it owns the FDs.
+type Command struct {
+	FDs []*fd.FD `json:"-"`
+}
 
 // Committing says that the manager is about to be told. If the predecessor is
 // gone after it, the successor is the main process.
@@ -205,6 +213,7 @@ func (Failed) kind() kind       { return kindFailed }
 func (States) kind() kind       { return kindStates }
 func (Go) kind() kind           { return kindGo }
 func (Serving) kind() kind      { return kindServing }
+func (Command) kind() kind      { return kindCommand }
 func (Committing) kind() kind   { return kindCommitting }
 func (Committed) kind() kind    { return kindCommitted }
 func (Connections) kind() kind  { return kindConnections }
@@ -285,6 +294,8 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 		}
 		c.FDs = fds
 		return c, nil
+	case kindCommand:
+		return Command{fds}, nil
 	case kindGoodbye:
 		m, err := parse[Goodbye](body, nil)
 		if err != nil {
