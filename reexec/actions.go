@@ -56,8 +56,10 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.beginUpgrade(p, e)
 	case actGo:
 		fault.At(fault.GatesShut)
-		p.timer.Reset(switchTimeout)
+		u.allow(p, u.states.size())
 		u.sendState(p.succ)
+	case actAllow:
+		u.allow(p, e.size)
 	case actStart:
 		u.start(p, e.command)
 	case actTry:
@@ -249,7 +251,7 @@ func (u *Upgrader) sendState(s *successor) {
 }
 
 func (u *Upgrader) handState(s *successor) error {
-	if err := u.saveState(); err != nil {
+	if err := u.saveState(event{kind: evSaving, from: s}); err != nil {
 		return err
 	}
 	all, err := u.states.export()
@@ -270,23 +272,28 @@ func (u *Upgrader) handState(s *successor) error {
 	return s.line.Send(ctx, handover.Go{})
 }
 
-// saveState has the program save its state, when none of its routes is under way.
-func (u *Upgrader) saveState() error {
-	ctx, cancel := context.WithTimeoutCause(u.life, saveTimeout, fmt.Errorf("its time of %v is over", saveTimeout))
+// saveState has the program save its state, when none of its routes is under way. It posts
+// saving with the size of the state when a function has returned.
+func (u *Upgrader) saveState(saving event) error {
+	ctx, allow, cancel := u.saveTime()
 	defer cancel()
 	if err := u.sockets.awaitRoutes(ctx); err != nil {
 		return err
 	}
-	return u.states.snapshot(ctx, u.log)
+	return u.states.snapshot(ctx, u.log, func(size int) {
+		allow(size)
+		saving.size = size
+		u.post(saving)
+	})
 }
 
 // saveInPlace has the program save its state before it is replaced in this process.
 func (u *Upgrader) saveInPlace(p *present) {
-	p.timer.Reset(2 * switchTimeout) // saveState has less
+	u.allow(p, u.states.size())
 	dismissed, attempt := p.dismissed, p.attempt
 	u.task(func() { // ends when the program has saved, or its time is over
 		<-dismissed // a child that we leave behind would never be reaped
-		err := u.saveState()
+		err := u.saveState(event{kind: evSaving, attempt: attempt})
 		u.callbacks.wait() // the exec ends their goroutines
 		u.post(event{kind: evSaved, attempt: attempt, err: err})
 	})

@@ -126,7 +126,7 @@ var callers = []caller{
 		u := made(t, Options{})
 		_ = u.Save("s", func() (State, error) { f(); return State{}, nil })
 		ready(t, u)
-		go u.saveState() // as an upgrade; ends with f
+		go u.saveState(event{kind: evSaving}) // as an upgrade; ends with f
 		return u
 	}},
 	{"Restore", func(t *testing.T, f func()) *Upgrader {

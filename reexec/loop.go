@@ -14,6 +14,7 @@ type event struct {
 	err     error             // why
 	attempt int               // evCommand, evSaved, evNotStarted: the upgrade that they are of, 0 for the current one
 	command Command           // evCommand
+	size    int               // evSaving: of the state, in bytes
 	request *request          // evUpgrade, evCanceled
 	from    *successor        // events of a successor
 	goodbye handover.Goodbye  // evGoodbye
@@ -70,6 +71,7 @@ type present struct {
 	succ      *successor      // the one being prepared, or the one that is main
 	relieved  bool            // succ has been superseded
 	dismissed <-chan struct{} // closed when one that was only tried is gone
+	allowed   time.Duration   // for Save, or from the last of them until the successor accepts
 	began     time.Time       // of the upgrade, or of this process
 	attempt   int             // counts upgrades
 	command   Command         // how the successor is started

@@ -56,6 +56,8 @@ func (w *world) perform(p *present, e event, a action) {
 	case actGo:
 		w.told = true
 		p.timer.Reset(switchTimeout)
+	case actAllow:
+		w.allow(p, e.size)
 	case actTry:
 		p.timer.Reset(w.opts.Trial)
 	case actDrainDeadline, actLastDeadline:
@@ -188,6 +190,35 @@ func (w *world) holds(t *testing.T, names []string) {
 	if waiting > 1 || waiting == 1 && !upgrading {
 		t.Errorf("%v: %d wait for an upgrade in %v", names, waiting, state)
 	}
+}
+
+// TestTheTimeOfTheSwitchFollowsTheSize of the state: 64 MiB pass on a busy machine, and a
+// successor that hangs is given up all the same.
+func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		go w.loop(starting) // ends on evClose below
+		for _, kind := range []eventKind{evReady, evRestored} {
+			w.post(event{kind: kind})
+		}
+		happenings[0].do(w) // upgrade
+		w.stateNow()
+		ofSuccessor(evPrepared)(w)
+		time.Sleep(switchTimeout - time.Millisecond)
+		w.stateNow()
+		w.post(event{kind: evSaving, from: w.succ, size: MaxState})
+		time.Sleep(switchTimeout + 15*time.Second)
+		if s := w.stateNow(); s != switching {
+			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, switching)
+		}
+		time.Sleep(2 * time.Second)
+		if s := w.stateNow(); s != undoing {
+			t.Errorf("%v 22 s after 64 MiB were saved, want %v", s, undoing)
+		}
+		ofSuccessor(evGone)(w)
+		w.post(event{kind: evClose})
+		<-w.loopDone
+	})
 }
 
 // stateNow asks the loop.

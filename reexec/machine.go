@@ -50,6 +50,7 @@ const (
 	evNotStarted                      // there is no successor: it could not be started
 	evPrepared                        // successor: ready
 	evChecked                         // successor: ready, and only tried before an exec
+	evSaving                          // a function of the program has saved a state
 	evSaved                           // the state is saved, before an exec
 	evNotBecome                       // the exec has failed
 	evAccepting                       // successor: serving
@@ -98,6 +99,7 @@ const (
 	actBegin                       // tell the manager, ask Options.Next, ready deadline
 	actStart                       // start the successor
 	actGo                          // state and Go to the successor; switch deadline
+	actAllow                       // give the switch the time that the size of the state needs
 	actTry                         // trial deadline
 	actMark                        // store the marks that show who is main
 	actCommit                      // Committing to the successor, MAINPID= to the manager
@@ -242,6 +244,8 @@ var rules = []rule{
 	{evPrepared, except(preparing), nothing},
 	{evChecked, only(preparing), to(clearing, actShutGates, actFinish, actDismiss, actDrainDeadline)},
 	{evChecked, except(preparing), nothing},
+	{evSaving, only(switching, saving), stay(actAllow)},
+	{evSaving, except(switching, saving), nothing},
 	{evSaved, only(saving), stay(actBecome)},
 	{evSaved, except(saving), nothing},
 	{evNotBecome, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},

@@ -15,7 +15,7 @@ func (e eventKind) String() string {
 	return name(int(e), []string{
 		evReady: "ready", evRestored: "restored", evGo: "go", evCommitting: "committing", evAcknowledge: "acknowledge", evCommitted: "committed",
 		evOrphaned: "orphaned", evOlder: "older", evSecond: "second", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evCommand: "command", evNotStarted: "not started",
-		evPrepared: "prepared", evChecked: "checked", evSaved: "saved", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
+		evPrepared: "prepared", evChecked: "checked", evSaving: "saving", evSaved: "saved", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
 		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
 		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evMarked: "marked", evConfirmed: "confirmed",
 		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evFail: "fail",

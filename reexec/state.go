@@ -101,25 +101,27 @@ func (s *states) inherit(stored []string) {
 // snapshot has the program save everything. Functions that save run one at a time:
 // a second snapshot waits for the first until ctx ends, and so does one that a saving
 // function itself asks for.
-func (s *states) snapshot(ctx context.Context, log *slog.Logger) error {
+//
+// Saved is called with the size of all known states when a function has returned.
+func (s *states) snapshot(ctx context.Context, log *slog.Logger, saved func(size int)) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
 	s.mu.Unlock()
-	return s.saveAll(ctx, log, save)
+	return s.saveAll(ctx, log, save, saved)
 }
 
 // begin saves the states of which nothing is known yet, so that the fd store has them from
 // the first Ready on.
-func (s *states) begin(ctx context.Context, log *slog.Logger) error {
+func (s *states) begin(ctx context.Context, log *slog.Logger, saved func(size int)) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
 	maps.DeleteFunc(save, func(name string, _ func() (State, error)) bool { return s.files[name] != nil })
 	s.mu.Unlock()
-	return s.saveAll(ctx, log, save)
+	return s.saveAll(ctx, log, save, saved)
 }
 
 // saveAll calls the functions of save and keeps their states.
-func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]func() (State, error)) error {
+func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]func() (State, error), saved func(size int)) error {
 	if len(save) == 0 {
 		return nil
 	}
@@ -134,7 +136,7 @@ func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]
 		defer func() { <-s.saving }() // also after the end of ctx, when the function returns in the end
 		for _, name := range slices.Sorted(maps.Keys(save)) {
 			under.Store(&name)
-			if err := s.saveOne(ctx, name, save[name]); err != nil {
+			if err := s.saveOne(ctx, name, save[name], saved); err != nil {
 				return struct{}{}, err
 			}
 		}
@@ -147,7 +149,7 @@ func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]
 }
 
 // saveOne calls save, and keeps what it returns unless ctx has ended meanwhile.
-func (s *states) saveOne(ctx context.Context, name string, save func() (State, error)) error {
+func (s *states) saveOne(ctx context.Context, name string, save func() (State, error), saved func(size int)) error {
 	state, err := save()
 	if err != nil {
 		return err
@@ -155,6 +157,7 @@ func (s *states) saveOne(ctx context.Context, name string, save func() (State, e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	saved(s.size() + len(state.Data))
 	file, err := encodeState(name, state)
 	if err != nil {
 		return err
@@ -226,7 +229,7 @@ func decodeState(file *os.File) (State, error) {
 // favour of a successor, when a main process has answered everything before it ends, and in
 // Checkpoint. A change after Ready survives a crash only by a Checkpoint. Clients wait
 // meanwhile, so it should be quick. If it fails, panics, or has not returned after
-// 4.5 seconds, an upgrade is undone. It runs on a goroutine of the Upgrader, which
+// 4.5 seconds and one second for each 4 MiB of the last known states, an upgrade is undone. It runs on a goroutine of the Upgrader, which
 // calls one save after the other. It should not wait for an Upgrade, a Checkpoint or
 // Drain: these wait for it, until its time is over.
 //
@@ -288,7 +291,7 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reexec: checkpoint: %w", err)
 	}
-	if err := u.states.snapshot(ctx, u.log); err != nil {
+	if err := u.states.snapshot(ctx, u.log, func(int) {}); err != nil {
 		return fmt.Errorf("reexec: %w", err)
 	}
 	if err := u.storeStates(ctx); err != nil {

@@ -139,9 +139,9 @@ func (u *Upgrader) saveFirst() {
 	if !u.supervised() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(u.life, saveTimeout)
+	ctx, allow, cancel := u.saveTime()
 	defer cancel()
-	if err := u.states.begin(ctx, u.log); err != nil {
+	if err := u.states.begin(ctx, u.log, allow); err != nil {
 		u.log.Warn("the state of the start is not stored", "error", err)
 	}
 }

@@ -57,11 +57,11 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	case e.kind == evDeadline && p.state == beginning:
 		err = fmt.Errorf("Options.Next has not returned within %v", u.opts.ReadyTimeout)
 	case e.kind == evDeadline && p.state == saving:
-		err = fmt.Errorf("the state was not saved within %v", switchTimeout)
+		err = fmt.Errorf("the state was not saved within %v", p.allowed)
 	case e.kind == evDeadline && p.state == preparing:
 		err = fmt.Errorf("not ready within %v", u.opts.ReadyTimeout)
 	case e.kind == evDeadline:
-		err = fmt.Errorf("did not accept within %v", switchTimeout)
+		err = fmt.Errorf("did not accept within %v", p.allowed)
 	case e.kind == evSuccessorStops:
 		err = errors.New("the successor was asked to end")
 	case e.kind == evStop || e.kind == evClose:
