@@ -230,7 +230,11 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 // start starts the successor by c.
 func (u *Upgrader) start(p *present, c Command) {
 	p.command = c
-	succ, err := u.startSuccessor(c)
+	var succ *successor
+	err := u.affordShut(func() (err error) {
+		succ, err = u.startSuccessor(c)
+		return err
+	})
 	if err != nil {
 		p.self = append(p.self, event{kind: evNotStarted, err: err})
 		return
@@ -254,7 +258,11 @@ func (u *Upgrader) handState(s *successor) error {
 	if err := u.saveState(event{kind: evSaving, from: s}); err != nil {
 		return err
 	}
-	all, err := u.states.export()
+	var all handover.States
+	err := u.afford(func() (err error) {
+		all, err = u.states.export()
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/fd"
 )
 
 // requestTimeout is how long a connected command may take to say what it wants.
@@ -24,6 +25,9 @@ func (u *Upgrader) serveControl() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if fd.Short(err) && u.reserve.Lend(lent) {
+			continue // the command is still there
+		}
 		if err != nil { // it has no descriptor left, say: a reload must work again when it has
 			u.log.Warn("operators cannot be answered", "error", err)
 			select {
@@ -33,6 +37,7 @@ func (u *Upgrader) serveControl() {
 			continue
 		}
 		u.task(func() { // ends with its command, or with life
+			defer u.reserve.Fill()
 			defer c.Close()
 			u.serveCommand(c)
 		})

@@ -236,8 +236,11 @@ const barrierPause = 10 * time.Millisecond
 func (u *Upgrader) barrier(ctx context.Context) error {
 	for {
 		err := u.notifier.Barrier(ctx)
-		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+		if !fd.Short(err) {
 			return err
+		}
+		if u.reserve.Lend(lent) {
+			continue
 		}
 		select {
 		case <-time.After(barrierPause):

@@ -36,11 +36,12 @@ type states struct {
 	mu      sync.Mutex
 	save    map[string]func() (State, error)
 	restore map[string]func(State) error
-	files   map[string]*os.File // the last known of each name
-	fresh   map[string]bool     // names whose file the fd store does not have
-	stored  []string            // what the fd store has, by its names there
-	told    []string            // of stored, what the successor was told
-	closed  bool                // no file is kept any more
+	files   map[string]*os.File      // the last known of each name
+	fresh   map[string]bool          // names whose file the fd store does not have
+	stored  []string                 // what the fd store has, by its names there
+	afford  func(func() error) error // calls a function that needs descriptors
+	told    []string                 // of stored, what the successor was told
+	closed  bool                     // no file is kept any more
 
 	saving chan struct{} // holds a value while the program's functions save
 }
@@ -52,6 +53,7 @@ func newStates() *states {
 		files:   map[string]*os.File{},
 		saving:  make(chan struct{}, 1),
 		fresh:   map[string]bool{},
+		afford:  func(f func() error) error { return f() },
 	}
 }
 
@@ -158,7 +160,11 @@ func (s *states) saveOne(ctx context.Context, name string, save func() (State, e
 		return context.Cause(ctx)
 	}
 	saved(s.size() + len(state.Data))
-	file, err := encodeState(name, state)
+	var file *os.File
+	err = s.afford(func() (err error) {
+		file, err = encodeState(name, state)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
@@ -94,7 +95,13 @@ func (u *Upgrader) introduce(s *successor) error {
 	if u.siblings() && theirs.ParentPID != u.parent {
 		return fmt.Errorf("its parent is process %d, not the manager %d", theirs.ParentPID, u.parent)
 	}
-	entries, files, own, err := u.sockets.handOn()
+	var entries []handover.Entry
+	var files []syscall.Conn
+	var own []*fd.FD
+	err = u.afford(func() (err error) {
+		entries, files, own, err = u.sockets.handOn()
+		return err
+	})
 	if err != nil {
 		return err
 	}

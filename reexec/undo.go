@@ -92,6 +92,7 @@ func (u *Upgrader) undone(p *present, e event) {
 // keepStore goes on with the fd store. What was kept during the upgrade goes into it now.
 func (u *Upgrader) keepStore(p *present) {
 	u.sockets.retain()
+	u.reserve.Fill()
 	if !p.main {
 		return
 	}

@@ -38,6 +38,7 @@ type Upgrader struct {
 	arrived  []*arrival // by the fd store or inheritance, before Ready
 	drain    *drain
 	fdStore  fdStore
+	reserve  fd.Reserve
 	control  *control.Listener
 	pred     *predecessor  // nil in the first generation
 	command  *control.Conn // waits for us in the place of our predecessor, or nil
@@ -135,12 +136,14 @@ func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	u.endings.Store(newEndings())
 	u.drain = newDrain(u.postOldIdle)
 	u.act = u.perform
+	u.states.afford = u.afford
 	u.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.signals.release()
 		u.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
+	u.reserve.Open(reserved)
 	u.run()
 	return u, nil
 }
@@ -403,6 +406,7 @@ func (u *Upgrader) release(main bool) error {
 		a.close()
 	}
 	u.parking.close()
+	u.reserve.Close()
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())
 	}
