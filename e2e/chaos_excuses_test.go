@@ -21,6 +21,8 @@ type excuse struct {
 	covers   func(*excuse, load.Failure) bool
 	sockets  map[string]bool // addresses of clients whose connections died
 	accepts  bool            // the process may have accepted others before it died
+	pids     []int           // the processes that died
+	executor string          // the process that has executed the request, while it is looked at
 }
 
 // during reports whether f was under way between from and to.
@@ -32,10 +34,11 @@ func (e *excuse) during(f load.Failure) bool {
 func everything(e *excuse, f load.Failure) bool { return e.during(f) }
 
 // killedConnection covers the connections that a process had at its death, and the
-// datagrams that it may have read.
+// datagrams that it has read, as far as it could note them.
 func killedConnection(e *excuse, f load.Failure) bool {
 	if f.Class == packetClass {
-		return f.Kind == load.Timeout && e.during(f)
+		pid, err := strconv.Atoi(e.executor)
+		return f.Kind == load.Timeout && e.during(f) && (err != nil || slices.Contains(e.pids, pid))
 	}
 	before := e.to.IsZero() || f.Opened.Before(e.to)
 	return before && !f.At.Before(e.from) && (e.sockets[f.Local] || e.accepts && f.Opened.After(e.from))
@@ -65,6 +68,8 @@ type excuses struct {
 	mu    sync.Mutex
 	all   []*excuse
 	count map[string]map[string]int // by reason and class
+
+	executor func(id string) string // the process that has executed a request, empty for none
 }
 
 func (x *excuses) add(e *excuse) *excuse {
@@ -101,6 +106,7 @@ func (x *excuses) cover(f load.Failure) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.all {
+		e.executor = x.executor(f.ID)
 		if e.covers(e, f) {
 			reason := e.reason
 			if f.Kind == load.Unserved {

@@ -30,7 +30,7 @@ func (c *chaosSite) strike(sig syscall.Signal, pids ...int) {
 	}
 	sockets, _, err := c.socketsOf(hosts)
 	c.must(err)
-	e := c.excuses.add(&excuse{reason: hadByKilled, covers: killedConnection, from: time.Now(), sockets: sockets})
+	e := c.excuses.add(&excuse{reason: hadByKilled, covers: killedConnection, from: time.Now(), sockets: sockets, pids: pids})
 	for _, pid := range pids {
 		c.signal(pid, syscall.SIGKILL)
 	}
@@ -57,6 +57,7 @@ func (c *chaosSite) witness(names <-chan string) {
 		}
 		if host := c.hostOf(pid); host != 0 {
 			c.awaitStopped(host)
+			stopped := time.Now() // connections opened from here on may be missing below
 			sockets, queued, err := c.socketsOf([]int{host})
 			if err != nil {
 				c.Error(err)
@@ -64,7 +65,7 @@ func (c *chaosSite) witness(names <-chan string) {
 			for _, client := range queued {
 				sockets[client] = true
 			}
-			e := c.excuses.add(&excuse{reason: hadByDead, covers: killedConnection, from: time.Now(), sockets: sockets, accepts: true})
+			e := c.excuses.add(&excuse{reason: hadByDead, covers: killedConnection, from: stopped, sockets: sockets, accepts: true, pids: []int{pid}})
 			_ = c.machine.Signal(pid, syscall.SIGCONT) // a step may have killed it
 			for began := time.Now(); c.hostOf(pid) == host && time.Since(began) < patience; {
 				time.Sleep(time.Millisecond) // until it is gone

@@ -55,7 +55,7 @@ func (k *chaosClients) sendPackets(ctx context.Context) {
 			case <-halt:
 				halt = nil
 			default:
-				p.send(fmt.Sprintf("%s-%d", packetClass, number))
+				p.send(packetID(number))
 			}
 		}
 		if left := p.expire(); halt == nil && left == 0 || k.site.ctx.Err() != nil {
@@ -64,6 +64,14 @@ func (k *chaosClients) sendPackets(ctx context.Context) {
 	}
 	conn.Close()
 	<-read
+}
+
+// packetID names one datagram in forty slow: its answer takes the server seconds.
+func packetID(number int) string {
+	if number%40 == 0 {
+		return fmt.Sprintf("%s-slow-%d", packetClass, number)
+	}
+	return fmt.Sprintf("%s-%d", packetClass, number)
 }
 
 func (p *packets) send(id string) {

@@ -18,7 +18,7 @@ const (
 	chaosOrdersPath  = "/etc/cutover-chaos/orders"
 	chaosCertificate = "/etc/cutover-chaos/certificate.pem"
 	chaosReady       = 10 * time.Second
-	chaosDrain       = 20 * time.Second
+	chaosDrain       = 12 * time.Second
 )
 
 // What lies at the path of the program instead of an order.
@@ -74,6 +74,7 @@ func newChaosSite(t *testing.T, seed uint64) *chaosSite {
 		report:    newChaosReport(seed),
 	}
 	c.ledger = newChaosLedger(c.state + "/ledger")
+	c.excuses.executor = func(id string) string { return c.ledger.by[id] }
 	text, roots := certificate(t)
 	c.must(s.machine.WriteFile(chaosCertificate, text, 0o644))
 	c.order(chaosOrders{})
@@ -193,6 +194,12 @@ func (c *chaosSite) violate(format string, args ...any) {
 // a server may execute.
 func (c *chaosSite) checkRequests() {
 	c.Helper()
+	twice, err := c.ledger.read()
+	if err != nil {
+		c.violate("the ledger of executed requests: %v", err)
+	} else if len(twice) > 0 {
+		c.violate("requests were executed twice: %v", twice)
+	}
 	var lost []load.Failure
 	for _, f := range c.failures.take() {
 		if !c.excuses.cover(f) {
@@ -205,11 +212,6 @@ func (c *chaosSite) checkRequests() {
 			lines = append(lines, f.String())
 		}
 		c.violate("%d requests failed without an excuse:\n%s", len(lost), strings.Join(lines, "\n"))
-	}
-	if twice, err := c.ledger.read(); err != nil {
-		c.violate("the ledger of executed requests: %v", err)
-	} else if len(twice) > 0 {
-		c.violate("requests were executed twice: %v", twice)
 	}
 }
 

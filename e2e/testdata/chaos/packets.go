@@ -12,28 +12,34 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// answerPackets answers each datagram, and takes a while for it beside the reading of
-// the next one. It returns when this generation has drained.
+// answerPackets has several readers, each of which takes a while for its answer before
+// it reads again. It returns when this generation has drained.
 func answerPackets(ctx context.Context, u *reexec.Upgrader, c net.PacketConn, l *ledger) error {
 	if err := u.Ready(ctx); err != nil {
 		return err
 	}
-	go func() { // ends with the socket
-		for {
-			b := make([]byte, 512)
-			n, from, err := c.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			release := u.Hold()
-			go func() { // ends by itself; Drain waits for the release
-				defer release()
-				id := strings.TrimSpace(string(b[:n]))
-				l.note(id)
-				time.Sleep(5 * time.Millisecond)
-				_, _ = c.WriteTo(fmt.Appendf(nil, "generation=%d pid=%d id=%s", u.Generation(), os.Getpid(), id), from) // the client misses it
-			}()
-		}
-	}()
+	for range 12 {
+		go readPackets(u, c, l) // ends with the socket
+	}
 	return errors.Join(u.Drain(ctx), c.Close())
+}
+
+// slowPacket is longer than anything else takes in an upgrade: no other work keeps the
+// process until the answer.
+const slowPacket = 4 * time.Second
+
+func readPackets(u *reexec.Upgrader, c net.PacketConn, l *ledger) {
+	buf := make([]byte, 512)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		id := strings.TrimSpace(string(buf[:n]))
+		l.note(id)
+		if strings.Contains(id, "slow") {
+			time.Sleep(slowPacket)
+		}
+		_, _ = c.WriteTo(fmt.Appendf(nil, "generation=%d pid=%d id=%s", u.Generation(), os.Getpid(), id), from) // the client misses it
+	}
 }

@@ -37,7 +37,9 @@ func (s *sessions) serve(ctx context.Context) error {
 	if err := s.u.Ready(ctx); err != nil {
 		return err
 	}
-	go s.accept(ctx) // ends with the listener
+	for range 2 { // a listener may have several callers of Accept
+		go s.accept(ctx) // ends with the listener
+	}
 	return errors.Join(s.u.Drain(ctx), s.ln.Close())
 }
 
@@ -47,9 +49,7 @@ func (s *sessions) accept(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		release := s.u.Hold()
-		go func() { // ends with the connection; Drain waits for the release
-			defer release()
+		go func() { // ends with the connection; Drain waits for that
 			one := session{sessions: s, conn: c}
 			if m, ok := c.(*reexec.Moved); ok {
 				one.conn = m.Conn
