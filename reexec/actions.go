@@ -3,12 +3,9 @@ package reexec
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
-	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
@@ -152,58 +149,6 @@ func (u *Upgrader) becomeMain(p *present) {
 	}
 }
 
-// withdraw accepts no more, for good. With a manager, units and fd store keep the
-// sockets for the next start, so clients may wait in their queues; without one,
-// waiting would be in vain. A successor that is not main leaves them to its
-// predecessor.
-func (u *Upgrader) withdraw(p *present, e event) {
-	fault.At(fault.StopAsked)
-	if p.restart = e.restart && p.main && u.notifier.StoreMax() > 0; p.restart {
-		u.receives.set(u.receives.said()) // so does the next process, for all we know
-	}
-	u.endings.Load().drains() // before the listeners fail: a server must see why
-	u.sockets.shut()
-	u.leaveParking(p) // before Accept fails
-	fault.At(fault.StopGatesShut)
-	if p.main {
-		u.sockets.finish()
-	}
-	if p.main && !u.supervised() {
-		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
-	}
-}
-
-// expire gives up what is held at the drain deadline. A program that has not called Drain
-// sees the end of Accept, and the main process tells its manager.
-func (u *Upgrader) expire(p *present) {
-	u.drain.expire()
-	u.sockets.refuse()
-	if p.overdue {
-		return
-	}
-	p.overdue = true
-	u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
-		"generation", u.generation, "held", u.drain.count())
-	if p.succ != nil {
-		u.sayDraining(p)
-	}
-}
-
-// refuseAll ends Accept in a process that was asked to end and has nothing in work: a
-// program whose accept loop is all that it waits for ends then.
-func (u *Upgrader) refuseAll() {
-	if u.drain.isIdle() { // and not only when this event was posted
-		u.sockets.refuse()
-	}
-}
-
-func (u *Upgrader) sayStopping(p *present, e event) {
-	u.tellPredecessor(p, handover.Stopping{})
-	if p.main {
-		u.sayStop(e.err)
-	}
-}
-
 func (u *Upgrader) beginUpgrade(p *present, e event) {
 	p.request, p.reason, p.began = e.request, nil, time.Now()
 	p.attempt++
@@ -242,71 +187,6 @@ func (u *Upgrader) start(p *present, c Command) {
 	p.succ = succ
 }
 
-// sendState has the program save its state, gates being shut, and lets the successor
-// go on.
-func (u *Upgrader) sendState(s *successor) {
-	u.task(func() { // ends when the program has saved, or its time is over, and the line takes it
-		if err := u.handState(s); err != nil {
-			u.post(event{kind: evFailed, from: s, err: err})
-			return
-		}
-		fault.At(fault.GoSaid)
-	})
-}
-
-func (u *Upgrader) handState(s *successor) error {
-	if err := u.saveState(event{kind: evSaving, from: s}); err != nil {
-		return err
-	}
-	var all handover.States
-	err := u.afford(func() (err error) {
-		all, err = u.states.export()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer fd.CloseAll(all.FDs)
-	fault.At(fault.StateSaved)
-	ctx, cancel := saying(u.life)
-	defer cancel()
-	if err := s.line.SendStates(ctx, all); err != nil {
-		return err
-	}
-	if err := u.handForgotten(ctx, s); err != nil {
-		return err
-	}
-	fault.At(fault.BeforeGo)
-	return s.line.Send(ctx, handover.Go{})
-}
-
-// saveState has the program save its state, when none of its routes is under way. It posts
-// saving with the size of the state when a function has returned.
-func (u *Upgrader) saveState(saving event) error {
-	ctx, allow, cancel := u.saveTime()
-	defer cancel()
-	if err := u.sockets.awaitRoutes(ctx); err != nil {
-		return err
-	}
-	return u.states.snapshot(ctx, u.log, func(size int) {
-		allow(size)
-		saving.size = size
-		u.post(saving)
-	})
-}
-
-// saveInPlace has the program save its state before it is replaced in this process.
-func (u *Upgrader) saveInPlace(p *present) {
-	u.allow(p, u.states.size())
-	dismissed, attempt := p.dismissed, p.attempt
-	u.task(func() { // ends when the program has saved, or its time is over
-		<-dismissed // a child that we leave behind would never be reaped
-		err := u.saveState(event{kind: evSaving, attempt: attempt})
-		u.callbacks.wait() // the exec ends their goroutines
-		u.post(event{kind: evSaved, attempt: attempt, err: err})
-	})
-}
-
 // done ends an upgrade that succeeded: from here on the successor is the unit's
 // main process, and this one says nothing to the manager any more.
 func (u *Upgrader) done(p *present) {
@@ -319,43 +199,6 @@ func (u *Upgrader) done(p *present) {
 	u.answer(p, nil) // before Draining is closed, at which the program may end
 	u.tellPredecessor(p, handover.Superseded{})
 	u.receives.set(p.succ.receives)
-}
-
-func (u *Upgrader) refuse(p *present, e event) {
-	err := refusal(p.state)
-	if e.kind == evCrowded {
-		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
-	}
-	u.log.Warn("upgrade refused", "generation", u.generation, "error", err)
-	if e.request != nil {
-		e.request.reply(err, 0)
-	}
-}
-
-// answer gives the result to whoever waits for it.
-func (u *Upgrader) answer(p *present, result error) {
-	if p.request != nil {
-		p.request.reply(result, u.generation+1)
-		p.request = nil
-	}
-}
-
-// answerConfirmed is answer once the manager has read all that was said before:
-// READY=1 must be there before an ExecReload= process ends.
-func (u *Upgrader) answerConfirmed(p *present, result error) {
-	r := p.request
-	if r == nil {
-		return
-	}
-	p.request = nil
-	u.task(func() { // ends within sayTimeout
-		ctx, cancel := saying(u.life)
-		defer cancel()
-		if err := u.barrier(ctx); err != nil {
-			u.log.Warn("manager does not confirm", "error", err)
-		}
-		r.reply(result, u.generation+1)
-	})
 }
 
 // resume makes this process main again after its successor died where no manager
@@ -382,58 +225,4 @@ func (u *Upgrader) dropSuccessor(p *present) {
 	}
 	p.succ.close()
 	p.succ = nil
-}
-
-// releaseAll closes everything, and leaves a predecessor that still drains the
-// line to our successor.
-func (u *Upgrader) releaseAll(p *present) {
-	fault.At(fault.Drained)
-	if p.state == arriving {
-		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
-	}
-	finished := p.state == draining || p.state == leaving
-	if finished {
-		u.sayGoodbye(p)
-		u.observe(p, EventDrained, nil)
-	}
-	u.abandonMoves(p)
-	u.dropSuccessor(p)
-	u.closeErr = u.release(p.main)
-	u.endLife()
-}
-
-func (u *Upgrader) whyNotReady() string {
-	if err := u.failure.Load(); err != nil {
-		return (*err).Error()
-	}
-	return "the successor ended before it was ready (what it wrote says why)"
-}
-
-// tellPredecessor says m. Where m cannot be said, this process says why and hangs up: the
-// predecessor decides by that, as by the end of this process, and does not wait for m.
-func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
-	if u.pred.older() == 0 {
-		return // it is gone
-	}
-	err := u.pred.say(u.life, m)
-	if err == nil || errors.Is(err, io.EOF) { // who reads the line says that it is closed
-		return
-	}
-	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
-	_ = u.pred.say(u.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // hanging up says it, too
-	p.self = append(p.self, event{kind: evOrphaned, err: err})
-}
-
-// tellCommitted tells the successor that it is main. One that cannot be told finds out
-// when this process hangs up.
-func (u *Upgrader) tellCommitted(p *present) {
-	if err := p.succ.say(u.life, handover.Committed{}); err != nil {
-		u.log.Warn("successor cannot be told that it is main, hanging up", "error", err)
-		_ = p.succ.line.CloseWrite() // it has ended, if that fails
-	}
-}
-
-// saying bounds one message, which takes no time unless the other side hangs.
-func saying(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, sayTimeout)
 }

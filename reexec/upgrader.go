@@ -240,67 +240,6 @@ func (u *Upgrader) task(f func()) {
 	}()
 }
 
-// Ready says that the program has initialised and could accept. It blocks until
-// it may: at once in the first generation, after READY=1 is sent to the service
-// manager; in a successor when the predecessor has stopped accepting. Meanwhile the
-// functions that Restore has registered are called, each once. Ready returns
-// [ErrStopped] if the process was asked to end before that, and [ErrTried], which
-// wraps it, in a process that was only tried: neither is a failure of the program,
-// which should end with status 0. After Fail it returns the reason. A second call returns what the first did.
-//
-// Sockets that an earlier process of the program had bound and this one has not
-// claimed are closed and leave the fd store.
-func (u *Upgrader) Ready(ctx context.Context) error {
-	u.post(event{kind: evReady})
-	if err := u.until(ctx, u.told); err != nil {
-		return err
-	}
-	u.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for these
-	if err := u.until(ctx, u.restored); err != nil {
-		return err
-	}
-	if err := u.restoreErr; err != nil {
-		u.Fail(err)
-		return err
-	}
-	if err := u.until(ctx, u.accepting); err != nil {
-		return err
-	}
-	return u.readyErr
-}
-
-// until waits for the loop to close c.
-func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
-	select {
-	case <-c:
-		return nil
-	case <-u.Stopping():
-		if closed(c) { // before, because it is never closed after
-			return nil
-		}
-		if reason := u.failed.Load(); reason != nil {
-			return *reason
-		}
-		if u.pred != nil && u.pred.trying {
-			return ErrTried
-		}
-		return ErrStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// restore gives the program its state.
-func (u *Upgrader) restore() {
-	u.restoreErr = u.states.restoreAll(u.life, u.log)
-	if u.restoreErr == nil {
-		u.saveFirst()
-		fault.At(fault.Restored)
-		u.post(event{kind: evRestored})
-	}
-	close(u.restored)
-}
-
 // Upgrade replaces this process by the program that lies at its path now, and
 // blocks until that one is the main process, which returns nil, or the upgrade is
 // undone: then this process still serves as if nothing had been tried, and the
@@ -320,23 +259,6 @@ func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 	})
 	defer cancel()
 	return <-r.answer // the table answers whatever it takes, also when it ends
-}
-
-// Stop asks this generation to end, as SIGTERM does: it accepts no more, and
-// Draining and Stopping are closed. It does not wait.
-func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
-
-// Fail says that this generation cannot serve, and why. A successor that calls it
-// before Ready, or within its trial, undoes the upgrade: its predecessor serves on,
-// or accepts again, and reports reason to whoever asked for the upgrade. A main
-// process stops, as by Stop, and tells the manager (STATUS=, and ERRNO= if there is a
-// [syscall.Errno] in reason). It does not wait; the program then ends as after Stop.
-func (u *Upgrader) Fail(reason error) {
-	if reason == nil {
-		reason = errors.New("Fail was called without a reason")
-	}
-	u.failed.CompareAndSwap(nil, &reason)
-	u.post(event{kind: evFail, err: reason})
 }
 
 // Hold keeps Drain from returning until release is called, for work that must not be
@@ -363,63 +285,6 @@ func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }
 // Generation counts the processes of this program since the service manager, or
 // the user, started one: 1 in the first.
 func (u *Upgrader) Generation() int { return u.generation }
-
-// Close ends this generation: it closes the listeners and the control socket,
-// kills a successor that has not taken over, and waits for the goroutines of the
-// Upgrader. A successor that closes before it was ready has failed, and its
-// predecessor is told why, if a Listen had failed. Call Close last in main. A
-// second call does nothing.
-//
-// Functions of the program that are under way, a Save, an Observe, have half a
-// second to return. Close does not wait longer for them.
-func (u *Upgrader) Close() error {
-	var err error
-	if u.ending.CompareAndSwap(false, true) {
-		err = u.lastCheckpoint()
-	}
-	u.post(event{kind: evClose})
-	<-u.loopDone
-	u.tasks.Wait()
-	u.callbacks.wait()
-	return errors.Join(err, u.closeErr)
-}
-
-// lastCheckpoint saves the state of a main process that ends, for the manager's
-// next one.
-func (u *Upgrader) lastCheckpoint() error {
-	if r := u.Status(); !r.main || r.State != leaving.String() {
-		return nil
-	}
-	ctx, cancel := saying(context.Background())
-	defer cancel()
-	fault.At(fault.StopDrained)
-	err := u.Checkpoint(ctx)
-	fault.At(fault.StateStored)
-	return err
-}
-
-// release closes what a generation has open. It runs on the loop, or in New
-// before there is one. The name of the control socket belongs to the main process.
-func (u *Upgrader) release(main bool) error {
-	var errs []error
-	for _, a := range u.arrived {
-		a.close()
-	}
-	u.parking.close()
-	u.reserve.Close()
-	if u.sockets != nil {
-		errs = append(errs, u.sockets.close())
-	}
-	if u.control != nil {
-		errs = append(errs, u.control.Close(main))
-	}
-	u.pred.forget()
-	if c := u.pred.takeCommand(); c != nil {
-		_ = c.Close() // the predecessor answers it
-	}
-	errs = append(errs, u.states.close())
-	return errors.Join(append(errs, u.notifier.Close())...)
-}
 
 // postOldIdle tells the loop without waiting for it, which may be the caller.
 func (u *Upgrader) postOldIdle() {
