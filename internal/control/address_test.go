@@ -39,9 +39,9 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestAddressIsOneThatCanBeListenedOn goes over the length of a unix socket's
-// path with the longest and the shortest process id.
-func TestAddressIsOneThatCanBeListenedOn(t *testing.T) {
+// The test varies the length of the directory around the longest path of a unix socket,
+// with the longest and the shortest process id.
+func TestAddressFitsAUnixSocket(t *testing.T) {
 	root := t.TempDir()
 	for _, pid := range []int{1, 4194304} { // 4194304 is the most that pid_max can be
 		for length := len(root) + 2; length <= 110; length++ {

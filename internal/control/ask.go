@@ -15,8 +15,8 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// Ask sends r to the process that listens at address and waits for its answer
-// until ctx ends. If pid is not 0, that process must be the one which listens.
+// Ask sends r to the process that listens at address. It waits for the answer until ctx
+// ends. If pid is not 0, Ask refuses a listener that is another process.
 func Ask(ctx context.Context, address string, pid int, r Request) (Answer, error) {
 	uc, err := find(ctx, address, pid)
 	if err != nil {
@@ -35,8 +35,9 @@ func Ask(ctx context.Context, address string, pid int, r Request) (Answer, error
 	return a, nil
 }
 
-// exchange sends r and reads the answer. A listener that refuses us answers first
-// and hangs up on the request, which the kernel reports before that answer.
+// exchange sends r and reads the answer. A listener that refuses this process answers
+// and hangs up without reading the request. The kernel reports that as ECONNRESET first,
+// and the answer can be read after it.
 func exchange(c *net.UnixConn, r Request) (a Answer, err error) {
 	sent := write(c, r)
 	err = read(c, maxReceived, &a)
@@ -49,8 +50,8 @@ func exchange(c *net.UnixConn, r Request) (a Answer, err error) {
 	return a, err
 }
 
-// find connects to the process pid. Where another service has the name at address,
-// the process listens beside it, see Publish.
+// find connects to the process pid. If another service has the name at address, the
+// process pid listens at its unpublished name; see Publish.
 func find(ctx context.Context, address string, pid int) (*net.UnixConn, error) {
 	uc, err := connect(ctx, address, pid)
 	if err == nil || pid == 0 || strings.HasPrefix(address, "@") {
@@ -73,27 +74,27 @@ func connect(ctx context.Context, address string, pid int) (*net.UnixConn, error
 	}
 	uc := conn.(*net.UnixConn)
 	if err := expect(uc, address, pid); err != nil {
-		_ = uc.Close() // nothing was said
+		_ = uc.Close() // nothing was sent
 		return nil, err
 	}
 	return uc, nil
 }
 
-// expect refuses a listener that is not the process we mean to talk to: a squatter on
-// the name could otherwise make a reload look good.
+// expect returns an error if the listener is not the process pid of a trusted user. A
+// foreign process that has the name could otherwise report a successful reload.
 func expect(c *net.UnixConn, address string, pid int) error {
 	peer, err := fd.PeerOf(c)
 	if err != nil {
 		return err
 	}
-	// A peer in another pid namespace has no number here (PrivatePIDs= gives the reload
-	// command a namespace): then its user decides.
+	// A peer in another pid namespace has the pid 0 here, and its user decides
+	// (PrivatePIDs= gives the reload command a namespace).
 	if pid != 0 && peer.PID != 0 && peer.PID != pid {
 		return fmt.Errorf("control socket belongs to process %d, the main process is %d", peer.PID, pid)
 	}
 	me := os.Geteuid()
 	switch {
-	case me == 0 && pid != 0 && peer.PID == pid: // it is the main process, whatever its user
+	case me == 0 && pid != 0 && peer.PID == pid: // root trusts the main process of any user
 	case peer.UID == 0 || peer.UID == me:
 	case me == 0 && ownsDirectory(peer.UID, address):
 	default:
@@ -102,8 +103,8 @@ func expect(c *net.UnixConn, address string, pid int) error {
 	return nil
 }
 
-// ownsDirectory reports whether address lies in a directory of the user uid, as the
-// runtime directory of a service is its user's.
+// ownsDirectory reports whether address lies in a directory of the user uid. The runtime
+// directory of a service belongs to its user.
 func ownsDirectory(uid int, address string) bool {
 	if strings.HasPrefix(address, "@") {
 		return false

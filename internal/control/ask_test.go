@@ -58,7 +58,7 @@ func TestAnAnswerComesBack(t *testing.T) {
 	}
 }
 
-// TestALongErrorIsCut to what commands of every version read.
+// Commands of every version can read an error of the longest length.
 func TestALongErrorIsCut(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	for _, why := range []string{strings.Repeat("x", 70000), strings.Repeat("<", 200<<10), strings.Repeat("\xff", 1<<20)} {
@@ -100,7 +100,7 @@ func TestAServerThatHangsUpIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestAskFailsWithoutAListener(t *testing.T) {
 	for _, address := range []string{abstract(), t.TempDir() + "/control.sock"} {
 		if o := <-ask(context.Background(), address); o.err == nil || !strings.Contains(o.err.Error(), "does not answer") {
 			t.Errorf("Ask at %s = %+v, %v", address, o.answer, o.err)
@@ -108,7 +108,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestASquatterGetsNoRequest: who listens is not the process that was meant.
+// The squatter listens at the address of the main process.
 func TestASquatterGetsNoRequest(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	_, err := control.Ask(context.Background(), abstract(), os.Getpid()+1, control.Request{Verb: control.Upgrade})
@@ -123,9 +123,9 @@ func TestASquatterGetsNoRequest(t *testing.T) {
 	}
 }
 
-// TestBytes fixes what goes over the wire: the reload command is of another
-// version of the program than the process that it asks.
-func TestBytes(t *testing.T) {
+// The reload command and the process that it asks can have different versions of the
+// program.
+func TestTheBytesOfMessagesDoNotChange(t *testing.T) {
 	ln, err := net.Listen("unixpacket", abstract())
 	must(t, err)
 	defer ln.Close()
@@ -160,7 +160,7 @@ func request(t testing.TB, l *control.Listener, text string) (control.Request, e
 	return c.Request(patience)
 }
 
-func TestRequestsOfOtherVersions(t *testing.T) {
+func TestRequestsOfOtherVersionsAreRead(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	if r, err := request(t, l, `{"version":2,"verb":"dance","more":{}}`); err != nil || r != (control.Request{Version: 2, Verb: "dance"}) {
 		t.Errorf("Request = %+v, %v", r, err)

@@ -1,12 +1,13 @@
 // Package control is the conversation of an operator's command, such as
 // `myapp reload`, with the main process of a service.
 //
-// The main process listens on an AF_UNIX SOCK_SEQPACKET socket: in the unit's
-// runtime directory, where there is one, else in the abstract namespace under a
-// name that carries its pid. The command sends one [Request], waits, and gets one
-// [Answer]; hanging up before that takes the request back. Both are one JSON
-// value each. Unknown fields are ignored; an unknown verb gets an answer with
-// an error, so that the two programs need not be of one version.
+// The main process listens on an AF_UNIX SOCK_SEQPACKET socket. The socket lies in the
+// runtime directory of the unit. Without such a directory it has an abstract name that
+// contains the pid. The command sends one [Request] and receives one [Answer]; each is
+// one JSON value. A command that hangs up before the answer takes its request back.
+//
+// The two programs may have different versions: unknown fields are ignored, and the
+// answer to an unknown verb is an error.
 package control
 
 import (
@@ -21,17 +22,17 @@ import (
 
 // Verbs.
 const (
-	Upgrade = "upgrade" // replace the process; the answer comes when it is done
-	Status  = "status"  // say how it is going
+	Upgrade = "upgrade" // replaces the process; the answer follows the end of the upgrade
+	Status  = "status"  // reports the state of the process
 )
 
-// Request is what the command asks.
+// Request is the message of the command.
 type Request struct {
-	Version int    `json:"version"` // 1
+	Version int    `json:"version"` // always 1
 	Verb    string `json:"verb"`
 
-	// Dir is the working directory of a command that the manager has started for the unit
-	// whose INVOCATION_ID is Invocation.
+	// Dir is the working directory of the command, and Invocation its INVOCATION_ID. Both
+	// are empty for a command without INVOCATION_ID, such as one in a shell.
 	Dir        string `json:"dir,omitempty"`
 	Invocation string `json:"invocation,omitempty"`
 }
@@ -39,26 +40,26 @@ type Request struct {
 // Answer is the result. Error is empty on success.
 type Answer struct {
 	Error      string `json:"error,omitempty"`
-	Generation int    `json:"generation,omitempty"` // the one that serves now
-	PID        int    `json:"pid,omitempty"`
-	State      string `json:"state,omitempty"`
-	Successor  int    `json:"successor,omitempty"`  // pid
-	Draining   int    `json:"draining,omitempty"`   // older generations
-	Held       int    `json:"held,omitempty"`       // what these have in work
-	Left       int    `json:"left,omitempty"`       // seconds, until the last of them must have ended
-	NotStored  string `json:"not_stored,omitempty"` // why the fd store lacks something, at most 512 bytes
+	Generation int    `json:"generation,omitempty"` // number of the main process
+	PID        int    `json:"pid,omitempty"`        // pid of the main process
+	State      string `json:"state,omitempty"`      // state of the main process
+	Successor  int    `json:"successor,omitempty"`  // pid of the successor, 0 without one
+	Draining   int    `json:"draining,omitempty"`   // number of older generations that drain
+	Held       int    `json:"held,omitempty"`       // connections and other holds of the older generations
+	Left       int    `json:"left,omitempty"`       // seconds until their last drain deadline
+	NotStored  string `json:"not_stored,omitempty"` // reason why the fd store is incomplete, at most 512 bytes
 }
 
 const (
-	// maxMessage bounds a request and an answer: programs built before maxReceived read no
-	// more.
+	// maxMessage bounds a sent request or answer. Older programs read messages of up to
+	// this size.
 	maxMessage = 64 << 10
 
-	// maxReceived is the longest answer that is read. Programs that were built before
-	// maxMessage held for answers send as much as a socket takes.
+	// maxReceived bounds a received answer. Older programs send answers that are longer
+	// than maxMessage.
 	maxReceived = 256 << 10
 
-	// maxError is how many bytes of an error are sent. In JSON a byte takes six at most.
+	// maxError bounds a sent error, in bytes. JSON needs at most six bytes for one.
 	maxError = 9 << 10
 )
 
@@ -68,9 +69,9 @@ const maxPath = 107
 // maxPID is the largest process id, PID_MAX_LIMIT in include/linux/threads.h.
 const maxPID = 4 << 20
 
-// Address returns where the main process pid listens: a path, or an abstract name
-// that begins with "@". The environment decides, which systemd makes the same for
-// ExecStart= and ExecReload= processes (systemd.exec(5), RuntimeDirectory=).
+// Address returns the address of the main process pid: a path, or an abstract name that
+// begins with "@". The environment decides. It is the same for the ExecStart= and
+// ExecReload= processes of a unit (systemd.exec(5), RuntimeDirectory=).
 func Address(lookup func(string) (string, bool), pid int) string {
 	if dirs, ok := lookup("RUNTIME_DIRECTORY"); ok && dirs != "" {
 		dir, _, _ := strings.Cut(dirs, ":")
@@ -78,8 +79,8 @@ func Address(lookup func(string) (string, bool), pid int) string {
 			return p
 		}
 	}
-	// Two containers with one network namespace both have a process 1.
-	namespace, _ := os.Readlink("/proc/self/ns/pid") // without /proc: the same "" for both sides
+	// Two containers can share a network namespace, and each has a process 1.
+	namespace, _ := os.Readlink("/proc/self/ns/pid") // without /proc, both sides use ""
 	return fmt.Sprintf("@cutover/%s/%d", namespace, pid)
 }
 

@@ -14,14 +14,14 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// Listen opens the socket of the process pid for address. A socket in a directory
-// is not visible under its name before Publish, so that a successor can be sure
-// of it while its predecessor still answers.
+// Listen opens the socket of the process pid for address. A socket in a directory has a
+// temporary name until Publish, so that a successor can open its socket while its
+// predecessor still answers.
 func Listen(address string, pid int) (*Listener, error) {
 	l := &Listener{address: address, bound: address}
 	if !strings.HasPrefix(address, "@") {
 		l.bound = unpublished(address, pid)
-		_ = os.Remove(l.bound) // of a process that had our pid and is dead
+		_ = os.Remove(l.bound) // removes the socket of a dead process that had this pid
 	}
 	if err := l.listen(l.bound); err != nil {
 		return nil, fmt.Errorf("control socket %s (is another process using it?): %w", address, err)
@@ -29,9 +29,9 @@ func Listen(address string, pid int) (*Listener, error) {
 	return l, nil
 }
 
-// ListenNowhere opens a socket that no command finds, for a process whose abstract
-// name somebody else has: anybody can take one. A command sees by the process id
-// that it does not talk to us.
+// ListenNowhere opens a socket that no command finds. It serves a process whose abstract
+// name another process has taken: any process can take such a name. The command detects
+// the other process by its pid.
 func ListenNowhere() (*Listener, error) {
 	l := &Listener{address: "@", bound: "@"}
 	return l, l.listen("") // the kernel chooses, unix(7)
@@ -40,22 +40,22 @@ func ListenNowhere() (*Listener, error) {
 func (l *Listener) listen(name string) (err error) {
 	l.ln, err = net.ListenUnix("unixpacket", &net.UnixAddr{Name: name, Net: "unixpacket"})
 	if err == nil {
-		l.ln.SetUnlinkOnClose(false) // the name belongs to the next main process by then
+		l.ln.SetUnlinkOnClose(false) // the next main process may have the name; see Close
 	}
 	return err
 }
 
-// Listener is the main process's end.
+// Listener is the socket of a main process.
 type Listener struct {
 	ln      *net.UnixListener
-	address string // as a command looks for it
-	bound   string // where the socket is now
+	address string // address at which a command looks for the socket
+	bound   string // current address of the socket
 }
 
-// Publish makes the socket the one that commands reach. The socket of the process
-// predecessor, 0 if there is none, and that of a dead process are replaced in one step.
-// That of another service, which has the same directory, is not: then Publish returns
-// an error, and commands that know our pid reach us all the same.
+// Publish renames the socket to its address, so that commands reach it. It replaces the
+// socket of the process predecessor (0: none), or of a dead process, in one step. It does
+// not replace the socket of another service with the same directory and returns an error.
+// Commands that know the pid of this process reach it nevertheless.
 func (l *Listener) Publish(predecessor int) error {
 	if l.bound == l.address {
 		return nil
@@ -71,21 +71,21 @@ func (l *Listener) Publish(predecessor int) error {
 	return nil
 }
 
-// Discard removes what the process pid, a successor that is dead, had opened
-// beside ours and not published.
+// Discard removes the unpublished socket of the process pid, which is a dead successor.
 func (l *Listener) Discard(pid int) {
 	if !strings.HasPrefix(l.address, "@") {
-		_ = os.Remove(unpublished(l.address, pid)) // usually it is not there
+		_ = os.Remove(unpublished(l.address, pid)) // usually it does not exist
 	}
 }
 
-// unpublished is where the process pid binds its socket at first.
+// unpublished returns the path of the socket of the process pid before Publish.
 func unpublished(address string, pid int) string {
 	return filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
 }
 
-// Close stops listening. The name in the directory goes with unlink: the process
-// that is main last removes it, one that handed over must not.
+// Close stops listening. It removes a published socket from its directory if unlink is
+// true. The last main process sets unlink. A process that has handed over does not,
+// because the path belongs to its successor.
 func (l *Listener) Close(unlink bool) error {
 	err := l.ln.Close()
 	if !strings.HasPrefix(l.bound, "@") && (unlink || l.bound != l.address) {
@@ -94,7 +94,8 @@ func (l *Listener) Close(unlink bool) error {
 	return err
 }
 
-// Accept waits for a command of root's or of our own user; others are sent away.
+// Accept waits for a command of root or of the user of this process. It answers other
+// users with an error.
 func (l *Listener) Accept() (*Conn, error) {
 	for {
 		uc, err := l.ln.AcceptUnix()
@@ -110,8 +111,8 @@ func (l *Listener) Accept() (*Conn, error) {
 	}
 }
 
-// trusted reports whether the process at the other end of c is root's or our
-// own user's.
+// trusted reports whether the process at the other end of c belongs to root or to the
+// user of this process.
 func trusted(c *net.UnixConn) bool {
 	peer, err := fd.PeerOf(c)
 	return err == nil && trustedUser(peer)
@@ -119,11 +120,11 @@ func trusted(c *net.UnixConn) bool {
 
 func trustedUser(p fd.Peer) bool { return p.UID == 0 || p.UID == os.Geteuid() }
 
-// ownerTimeout bounds a connect, which takes microseconds unless the listener has a
-// full queue.
+// ownerTimeout bounds a connect. It takes microseconds, unless the queue of the listener
+// is full.
 const ownerTimeout = time.Second
 
-// ownerOf returns the process that listens at address; false if none does.
+// ownerOf returns the process that listens at address, or false without one.
 func ownerOf(address string) (fd.Peer, bool) {
 	conn, err := net.DialTimeout("unixpacket", address, ownerTimeout)
 	if err != nil {
@@ -134,8 +135,7 @@ func ownerOf(address string) (fd.Peer, bool) {
 	return peer, err == nil
 }
 
-// Taken reports whether this process listens already, for commands that look for it
-// at address.
+// Taken reports whether this process already listens at address, published or not.
 func Taken(address string) bool {
 	for _, a := range []string{address, unpublished(address, os.Getpid())} {
 		if owner, ok := ownerOf(a); ok && owner.PID == os.Getpid() {
@@ -145,14 +145,14 @@ func Taken(address string) bool {
 	return false
 }
 
-// Conn is one conversation.
+// Conn is the conversation with one command.
 type Conn struct{ uc *net.UnixConn }
 
-// Dup returns a descriptor for this conversation, for a program that goes on with
-// it; see Adopt.
+// Dup returns a descriptor of the conversation for another process; see Adopt.
 func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
 
-// Adopt goes on with a conversation. It consumes f, also on error.
+// Adopt returns the Conn of a descriptor that Dup has returned. It consumes f, also on
+// error.
 func Adopt(f *fd.FD) (*Conn, error) {
 	c, err := f.Conn()
 	if err != nil {
@@ -160,7 +160,7 @@ func Adopt(f *fd.FD) (*Conn, error) {
 	}
 	uc, ok := c.(*net.UnixConn)
 	if !ok {
-		_ = c.Close() // not ours to use
+		_ = c.Close() // the error below matters more
 		return nil, errors.New("not a control connection")
 	}
 	return &Conn{uc: uc}, nil
@@ -169,7 +169,7 @@ func Adopt(f *fd.FD) (*Conn, error) {
 // Close hangs up.
 func (c *Conn) Close() error { return c.uc.Close() }
 
-// Request reads what the command asks, within timeout.
+// Request reads the request of the command. It waits for at most timeout.
 func (c *Conn) Request(timeout time.Duration) (Request, error) {
 	_ = c.uc.SetReadDeadline(time.Now().Add(timeout)) // fails on a closed connection only, as does the read
 	var r Request
@@ -177,17 +177,17 @@ func (c *Conn) Request(timeout time.Duration) (Request, error) {
 	return r, err
 }
 
-// Gone blocks until the command has hung up or Close is called. It is of use
-// after Request.
+// Gone blocks until the command hangs up, Interrupt is called, or Close is called. Call
+// it after Request.
 func (c *Conn) Gone() {
 	_ = c.uc.SetReadDeadline(time.Time{}) // fails on a closed connection only
-	_, _ = c.uc.Read(make([]byte, 1))     // anything that ends it means the same
+	_, _ = c.uc.Read(make([]byte, 1))     // the result does not matter
 }
 
-// Interrupt ends a Request or Gone that is under way. Answer is not affected.
+// Interrupt ends a running Request or Gone. It does not affect Answer.
 func (c *Conn) Interrupt() { _ = c.uc.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed connection only
 
-// Answer sends the result. A long error is cut.
+// Answer sends a. It cuts an error of more than maxError bytes.
 func (c *Conn) Answer(a Answer) error {
 	a.Error = excerpt.Of(a.Error, maxError)
 	return write(c.uc, a)

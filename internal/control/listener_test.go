@@ -74,8 +74,7 @@ func names(t testing.TB, dir string) (all []string) {
 	return all
 }
 
-// TestASocketInADirectoryPassesFromGenerationToGeneration has two listeners as
-// predecessor and successor have them.
+// The two listeners are those of a predecessor and its successor.
 func TestASocketInADirectoryPassesFromGenerationToGeneration(t *testing.T) {
 	dir := t.TempDir()
 	address := filepath.Join(dir, "control.sock")
@@ -124,8 +123,8 @@ func TestASuccessorThatNeverWasMainLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// TestAKilledSuccessorIsClearedAway by its predecessor.
-func TestAKilledSuccessorIsClearedAway(t *testing.T) {
+// The killed successor had not published its socket.
+func TestAPredecessorRemovesTheSocketOfAKilledSuccessor(t *testing.T) {
 	dir := t.TempDir()
 	address := filepath.Join(dir, "control.sock")
 	first := listen(t, address, 101)
@@ -138,8 +137,7 @@ func TestAKilledSuccessorIsClearedAway(t *testing.T) {
 	}
 }
 
-// TestTheNameOfADeadProcessIsNoObstacle has a process that was killed before it
-// could publish, and whose pid comes again.
+// The dead process was killed before Publish, and a new process has its pid.
 func TestTheNameOfADeadProcessIsNoObstacle(t *testing.T) {
 	dir := t.TempDir()
 	address := filepath.Join(dir, "control.sock")
@@ -156,7 +154,7 @@ func TestTheNameOfADeadProcessIsNoObstacle(t *testing.T) {
 	}
 }
 
-func TestAnAbstractAddressIsHadOnce(t *testing.T) {
+func TestAnAbstractAddressHasOneListener(t *testing.T) {
 	address := control.Address(environment("unset"), os.Getpid())
 	first := listen(t, address, os.Getpid())
 	if l, err := control.Listen(address, os.Getpid()); !errors.Is(err, syscall.EADDRINUSE) {
@@ -168,7 +166,7 @@ func TestAnAbstractAddressIsHadOnce(t *testing.T) {
 	must(t, again.Close(false))
 }
 
-func TestListenSaysWhereItCouldNot(t *testing.T) {
+func TestListenErrorNamesTheAddress(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "missing", "control.sock")
 	if _, err := control.Listen(address, 1); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), address) {
 		t.Errorf("Listen = %v, want fs.ErrNotExist with the address", err)

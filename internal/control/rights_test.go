@@ -125,7 +125,7 @@ func run(cmd *exec.Cmd) string {
 	return strings.TrimSpace(string(out))
 }
 
-func TestAForeignUserIsSentAway(t *testing.T) {
+func TestAForeignUserIsRefused(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	serve(t, l, 1)
 	got := run(as(t, nobody, "ask", abstract(), strconv.Itoa(os.Getpid())))
@@ -137,7 +137,7 @@ func TestAForeignUserIsSentAway(t *testing.T) {
 	}
 }
 
-func TestWhoMayAskWhom(t *testing.T) {
+func TestRightsDependOnTheUsersOfBothSides(t *testing.T) {
 	tests := []struct {
 		name            string
 		listener, asker uint32
@@ -159,7 +159,7 @@ func TestWhoMayAskWhom(t *testing.T) {
 	}
 }
 
-// TestASocketInADirectoryIsNotForForeignUsers: there its mode decides, too.
+// The mode of a socket in a directory restricts access, too.
 func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "control-") // t.TempDir is below a directory that nobody else may enter
 	must(t, err)
@@ -175,8 +175,7 @@ func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
 	}
 }
 
-// TestListenerOfAnotherPIDNamespaceIsKnownByItsUser has the asker in a namespace where
-// the listener has no number.
+// The command runs in a pid namespace in which the listener has no pid.
 func TestListenerOfAnotherPIDNamespaceIsKnownByItsUser(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "control-")
 	must(t, err)

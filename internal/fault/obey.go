@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// exhaustion is how long EMFILE lasts: for all of the step, and not for the life of
-// the process.
+// exhaustion is the duration of EMFILE: longer than a step, shorter than the life of the
+// process.
 const exhaustion = 100 * time.Millisecond
 
-// At does what an order for p says, if there is one that nobody else takes.
+// At performs the action of an order for p, unless another process takes the order first.
 func At(p Point) {
 	dir, ok := os.LookupEnv(Variable)
 	if !ok {
@@ -26,7 +26,7 @@ func At(p Point) {
 	if err != nil {
 		return // no order
 	}
-	if os.Rename(order, filepath.Join(dir, Taken(p, os.Getpid()))) == nil { // else somebody else has it
+	if os.Rename(order, filepath.Join(dir, Taken(p, os.Getpid()))) == nil { // fails if another process was first
 		obey(p, Action(action))
 	}
 }
@@ -43,13 +43,13 @@ func obey(p Point, a Action) {
 		os.Exit(1)
 	case EMFILE:
 		exhaust()
-	default: // Panic, and an order that nobody understands
+	default: // Panic, and an unknown action
 		panic(fmt.Sprintf("fault: %s at %s", a, p))
 	}
 }
 
-// signalSelf returns when the signal has had its effect: sent to the process, it
-// could take effect on another thread while this one goes on.
+// signalSelf sends sig to the calling thread and returns after the signal has had its
+// effect. A signal to the process could reach another thread while this one goes on.
 func signalSelf(sig syscall.Signal) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -58,8 +58,8 @@ func signalSelf(sig syscall.Signal) {
 	}
 }
 
-// exhaust takes the room for new descriptors away for a while. Standard input
-// fills the one that is left; with a limit of 0 poll(2) would fail, too.
+// exhaust lowers RLIMIT_NOFILE to 1 for the time of exhaustion. Standard input uses that
+// one descriptor. With a limit of 0, poll(2) would fail, too.
 func exhaust() {
 	var was syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {

@@ -26,8 +26,7 @@ func build(t *testing.T, tags string) string {
 	return path
 }
 
-// TestOrdinaryBuildHasNoPoints: nothing of the package is called, read or even
-// there in a program that was built without the tag.
+// A program that was built without the tag contains no code of the package.
 func TestOrdinaryBuildHasNoPoints(t *testing.T) {
 	for tags, want := range map[string]bool{"": false, "faultpoints": true} {
 		program := build(t, tags)
@@ -107,7 +106,7 @@ func TestOrderIsTakenOnce(t *testing.T) {
 	}
 }
 
-// TestStoppedProcessGoesOn waits for the stop as its parent may.
+// The test waits for the stop as the parent of the process.
 func TestStoppedProcessGoesOn(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), build(t, "faultpoints"))
 	cmd.Env = append(os.Environ(), fault.Variable+"="+order(t, fault.Stop))

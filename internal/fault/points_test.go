@@ -13,8 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 )
 
-// TestEveryPointIsAStepOfTheEngine holds the list complete: each constant is in
-// Points, and is what one call of At in the engine says.
+// Each constant is in the list of Points, and one call of At in the engine names it.
 func TestEveryPointIsAStepOfTheEngine(t *testing.T) {
 	constants := points(t)
 	for name, p := range constants {

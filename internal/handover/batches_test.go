@@ -50,7 +50,7 @@ func inode(t testing.TB, f *fd.FD) uint64 {
 	return st.Ino
 }
 
-func TestDescriptorsComeInOrderWhateverTheirNumber(t *testing.T) {
+func TestAnyNumberOfDescriptorsArrivesInOrder(t *testing.T) {
 	raise(t, 4096)
 	for _, n := range []int{0, 1, 252, 253, 254, 506, 507, 1000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -111,8 +111,7 @@ func limit(t testing.TB, n uint64) {
 	})
 }
 
-// TestAReceiverWithoutRoomFailsAndKeepsNothing lowers LimitNOFILE= so that the
-// kernel drops a part of the batch.
+// With a low LimitNOFILE= the kernel drops a part of the batch.
 func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	a, b := pair(t)
 	entries, fds := set(t, 100)
@@ -134,9 +133,8 @@ func TestAReceiverWithoutRoomFailsAndKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestConnectionsWithoutRoomComeWithoutDescriptors, so that they can be refused, and
-// the line is still good.
-func TestConnectionsWithoutRoomComeWithoutDescriptors(t *testing.T) {
+// The receiver can refuse the connections, and the line still works.
+func TestConnectionsArriveWithoutDescriptorsIfThereIsNoRoom(t *testing.T) {
 	a, b := pair(t)
 	_, fds := set(t, 100)
 	m := handover.Connections{Connections: make([]handover.Connection, len(fds)), FDs: fds}
@@ -163,8 +161,7 @@ func TestConnectionsWithoutRoomComeWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestALineThatBreaksBetweenBatchesLeavesNoDescriptor has the predecessor die
-// after a part of the set.
+// The predecessor ends after a part of the set.
 func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {
 	breaks := map[string]func(testing.TB, *handover.Conn){
 		"by its end": func(t testing.TB, c *handover.Conn) {
@@ -202,7 +199,7 @@ func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {
 	}
 }
 
-func TestAnAcknowledgementThatIsNoneLeavesNoDescriptor(t *testing.T) {
+func TestAWrongAcknowledgementLeavesNoDescriptor(t *testing.T) {
 	a, b := pair(t)
 	entries, fds := set(t, 1)
 	if err := b.Send(context.Background(), handover.Goodbye{FDs: fds}); err != nil {
@@ -217,9 +214,8 @@ func TestAnAcknowledgementThatIsNoneLeavesNoDescriptor(t *testing.T) {
 	}
 }
 
-// TestASuccessorThatReadsNoneHoldsTheSenderUntilItsEnd is bounded from outside:
-// the ready timeout ends the successor, and the line with it.
-func TestASuccessorThatReadsNoneHoldsTheSenderUntilItsEnd(t *testing.T) {
+// In an upgrade the ready timeout ends the successor, and thereby the send.
+func TestASuccessorThatReadsNothingBlocksTheSenderUntilItEnds(t *testing.T) {
 	a, b := pair(t)
 	entries, fds := set(t, 300)
 	sent := make(chan error, 1)

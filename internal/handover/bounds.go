@@ -9,30 +9,30 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file keeps every message below maxFrame. A list that can be longer goes in
-// several messages, and a text is cut.
+// This file keeps every message below maxFrame. A longer list is split into several
+// messages, and a longer text is cut.
 //
 //	message                             bound
 //	----------------------------------  ------------------------------------------------
-//	Hello, Draining, empty messages     numbers only
+//	Hello, Draining, empty messages     they have numbers only
 //	Descriptors, States, Forgotten      SendDescriptors, SendStates and SendForgotten split
 //	                                    them
-//	Ready, Goodbye                      Send puts the rest of Receives into hints before
+//	Ready, Goodbye                      Send puts the rest of Receives into preceding hints
 //	Failed                              Send cuts the reason to MaxReason
-//	Connections                         the sender adds up Size, at most MaxPart
-//	Taken                               one number for each connection of a batch
+//	Connections                         the sender adds up Size, to at most MaxPart
+//	Taken                               it has one number for each connection of a batch
 
 const (
-	// MaxPart is how many bytes of JSON the list of one message takes. It leaves room in a
-	// frame for the other fields.
+	// MaxPart is the largest size of a list in one message, in bytes of JSON. It leaves
+	// room in a frame for the other fields.
 	MaxPart = 120 << 10
 
-	// MaxReason is how many bytes of a Failed reason are sent. In JSON a byte takes six at
-	// most, so that the answer to a reload command has room for it, too.
+	// MaxReason is the largest size of a Failed reason, in bytes. JSON needs at most six
+	// bytes for one, so the reason also fits into the answer to a reload command.
 	MaxReason = 8 << 10
 )
 
-// Size returns how many bytes c takes in a frame at most.
+// Size returns an upper bound for the number of bytes of c in a frame.
 func (c Connection) Size() int {
 	const fields = 64
 	return 6*(len(c.Name)+len(c.Format)) + (len(c.Data)+2)/3*4 + fields
@@ -47,14 +47,14 @@ func bounded(m Message) Message {
 	return m
 }
 
-// jsonSize returns how many bytes v takes as JSON, with a comma.
+// jsonSize returns the number of bytes of v as JSON, including a comma.
 func jsonSize(v any) int {
-	text, _ := json.Marshal(v) // strings and numbers always have a form
+	text, _ := json.Marshal(v) // never fails: v consists of strings and numbers
 	return len(text) + 1
 }
 
-// fitting returns how many of list, at most limit, go into one message. That is at least
-// one, unless list is empty.
+// fitting returns how many elements of list, at most limit, fit into one message. It
+// returns at least 1, unless list is empty.
 func fitting[T any](list []T, limit int) (n int) {
 	for size := 0; n < min(len(list), limit); n++ {
 		if size += jsonSize(list[n]); size > MaxPart && n > 0 {
@@ -64,8 +64,8 @@ func fitting[T any](list []T, limit int) (n int) {
 	return n
 }
 
-// split returns receives in parts of which each fits into one message. The last part is
-// nil where receives is nil.
+// split returns receives in parts that each fit into one message. If receives is nil, the
+// only part is nil.
 func split(receives map[string][]string) (parts []map[string][]string) {
 	part, size := map[string][]string(nil), 0
 	for _, name := range slices.Sorted(maps.Keys(receives)) {
@@ -86,8 +86,8 @@ func split(receives map[string][]string) (parts []map[string][]string) {
 	return append(parts, part)
 }
 
-// hinted returns the messages that say m: m itself, and before it hints with the rest where m has no
-// room for.
+// hinted returns the messages that carry m: hints with the entries that do not fit into
+// m, then m.
 func hinted(m Message) (all []Message) {
 	receives, ok := receivesOf(m)
 	if !ok {
@@ -123,7 +123,7 @@ func withReceives(m Message, receives map[string][]string) Message {
 	return m
 }
 
-// merged returns m with the contents of hints before it.
+// merged returns m with the contents of the preceding hints.
 func merged(m Message, hints map[string][]string) Message {
 	receives, ok := receivesOf(m)
 	if !ok || len(hints) == 0 {
@@ -136,5 +136,5 @@ func merged(m Message, hints map[string][]string) Message {
 	return withReceives(m, all)
 }
 
-// Discard closes the descriptors of a message that nobody uses.
+// Discard closes the descriptors of m.
 func Discard(m Message) { fd.CloseAll(descriptorsOf(m)) }

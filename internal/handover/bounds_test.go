@@ -91,7 +91,7 @@ func TestTheLargestMessageOfEachKindFitsAFrame(t *testing.T) {
 	}
 }
 
-// TestAListThatFitsNoFrameArrivesWhole has 3,000 listeners that receive connections.
+// 3,000 listeners receive connections.
 func TestAListThatFitsNoFrameArrivesWhole(t *testing.T) {
 	a, b := bothEnds(t)
 	receives := map[string][]string{"formats": slices.Repeat([]string{longFormat}, 5000)}
@@ -111,7 +111,7 @@ func TestAListThatFitsNoFrameArrivesWhole(t *testing.T) {
 	}
 }
 
-// TestDescriptorsWithLongNamesArrive in batches that each fit into a frame.
+// Each batch fits into a frame.
 func TestDescriptorsWithLongNamesArrive(t *testing.T) {
 	a, b := bothEnds(t)
 	file, err := os.Open(os.DevNull)
@@ -136,8 +136,8 @@ func TestDescriptorsWithLongNamesArrive(t *testing.T) {
 	}
 }
 
-// TestAClosedFileIsLeftOut, with its entry.
-func TestAClosedFileIsLeftOut(t *testing.T) {
+// The entry of the file is left out, too.
+func TestAClosedFileIsNotSent(t *testing.T) {
 	a, b := bothEnds(t)
 	open, err := os.Open(os.DevNull)
 	if err != nil {
@@ -162,7 +162,7 @@ func TestAClosedFileIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestStatesArriveWhole, with more names in the fd store than one message has room for.
+// The fd store has more names than fit into one message.
 func TestStatesArriveWhole(t *testing.T) {
 	a, b := bothEnds(t)
 	names, stored := many(300), many(700)

@@ -19,7 +19,7 @@ type Conn struct {
 	buf []byte
 	oob []byte
 
-	receives map[string][]string // from the hints since the last Ready or Goodbye
+	receives map[string][]string // contents of the hints since the last Ready or Goodbye
 }
 
 // NewConn makes a Conn of one end of fd.Pair. It consumes f, also on error.
@@ -30,27 +30,28 @@ func NewConn(f *fd.FD) (*Conn, error) {
 	}
 	uc, ok := c.(*net.UnixConn)
 	if !ok || uc.LocalAddr().Network() != "unixpacket" {
-		_ = c.Close() // it is not ours to use, and the next error says so
+		_ = c.Close() // the error below matters more
 		return nil, fmt.Errorf("control descriptor: a %s socket, not a SOCK_SEQPACKET pair", c.LocalAddr().Network())
 	}
-	// A default below a frame's size (net.core.wmem_default) would refuse long messages.
-	_ = uc.SetWriteBuffer(2 * maxFrame) // the kernel gives less where net.core.wmem_max is lower
+	// With a default (net.core.wmem_default) below maxFrame, the kernel would refuse long messages.
+	_ = uc.SetWriteBuffer(2 * maxFrame) // the kernel gives at most net.core.wmem_max
 	return &Conn{uc: uc, buf: make([]byte, maxFrame+1), oob: make([]byte, fd.RightsSpace)}, nil
 }
 
-// Close closes this end; the other one reads EOF.
+// Close closes this end. The other side reads EOF.
 func (c *Conn) Close() error { return c.uc.Close() }
 
-// CloseWrite has the other side read EOF, while what it says can still be received.
+// CloseWrite makes the other side read EOF. Messages of the other side can still be
+// received.
 func (c *Conn) CloseWrite() error { return c.uc.CloseWrite() }
 
-// Dup returns a descriptor for this end, to be given to another process.
+// Dup returns a descriptor of this end for another process.
 func (c *Conn) Dup() (*fd.FD, error) { return fd.DupOf(c.uc) }
 
-// Send writes one message with its descriptors, which stay the caller's, and before it
-// hints with the rest where it has no room. It blocks while the other side's buffer is full, or
-// the kernel is short of memory, until ctx ends. It returns io.EOF when the other side is
-// gone.
+// Send writes m with its descriptors, which the caller keeps. Hints with the entries that
+// do not fit into m precede it. Send blocks while the buffer of the other side is full or
+// the kernel is short of memory, at most until ctx ends. It returns io.EOF when the other
+// side is gone.
 func (c *Conn) Send(ctx context.Context, m Message) error {
 	for _, part := range hinted(m) {
 		if err := c.send(ctx, part); err != nil {
@@ -78,17 +79,17 @@ func (c *Conn) send(ctx context.Context, m Message) error {
 	}
 }
 
-// shortage is the time between two attempts to send where the kernel is short of memory
-// or too many descriptors are on their way, which no event ends.
+// shortage is the time between two attempts to send after an error for which passing is
+// true. The kernel reports no event at the end of such a shortage.
 const shortage = 10 * time.Millisecond
 
-// passing reports whether err ends by itself: the kernel has no memory for a message, or
-// this user has more descriptors on their way than RLIMIT_NOFILE (unix(7)).
+// passing reports whether the cause of err is temporary: the kernel has no memory for a
+// message, or this user has more descriptors in flight than RLIMIT_NOFILE (unix(7)).
 func passing(err error) bool {
 	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.ETOOMANYREFS)
 }
 
-// pause reports whether the time of a shortage is over before ctx ends.
+// pause waits for the time of a shortage. It returns false if ctx ends before.
 func pause(ctx context.Context) bool {
 	select {
 	case <-time.After(shortage):
@@ -114,9 +115,9 @@ func descriptorsOf(m Message) []*fd.FD {
 	return nil
 }
 
-// Receive reads one message and blocks until there is one or ctx ends. It
-// returns io.EOF when the other side is gone, and an error wrapping ErrProtocol
-// for bytes that make no sense. Whoever gets the message owns its descriptors.
+// Receive reads one message. It blocks until a message arrives or ctx ends. It returns
+// io.EOF when the other side is gone, and an error wrapping ErrProtocol for an invalid
+// message. The caller owns the descriptors of the message.
 func (c *Conn) Receive(ctx context.Context) (Message, error) {
 	stop := deadline(ctx, c.uc.SetReadDeadline)
 	defer stop()
@@ -126,13 +127,13 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 			c.receives = merged(Ready{Receives: hint.Receives}, c.receives).(Ready).Receives
 			continue
 		}
-		if m != nil || err != nil { // else a hint that we do not know
+		if m != nil || err != nil { // both are nil for an unknown hint
 			return c.complete(m), err
 		}
 	}
 }
 
-// complete returns m with the contents of the hints before it.
+// complete returns m with the contents of the preceding hints.
 func (c *Conn) complete(m Message) Message {
 	if _, ok := receivesOf(m); ok {
 		m = merged(m, c.receives)
@@ -144,11 +145,11 @@ func (c *Conn) complete(m Message) Message {
 func (c *Conn) receive(ctx context.Context) (Message, error) {
 	n, oobn, flags, _, err := c.uc.ReadMsgUnix(c.buf, c.oob)
 	if errors.Is(err, syscall.ECONNRESET) {
-		// It has ended without reading all of ours. What it said before is still there.
+		// The other side has ended without reading all messages. Its own messages are still in the queue.
 		n, oobn, flags, _, err = c.uc.ReadMsgUnix(c.buf, c.oob)
 	}
 	fds, rightsErr := fd.ParseRights(c.oob[:oobn])
-	if err != nil { // also for a message without bytes, which looks like EOF
+	if err != nil { // also for a message without bytes, which looks like EOF and may carry descriptors
 		fd.CloseAll(fds)
 		return nil, ended(ctx, gone(err))
 	}
@@ -166,7 +167,7 @@ func (c *Conn) decode(frame []byte, fds []*fd.FD, flags int) (Message, error) {
 	if !fd.Truncated(flags) {
 		return decode(frame, fds)
 	}
-	m, _ := decode(frame, nil) // of no use if it fails
+	m, _ := decode(frame, nil) // m is nil on error
 	if _, ok := m.(Connections); ok {
 		fd.CloseAll(fds)
 		return m, nil
@@ -174,7 +175,7 @@ func (c *Conn) decode(frame []byte, fds []*fd.FD, flags int) (Message, error) {
 	return nil, fmt.Errorf("%w: message cut off (LimitNOFILE= too low?)", ErrProtocol)
 }
 
-// gone turns the ways in which a dead peer shows into io.EOF.
+// gone returns io.EOF for the errors that the end of the other process causes, else err.
 func gone(err error) error {
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return io.EOF
@@ -182,10 +183,10 @@ func gone(err error) error {
 	return err
 }
 
-// deadline lets the end of ctx interrupt a read or write. The function it returns
-// must be called when that is over.
+// deadline makes the end of ctx interrupt a read or write. The caller calls stop after
+// the read or write.
 func deadline(ctx context.Context, set func(time.Time) error) (stop func()) {
-	_ = set(time.Time{}) // fails on a closed connection only, which the caller finds out next
+	_ = set(time.Time{}) // fails on a closed connection only, as does the read or write
 	fired := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		_ = set(time.Unix(1, 0))
@@ -193,12 +194,12 @@ func deadline(ctx context.Context, set func(time.Time) error) (stop func()) {
 	})
 	return func() {
 		if !cancel() {
-			<-fired // else it could hit the next call
+			<-fired // otherwise set could interrupt the next read or write
 		}
 	}
 }
 
-// ended replaces the deadline error that deadline provoked by ctx's own.
+// ended returns the cause of ctx instead of the timeout that deadline provoked.
 func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -18,23 +18,23 @@
 //	     |<----------------- Serving -------------------|
 //	     |                    trial                     |   if one was asked for
 //	     |------------------ Command ------------------>|   a hint, if a command waits for the upgrade
-//	     |----------------- Committing ---------------->|   from here on EOF means: you are it
-//	 MAINPID= to the manager, confirmed                 |   Go again if the manager cannot be told
+//	     |----------------- Committing ---------------->|   from here on EOF makes the successor main
+//	 MAINPID= to the manager, confirmed                 |   Go again if the message cannot be sent
 //	     |----------------- Committed ----------------->|
-//	     |----------------- Draining ------------------>|   a hint, and again when a number changes
+//	     |----------------- Draining ------------------>|   a hint, sent again when a number changes
 //	     |                    drain                     |
-//	     |--------------- Connections ----------------->|   such as are between two messages, if it said
-//	     |<------------------ Taken --------------------|   in its Ready that it receives them, and so on
-//	     |<----------------- Stopping ------------------|   it ends because it was told to
-//	     |<---------------- Superseded -----------------|   it has handed over in its turn
-//	     |<----------------- Goodbye -------------------|   it is drained; its line to the third
-//	    EOF                                             |   generation and that one's pidfd come along
+//	     |--------------- Connections ----------------->|   idle ones, in a format of the Ready message;
+//	     |<------------------ Taken --------------------|   both messages repeat
+//	     |<----------------- Stopping ------------------|   the successor was told to stop
+//	     |<---------------- Superseded -----------------|   the successor has handed over to a third generation
+//	     |<----------------- Goodbye -------------------|   the successor is drained; carries its line to the
+//	    EOF                                             |   third generation and the pidfd of that process
 //
-// The successor has its end of the pair at descriptor 3, which the environment
-// variable CUTOVER_LINE says. Where it reads EOF before Committing, the upgrade is
-// undone: it accepts no more, hangs up, finishes its answers and ends. To take Go
-// back, the predecessor shuts its end down for writing; it accepts again when it
-// reads EOF.
+// The successor has its end of the pair at descriptor 3. The environment variable
+// CUTOVER_LINE names that number. If the successor reads EOF before Committing, the
+// upgrade is undone: the successor accepts no more, hangs up, finishes its answers and
+// exits. To take Go back, the predecessor shuts its end down for writing. It accepts
+// again when it reads EOF.
 //
 // # Frame
 //
@@ -42,11 +42,11 @@
 //	| 'C' | 'O' | framing | kind | body: one JSON value |
 //	+-----+-----+---------+------+----------------------+
 //
-// The framing byte is 1. Fields of a body that a reader does not know are
-// ignored. A kind that it does not know is an error below 128 and ignored from
-// 128 on, so that a newer program can add hints without a new version.
+// The framing byte is 1. A reader ignores unknown fields of a body. It also ignores
+// unknown kinds from 128 on, so that a newer program can add hints without a new
+// version. An unknown kind below 128 is an error.
 //
-// A frame has at most 128 KiB. What can be longer goes in several messages, and the
+// A frame has at most 128 KiB. Longer lists are split into several messages, and a longer
 // reason of a Failed is cut; bounds.go has the list.
 //
 // # Messages
@@ -56,7 +56,7 @@
 //	   1  Hello        min, max (versions), pid, ppid,
 //	                   generation (of the predecessor),
 //	                   trying (before an exec in place)
-//	   2  Descriptors  entries (each name, index, origin,    one for each entry
+//	   2  Descriptors  entries (each: name, index, origin,   one for each entry
 //	                   unstored), last (true in the last batch)
 //	   3  Received
 //	   4  Ready        receives (formats of Connections by
@@ -68,32 +68,36 @@
 //	   9  Committed
 //	  10  Stopping
 //	  11  Superseded
-//	  12  Goodbye      pid, superseded (that process, too),  pidfd of the main process, line to it
-//	                   receives (of that process)
+//	  12  Goodbye      pid (of the third generation),        pidfd of the third generation, line to it
+//	                   superseded (the third generation has
+//	                   handed over), receives (its formats)
 //	  13  States       names, stored (names that the fd      a sealed memfd for each of names
 //	                   store has)
-//	  14  Connections  connections (each name, format,       one for each
+//	  14  Connections  connections (each: name, format,      one for each
 //	                   data in base64)
 //	  15  Taken        refused (numbers within the batch),
-//	                   ending (and so will be all others)
+//	                   ending (later batches are refused)
 //	 128  Draining     generations (that are not gone),
 //	                   generation (of the predecessor),
 //	                   held (in work), left (seconds),
 //	                   overdue (generations)
 //	 129  (a hint)     receives (a part of those of the
 //	                   next Ready or Goodbye)
-//	 130  Forgotten    entries (of files that the
-//	                   predecessor has forgotten since)
+//	 130  Forgotten    entries (files that the predecessor
+//	                   has forgotten after Descriptors)
 //	 133  Command                                            the conversation with the command
 //
-// An entry is "unstored" if the fd store should have it and does not. A predecessor whose
-// names in the fd store have changed since Go says States with them, and no descriptors,
-// before Committing.
+// An entry is "unstored" if it belongs into the fd store and is not there yet. If the
+// names in the fd store change after Go, the predecessor sends States with the new names
+// and without descriptors before Committing.
 //
-// The ppid of a Hello is the process that the manager is; index tells entries of
-// one name apart; origin is "unit" for what a .socket unit keeps, "own" for what
-// the fd store does. What has another origin lives as long as the processes that
-// have it: "inbox" and "outlet" are the ends of the pairs by which processes pass
-// datagrams to each other. A generation that cannot use an entry hands it on, unless
-// its origin is "own".
+// The ppid of a Hello is the pid of the manager. The index tells entries of one name
+// apart. The origin says where a descriptor is kept while no process runs:
+//
+//	unit    a .socket unit keeps it
+//	own     the fd store keeps it
+//	inbox   an end of a pair by which processes pass datagrams to each other; it
+//	outlet  lives as long as the processes that have it
+//
+// A generation that cannot use an entry hands it on, unless its origin is "own".
 package handover

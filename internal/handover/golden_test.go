@@ -68,8 +68,8 @@ var golden = []struct {
 		handover.Goodbye{PID: 4714, Receives: map[string][]string{"http": {"http/1.1"}}}},
 }
 
-// TestAPartOfTheReceivesIsAHint that a program which does not know it may skip.
-func TestAPartOfTheReceivesIsAHint(t *testing.T) {
+// Older programs skip the hint.
+func TestAPartOfReceivesIsSentAsAHint(t *testing.T) {
 	c, raw := wire(t)
 	writeRaw(t, raw, "CO\x01\x81"+`{"receives":{"a":["f"]}}`, nil)
 	writeRaw(t, raw, "CO\x01\x04"+`{"receives":{"b":["f"]}}`, nil)
@@ -101,7 +101,7 @@ func with(m handover.Message, fds []*fd.FD) handover.Message {
 	return m
 }
 
-func TestFramesOfVersion1(t *testing.T) {
+func TestFramesOfVersion1DoNotChange(t *testing.T) {
 	for _, g := range golden {
 		t.Run(fmt.Sprintf("%T", g.message), func(t *testing.T) {
 			c, raw := wire(t)
@@ -127,8 +127,8 @@ func TestFramesOfVersion1(t *testing.T) {
 	}
 }
 
-// TestFramesOfALaterProgram are such as a later version may send in version 1.
-func TestFramesOfALaterProgram(t *testing.T) {
+// A later version of the program may send such frames in version 1 of the protocol.
+func TestFramesOfALaterProgramAreRead(t *testing.T) {
 	tests := []struct {
 		frame string
 		want  handover.Message
@@ -146,8 +146,7 @@ func TestFramesOfALaterProgram(t *testing.T) {
 	}
 }
 
-// TestHintsOfALaterProgramAreSkipped has kinds from 128 on before a message that
-// counts, with and without descriptors.
+// The hints have kinds from 128 on, with and without descriptors. A known message follows.
 func TestHintsOfALaterProgramAreSkipped(t *testing.T) {
 	c, raw := wire(t)
 	before := len(leak.Descriptors())
@@ -165,7 +164,7 @@ func TestHintsOfALaterProgramAreSkipped(t *testing.T) {
 	}
 }
 
-func TestFramesThatMakeNoSense(t *testing.T) {
+func TestInvalidFramesAreRefused(t *testing.T) {
 	tests := []struct {
 		frame string
 		fds   int

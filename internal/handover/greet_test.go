@@ -57,8 +57,8 @@ func TestGreetCarriesTheReasonOfAFailure(t *testing.T) {
 	}
 }
 
-// TestGreetHearsWhyTheOtherSideHasGone before it could be greeted.
-func TestGreetHearsWhyTheOtherSideHasGone(t *testing.T) {
+// The other side ended before the greeting.
+func TestGreetReturnsTheReasonOfAPeerThatHasEnded(t *testing.T) {
 	a, b := pair(t)
 	if err := b.Send(context.Background(), handover.Failed{Reason: "no configuration"}); err != nil {
 		t.Fatal(err)

@@ -138,8 +138,8 @@ func TestAClosedLineIsEOFForTheOtherEnd(t *testing.T) {
 	}
 }
 
-// TestAnUnreadMessageDoesNotHideTheEnd is about a peer that dies with something
-// unread in its queue, which the kernel reports as a reset.
+// The peer ends with an unread message in its queue. The kernel reports that as
+// ECONNRESET.
 func TestAnUnreadMessageDoesNotHideTheEnd(t *testing.T) {
 	ctx := context.Background()
 	a, b := pair(t)
@@ -156,9 +156,9 @@ func TestAnUnreadMessageDoesNotHideTheEnd(t *testing.T) {
 	}
 }
 
-// TestTheLastWordIsHeard though its speaker has not read everything, which the
-// kernel reports first.
-func TestTheLastWordIsHeard(t *testing.T) {
+// The peer sends a message and ends with an unread message in its queue. The kernel
+// reports the ECONNRESET first.
+func TestTheLastMessageOfAPeerIsReceived(t *testing.T) {
 	ctx := context.Background()
 	a, b := pair(t)
 	for _, m := range []handover.Message{handover.Go{}, handover.Committed{}} {
@@ -208,7 +208,7 @@ func TestReceiveEndsWithItsContextAndCanGoOn(t *testing.T) {
 	}
 }
 
-// TestSendToAPeerThatReadsNothingEndsWithItsContext fills the queue.
+// The queue of the peer is full.
 func TestSendToAPeerThatReadsNothingEndsWithItsContext(t *testing.T) {
 	a, b := pair(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -241,7 +241,7 @@ func TestSendToAPeerThatReadsNothingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestADuplicateOfALineSpeaksForIt(t *testing.T) {
+func TestADuplicateIsTheSameEndOfTheLine(t *testing.T) {
 	ctx := context.Background()
 	a, b := pair(t)
 	f, err := a.Dup()

@@ -56,29 +56,28 @@ type Hello struct {
 	MaxVersion int  `json:"max"`
 	PID        int  `json:"pid"`
 	ParentPID  int  `json:"ppid"`
-	Generation int  `json:"generation,omitempty"` // the predecessor's own; a successor learns its number here
+	Generation int  `json:"generation,omitempty"` // number of the predecessor; the successor adds 1
 	Trying     bool `json:"trying,omitempty"`     // the successor is only tried, before an exec in place
 }
 
 // Entry describes one descriptor of a batch.
 type Entry struct {
 	Name   string `json:"name"`
-	Index  int    `json:"index"`  // among those of the same name
-	Origin string `json:"origin"` // who keeps it while no process does
+	Index  int    `json:"index"`  // tells entries of one name apart
+	Origin string `json:"origin"` // where the descriptor is kept while no process runs
 
-	Unstored bool `json:"unstored,omitempty"` // the fd store does not have it yet, though it should
+	Unstored bool `json:"unstored,omitempty"` // the entry belongs into the fd store and is not there yet
 }
 
 // Origins of a descriptor.
 const (
-	OriginUnit   = "unit"   // a .socket unit; never put into the fd store
-	OriginOwn    = "own"    // bound by a generation of the program; in the fd store
-	OriginInbox  = "inbox"  // nobody: where the successor reads what others pass to it
-	OriginOutlet = "outlet" // nobody: the other end of an inbox; Index is the number of its owner
+	OriginUnit   = "unit"   // kept by a .socket unit; never put into the fd store
+	OriginOwn    = "own"    // bound by a generation of the program; kept by the fd store
+	OriginInbox  = "inbox"  // kept nowhere; the successor reads datagrams of other processes from it
+	OriginOutlet = "outlet" // kept nowhere; the other end of an inbox; Index is the number of the process that reads there
 )
 
-// Descriptors is a batch. FDs and Entries run in parallel. Whoever receives it
-// owns the FDs.
+// Descriptors is a batch. FDs[i] belongs to Entries[i]. The receiver owns the FDs.
 type Descriptors struct {
 	Entries []Entry  `json:"entries"`
 	Last    bool     `json:"last,omitempty"`
@@ -88,9 +87,9 @@ type Descriptors struct {
 // Received acknowledges a batch.
 type Received struct{}
 
-// Ready says that the successor could serve now. Receives are the formats, by the
-// name of the listener, in which it takes connections over; a program that is older
-// than Connections has none, and so is never sent any.
+// Ready says that the successor is ready to serve. Receives has, by the name of the
+// listener, the formats of connections that the successor takes over. Receives of a
+// program that is older than Connections is empty, so no connection is sent to it.
 //
 // Acknowledges says that the successor answers Acknowledge.
 type Ready struct {
@@ -98,14 +97,14 @@ type Ready struct {
 	Acknowledges bool                `json:"acknowledges,omitempty"`
 }
 
-// Failed says why the successor cannot serve. It exits next.
+// Failed says why the successor cannot serve. The successor exits after it.
 type Failed struct {
 	Reason string `json:"reason"`
 }
 
 // States is saved state: sealed memfds by name, and the names under which the fd
-// store has state. It comes before Go, several times if there is much. Whoever
-// receives it owns the FDs.
+// store has state. It precedes Go, as several messages if the lists are long. The
+// receiver owns the FDs.
 type States struct {
 	Names  []string `json:"names"`
 	Stored []string `json:"stored,omitempty"`
@@ -119,85 +118,86 @@ type Go struct{}
 type Serving struct{}
 
 // Command is the conversation with the command that waits for the upgrade, if there is
-// one. It comes before Committing: the successor answers as well, because the
-// predecessor may be killed before it can. Whoever receives it owns the FDs.
+// one. It precedes Committing. The successor answers the command, too, because the
+// predecessor may be killed before its answer. The receiver owns the FDs.
 type Command struct {
 	FDs []*fd.FD `json:"-"`
 }
 
-// Committing says that the manager is about to be told. If the predecessor is
-// gone after it, the successor is the main process.
+// Committing says that MAINPID= is sent next. If the predecessor ends after Committing,
+// the successor is the main process.
 type Committing struct{}
 
-// Acknowledge follows Committing when the manager has been told, and asks the
-// successor to show that the manager takes it for the main process.
+// Acknowledge follows Committing after MAINPID= was sent. It asks the successor to show
+// that the manager takes it for the main process.
 type Acknowledge struct{}
 
-// Acknowledged says that the successor has asked the manager for what it does for the
-// main process alone.
+// Acknowledged says that the successor has sent the manager a request that the manager
+// grants to the main process only.
 type Acknowledged struct{}
 
-// Committed says that the manager has been told.
+// Committed says that the manager has taken MAINPID=.
 type Committed struct{}
 
-// Draining says how many generations are not gone yet, the predecessor that says it
-// and those before it, and how far they are. It comes with the commit, when one of
-// them ends, and once a second while something changes.
+// Draining describes the generations that have not ended: the predecessor that sends the
+// message, and older ones. It is sent with the commit, when one of them ends, and once a
+// second while a number changes.
 type Draining struct {
 	Generations int `json:"generations"`
 	Generation  int `json:"generation,omitempty"` // of the predecessor
-	Held        int `json:"held,omitempty"`       // connections, or what else is in work
-	Left        int `json:"left,omitempty"`       // seconds, until the last of them must have ended
+	Held        int `json:"held,omitempty"`       // connections and other holds that keep them from ending
+	Left        int `json:"left,omitempty"`       // seconds until the last drain deadline
 	Overdue     int `json:"overdue,omitempty"`    // generations that go on after their drain deadline
 }
 
-// Stopping says that the successor was asked to end: its death is no crash.
+// Stopping says that the successor was told to stop, so that its end is no crash.
 type Stopping struct{}
 
-// Superseded says that a third generation has taken over from the successor,
-// whose death is no crash of the main process any more.
+// Superseded says that a third generation has taken over from the successor. From then
+// on, the end of the successor is no crash of the main process.
 type Superseded struct{}
 
-// Goodbye is the successor's last word when it is drained. FDs holds the pidfd of
-// the process that has superseded it, the line to that one comes second.
+// Goodbye is the last message of a drained successor. It introduces the process that has
+// superseded the successor. FDs holds the pidfd of that process, then the line to it.
 type Goodbye struct {
-	PID        int                 `json:"pid"`
-	Superseded bool                `json:"superseded,omitempty"` // that process has been so in its turn
-	Receives   map[string][]string `json:"receives,omitempty"`   // as it said in its Ready
+	PID        int                 `json:"pid"`                  // pid of the process
+	Superseded bool                `json:"superseded,omitempty"` // the process has been superseded, too
+	Receives   map[string][]string `json:"receives,omitempty"`   // Receives of the Ready message of the process
 	FDs        []*fd.FD            `json:"-"`
 }
 
-// moreReceives is a part of the Receives of the next Ready or Goodbye, where they do not
-// fit into one frame. Receive puts them together.
+// moreReceives is a part of the Receives of the next Ready or Goodbye, sent if they do not
+// fit into one frame. Conn.Receive joins the parts.
 type moreReceives struct {
 	Receives map[string][]string `json:"receives"`
 }
 
-// Forgotten says which of the files that the successor was given the predecessor has
-// forgotten since. It comes before Go and before Committing, where there are any.
+// Forgotten lists files that the predecessor has handed over and then forgotten. It
+// precedes Go and Committing, if there are such files.
 type Forgotten struct {
 	Entries []Entry `json:"entries"`
 }
 
 // Connection describes an established connection.
 type Connection struct {
-	Name   string `json:"name"`           // of the listener that accepted it
-	Format string `json:"format"`         // of Data, by the program's own words
-	Data   []byte `json:"data,omitempty"` // what the program has to know to go on with it
+	Name   string `json:"name"`           // name of the listener that accepted it
+	Format string `json:"format"`         // encoding of Data; the program chooses the word
+	Data   []byte `json:"data,omitempty"` // data with which the program goes on
 }
 
-// Connections is a batch of them, after the commit. FDs run in parallel, or are none
-// where the process had no room for all of them: the sender still has the connections
-// then, and keeps those that are refused. Whoever receives it owns the FDs.
+// Connections is a batch of connections, sent after the commit. FDs[i] belongs to
+// Connections[i]. FDs is empty if the receiver had no room for all descriptors. The
+// sender still has the connections then, and keeps the refused ones. The receiver owns
+// the FDs.
 type Connections struct {
 	Connections []Connection `json:"connections"`
 	FDs         []*fd.FD     `json:"-"`
 }
 
-// Taken acknowledges a batch: the connections are the successor's, and closed by
-// the predecessor, but for those with the numbers in Refused. Until it comes, the
-// predecessor has them all. Ending says that it has refused some because it ends, and
-// will refuse all.
+// Taken acknowledges a batch. The successor owns the connections, except for those with
+// the numbers in Refused, and the predecessor closes them. Before Taken, the predecessor
+// owns the whole batch. Ending says that the successor ends: it has refused connections
+// for that reason, and refuses all later ones.
 type Taken struct {
 	Refused []int `json:"refused,omitempty"`
 	Ending  bool  `json:"ending,omitempty"`
@@ -235,7 +235,7 @@ const (
 	maxFrame = 128 << 10
 )
 
-// encode renders m. The descriptors of m are not part of it.
+// encode returns the frame of m. The frame does not contain the descriptors of m.
 func encode(m Message) ([]byte, error) {
 	body, err := json.Marshal(bounded(m))
 	if err != nil {
@@ -248,8 +248,8 @@ func encode(m Message) ([]byte, error) {
 	return frame, nil
 }
 
-// decode parses a frame that came with fds, which the message owns on success
-// and the caller on error. The message is nil if this version may skip it.
+// decode parses a frame that was received with fds. The message owns fds on success, the
+// caller on error. The message is nil if its kind is unknown and may be skipped.
 func decode(frame []byte, fds []*fd.FD) (Message, error) {
 	if len(frame) < headerSize || frame[0] != 'C' || frame[1] != 'O' {
 		return nil, fmt.Errorf("%w: not a frame of this library (%d bytes)", ErrProtocol, len(frame))

@@ -60,9 +60,8 @@ func writeEmpty(t testing.TB, c *net.UnixConn, oob []byte) {
 	}
 }
 
-// TestAnEmptyMessageWithDescriptorsLeavesNone: no frame of ours is empty, but a
-// foreign program may hold the other end.
-func TestAnEmptyMessageWithDescriptorsLeavesNone(t *testing.T) {
+// A foreign program may hold the other end. Programs of this library send no empty frame.
+func TestAnEmptyMessageLeavesNoDescriptor(t *testing.T) {
 	c, raw := wire(t)
 	fds := files(t, 2)
 	before := len(leak.Descriptors())
@@ -75,8 +74,8 @@ func TestAnEmptyMessageWithDescriptorsLeavesNone(t *testing.T) {
 	}
 }
 
-// FuzzReceive throws any bytes with any number of descriptors at a line. It must
-// not panic, and what Receive returns must own all descriptors that came.
+// FuzzReceive sends any bytes with any number of descriptors to a line. Receive must not
+// panic, and the returned message must own all received descriptors.
 func FuzzReceive(f *testing.F) {
 	for _, g := range golden {
 		f.Add([]byte(g.frame), uint8(g.fds))

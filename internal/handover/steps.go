@@ -8,12 +8,12 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// Greet sends our Hello, reads the other side's, and returns it with the version
-// that both speak.
+// Greet sends ours, reads the Hello of the other side, and returns it with the highest
+// version that both sides speak.
 func (c *Conn) Greet(ctx context.Context, ours Hello) (theirs Hello, version int, err error) {
 	ours.MinVersion, ours.MaxVersion = MinVersion, MaxVersion
 	sent := c.Send(ctx, ours)
-	m, err := c.Receive(ctx) // also if it has ended: it may have said why
+	m, err := c.Receive(ctx) // also after an error: the other side may have sent Failed before it ended
 	switch {
 	case sent != nil && err != nil:
 		return Hello{}, 0, fmt.Errorf("send hello: %w", sent)
@@ -38,10 +38,11 @@ func common(a, b Hello) (int, error) {
 	return v, nil
 }
 
-// SendDescriptors sends the descriptors of files, described by entries, in batches, each
-// of which the other side acknowledges: so no more than one is ever in flight, and a large
-// set does not run into RLIMIT_NOFILE, which bounds those too (unix(7), ETOOMANYREFS). The
-// files stay the caller's, and none is duplicated here. One that is closed is left out.
+// SendDescriptors sends the descriptors of files, described by entries, in batches. The
+// other side acknowledges each batch, so at most one batch is in flight. RLIMIT_NOFILE
+// bounds the descriptors in flight (unix(7), ETOOMANYREFS), so a large set in flight
+// would fail. The caller keeps the files, and none is duplicated. A closed file is left
+// out.
 func (c *Conn) SendDescriptors(ctx context.Context, entries []Entry, files []syscall.Conn) error {
 	for {
 		n := fitting(entries, fd.MaxRights)
@@ -76,8 +77,8 @@ func (c *Conn) sendBatch(ctx context.Context, entries []Entry, files []syscall.C
 	return err
 }
 
-// ReceiveDescriptors reads what SendDescriptors sends. The caller owns the FDs;
-// on error there are none.
+// ReceiveDescriptors reads the batches of SendDescriptors. The caller owns fds, which is
+// nil on error.
 func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*fd.FD, err error) {
 	for {
 		m, err := c.Receive(ctx)
@@ -101,9 +102,9 @@ func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*
 	}
 }
 
-// SendStates sends all, in as many messages as it needs. The FDs stay the caller's. The
-// names of the fd store come last: a receiver that was built before there could be several
-// parts of them goes by the last.
+// SendStates sends all, in as many messages as necessary. The caller keeps the FDs. The
+// names of the fd store are sent last, because an older receiver uses only the names of
+// the last message.
 func (c *Conn) SendStates(ctx context.Context, all States) error {
 	if all.size() <= MaxPart && len(all.FDs) <= fd.MaxRights {
 		return c.sendState(ctx, all)
@@ -125,7 +126,7 @@ func (c *Conn) SendStates(ctx context.Context, all States) error {
 	return nil
 }
 
-// size returns how many bytes the lists of s take in a frame.
+// size returns the number of bytes of the lists of s in a frame.
 func (s States) size() int { return jsonSize(s.Names) + jsonSize(s.Stored) }
 
 func (c *Conn) sendState(ctx context.Context, s States) error {
@@ -135,7 +136,7 @@ func (c *Conn) sendState(ctx context.Context, s States) error {
 	return nil
 }
 
-// SendForgotten sends entries, in as many messages as they need.
+// SendForgotten sends entries, in as many messages as necessary.
 func (c *Conn) SendForgotten(ctx context.Context, entries []Entry) error {
 	for len(entries) > 0 {
 		n := fitting(entries, len(entries))
@@ -147,8 +148,8 @@ func (c *Conn) SendForgotten(ctx context.Context, entries []Entry) error {
 	return nil
 }
 
-// unexpected reports a message out of turn, which it uses up; a Failed one
-// carries its own reason.
+// unexpected closes the descriptors of m and returns the error for a message out of
+// turn. The error for a Failed message contains its reason.
 func unexpected(m Message, want string) error {
 	Discard(m)
 	if f, ok := m.(Failed); ok {
