@@ -20,6 +20,20 @@ func mainPIDScenarios() []scenario {
 			third.send("READY=1")
 			s.shows("MainPID="+third.pid(), "NRestarts=1")
 		}},
+		{name: "MAINPID= hands the fd store over", play: func(s *scene) {
+			s.install("FileDescriptorStoreMax=4", "NotifyAccess=main")
+			p := s.start()
+			p.keep("new", "old")
+			next := p.spawn("sibling")
+			next.raw("FDSTOREREMOVE=1\nFDNAME=new") // its barrier passes all the same
+			s.shows("NFileDescriptorStore=2")
+			p.send("MAINPID="+next.pid(), "READY=1")
+			s.shows("MainPID=" + next.pid())
+			p.raw("FDSTOREREMOVE=1\nFDNAME=old")
+			s.shows("NFileDescriptorStore=2")
+			next.raw("FDSTOREREMOVE=1\nFDNAME=new")
+			s.shows("NFileDescriptorStore=1")
+		}},
 		{name: "MAINPID= of a child of the old one dies unseen", play: func(s *scene) {
 			s.install("Restart=on-failure", "RestartSec=0")
 			p := s.start()
