@@ -7,8 +7,9 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
-// TestStatusNamesSocketsThatServeOtherwise changes the address in the unit of a program
-// that binds it, and gives a .socket unit an address that the program does not claim.
+// TestStatusNamesSocketsThatServeOtherwise changes the address in the unit of a program that
+// binds it and the address in a .socket unit, and gives a .socket unit an address that the
+// program does not claim. `sdunits check -installed` finds each.
 func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
@@ -32,9 +33,34 @@ func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 			s.must(s.machine.DaemonReload(s.ctx))
 			s.must(s.machine.Restart(s.ctx, unitName))
 			s.statusSays(`socket "http" listens on `+address+", not on 127.0.0.1:8091", true)
+			s.checkSays(`socket "http" listens on `+address+", not on 127.0.0.1:8091", true)
 			s.must(s.machine.Stop(s.ctx, unitName))
 			s.must(s.machine.Start(s.ctx, unitName))
 			s.statusSays("listens on", false)
+			s.checkSays("listens on", false)
+		})
+		t.Run("changed address of the .socket unit", func(t *testing.T) {
+			s := outer.in(t)
+			d := daemon(root.Version)
+			files, err := d.Units()
+			s.must(err)
+			s.put(files)
+			defer s.clear(files)
+			s.deploy(example(t, "v1"))
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.checkSays("listens on", false)
+			d.Sockets[0].Listen = []string{"127.0.0.1:8091"}
+			files, err = d.Units()
+			s.must(err)
+			s.put(files)
+			s.touch("cutover-http.socket", "-1 hour") // the time of the file does not tell
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Reload(s.ctx, unitName))
+			s.checkSays("ListenStream=127.0.0.1:8091, the main process", true)
+			s.must(s.machine.Restart(s.ctx, "cutover-http.socket"))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.checkSays("listens on", false)
 		})
 		t.Run("unclaimed address", func(t *testing.T) {
 			s := outer.in(t)
@@ -48,6 +74,7 @@ func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 			s.must(s.machine.DaemonReload(s.ctx))
 			s.must(s.machine.Start(s.ctx, unitName))
 			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
+			s.checkSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
 			s.must(s.machine.Reload(s.ctx, unitName))
 			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
 		})
@@ -66,4 +93,13 @@ func (s *site) statusSays(words string, want bool) {
 		}
 	}
 	s.Errorf("STATUS=%s: has %q: %v, want %v", text, words, !want, want)
+}
+
+// checkSays expects words in the findings of `sdunits check -installed`, or not.
+func (s *site) checkSays(words string, want bool) {
+	s.Helper()
+	s.must(s.machine.CopyFile(program(s, "../units/cmd/sdunits", "v1"), sdunitsPath))
+	if out, _ := s.run(sdunitsPath, "check", "-installed", unitName); strings.Contains(out, words) != want {
+		s.Errorf("sdunits check has %q: %v, want %v\n%s", words, !want, want, out)
+	}
 }

@@ -49,7 +49,7 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 			findings = append(findings, reloadRule.finding(f[0]))
 		}
 		if applied > 0 {
-			findings = append(findings, u.outdated(m)...)
+			findings = append(findings, u.outdated(m, mainProcess(u, all))...)
 		}
 	}
 	return findings, applied, nil
@@ -72,7 +72,7 @@ func (p properties) one(key string) string {
 }
 
 // asked are the properties that count; limits come to them.
-var asked = []string{"Id", "LoadState", "FragmentPath", "DropInPaths", "NeedDaemonReload", "Triggers", "TriggeredBy", "MainPID", "InactiveExitTimestamp",
+var asked = []string{"Id", "LoadState", "FragmentPath", "DropInPaths", "NeedDaemonReload", "Triggers", "TriggeredBy", "MainPID", "InactiveExitTimestamp", "StatusText",
 	"ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment", "User", "UMask", "OOMScoreAdjust", "NoNewPrivileges"}
 
 // loadedUnits returns the unit called name, and those that belong to it.
@@ -214,9 +214,17 @@ func (u *loadedUnit) started() (time.Time, bool) {
 	return at, err == nil
 }
 
-func (u *loadedUnit) mainPID() int {
-	pid, _ := strconv.Atoi(u.one("MainPID")) // 0: there is none
-	return pid
+// mainProcess returns the main process of unit u, or of the service that socket u starts.
+// Its pid is 0 if the service does not run.
+func mainProcess(u loadedUnit, all []loadedUnit) process {
+	for _, other := range all {
+		if other.one("Id") == u.one("Id") || slices.Contains(strings.Fields(u.one("Triggers")), other.one("Id")) {
+			if pid, err := strconv.Atoi(other.one("MainPID")); err == nil && pid > 0 {
+				return readProcess(pid)
+			}
+		}
+	}
+	return process{}
 }
 
 func pointers(files []File) []*File {

@@ -16,19 +16,27 @@ import (
 // outdated returns what the main process does not have of the files of its unit. Of
 // what /proc tells of a process the two are compared. The rest, such as most of a
 // sandbox, counts as changed if the file that sets it is newer than the start.
-func (u *loadedUnit) outdated(m *merged) (findings []Finding) {
+func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 	section, r, known := "Service", restartRule, map[string]bool{}
 	switch kindOf(m.name) {
 	case "socket":
 		section, r = "Socket", socketRestartRule
+		if p.pid == 0 {
+			break
+		}
+		for _, f := range elsewhere(m, p) {
+			known[f.at.key] = true
+			findings = append(findings, r.finding(f))
+		}
 	case "service":
-		pid := u.mainPID()
-		if pid == 0 {
+		if p.pid == 0 {
 			return nil
 		}
-		p := readProcess(pid)
 		for _, f := range u.differences(m, p, known) {
 			findings = append(findings, r.finding(f))
+		}
+		for _, text := range strays(u.one("StatusText")) {
+			findings = append(findings, strayRule.finding(wrongf(m, lastWritten(m, "ExecStart"), "STATUS= of the main process: %s", text)[0]))
 		}
 	default:
 		return nil
@@ -79,6 +87,18 @@ func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (a
 	compare("ExecStart", want, has, ok)
 	for _, a := range u.environment(p, known) {
 		compare("Environment", a[0], a[1], true)
+	}
+	return all
+}
+
+// strays returns the parts of a STATUS= of the library that name a socket which does not
+// serve the address that the unit or the program says.
+func strays(status string) (all []string) {
+	for part := range strings.SplitSeq(status, "; ") {
+		moved := strings.HasPrefix(part, "socket ") && strings.Contains(part, " listens on ") && strings.Contains(part, ", not on ")
+		if moved || strings.HasPrefix(part, "no Listen has claimed ") {
+			all = append(all, part)
+		}
 	}
 	return all
 }

@@ -26,10 +26,10 @@ func ids(findings []units.Finding) (list []string) {
 func examined(t *testing.T, rule units.Rule, example string) []units.Finding {
 	t.Helper()
 	good := mustUnits(t, myapp())
-	if rule.ID == "daemon-reload-needed" {
+	if _, shown, ok := strings.Cut(example, "systemctl show -P "); ok {
 		i := newInstallation(t)
-		_, state, _ := strings.Cut(example, "NeedDaemonReload myapp.service: ")
-		i.change["NeedDaemonReload"], _, _ = strings.Cut(state, "\n")
+		property, value, _ := strings.Cut(shown, " myapp.service: ")
+		i.change[property], _, _ = strings.Cut(value, "\n")
 		findings, _, err := i.check("myapp")
 		if err != nil {
 			t.Fatal(err)
