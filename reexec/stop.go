@@ -135,6 +135,9 @@ func (u *Upgrader) lastCheckpoint() error {
 	fault.At(fault.StopDrained)
 	err := u.Checkpoint(ctx)
 	fault.At(fault.StateStored)
+	if errors.Is(err, ErrNotReady) {
+		return nil // stopped during the start: the state of the process before stays in the fd store
+	}
 	return err
 }
 

@@ -109,10 +109,6 @@ func ownsDirectory(uid int, address string) bool {
 	if strings.HasPrefix(address, "@") {
 		return false
 	}
-	info, err := os.Stat(filepath.Dir(address))
-	if err != nil {
-		return false
-	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(s.Uid) == uid
+	owner, err := fd.OwnerOf(filepath.Dir(address))
+	return err == nil && owner == uid
 }

@@ -50,7 +50,7 @@ func largest() map[kind][]Message {
 	for i := range refused {
 		refused[i] = i
 	}
-	const number = math.MinInt64
+	const number = math.MinInt
 	return map[kind][]Message{
 		kindHello: {Hello{number, number, number, number, number, true}},
 		kindDescriptors: {Descriptors{Last: true, Entries: slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOutlet}},
