@@ -9,7 +9,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// perform does a of the table, for e in p.
+// perform executes action a of the table for event e.
 func (u *Upgrader) perform(p *present, e event, a action) {
 	switch a {
 	case actAnnounce:
@@ -140,12 +140,13 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	}
 }
 
-// becomeMain makes this process reachable as the main one.
+// becomeMain records that this process is the main process, and publishes the control socket
+// under the name of the unit.
 func (u *Upgrader) becomeMain(p *present) {
 	p.main = true
 	u.fdStore.own(true)
 	if err := u.control.Publish(u.pred.number()); err != nil {
-		u.log.Warn("commands without MAINPID= do not reach this process", "error", err)
+		u.log.Warn("the control socket cannot be published: commands without MAINPID do not reach this process", "error", err)
 	}
 }
 
@@ -162,7 +163,7 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 		p.self = append(p.self, begun)
 		return
 	}
-	u.task(func() { // ends when Options.Next has returned, or its time is over, or with life
+	u.task(func() { // ends when Options.Next has returned, after ReadyTimeout, or with life
 		ctx, cancel := context.WithTimeout(u.life, u.opts.ReadyTimeout)
 		defer cancel()
 		if begun.command, begun.err = u.next(ctx); begun.err != nil {
@@ -172,7 +173,7 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 	})
 }
 
-// start starts the successor by c.
+// start starts the successor with the command c.
 func (u *Upgrader) start(p *present, c Command) {
 	p.command = c
 	var succ *successor
@@ -187,35 +188,35 @@ func (u *Upgrader) start(p *present, c Command) {
 	p.succ = succ
 }
 
-// done ends an upgrade that succeeded: from here on the successor is the unit's
-// main process, and this one says nothing to the manager any more.
+// done ends an upgrade that succeeded. The successor is the unit's main process, and this
+// process sends no more messages to the manager.
 func (u *Upgrader) done(p *present) {
 	p.main = false
 	u.fdStore.own(false)
 	fault.At(fault.Confirmed)
-	u.sayDraining(p) // first: who is main knows how many drain
+	u.sayDraining(p) // before Committed: the new main process reports how many drain
 	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
-	u.answer(p, nil) // before Draining is closed, at which the program may end
+	u.answer(p, nil) // before Draining is closed, because the program may end then
 	u.tellPredecessor(p, handover.Superseded{})
 	u.receives.set(p.succ.receives)
 }
 
-// resume makes this process main again after its successor died where no manager
-// would start another one.
+// resume makes this process the main process again, after its successor died and no manager
+// restarts the unit.
 func (u *Upgrader) resume(p *present) {
 	u.log.Warn("successor died, serving again", "generation", u.generation, "successor", p.succ.process.PID)
 	u.dropSuccessor(p)
 	u.becomeMain(p)
 }
 
-// dismiss lets a successor go that has shown that it could serve.
+// dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *present) {
 	u.receives.set(p.succ.receives)
 	p.dismissed = u.parole(p, hangupGrace)
 }
 
-// dropSuccessor closes our side of the successor.
+// dropSuccessor closes our descriptors of the successor.
 func (u *Upgrader) dropSuccessor(p *present) {
 	if p.succ == nil {
 		return

@@ -23,7 +23,7 @@ func (u *Upgrader) refuse(p *present, e event) {
 	}
 }
 
-// answer gives the result to whoever waits for it.
+// answer answers the upgrade request, if one waits.
 func (u *Upgrader) answer(p *present, result error) {
 	if p.request != nil {
 		p.request.reply(result, u.generation+1)
@@ -31,8 +31,8 @@ func (u *Upgrader) answer(p *present, result error) {
 	}
 }
 
-// answerConfirmed is answer once the manager has read all that was said before:
-// READY=1 must be there before an ExecReload= process ends.
+// answerConfirmed is answer after the manager has read all earlier messages: it must read
+// READY=1 before the ExecReload= process ends.
 func (u *Upgrader) answerConfirmed(p *present, result error) {
 	r := p.request
 	if r == nil {
@@ -43,37 +43,38 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 		ctx, cancel := saying(u.life)
 		defer cancel()
 		if err := u.barrier(ctx); err != nil {
-			u.log.Warn("manager does not confirm", "error", err)
+			u.log.Warn("manager has not confirmed that it read the messages of the undone upgrade", "error", err)
 		}
 		r.reply(result, u.generation+1)
 	})
 }
 
-// tellPredecessor says m. Where m cannot be said, this process says why and hangs up: the
-// predecessor decides by that, as by the end of this process, and does not wait for m.
+// tellPredecessor sends m to the predecessor. If that fails, this process sends the reason
+// and hangs up. The predecessor treats that like the end of this process, and does not wait
+// for m.
 func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
 	if u.pred.older() == 0 {
-		return // it is gone
+		return // the predecessor is gone
 	}
 	err := u.pred.say(u.life, m)
-	if err == nil || errors.Is(err, io.EOF) { // who reads the line says that it is closed
+	if err == nil || errors.Is(err, io.EOF) { // on EOF the reader of the line posts evOrphaned
 		return
 	}
 	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
-	_ = u.pred.say(u.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // hanging up says it, too
+	_ = u.pred.say(u.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
 	p.self = append(p.self, event{kind: evOrphaned, err: err})
 }
 
-// tellCommitted tells the successor that it is main. One that cannot be told finds out
-// when this process hangs up.
+// tellCommitted tells the successor that it is the main process. If that fails, this process
+// hangs up, which the successor takes for the commit.
 func (u *Upgrader) tellCommitted(p *present) {
 	if err := p.succ.say(u.life, handover.Committed{}); err != nil {
-		u.log.Warn("successor cannot be told that it is main, hanging up", "error", err)
-		_ = p.succ.line.CloseWrite() // it has ended, if that fails
+		u.log.Warn("successor cannot be told that it is the main process, hanging up", "error", err)
+		_ = p.succ.line.CloseWrite() // an error means that the successor has ended
 	}
 }
 
-// saying bounds one message, which takes no time unless the other side hangs.
+// saying bounds the sending of one message, which blocks only if the other side hangs.
 func saying(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, sayTimeout)
 }

@@ -13,30 +13,30 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file makes sockets: of addresses, and of descriptors that came to us.
+// This file makes sockets from addresses and from descriptors that were passed to this
+// process.
 
-// Listen returns the listener called name: the next one of that name which came
-// to this process and was not claimed yet, else one that it binds now, as
-// net.Listen would. The name is FileDescriptorName= of the socket unit. It alone
-// decides: a changed address takes effect with the next bind under that name. Until then
-// the log and STATUS= name both addresses, and after Ready the sockets of the unit that no
-// Listen has claimed.
+// Listen returns the listener called name. It is the next listener of that name that was
+// passed to this process and was not claimed yet. If there is none, Listen binds the
+// address, like net.Listen. The name is FileDescriptorName= of the socket unit. Only the
+// name decides: a changed address takes effect with the next bind under that name. Until
+// then the log and STATUS= show both addresses. After Ready they also show the sockets of
+// the unit that no Listen has claimed.
 //
-// Accept waits until Ready says that this generation may accept, and again while
-// a successor does. Close closes this process's descriptor and takes the listener
-// out of later upgrades; Upgrader.Close does it too. TCP and unix stream and
-// sequential packet sockets are possible. The listener has a method Name, which
-// returns name. ctx bounds the name look-up of a bind.
+// Accept waits until this generation accepts, see Ready, and waits again while a successor
+// accepts. Close closes this process's descriptor, and later generations do not get the
+// listener; Upgrader.Close closes the listener, too. Possible sockets are TCP, unix stream
+// and unix sequential packet sockets. The listener has a method Name, which returns name.
+// ctx bounds the name look-up of a bind.
 //
-// Each connection that Accept returns is held until it is closed: Drain waits for it,
-// whichever part of the program has it, and at most until the drain deadline. It has
-// the methods of a *net.TCPConn or *net.UnixConn. A program that needs that type itself
-// gets it from the method NetConn, and still calls Close on the connection that Accept
-// has returned.
+// Each connection that Accept returns is held until it is closed: Drain waits for it, and
+// at most until the drain deadline. It has the methods of a *net.TCPConn or *net.UnixConn.
+// The method NetConn returns the connection as that type; the program still calls Close on
+// the connection that Accept has returned.
 //
-// Accept returns net.ErrClosed when this generation accepts no more for good: at the
-// drain deadline, and after a stop as soon as nothing is held. So a program whose main
-// function only accepts finishes its connections and ends.
+// Accept returns net.ErrClosed when this generation does not accept again: at the drain
+// deadline, and after a stop as soon as nothing is held. So a program whose main function
+// only accepts finishes its connections and ends.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
 	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
@@ -50,16 +50,15 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 	return l, nil
 }
 
-// ListenPacket is Listen for packet sockets, UDP and unix datagram ones. Reads
-// wait while another generation has the socket, and the datagrams in its buffer;
-// writes do not, so that a generation that drains can finish its answers. A UDP
-// socket has the methods of a [net.Conn] and ReadMsgUDP, WriteMsgUDP, SetReadBuffer and
-// SetWriteBuffer of *net.UDPConn, too. Reads by its SyscallConn wait in the same way.
-// [Upgrader.Hold] says how long a datagram is held. Reads end with net.ErrClosed when
-// Accept of a listener would.
+// ListenPacket is Listen for packet sockets: UDP and unix datagram sockets. Reads wait while
+// another generation reads the socket. Writes do not wait, so that a draining generation can
+// finish its answers. A UDP socket also has the methods of a [net.Conn], and ReadMsgUDP,
+// WriteMsgUDP, SetReadBuffer and SetWriteBuffer of *net.UDPConn. Reads through its
+// SyscallConn wait in the same way. [Upgrader.Hold] describes how long a datagram is held.
+// Reads return net.ErrClosed in the same cases as Accept, see Listen.
 //
-// A protocol with connections over UDP, such as QUIC, runs on it, but an upgrade ends
-// its connections: their datagrams go to the successor. ListenFlows is for those.
+// An upgrade ends connections over UDP, such as QUIC, because their datagrams go to the
+// successor. Use ListenFlows for such a protocol.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
 	k, err := u.sockets.claim(name, u.inheritPacket, bind)
@@ -72,7 +71,7 @@ func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address stri
 	return c, nil
 }
 
-// bindListener opens a listening socket of our own.
+// bindListener opens a new listening socket.
 func (u *Upgrader) bindListener(ctx context.Context, name, network, address string) (claimed, error) {
 	var lc net.ListenConfig
 	l, err := retryAbandoned(ctx, network, address, lc.Listen)
@@ -101,13 +100,13 @@ func (u *Upgrader) gateFor(name string, l net.Listener) (claimed, error) {
 	}
 	a, ok := l.(acceptor)
 	if !ok {
-		_ = l.Close() // the error below says why it is of no use
+		_ = l.Close() // it cannot be used; the error below is the reason
 		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
 	}
 	return newGate(name, a, u.drain), nil
 }
 
-// bindPacket opens a packet socket of our own.
+// bindPacket opens a new packet socket.
 func (u *Upgrader) bindPacket(ctx context.Context, network, address string) (claimed, error) {
 	var lc net.ListenConfig
 	c, err := retryAbandoned(ctx, network, address, lc.ListenPacket)
@@ -133,7 +132,7 @@ func (u *Upgrader) inheritPacket(f *fd.FD) (claimed, error) {
 func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
 	d, ok := c.(datagrams)
 	if !ok {
-		_ = c.Close() // the error below says why it is of no use
+		_ = c.Close() // it cannot be used; the error below is the reason
 		return nil, fmt.Errorf("a %s socket cannot be handed over", c.LocalAddr().Network())
 	}
 	g := newPacketGate(d, u.drain)
@@ -143,20 +142,21 @@ func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
 	return g, nil
 }
 
-// mustBe closes f and says what the unit needs if it is of another kind.
+// mustBe closes f if f is not of kind, and returns an error that names the setting of the
+// unit.
 func mustBe(f *fd.FD, kind fd.Kind, setting string) error {
 	info, err := fd.Inspect(f)
 	if err == nil && info.Kind != kind {
 		err = fmt.Errorf("is a %v, not a %v: the unit needs %s", info.Kind, kind, setting)
 	}
 	if err != nil {
-		_ = f.Close() // given up; systemd or the predecessor have theirs
+		_ = f.Close() // systemd or the predecessor has another descriptor of it
 	}
 	return err
 }
 
-// retryAbandoned calls listen, and again if all that was in its way is the path of
-// a dead process.
+// retryAbandoned calls listen. If the address is the path of a dead process's socket, it
+// removes the path and calls listen again.
 func retryAbandoned[L any](ctx context.Context, network, address string, listen func(context.Context, string, string) (L, error)) (L, error) {
 	l, err := listen(ctx, network, address)
 	if !errors.Is(err, syscall.EADDRINUSE) || !abandoned(ctx, network, address) {
@@ -168,7 +168,7 @@ func retryAbandoned[L any](ctx context.Context, network, address string, listen 
 	return listen(ctx, network, address)
 }
 
-// pathOf returns the path of a unix socket, "" for others.
+// pathOf returns the path of a unix socket, or "" for other sockets.
 func pathOf(c claimed) string {
 	var addr net.Addr
 	switch c := c.(type) {
@@ -183,9 +183,9 @@ func pathOf(c claimed) string {
 	return ""
 }
 
-// abandoned reports whether address is the path of a unix socket whose process is
-// dead. We never unlink a path on Close, since a successor may have the socket,
-// so a program that was killed without an fd store finds its own path there.
+// abandoned reports whether address is the path of a unix socket whose process is dead.
+// Close never unlinks a path, because a successor may have the socket. So a program that
+// was killed without an fd store finds the path of its earlier socket.
 func abandoned(ctx context.Context, network, address string) bool {
 	if !strings.HasPrefix(network, "unix") {
 		return false
@@ -197,7 +197,7 @@ func abandoned(ctx context.Context, network, address string) bool {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, address)
 	if err == nil {
-		_ = c.Close() // somebody lives there
+		_ = c.Close() // another process accepts there
 	}
 	return errors.Is(err, syscall.ECONNREFUSED)
 }

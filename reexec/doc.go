@@ -1,9 +1,10 @@
-// Package reexec replaces a network daemon while it runs, and nobody connected
-// notices.
+// Package reexec replaces a network daemon while it runs, without a connected client
+// noticing.
 //
-// A program asks an [Upgrader] for its listeners by name. They come from systemd's
-// socket units, from its fd store after a crash or restart, from the process that
-// this one replaces, or are bound now; the program cannot tell, and need not:
+// A program asks an [Upgrader] for its listeners by name. A listener comes from a socket
+// unit of systemd, from the fd store after a crash or restart, or from the process that
+// this one replaces; otherwise the Upgrader binds it now. The code is the same in all
+// four cases:
 //
 //	u, err := reexec.New(reexec.Options{Signals: true})
 //	...
@@ -12,19 +13,19 @@
 //	...
 //	err = rehttp.Serve(ctx, u, &http.Server{Handler: mux}, ln)
 //
-// Package rehttp in the folder below serves HTTP so. Another protocol does the
-// same by hand: call [Upgrader.Ready], accept, close each connection when it is done,
-// and wait in [Upgrader.Drain]. Each accepted connection holds the generation until it
-// is closed. So when [Upgrader.Draining] is closed, the program ends its connections:
-// it finishes the work of each one, and closes or moves an idle one. A connection that
-// is open at the drain deadline is cut.
+// Package rehttp in the folder below serves HTTP in this way. A program with another
+// protocol makes the calls itself: it calls [Upgrader.Ready], accepts, closes each
+// connection when it is done, and waits in [Upgrader.Drain]. Each accepted connection
+// holds the generation until it is closed. So when [Upgrader.Draining] is closed, the
+// program ends its connections: it finishes the work of each one, and closes or moves
+// an idle one. A connection that is open at the drain deadline is cut.
 //
 // # An upgrade
 //
 // SIGHUP, [Upgrader.Upgrade] or the unit's ExecReload= command (see [Reload])
-// begins it. This process, the predecessor, starts the program that lies at its
-// path now, the successor, and hands it every socket. Both have them; only one
-// accepts at any instant:
+// begins it. This process, the predecessor, starts the program that is at its path now.
+// The new process, the successor, gets every socket. Both processes have the sockets;
+// only one of them accepts at any instant:
 //
 //	predecessor   accepts ────────────┐ gates shut      drains ───────── exits
 //	                 │ starts         │ go    ▲              (its answers)
@@ -32,35 +33,38 @@
 //	                                              │
 //	manager                                  MAINPID=, READY=1
 //
-// Until the last line the old process is the unit's main process, and whatever
-// goes wrong, it opens its gates again and the upgrade has failed: the new program
-// does not start, exits, hangs, panics, says why it cannot, or dies in its trial.
-// With the commit, one datagram to the manager, the successor is the main process. The
-// predecessor lets go when the manager has obeyed the successor as the main process: it
-// removes an entry from the fd store. A manager that refuses MAINPID= undoes the upgrade.
-// It is a child of the manager (CLONE_PARENT), so that its death is seen at once;
-// if that happens while the predecessor still drains, the predecessor accepts
-// again until the manager's restart.
+// Until the last line of the picture, the predecessor is the unit's main process. If the
+// new program does not start, exits, hangs, panics, reports that it cannot serve, or dies
+// in its trial, the upgrade fails: the predecessor opens its gates and accepts again.
+//
+// The commit is one datagram to the manager. It makes the successor the main process. The
+// predecessor waits for proof of that: the manager removes an entry from the fd store when
+// the successor asks for it, and obeys only the main process. A manager that refuses
+// MAINPID= undoes the upgrade.
+//
+// The successor is a child of the manager (CLONE_PARENT), so the manager sees its death at
+// once. If the successor dies while the predecessor still drains, the predecessor accepts
+// again until the manager has restarted the unit.
 //
 // # Connections
 //
-// A connection between two messages can go on in the successor. Its goroutine
-// calls [Upgrader.Move] with what has to be known of it, and it comes out of the
-// successor's Accept as a [Moved]; the peer notices nothing:
+// A connection between two messages can go on in the successor. Its goroutine calls
+// [Upgrader.Move] with the state of the connection. The successor's Accept returns it as
+// a [Moved]; the peer notices nothing:
 //
 //	case <-u.Draining(): // wakes the goroutine that reads conn, by a read deadline
 //	err := u.Move(ctx, "chat", conn, "chat/1", state)
 //
-// The successor has to say before Ready that it takes them ([Upgrader.Receive]).
-// examples/tally does so. Package rehttp moves idle HTTP connections by itself. The
-// same call carries them over a restart, in the fd store, if the unit's
-// RestartKillSignal= is Options.RestartSignal; and by inheritance in place.
+// The successor calls [Upgrader.Receive] before Ready, as in examples/tally. Package
+// rehttp moves idle HTTP connections by itself. Move also carries connections over a
+// restart, in the fd store, if the unit's RestartKillSignal= is Options.RestartSignal. In
+// place the new program inherits them.
 //
 // # Flows
 //
 // Connections of a protocol over UDP, such as QUIC, stay with the process that began
-// them. [Upgrader.ListenFlows] gives each process its own datagrams of a socket that
-// all share; examples/http3 serves HTTP/3 so.
+// them. All generations share the socket, and [Upgrader.ListenFlows] gives each process
+// the datagrams of its connections. examples/http3 serves HTTP/3 in this way.
 //
 // # Callbacks
 //
@@ -68,28 +72,31 @@
 // Logger, Save, Restore, the limit of ReceiveIdle, done of Offer, the route of
 // ListenFlows. Each may call any method of the Upgrader.
 //
-//   - One that panics has failed. The panic and its stack are logged. If the function
-//     is Next, Save or Restore, the upgrade is undone. A panic of the handler of Logger
-//     is dropped. A route runs within the program's own ReadFrom, and so does its panic.
-//   - One that blocks holds up its own kind: the later events of Observe, the later
-//     lines of Logger. If it is Next, Save, Restore or a route, the upgrade is undone
-//     when its time is over. SIGTERM, Stop and Close work meanwhile.
-//   - A function that waits for the upgrade that waits for it is one that blocks.
+//   - A function that panics has failed. The Upgrader logs the panic and its stack. If the
+//     function is Next, Save or Restore, the upgrade is undone. A panic of the handler of
+//     Logger is dropped. A route runs within the program's ReadFrom, and its panic reaches
+//     the caller of ReadFrom.
+//   - A function that blocks delays only later calls of the same kind: the later events of
+//     Observe, the later lines of Logger. If it is Next, Save, Restore or a route, the
+//     upgrade is undone when its time is over. SIGTERM, Stop and Close work meanwhile.
+//   - A function that waits for an upgrade, while the upgrade waits for the function,
+//     blocks in this sense.
 //
 // # In place
 //
 // A process that is PID 1, as in a container, or whose parent ends with it, such as an
-// init for one program, cannot have a successor beside it. It tries the new program first, beside itself and up to
-// Ready, then shuts its gates, finishes its work, and executes the program in its
-// own place (see [Mode]). Sockets and state go by inheritance.
+// init for one program, cannot hand over to a successor. It starts the new program beside
+// itself for a test, up to Ready. Then it shuts its gates, finishes its work, and executes
+// the new program in the same process (see [Mode]). The new program inherits sockets and
+// state.
 //
 // # Requirements
 //
-// Linux 5.3 for pidfds; systemd 247 or newer, or no manager at all. The unit needs
-// Type=notify, NotifyAccess=main, KillMode=control-group, and an ExecReload= that
-// runs [Reload]; FileDescriptorStoreMax= if the program binds sockets itself;
-// TimeoutStopSec= above Options.Drain and 10 s. examples/http/units shows a
-// complete one. A wrapper script must exec the program.
+// The package needs Linux 5.3 for pidfds, and systemd 247 or newer, or no manager at all.
+// The unit needs Type=notify, NotifyAccess=main, KillMode=control-group, an ExecReload=
+// that runs [Reload], and a TimeoutStopSec= longer than Options.Drain plus 10 s. If the
+// program binds sockets itself, the unit also needs FileDescriptorStoreMax=.
+// examples/http/units shows a complete unit. A wrapper script must exec the program.
 //
 // On other systems the package compiles, and [New] returns an error wrapping
 // [errors.ErrUnsupported].

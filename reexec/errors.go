@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors that a caller may want to tell apart.
+// Errors that a caller can test with errors.Is.
 var (
 	// ErrNotReady: the program has not called Ready, or is not the main process yet.
 	ErrNotReady = errors.New("reexec: this generation is not serving as the main process yet")
@@ -16,14 +16,14 @@ var (
 	// ErrDraining: as many older generations still drain as Options.MaxDraining allows.
 	ErrDraining = errors.New("reexec: too many older generations still drain")
 
-	// ErrReplaced: a successor has taken over; ask that one.
+	// ErrReplaced: a successor has taken over. Send the request to the successor.
 	ErrReplaced = errors.New("reexec: this generation has been replaced and is no longer the main process")
 
 	// ErrStopped: the process was asked to end.
 	ErrStopped = errors.New("reexec: this process is stopping")
 
-	// ErrTried: this process was only started to see whether the program works, before
-	// the running one executes it in place. It does, and this process should end. It
+	// ErrTried: this process was started only to try the program, before the running
+	// process executes it in place. The program works, and this process should end. ErrTried
 	// wraps ErrStopped: neither is a failure.
 	ErrTried = fmt.Errorf("%w: it was tried and found good, the running process now executes this program", ErrStopped)
 
@@ -31,22 +31,22 @@ var (
 	ErrDrainDeadline = errors.New("reexec: drain deadline reached")
 )
 
-// A Phase says how far an upgrade had come.
+// A Phase is a step of an upgrade.
 type Phase string
 
 // The phases of an upgrade, in order.
 const (
-	PhaseStart  Phase = "start"  // the new program was started and initialised
-	PhaseSwitch Phase = "switch" // it was told to accept
-	PhaseTrial  Phase = "trial"  // it accepted, on trial
-	PhaseCommit Phase = "commit" // the manager was told
+	PhaseStart  Phase = "start"  // the new program starts and initialises
+	PhaseSwitch Phase = "switch" // the state is handed over, and the new program is to accept
+	PhaseTrial  Phase = "trial"  // the successor accepts, on trial
+	PhaseCommit Phase = "commit" // the manager makes the successor the main process
 )
 
-// An UpgradeError reports why an upgrade was undone. The process that gets it
-// still serves; nothing was committed.
+// An UpgradeError reports why an upgrade was undone. The process that returns it still
+// serves; nothing was committed.
 type UpgradeError struct {
-	Phase Phase // where it stopped
-	PID   int   // successor, 0 if none was started
+	Phase Phase // the step that failed
+	PID   int   // pid of the successor, 0 if none was started
 	Err   error // never nil
 }
 
@@ -62,7 +62,7 @@ func (e *UpgradeError) text() string {
 // Unwrap returns the cause.
 func (e *UpgradeError) Unwrap() error { return e.Err }
 
-// phaseOf is the phase that an upgrade is in while we are in s.
+// phaseOf returns the phase of an upgrade in state s.
 func phaseOf(s state) Phase {
 	switch s {
 	case switching, clearing, saving:
@@ -75,7 +75,7 @@ func phaseOf(s state) Phase {
 	return PhaseStart
 }
 
-// refusal is the answer to somebody who wants an upgrade in state s.
+// refusal returns the error for an upgrade request in state s.
 func refusal(s state) error {
 	switch s {
 	case beginning, preparing, switching, trial, clearing, saving, committing, undoing:

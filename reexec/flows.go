@@ -85,7 +85,7 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 		}
 		g, ok := c.(*udpGate)
 		if !ok {
-			_ = c.Close() // the error below says why it is of no use
+			_ = c.Close() // it cannot be used; the error below is the reason
 			return nil, errors.New("flows need a UDP socket")
 		}
 		return &FlowConn{

@@ -8,10 +8,10 @@ import (
 
 // This file has the program save its state, and hands the state to the successor.
 
-// sendState has the program save its state, gates being shut, and lets the successor
-// go on.
+// sendState has the program save its state, with the gates shut, and sends the state and Go
+// to the successor.
 func (u *Upgrader) sendState(s *successor) {
-	u.task(func() { // ends when the program has saved, or its time is over, and the line takes it
+	u.task(func() { // ends when the program has saved and the line has taken the state, or a time limit is over
 		if err := u.handState(s); err != nil {
 			u.post(event{kind: evFailed, from: s, err: err})
 			return
@@ -46,8 +46,8 @@ func (u *Upgrader) handState(s *successor) error {
 	return s.line.Send(ctx, handover.Go{})
 }
 
-// saveState has the program save its state, when none of its routes is under way. It posts
-// saving with the size of the state when a function has returned.
+// saveState waits until no route function runs, and has the program save its state. After
+// each Save function it posts saving with the size of all states.
 func (u *Upgrader) saveState(saving event) error {
 	ctx, allow, cancel := u.saveTime()
 	defer cancel()
@@ -61,14 +61,14 @@ func (u *Upgrader) saveState(saving event) error {
 	})
 }
 
-// saveInPlace has the program save its state before it is replaced in this process.
+// saveInPlace has the program save its state before the execve in this process.
 func (u *Upgrader) saveInPlace(p *present) {
 	u.allow(p, u.states.size())
 	dismissed, attempt := p.dismissed, p.attempt
 	u.task(func() { // ends when the program has saved, or its time is over
-		<-dismissed // a child that we leave behind would never be reaped
+		<-dismissed // the tried process has ended: the next program would not reap it
 		err := u.saveState(event{kind: evSaving, attempt: attempt})
-		u.callbacks.wait() // the exec ends their goroutines
+		u.callbacks.wait() // the execve ends their goroutines
 		u.post(event{kind: evSaved, attempt: attempt, err: err})
 	})
 }

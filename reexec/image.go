@@ -135,7 +135,7 @@ func takeImage(lookup func(string) (string, bool)) (*image, error) {
 		err = fd.CloseOnExec(raw)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reexec: %s=%q: set by something that is not this program's predecessor: %w", imageVariable, value, err)
+		return nil, fmt.Errorf("reexec: %s=%q: not set by this program's predecessor: %w", imageVariable, value, err)
 	}
 	file := fd.New(raw).File("image")
 	defer file.Close()

@@ -6,33 +6,34 @@ import (
 	"time"
 )
 
-// An EventKind says what an Event is about.
+// An EventKind is the kind of an Event.
 type EventKind string
 
-// The events of an upgrade, in order. The predecessor sees all but EventAdopted.
+// The events of an upgrade, in order. The predecessor observes all of them except
+// EventAdopted.
 const (
 	EventStarted   EventKind = "started"   // a successor was started
-	EventReady     EventKind = "ready"     // it has initialised
-	EventSwitched  EventKind = "switched"  // it accepts, this process does not
-	EventCommitted EventKind = "committed" // it is the main process
+	EventReady     EventKind = "ready"     // the successor has initialised
+	EventSwitched  EventKind = "switched"  // the successor accepts, this process does not
+	EventCommitted EventKind = "committed" // the successor is the main process
 	EventAdopted   EventKind = "adopted"   // this process is the main process
 	EventDrained   EventKind = "drained"   // this process has finished its work and ends
-	EventUndone    EventKind = "undone"    // the upgrade has come to nothing; this process serves
+	EventUndone    EventKind = "undone"    // the upgrade was undone; this process serves
 )
 
-// An Event tells Options.Observe how an upgrade goes.
+// An Event is a step of an upgrade, as Options.Observe receives it.
 type Event struct {
 	Kind       EventKind
 	Time       time.Time
-	Generation int           // of this process
-	PID        int           // of this process
-	Build      string        // of this program: its module's version and revision
-	Successor  int           // pid, 0 if there is none
-	Since      time.Duration // since the upgrade began, as this process saw it
-	Err        error         // EventUndone: why
+	Generation int           // number of this generation
+	PID        int           // pid of this process
+	Build      string        // version and revision of this program's module
+	Successor  int           // pid of the successor, 0 if there is none
+	Since      time.Duration // time since the upgrade began, or since this process started
+	Err        error         // reason of EventUndone, else nil
 }
 
-// observe tells the program, in its time.
+// observe queues an event for Options.Observe.
 func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	if u.opts.Observe == nil {
 		return
@@ -50,11 +51,11 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 		e.Successor = p.succ.process.PID
 	}
 	if !u.callbacks.observed.add(u.guarded("Options.Observe", func() { u.opts.Observe(e) })) {
-		u.log.Warn("Options.Observe does not return: an event is lost", "event", kind)
+		u.log.Warn("Options.Observe does not return, so an event is dropped", "event", kind)
 	}
 }
 
-// observeMove tells of the moves of the table that an observer wants to know.
+// observeMove queues the event for a change of state from was, if there is one.
 func (u *Upgrader) observeMove(p *present, e event, was state) {
 	switch e.kind {
 	case evPrepared, evChecked:
@@ -72,7 +73,7 @@ func (u *Upgrader) observeMove(p *present, e event, was state) {
 	}
 }
 
-// version is that of this program's module.
+// version returns the version of this program's module, "" if it has none.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "(devel)" {
@@ -81,7 +82,7 @@ func version() string {
 	return info.Main.Version
 }
 
-// build describes this program by what the go command has noted in it.
+// build returns the version and the revision that the go command recorded in this program.
 func build() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -8,112 +8,112 @@ import (
 	"time"
 )
 
-// Defaults for the zero value of the fields of Options. A unit's TimeoutStartSec=
-// (90 s by default) must be longer than ready timeout and trial together, its
-// TimeoutStopSec= at least 10 s longer than the drain.
+// Defaults for zero fields of Options. A unit's TimeoutStartSec= (90 s by default) must be
+// longer than ReadyTimeout and Trial together. Its TimeoutStopSec= must be at least 10 s
+// longer than Drain.
 const (
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultDrain        = 30 * time.Second
 	DefaultMaxDraining  = 16
 )
 
-// Times that are no matter of taste: each bounds something that takes
-// microseconds unless the other side hangs.
+// Times without an option: each bounds a step that takes microseconds unless the other
+// side hangs.
 const (
-	switchTimeout  = 5 * time.Second // successor: Go to Serving, and the Save before it
-	sayTimeout     = 5 * time.Second // a message into an empty buffer
-	confirmTimeout = 5 * time.Second // manager: MAINPID= to the end of the barrier
+	switchTimeout  = 5 * time.Second // from the start of Save to the successor's Serving
+	sayTimeout     = 5 * time.Second // one message into an empty buffer
+	confirmTimeout = 5 * time.Second // from MAINPID= to the end of the manager's barrier
 
 	// saveTimeout bounds the program's Save. It ends before switchTimeout does, so that
 	// the reason names the Save.
 	saveTimeout = switchTimeout - switchTimeout/10
 
-	// storeTimeout bounds one descriptor on its way into the fd store. The manager
-	// takes milliseconds for each when it has thousands, and on a starved machine
-	// seconds for as many as its queue holds; what is given up is lost at a crash.
+	// storeTimeout bounds the message that stores one descriptor. The manager takes
+	// milliseconds for each when it has thousands, and on a starved machine seconds for
+	// a full queue. A descriptor that is not stored is lost at a crash.
 	storeTimeout = 30 * time.Second
 
-	// lastTimeout bounds the answers of a predecessor that has covered for a
-	// crashed successor; the manager's restart waits for them.
+	// lastTimeout bounds the last answers of a predecessor that accepted again after its
+	// successor crashed; the manager's restart waits for them.
 	lastTimeout = 10 * time.Second
 )
 
 // A Mode is a way to replace the program.
 type Mode uint8
 
-// The modes. In place there is one process, the same before and after: for PID 1
-// of a container, or where there is no memory for two. Clients wait in the sockets'
-// queues while the old program finishes what it has in work and the new one starts.
-// The new program is tried before: it is started beside the old one as a successor
-// would be, up to Ready, which then returns [ErrTried]. What goes wrong after that
-// is no longer undone; the manager restarts the unit.
+// The modes. InPlace keeps the process and replaces its program: use it for PID 1 of a
+// container, or on a host without memory for two processes. Clients wait in the sockets'
+// queues while the old program finishes its work and the new one starts. The new program
+// is tried first: it is started beside the old one, like a successor, up to Ready, which
+// then returns [ErrTried]. A failure after the execve is not undone; the manager restarts
+// the unit.
 //
 // Auto chooses InPlace for a process that is PID 1, and for a process whose parent ends
-// with it, or starts it again, and cannot be told of a successor: a PID 1 that is not
-// systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process outside of
-// this PID namespace, a known supervisor (runit, s6, supervisord, OpenRC and others, by
-// its name), and any of them behind a shell script. Under systemd, a shell with job
-// control, a test or any other program Auto chooses Overlap. A supervisor that it does
-// not know needs InPlace.
+// with it, or starts it again, and cannot follow a successor. Such a parent is a PID 1
+// that is not systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process
+// outside of this PID namespace, a supervisor with a known name (runit, s6, supervisord,
+// OpenRC and others), and each of these behind a shell script. Auto chooses Overlap under
+// systemd, a shell with job control, a test and any other program. Under a supervisor
+// with an unknown name, set InPlace.
 const (
-	Auto    Mode = iota // Overlap, or InPlace where the parent waits for this one process
-	Overlap             // a successor beside this process, until it serves
-	InPlace             // execve in this process
+	Auto    Mode = iota // Overlap, or InPlace if the parent waits for this very process
+	Overlap             // a successor starts beside this process
+	InPlace             // execve(2) in this process
 )
 
-// Options tells New how to behave. The zero value works.
+// Options configures an Upgrader. The zero value works.
 type Options struct {
-	// Signals makes New handle SIGHUP (upgrade), SIGTERM and SIGINT (stop), from
-	// its first moment to Close. False leaves signals to the program, which then
-	// must catch SIGHUP before anything can send it: it ends a Go program.
+	// Signals makes the Upgrader handle SIGHUP (upgrade), SIGTERM and SIGINT (stop) from
+	// the start of New until Close. False leaves signals to the program, which then must
+	// catch SIGHUP before any process can send it: an uncaught SIGHUP ends a Go program.
 	Signals bool
 
-	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), by which the
-	// manager tells a restart from a stop, SIGUSR2 say. Signals must be set, too. It
-	// stops the process as SIGTERM does, but connections can move into the fd store,
-	// if the manager says in $FDSTORE how much that takes (254). Zero is none.
+	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), for example
+	// SIGUSR2. The manager sends it instead of SIGTERM when it restarts the unit. It stops
+	// the process like SIGTERM, but connections can move into the fd store, if the manager
+	// sets $FDSTORE to the size of the store (systemd 254). Signals must be set, too. Zero
+	// means none.
 	RestartSignal syscall.Signal
 
-	// Mode is how this process is replaced.
+	// Mode selects how this process is replaced. Zero means Auto.
 	Mode Mode
 
 	// Next changes how the next generation is started: a renewed environment, other
-	// arguments, another path. It is called at each upgrade with what would be used
-	// otherwise, which is how this process was started: its environment is the one of
-	// the start, whatever os.Setenv, os.Unsetenv and os.Clearenv have changed since. An
-	// error undoes the upgrade. Nil changes nothing. It has ReadyTimeout, and an
-	// upgrade that is undone meanwhile does not wait for it; while a Next of an earlier
-	// upgrade has not returned, the next upgrade fails.
+	// arguments, another path. Each upgrade calls it with the Command that started this
+	// process. Env is the environment of that start: later calls of os.Setenv, os.Unsetenv
+	// and os.Clearenv do not change it. An error undoes the upgrade. Next has ReadyTimeout
+	// to return. An upgrade that is undone meanwhile does not wait for it, and a later
+	// upgrade fails while a Next of an earlier one has not returned. Nil changes nothing.
 	Next func(Command) (Command, error)
 
-	// ReadyTimeout is how long a successor may take from its start to Ready.
+	// ReadyTimeout limits the time from the start of a successor to its Ready.
 	// Zero means DefaultReadyTimeout.
 	ReadyTimeout time.Duration
 
-	// Trial is how long a successor serves before the upgrade is final. If it dies
-	// within that time, this process accepts again. Zero means no trial.
+	// Trial is the time that a successor serves before the upgrade is final. If the
+	// successor dies within that time, this process accepts again. Zero means no trial.
 	Trial time.Duration
 
-	// Drain is how long a process that was replaced or stopped may take to finish
-	// what it has in work. Zero means DefaultDrain.
+	// Drain limits the time in which a replaced or stopped process finishes its work.
+	// Zero means DefaultDrain.
 	Drain time.Duration
 
-	// MaxDraining is how many older generations may still drain when an upgrade
-	// begins; one more is refused with ErrDraining. Each of them is a process with
-	// its memory. Zero means DefaultMaxDraining.
+	// MaxDraining limits the number of older generations that still drain when an upgrade
+	// begins. If there are as many already, the upgrade is refused with ErrDraining. Each
+	// of them is a process with its memory. Zero means DefaultMaxDraining.
 	MaxDraining int
 
-	// Observe is told how upgrades go, event by event and in order, on a goroutine of
-	// the Upgrader that nothing else waits for. Nil is nobody.
+	// Observe receives the events of each upgrade, in order, on a goroutine of the Upgrader
+	// that no other work waits for. Nil means no observer.
 	Observe func(Event)
 
-	// Logger gets every change of state at level Debug and an upgrade that was
-	// undone at level Warn, in order, on a goroutine of the Upgrader. What its handler
-	// has not written when a process is killed is lost. Nil is silent.
+	// Logger receives every change of state at level Debug and every undone upgrade at
+	// level Warn, in order, on a goroutine of the Upgrader. If the process is killed, lines
+	// that the handler has not written are lost. Nil logs nothing.
 	Logger *slog.Logger
 }
 
-// complete fills in the defaults and refuses what makes no sense.
+// complete fills in the defaults. It returns an error for invalid options.
 func (o Options) complete() (Options, error) {
 	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Drain": o.Drain} {
 		if d < 0 {
@@ -122,12 +122,12 @@ func (o Options) complete() (Options, error) {
 	}
 	switch {
 	case o.RestartSignal == syscall.SIGHUP || o.RestartSignal == syscall.SIGTERM || o.RestartSignal == syscall.SIGINT:
-		return o, fmt.Errorf("reexec: Options.RestartSignal is %v, which has a meaning of its own", o.RestartSignal)
+		return o, fmt.Errorf("reexec: Options.RestartSignal is %v, which the Upgrader handles already: choose another signal, such as SIGUSR2", o.RestartSignal)
 	case o.RestartSignal != 0 && !o.Signals:
-		return o, errors.New("reexec: Options.RestartSignal without Signals")
+		return o, errors.New("reexec: Options.RestartSignal is set without Options.Signals: set both")
 	}
 	if o.Mode > InPlace {
-		return o, fmt.Errorf("reexec: Options.Mode %d is not known", o.Mode)
+		return o, fmt.Errorf("reexec: Options.Mode %d is unknown: use Auto, Overlap or InPlace", o.Mode)
 	}
 	if o.MaxDraining < 0 {
 		return o, fmt.Errorf("reexec: Options.MaxDraining is negative: %d", o.MaxDraining)

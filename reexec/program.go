@@ -15,39 +15,40 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// lineVariable names, in a successor's environment, the descriptor of the line to
-// its predecessor.
+// lineVariable is the environment variable with the descriptor of the line to the
+// predecessor.
 const lineVariable = "CUTOVER_LINE"
 
-// A Command is how a program is started.
+// A Command describes the start of a program.
 type Command struct {
-	Path string   // a symbolic link is followed at the start
-	Args []string // with argv[0]
-	Dir  string   // "": the starting process's
-	Env  []string // nil: the starting process's; of several values of a variable the last one counts
+	Path string   // absolute path; symbolic links are followed at the start
+	Args []string // arguments, with argv[0]
+	Dir  string   // working directory; "" means that of the starting process
+	Env  []string // environment; nil means that of the starting process; the last value of a variable counts
 }
 
-// thisProgram remembers how this process was started.
+// thisProgram returns the Command that started this process.
 func thisProgram() (Command, error) {
 	dir, _ := os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
 	path, err := programPath(dir, fd.ExecPath(), os.Args[0])
 	if err != nil {
-		return Command{}, fmt.Errorf("reexec: find our own program, to start it again: %w", err)
+		return Command{}, fmt.Errorf("reexec: find the path of this program, to start it again: %w", err)
 	}
 	if !filepath.IsAbs(path) {
-		return Command{}, fmt.Errorf("reexec: program %s: the working directory was deleted", path)
+		return Command{}, fmt.Errorf("reexec: program %s: the path is relative and the working directory was deleted", path)
 	}
 	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
 }
 
-// self is the file that this process executes, also when it was replaced or removed.
+// self leads to the file that this process executes, even if its path was replaced or
+// removed.
 const self = "/proc/self/exe"
 
-// programPath returns the path at which the program, or its replacement, is found. The
-// path that execve got says so, with its symbolic links; argv[0] is what the one who
-// started the process wrote there (ExecStart=@), and may name another program. So a
-// path counts if the file that runs lies there. If none does, the file was replaced
-// since the start, and the path of execve counts, or else the one in /proc/self/exe.
+// programPath returns the path of the program or of its replacement. The path of the execve
+// call keeps its symbolic links. argv[0] is free text (ExecStart=@) and may name another
+// program. programPath returns the first of the two that leads to the running file. If
+// neither does, the file was replaced since the start; then it returns the path of execve,
+// or else the path in /proc/self/exe.
 func programPath(dir, execPath, argv0 string) (string, error) {
 	execPath = absolute(dir, execPath)
 	found, lookErr := exec.LookPath(argv0)
@@ -76,8 +77,8 @@ func programPath(dir, execPath, argv0 string) (string, error) {
 	return strings.TrimSuffix(path, " (deleted)"), err
 }
 
-// absolute completes path, which execve or the search in PATH has found. The manager
-// may execute a descriptor: that is no path of a file.
+// absolute makes path absolute. It returns "" for a path of a descriptor, which the manager
+// may have executed, because that is not the path of a file.
 func absolute(dir, path string) string {
 	switch {
 	case path == "" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"):
@@ -88,8 +89,8 @@ func absolute(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// repeated is how this process was started, with the environment of that start, and in
-// the directory that a start by the manager would give it now.
+// repeated returns the Command of this process's start, with the environment of that start
+// and the directory that a start by the manager would use now.
 func (u *Upgrader) repeated() Command {
 	c := u.program
 	c.Dir = u.workDir.now()
@@ -97,10 +98,10 @@ func (u *Upgrader) repeated() Command {
 	return c
 }
 
-// errNextUnderWay is for a Next of an earlier upgrade, one that was undone.
+// errNextUnderWay: a Next of an earlier, undone upgrade still runs.
 var errNextUnderWay = errors.New("Options.Next of an earlier upgrade has not returned")
 
-// next asks the program how the next generation is started.
+// next calls Options.Next and checks its result.
 func (u *Upgrader) next(ctx context.Context) (Command, error) {
 	if !u.asking.CompareAndSwap(false, true) {
 		return Command{}, errNextUnderWay
@@ -110,16 +111,16 @@ func (u *Upgrader) next(ctx context.Context) (Command, error) {
 		return u.opts.Next(u.repeated())
 	})
 	if err == nil && (!filepath.IsAbs(c.Path) || len(c.Args) == 0) {
-		err = fmt.Errorf("path %q, %d arguments: the path must be absolute, and argv[0] be there", c.Path, len(c.Args))
+		err = fmt.Errorf("path %q, %d arguments: Path must be absolute, and Args must have argv[0]", c.Path, len(c.Args))
 	}
 	if err != nil {
 		return c, fmt.Errorf("Options.Next: %w", err)
 	}
-	c.Env = (&exec.Cmd{Env: c.Env}).Environ() // of several values of a variable the last one counts
+	c.Env = (&exec.Cmd{Env: c.Env}).Environ() // keeps the last value of each variable
 	return c, nil
 }
 
-// start starts a successor that finds line at its descriptor 3.
+// start starts a successor, which gets line as descriptor 3.
 func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 	return fd.Start(fd.Spawn{
 		Path:    c.Path,
@@ -131,12 +132,13 @@ func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 	})
 }
 
-// passedOn name what a process was given at its start and has taken.
+// passedOn are the variables of descriptors that this process got at its start and has
+// taken.
 var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, imageVariable}
 
-// successorEnviron is environ without the variables that name this process: a
-// successor would take descriptors or a watchdog for its own, or think that the manager
-// has started it.
+// successorEnviron returns environ without the variables that name this process, and with
+// lineVariable. With them a successor would take other descriptors or the watchdog for its
+// own, or assume that the manager started it.
 func successorEnviron(environ []string) []string {
 	kept := without(without(environ, passedOn), []string{"WATCHDOG_PID", "SYSTEMD_EXEC_PID"})
 	return append(kept, lineVariable+"="+strconv.Itoa(fd.LineNumber))
@@ -150,8 +152,8 @@ func without(environ, keys []string) []string {
 	})
 }
 
-// takeLine returns the line to the predecessor that started us, nil if there is
-// none, and removes it from the environment.
+// takeLine returns the line to the predecessor that started this process, or nil if there is
+// none. It removes the variable from the environment.
 func takeLine(lookup func(string) (string, bool)) (*handover.Conn, error) {
 	value, ok := lookup(lineVariable)
 	if !ok {
@@ -162,7 +164,7 @@ func takeLine(lookup func(string) (string, bool)) (*handover.Conn, error) {
 	}
 	raw, err := strconv.Atoi(value)
 	if err != nil || raw < fd.LineNumber {
-		return nil, fmt.Errorf("reexec: %s=%q: set by something that is not a predecessor of this program", lineVariable, value)
+		return nil, fmt.Errorf("reexec: %s=%q: not set by a predecessor of this program: unset it", lineVariable, value)
 	}
 	if err := fd.CloseOnExec(raw); err != nil {
 		return nil, fmt.Errorf("reexec: %s=%q was inherited without its descriptor; unset it: %w", lineVariable, value, err)

@@ -9,22 +9,25 @@ import (
 // This file is Ready: it restores the state of the program and waits until this generation
 // may accept.
 
-// Ready says that the program has initialised and could accept. It blocks until
-// it may: at once in the first generation, after READY=1 is sent to the service
-// manager; in a successor when the predecessor has stopped accepting. Meanwhile the
-// functions that Restore has registered are called, each once. Ready returns
-// [ErrStopped] if the process was asked to end before that, and [ErrTried], which
-// wraps it, in a process that was only tried: neither is a failure of the program,
-// which should end with status 0. After Fail it returns the reason. A second call returns what the first did.
+// Ready reports that the program has initialised, and blocks until this generation accepts.
+// The first generation accepts at once, after READY=1 is sent to the service manager. A
+// successor accepts when the predecessor has stopped accepting. Before that, Ready has the
+// functions of Restore called, each once.
 //
-// Sockets that an earlier process of the program had bound and this one has not
-// claimed are closed and leave the fd store.
+// Ready returns [ErrStopped] if the process was asked to end, and [ErrTried], which wraps
+// it, in a process that was started only to try the program. Neither is a failure: the
+// program should exit with status 0. After Fail, Ready returns the reason of Fail. The end
+// of ctx ends Ready with the cause of ctx. A second call returns the result of the first.
+//
+// Ready closes sockets that an earlier process of the program bound and this one has not
+// claimed, and removes them from the fd store. A successor does so when it is the main
+// process.
 func (u *Upgrader) Ready(ctx context.Context) error {
 	u.post(event{kind: evReady})
 	if err := u.until(ctx, u.told); err != nil {
 		return err
 	}
-	u.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for these
+	u.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for them
 	if err := u.until(ctx, u.restored); err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	case <-c:
 		return nil
 	case <-u.Stopping():
-		if closed(c) { // before, because it is never closed after
+		if closed(c) { // closed before Stopping: the loop does not close it later
 			return nil
 		}
 		if reason := u.failed.Load(); reason != nil {
@@ -59,7 +62,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	}
 }
 
-// restore gives the program its state.
+// restore calls the program's functions of Restore, and stores the first state.
 func (u *Upgrader) restore() {
 	u.restoreErr = u.states.restoreAll(u.life, u.log)
 	if u.restoreErr == nil {

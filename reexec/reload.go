@@ -9,15 +9,15 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 )
 
-// Reload asks the main process of the unit to upgrade itself and waits for the
-// result: what an `ExecReload=/usr/bin/myapp reload` command does, whose exit
-// status `systemctl reload` returns. It is nil when the new program serves;
-// otherwise the old one does, and the error says why. The end of ctx, like the
-// end of the command, undoes an upgrade that is not committed yet.
+// Reload asks the main process of the unit to upgrade, and waits for the result. Call it in
+// an `ExecReload=/usr/bin/myapp reload` command; `systemctl reload` fails if the command
+// does. With nil the new program serves. Otherwise the old program serves, and the error is
+// the reason. The end of ctx, like the end of the command, undoes an upgrade that is not
+// committed yet.
 //
-// It finds that process by $RUNTIME_DIRECTORY or $MAINPID, which systemd sets for
-// ExecReload=, and makes sure that it talks to $MAINPID. The process need not be
-// of the same version as the command, which usually is the newer.
+// Reload finds the process by $RUNTIME_DIRECTORY or $MAINPID, which systemd sets for
+// ExecReload=. If $MAINPID is set, Reload verifies that it is connected to that process.
+// The process and the command may have different versions of the program.
 func Reload(ctx context.Context) error {
 	pid, err := mainPID(startEnviron().lookup)
 	if err != nil {
@@ -38,8 +38,8 @@ func ask(ctx context.Context, pid int, r control.Request) (control.Answer, error
 	return a, nil
 }
 
-// mainPID returns the unit's main process, 0 where the control socket's path is
-// enough to find it.
+// mainPID returns the pid of the unit's main process, or 0 if RUNTIME_DIRECTORY is enough to
+// find it.
 func mainPID(lookup func(string) (string, bool)) (int, error) {
 	if v, ok := lookup("MAINPID"); ok {
 		pid, err := strconv.Atoi(v)
@@ -52,5 +52,5 @@ func mainPID(lookup func(string) (string, bool)) (int, error) {
 		return 0, nil
 	}
 	return 0, errors.New("reexec: neither MAINPID nor RUNTIME_DIRECTORY is set: " +
-		"run this as ExecReload= of the unit (systemctl reload), or set MAINPID to the process to be replaced")
+		"run this command as ExecReload= of the unit (systemctl reload), or set MAINPID to the pid of its main process")
 }

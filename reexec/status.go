@@ -9,27 +9,28 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 )
 
-// A Report says how the main process of a unit is doing.
+// A Report is the status of the main process of a unit.
 type Report struct {
-	Generation int    // counts up from 1 with each upgrade
-	PID        int    // of the main process
+	Generation int    // 1 at the start of the unit, one more after each upgrade
+	PID        int    // pid of the main process
 	State      string // "serving", "preparing", "trial", "committing", "leaving" ...
-	Successor  int    // pid of the one that is being prepared or on trial, 0 if there is none
-	Draining   int    // older generations that are not gone yet
+	Successor  int    // pid of the successor that starts or is on trial, 0 if there is none
+	Draining   int    // number of older generations that still drain
 
-	// What these hold, see Upgrader.Hold, and the whole seconds until the last of them
-	// is at its deadline. A program built before this was told says zero.
+	// Held is the number of connections and holds of the draining generations, see
+	// Upgrader.Hold. Left is the time until the last of them reaches its drain deadline, in
+	// whole seconds. Both are zero if the running program is too old to report them.
 	Held int
 	Left time.Duration
 
-	// NotStored says why the fd store does not have every socket and the state, so that a
-	// crash would lose some; "" means that nothing is missing as far as is known.
+	// NotStored is the reason why the fd store does not have every socket and state, so that
+	// a crash would lose some. "" means that nothing is known to be missing.
 	NotStored string
 
 	main bool
 }
 
-// String is the report in one line.
+// String returns the report in one line.
 func (r Report) String() string {
 	s := fmt.Sprintf("generation %d, process %d, %s", r.Generation, r.PID, r.State)
 	if r.Successor != 0 {
@@ -50,9 +51,9 @@ func (r Report) String() string {
 	return s
 }
 
-// Status asks the main process of the unit how it is doing: what a `myapp status`
-// command does. It finds the process as [Reload] does, where an operator's shell
-// needs $RUNTIME_DIRECTORY or $MAINPID to be set by hand.
+// Status asks the main process of the unit for its Report, for a `myapp status` command. It
+// finds the process like [Reload]. In an operator's shell, $RUNTIME_DIRECTORY or $MAINPID
+// must be set by hand.
 func Status(ctx context.Context) (Report, error) {
 	pid, err := mainPID(startEnviron().lookup)
 	if err != nil {
@@ -66,7 +67,7 @@ func Status(ctx context.Context) (Report, error) {
 		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second, NotStored: a.NotStored}, nil
 }
 
-// report is what the loop answers.
+// report returns the answer to evStatus. It runs on the loop.
 func (u *Upgrader) report(p *present) Report {
 	d := u.pred.drains()
 	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(),
@@ -77,7 +78,7 @@ func (u *Upgrader) report(p *present) Report {
 	return r
 }
 
-// Status is [Status] asked of this process.
+// Status returns the Report of this process.
 func (u *Upgrader) Status() Report {
 	e := event{kind: evStatus, report: make(chan Report, 1)}
 	if !u.post(e) {

@@ -10,16 +10,16 @@ import (
 
 // This file ends a generation: Stop, Fail, Close and the drain deadline.
 
-// withdraw accepts no more, for good. With a manager, units and fd store keep the
-// sockets for the next start, so clients may wait in their queues; without one,
-// waiting would be in vain. A successor that is not main leaves them to its
-// predecessor.
+// withdraw stops accepting for good. With a manager, units and fd store keep the sockets
+// for the next start, so clients may wait in their queues. Without a manager the main
+// process closes its listeners, because clients would wait in vain. A successor that is
+// not main leaves the sockets to its predecessor.
 func (u *Upgrader) withdraw(p *present, e event) {
 	fault.At(fault.StopAsked)
 	if p.restart = e.restart && p.main && u.notifier.StoreMax() > 0; p.restart {
-		u.receives.set(u.receives.said()) // so does the next process, for all we know
+		u.receives.set(u.receives.said()) // assume that the next process takes the same formats
 	}
-	u.endings.Load().drains() // before the listeners fail: a server must see why
+	u.endings.Load().drains() // before Accept fails, so that a server sees the reason
 	u.sockets.shut()
 	u.leaveParking(p) // before Accept fails
 	fault.At(fault.StopGatesShut)
@@ -27,12 +27,13 @@ func (u *Upgrader) withdraw(p *present, e event) {
 		u.sockets.finish()
 	}
 	if p.main && !u.supervised() {
-		_ = u.sockets.abandon() // nobody uses them again; Close reports nothing new
+		_ = u.sockets.abandon() // the sockets are not used again; Close reports nothing new
 	}
 }
 
-// expire gives up what is held at the drain deadline. A program that has not called Drain
-// sees the end of Accept, and the main process tells its manager.
+// expire ends Drain at the drain deadline, although work is held. In a program that has not
+// called Drain, Accept returns net.ErrClosed. The successor is told, because the main
+// process reports overdue generations to the manager.
 func (u *Upgrader) expire(p *present) {
 	u.drain.expire()
 	u.sockets.refuse()
@@ -47,10 +48,10 @@ func (u *Upgrader) expire(p *present) {
 	}
 }
 
-// refuseAll ends Accept in a process that was asked to end and has nothing in work: a
-// program whose accept loop is all that it waits for ends then.
+// refuseAll ends Accept in a process that was asked to end and has no work left. A program
+// that waits only for its accept loop ends then.
 func (u *Upgrader) refuseAll() {
-	if u.drain.isIdle() { // and not only when this event was posted
+	if u.drain.isIdle() { // work may have begun since this event was posted
 		u.sockets.refuse()
 	}
 }
@@ -62,8 +63,8 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 	}
 }
 
-// releaseAll closes everything, and leaves a predecessor that still drains the
-// line to our successor.
+// releaseAll closes everything. A predecessor that still drains gets the line to our
+// successor.
 func (u *Upgrader) releaseAll(p *present) {
 	fault.At(fault.Drained)
 	if p.state == arriving {
@@ -84,18 +85,18 @@ func (u *Upgrader) whyNotReady() string {
 	if err := u.failure.Load(); err != nil {
 		return (*err).Error()
 	}
-	return "the successor ended before it was ready (what it wrote says why)"
+	return "the successor called Close before it was ready: see its log for the reason"
 }
 
-// Stop asks this generation to end, as SIGTERM does: it accepts no more, and
-// Draining and Stopping are closed. It does not wait.
+// Stop asks this generation to end, like SIGTERM: it stops accepting, and Draining and
+// Stopping are closed. Stop does not wait for the end.
 func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
 
-// Fail says that this generation cannot serve, and why. A successor that calls it
-// before Ready, or within its trial, undoes the upgrade: its predecessor serves on,
-// or accepts again, and reports reason to whoever asked for the upgrade. A main
-// process stops, as by Stop, and tells the manager (STATUS=, and ERRNO= if there is a
-// [syscall.Errno] in reason). It does not wait; the program then ends as after Stop.
+// Fail reports that this generation cannot serve. In a successor, before Ready or within
+// its trial, Fail undoes the upgrade: the predecessor goes on serving, or accepts again,
+// and answers the upgrade request with reason. A main process stops, as by Stop, and sends
+// reason to the manager in STATUS=, and in ERRNO= if reason wraps a [syscall.Errno]. Fail
+// does not wait. The program then ends as after Stop.
 func (u *Upgrader) Fail(reason error) {
 	if reason == nil {
 		reason = errors.New("Fail was called without a reason")
@@ -104,14 +105,14 @@ func (u *Upgrader) Fail(reason error) {
 	u.post(event{kind: evFail, err: reason})
 }
 
-// Close ends this generation: it closes the listeners and the control socket,
-// kills a successor that has not taken over, and waits for the goroutines of the
-// Upgrader. A successor that closes before it was ready has failed, and its
-// predecessor is told why, if a Listen had failed. Call Close last in main. A
-// second call does nothing.
+// Close ends this generation: it closes the listeners and the control socket, kills a
+// successor that has not taken over, and waits for the goroutines of the Upgrader. A
+// successor that calls Close before Ready has failed: the predecessor receives the error of
+// the last Listen, ListenPacket, ListenFlows or Claim that failed. Call Close last in main.
+// A second call does nothing.
 //
-// Functions of the program that are under way, a Save, an Observe, have half a
-// second to return. Close does not wait longer for them.
+// Close waits up to half a second for functions of the program that are running, such as
+// a Save or an Observe.
 func (u *Upgrader) Close() error {
 	var err error
 	if u.ending.CompareAndSwap(false, true) {
@@ -124,8 +125,8 @@ func (u *Upgrader) Close() error {
 	return errors.Join(err, u.closeErr)
 }
 
-// lastCheckpoint saves the state of a main process that ends, for the manager's
-// next one.
+// lastCheckpoint stores the final state of a main process that stops, for the process that
+// the manager starts next.
 func (u *Upgrader) lastCheckpoint() error {
 	if r := u.Status(); !r.main || r.State != leaving.String() {
 		return nil
@@ -141,8 +142,8 @@ func (u *Upgrader) lastCheckpoint() error {
 	return err
 }
 
-// release closes what a generation has open. It runs on the loop, or in New
-// before there is one. The name of the control socket belongs to the main process.
+// release closes every descriptor of this generation. It runs on the loop, or in New
+// before the loop starts. Only the main process removes the path of the control socket.
 func (u *Upgrader) release(main bool) error {
 	var errs []error
 	for _, a := range u.arrived {

@@ -162,7 +162,7 @@ func TestTheReasonOfAFailureIsTold(t *testing.T) {
 		s := newStage(t)
 		a := s.attempt(claimed, "{}")
 		a.two.begin("close") // as above
-		a.undone("ended before it was ready")
+		a.undone("called Close before it was ready")
 	})
 	t.Run("by options", func(t *testing.T) {
 		s := newStage(t)

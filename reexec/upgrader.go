@@ -19,15 +19,35 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// An Upgrader is one generation of a program: it has the sockets by name, tells
-// the service manager what it has to know, and can replace the process. Its
-// methods may be called from any goroutine.
+// Ownership. The loop goroutine alone reads and writes present, which has the state of the
+// table, and what present points to. It alone writes these fields after New: arrived,
+// command, readyErr, closeErr, endings and receives.theirs of the Upgrader, and gone,
+// draining and until of the predecessor. It alone opens and shuts turnstiles. Nothing
+// changes opts, log, program, environ, notifier, signals, control, pred, generation,
+// version, parent, inPlace and act after New.
+//
+// Locks. A goroutine that holds a lock takes only locks further to the right:
+//
+//	fdStore.mu -> sockets.mu -> FlowConn.turning -> turnstile.mu -> drain.mu
+//	fdStore.mu -> states.mu
+//	sockets.mu -> FlowConn.turning -> outlets.mu
+//	sockets.mu -> readers.mu -> drain.mu
+//	parking.mu -> turnstile.mu -> drain.mu
+//
+// No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
+// of the program runs under a lock. fdStore.mu and states.mu are held while the manager is
+// sent a message. sockets.mu is held while shut waits for the calls inside a turnstile, so
+// a call inside takes none but turnstile.mu, readers.mu, routes.mu and drain.mu.
+
+// An Upgrader is one generation of a program. It owns the sockets by name, notifies the
+// service manager, and can replace the process. Its methods may be called from any
+// goroutine.
 type Upgrader struct {
 	opts     Options
 	log      *slog.Logger
-	program  Command          // how this process was started
-	workDir  workDir          // in which directory
-	environ  environ          // with which environment
+	program  Command          // path and arguments of this process's start
+	workDir  workDir          // the directory of the start
+	environ  environ          // the environment of the start
 	notifier *notify.Notifier // nil without a manager
 	signals  signals
 	sockets  *sockets
@@ -35,56 +55,55 @@ type Upgrader struct {
 	states   *states
 	receives receivers
 	parking  parking
-	arrived  []*arrival // by the fd store or inheritance, before Ready
+	arrived  []*arrival // connections of the fd store or the image, until actAnnounce
 	drain    *drain
 	fdStore  fdStore
 	reserve  fd.Reserve
 	control  *control.Listener
 	pred     *predecessor  // nil in the first generation
-	command  *control.Conn // waits for us in the place of our predecessor, or nil
+	command  *control.Conn // the reload command that asked the program before an execve, or nil
 
 	generation int
-	version    string // of the program's module, "" if the go command did not know it
-	parent     int    // our parent's pid at the start: the manager, if there is one
-	inPlace    bool   // the program is replaced in this process
+	version    string // version of the program's module, "" if the go command recorded none
+	parent     int    // pid of our parent at the start: the manager, if there is one
+	inPlace    bool   // an upgrade executes the new program in this process
 
-	// Closed by the loop.
-	told      chan struct{} // state may be restored
-	accepting chan struct{} // we accept for the first time, or readyErr says why not
+	// The loop closes these channels, each once.
+	told      chan struct{} // Ready may restore the state
+	accepting chan struct{} // Ready may return readyErr: we accept, or announce has failed
 
 	endings   atomic.Pointer[endings]
 	callbacks callbacks
 
-	act      func(*present, event, action) // perform, but for tests of the loop
+	act      func(*present, event, action) // perform; tests of the loop replace it
 	events   chan event
 	oldIdle  chan struct{}
-	life     context.Context // ends with Close
+	life     context.Context // canceled when the loop releases everything
 	endLife  context.CancelFunc
-	tasks    sync.WaitGroup // every goroutine but the loop
+	tasks    sync.WaitGroup // the goroutines of task
 	loopDone chan struct{}
-	closeErr error // of actRelease; read after loopDone
+	closeErr error // error of actRelease; read it after loopDone is closed
 
-	failure atomic.Pointer[error] // of the last claim that failed
-	failed  atomic.Pointer[error] // of the first Fail
+	failure atomic.Pointer[error] // error of the last claim that failed
+	failed  atomic.Pointer[error] // reason of the first Fail
 
-	readyErr error // read after accepting is closed
+	readyErr error // read it after accepting is closed
 
 	restoring  sync.Once
-	restored   chan struct{} // closed when the program has its state
-	restoreErr error         // read after restored is closed
+	restored   chan struct{} // closed when restore has ended, with or without an error
+	restoreErr error         // read it after restored is closed
 
 	ending atomic.Bool // Close was called
-	asking atomic.Bool // Options.Next has not returned
+	asking atomic.Bool // a call of Options.Next has not returned
 }
 
-// New takes what came to this process by name: the sockets of systemd's units, of
-// its fd store, or of the predecessor that started it. Call it once, first thing
-// in main: until it returns, SIGHUP ends a program, and a predecessor waits.
+// New takes the sockets that were passed to this process: by systemd's socket units, by
+// the fd store, or by the predecessor that started it. Call it once, as the first thing in
+// main: until New returns, SIGHUP still kills the process and the predecessor waits.
 //
-// The Upgrader owns the sockets until Close, which ends the goroutines that New
-// starts. New does not block, but for the exchange with a predecessor, which
-// takes microseconds and ends with that one's life. Outside Linux it returns an
-// error wrapping [errors.ErrUnsupported].
+// The Upgrader owns the sockets until Close, which ends the goroutines that New starts. New
+// blocks only for the handshake with the predecessor: microseconds, and at most until that
+// process exits. Outside Linux it returns an error wrapping [errors.ErrUnsupported].
 func New(o Options) (*Upgrader, error) {
 	if err := fd.OpenStandard(); err != nil {
 		return nil, fmt.Errorf("reexec: standard descriptors: %w", err)
@@ -96,16 +115,17 @@ func New(o Options) (*Upgrader, error) {
 	}
 	u, err := appear(o, line, start)
 	if err != nil && line != nil {
-		(&predecessor{line: line}).refuse(err) // in vain if the line is the trouble
+		(&predecessor{line: line}).refuse(err) // the predecessor may not hear it: the line itself may be broken
 	}
 	return u, err
 }
 
-// errTwice: signals, the control socket and what the manager passed are there once in a
-// process.
+// errTwice refuses a second Upgrader, because signals, the control socket and the
+// descriptors of the manager exist once in a process.
 var errTwice = errors.New("reexec: this process has an Upgrader already: call New once, and again only after Close")
 
-// appear is New for a successor with a line to its predecessor, and without one.
+// appear makes the Upgrader of New. line leads to the predecessor and is nil if there is
+// none.
 func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -148,7 +168,8 @@ func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	return u, nil
 }
 
-// arrive finds out how we came to be, and collects what was passed to us.
+// arrive finds out how this process was started, and collects the descriptors that were
+// passed to it.
 func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.program, err = thisProgram(); err != nil {
 		return err
@@ -180,13 +201,13 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	return err
 }
 
-// listenControl opens the control socket. Whoever has taken our abstract name, which
-// any user can, keeps commands from us, and must not keep us from serving.
+// listenControl opens the control socket. Any user can take our abstract name. Then no
+// reload command reaches this process, but it still serves.
 func (u *Upgrader) listenControl() (*control.Listener, error) {
 	address := control.Address(u.environ.lookup, os.Getpid())
 	l, err := control.Listen(address, os.Getpid())
 	if err != nil && strings.HasPrefix(address, "@") {
-		u.log.Warn("operators cannot reach this process; RuntimeDirectory= gives it a place of its own", "error", err)
+		u.log.Warn("the control socket cannot be opened, so no reload or status command reaches this process: set RuntimeDirectory= in the unit", "error", err)
 		return control.ListenNowhere()
 	}
 	return l, err
@@ -219,16 +240,16 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 	return nil
 }
 
-// run starts the goroutines of a generation that has arrived.
+// run starts the goroutines of a generation, after arrive.
 func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
 		first = arriving
-		u.task(func() { u.pred.listen(u.post, u.states, u.sockets) }) // ends when the line is closed, by either side
+		u.task(func() { u.pred.listen(u.post, u.states, u.sockets) }) // ends when either side closes the line
 	}
 	u.task(func() { u.signals.relay(u.life, u.opts.RestartSignal, u.post) }) // ends with life
 	u.task(u.serveControl)                                                   // ends when the control socket is closed
-	go u.loop(first)                                                         // ends on Close, which waits for loopDone
+	go u.loop(first)                                                         // ends with the state ended; Close waits for loopDone
 }
 
 // task runs f on a goroutine that Close waits for.
@@ -240,15 +261,16 @@ func (u *Upgrader) task(f func()) {
 	}()
 }
 
-// Upgrade replaces this process by the program that lies at its path now, and
-// blocks until that one is the main process, which returns nil, or the upgrade is
-// undone: then this process still serves as if nothing had been tried, and the
-// error is an [*UpgradeError], or [ErrNotReady], [ErrBusy], [ErrReplaced] or
-// [ErrStopped] where none was begun. The end of ctx undoes an upgrade that is not
-// committed yet.
+// Upgrade starts the program that is at the path of this process now, and hands over to
+// it. It blocks until the new process is the main process, or the upgrade is undone.
+//
+// With nil the successor is the main process. If the upgrade was undone, the error is an
+// [*UpgradeError], and this process serves as before. [ErrNotReady], [ErrBusy],
+// [ErrDraining], [ErrReplaced] and [ErrStopped] mean that no upgrade was begun. The end of
+// ctx undoes an upgrade that is not committed yet.
 func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, nil) }
 
-// upgrade is Upgrade for a command that waits, or nil.
+// upgrade is Upgrade. command is the reload command that waits for the result, or nil.
 func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 	r := &request{answer: make(chan error, 1), command: command}
 	if !u.post(event{kind: evUpgrade, request: r}) {
@@ -258,42 +280,42 @@ func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 		u.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
 	})
 	defer cancel()
-	return <-r.answer // the table answers whatever it takes, also when it ends
+	return <-r.answer // the loop answers every request that it takes, also when it ends
 }
 
 // Hold keeps Drain from returning until release is called, for work that must not be
 // cut. Release may be called more than once.
 //
-// A connection that Accept has returned is held until it is closed, and needs no Hold.
-// A datagram that ReadFrom has returned is held until the same goroutine calls ReadFrom
-// again, or the socket is closed: a goroutine that reads on while another one answers,
-// or that ends, calls Hold before it does so.
+// A connection that Accept returns is held until it is closed, and needs no Hold. A
+// datagram that ReadFrom returns is held until the same goroutine calls ReadFrom again, or
+// the socket is closed. So a goroutine calls Hold before it ends, and before it reads on
+// while another goroutine answers.
 func (u *Upgrader) Hold() (release func()) { return u.drain.ask() }
 
-// Drain blocks until this generation was replaced or stopped, and everything held
-// is released. It returns [ErrDrainDeadline] when Options.Drain is over before, or
-// Close was called.
+// Drain blocks until this generation was replaced or stopped, and everything held is
+// released. It returns [ErrDrainDeadline] if Options.Drain ends earlier, or Close is
+// called. The end of ctx ends Drain with the cause of ctx.
 //
-// If the successor dies while this generation drains, its listeners accept again,
-// for as long as something from before is held, so that no client waits for the
-// manager's restart; Drain covers that time, too.
+// If the successor dies while this generation drains, the listeners accept again, so that
+// no client waits for the manager's restart. They do so while work from before is held;
+// Drain returns after that time, too.
 func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.wait(ctx) }
 
 // DrainTime returns Options.Drain, or its default.
 func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }
 
-// Generation counts the processes of this program since the service manager, or
-// the user, started one: 1 in the first.
+// Generation returns the number of this generation: 1 in the process that the service
+// manager, or the user, started, and one more after each upgrade.
 func (u *Upgrader) Generation() int { return u.generation }
 
-// postOldIdle tells the loop without waiting for it, which may be the caller.
+// postOldIdle notifies the loop. It does not wait, because the loop may be the caller.
 func (u *Upgrader) postOldIdle() {
 	select {
 	case u.oldIdle <- struct{}{}:
-	default: // it has not taken the one before yet
+	default: // an earlier one is still in the channel
 	}
 }
 
-// supervised says whether a service manager started us, so that a successor has
-// to become its child.
+// supervised reports whether a service manager started this process, so that a successor
+// has to become a child of the manager.
 func (u *Upgrader) supervised() bool { return u.notifier != nil }

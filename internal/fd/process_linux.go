@@ -99,7 +99,7 @@ func dead(pidfd int) bool {
 
 // collect reaps our own child and keeps how it ended.
 func (p *Process) collect() {
-	p.state = "ended (what it wrote says why)"
+	p.state = "ended; its log output has the reason"
 	if !p.reap {
 		return // its parent reaps it, and only the parent may read its status
 	}
