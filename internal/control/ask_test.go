@@ -14,10 +14,10 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 )
 
-// patience bounds what a test waits for: it says that something hangs.
+// patience bounds each wait of a test. A longer wait means that a process hangs.
 const patience = 30 * time.Second
 
-// outcome is what came of an Ask.
+// outcome is the result of an Ask.
 type outcome struct {
 	answer control.Answer
 	err    error
@@ -146,7 +146,7 @@ func TestTheBytesOfMessagesDoNotChange(t *testing.T) {
 	}
 }
 
-// request sends text as a request and returns what the server makes of it.
+// request sends text as a request and returns the result of the server.
 func request(t testing.TB, l *control.Listener, text string) (control.Request, error) {
 	t.Helper()
 	client, err := net.Dial("unixpacket", abstract())

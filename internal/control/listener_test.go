@@ -49,7 +49,7 @@ func serve(t testing.TB, l *control.Listener, n int) {
 	})
 }
 
-// answers returns the generation that answers at address, 0 if nobody does.
+// answers returns the generation that answers at address, or 0 without an answer.
 func answers(t testing.TB, address string) int {
 	t.Helper()
 	a, err := control.Ask(context.Background(), address, os.Getpid(), control.Request{Verb: control.Upgrade})
@@ -145,7 +145,7 @@ func TestTheNameOfADeadProcessIsNoObstacle(t *testing.T) {
 	must(t, err)
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	must(t, dead.Close())
-	must(t, os.WriteFile(address, nil, 0o600)) // nor is what lies at the address itself
+	must(t, os.WriteFile(address, nil, 0o600)) // a file at the address is no obstacle either
 	l := listen(t, address, 101)
 	serve(t, l, 7)
 	must(t, l.Publish(0))

@@ -21,7 +21,7 @@ const (
 	another = 65533
 )
 
-// programs are what the test binary can be when a test starts it as another user.
+// programs are the roles of the test binary when a test starts it as another user.
 var programs = map[string]func(args []string) int{
 	"ask":     askProgram,
 	"listen":  func(args []string) int { return listenProgram(args, false) },
@@ -116,7 +116,7 @@ func begin(t testing.TB, cmd *exec.Cmd) int {
 	return cmd.Process.Pid
 }
 
-// run returns what an ask program prints.
+// run returns the output of an ask program.
 func run(cmd *exec.Cmd) string {
 	out, err := cmd.Output()
 	if len(out) == 0 {
@@ -161,7 +161,7 @@ func TestRightsDependOnTheUsersOfBothSides(t *testing.T) {
 
 // The mode of a socket in a directory restricts access, too.
 func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
-	dir, err := os.MkdirTemp("/tmp", "control-") // t.TempDir is below a directory that nobody else may enter
+	dir, err := os.MkdirTemp("/tmp", "control-") // other users cannot enter the parent directory of t.TempDir
 	must(t, err)
 	defer os.RemoveAll(dir)
 	must(t, os.Chmod(dir, 0o755))

@@ -11,7 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-func TestConsumedCountsWhatWasRead(t *testing.T) {
+func TestConsumedCountsTheBytesRead(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

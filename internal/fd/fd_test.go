@@ -76,8 +76,8 @@ func TestADuplicateOfALiveListenerStaysNonBlocking(t *testing.T) {
 	}
 }
 
-// TestBorrowPassesOverWhatIsClosed, and leaves all as it was.
-func TestBorrowPassesOverWhatIsClosed(t *testing.T) {
+// Borrow does not change the open files.
+func TestBorrowSkipsClosedFiles(t *testing.T) {
 	var conns []syscall.Conn
 	for i := range 5 {
 		r, w, err := os.Pipe()
@@ -127,7 +127,7 @@ func TestAClosedConnectionHasNoDuplicate(t *testing.T) {
 	}
 }
 
-// TestConversionConsumesItsDescriptor also where it fails.
+// A conversion that fails consumes its descriptor, too.
 func TestConversionConsumesItsDescriptor(t *testing.T) {
 	conversions := map[string]func(*fd.FD) error{
 		"Listener":   func(f *fd.FD) error { _, err := f.Listener(); return err },
@@ -150,7 +150,7 @@ func TestConversionConsumesItsDescriptor(t *testing.T) {
 	}
 }
 
-func TestRightsThatAreNone(t *testing.T) {
+func TestInvalidRightsAreRefused(t *testing.T) {
 	if oob := fd.Rights(nil); oob != nil {
 		t.Errorf("Rights(nil) = %x", oob)
 	}
@@ -168,7 +168,7 @@ func TestRightsThatAreNone(t *testing.T) {
 	}
 }
 
-func TestPeerIsWhoListensOrConnected(t *testing.T) {
+func TestPeerIsTheProcessAtTheOtherEnd(t *testing.T) {
 	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: t.TempDir() + "/s", Net: "unixpacket"})
 	if err != nil {
 		t.Fatal(err)

@@ -37,8 +37,8 @@ func socketOf(t *testing.T, family, sotype, protocol int) *fd.FD {
 	return f
 }
 
-// TestInspectOfRareSockets covers what no .socket unit passes, but a file
-// descriptor store may; the usual ones are in package activation's tests.
+// No .socket unit passes such sockets, but a fd store may. The tests of package activation
+// cover the usual sockets.
 func TestInspectOfRareSockets(t *testing.T) {
 	tests := []struct {
 		name                     string
@@ -132,7 +132,7 @@ func TestInspectOfOtherDescriptors(t *testing.T) {
 	}
 }
 
-func TestSameSocketTellsSocketsFromCopies(t *testing.T) {
+func TestSameSocketTellsOneSocketFromTwo(t *testing.T) {
 	a, b, err := fd.Pair()
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// TestPollTellsWhatHasSomething to read, or has ended, until it is removed.
-func TestPollTellsWhatHasSomething(t *testing.T) {
+// A removed descriptor is not reported.
+func TestPollReportsReadableAndEndedDescriptors(t *testing.T) {
 	p, err := fd.NewPoll()
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestAStartedProgramGetsWhatItsSpecSays(t *testing.T) {
+func TestAStartedProgramFollowsItsSpec(t *testing.T) {
 	s := specOf("report")
 	s.Dir = t.TempDir()
 	s.Env = append(s.Env, "ONE=1")
@@ -58,7 +58,7 @@ func ours(t *testing.T) (targets []string) {
 	return targets
 }
 
-// TestAStartLeavesTheLineNonBlocking: os/exec would clear O_NONBLOCK for us too.
+// os/exec would clear O_NONBLOCK of the shared file description.
 func TestAStartLeavesTheLineNonBlocking(t *testing.T) {
 	p := start(t, specOf("report"))
 	p.condition(t)
@@ -131,7 +131,7 @@ func TestAProcessIsFoundByItsNumber(t *testing.T) {
 	}
 }
 
-// TestAZombieIsDead also while it has threads: a service manager refuses it.
+// A zombie whose threads still run is dead, too: a service manager refuses its pid.
 func TestAZombieIsDead(t *testing.T) {
 	p := start(t, specOf("headless"))
 	p.condition(t)
@@ -209,7 +209,7 @@ func TestManyWatchesOfOneProgram(t *testing.T) {
 	}
 }
 
-// TestASiblingIsAChildOfOurParent has a program start another one and go.
+// A program starts the sibling and exits.
 func TestASiblingIsAChildOfOurParent(t *testing.T) {
 	p := start(t, specOf("starter"))
 	c := p.condition(t)
@@ -226,7 +226,7 @@ func TestASiblingIsAChildOfOurParent(t *testing.T) {
 	}
 }
 
-func TestAStartThatFailsLeavesNothing(t *testing.T) {
+func TestAFailedStartLeavesNothing(t *testing.T) {
 	ours, theirs, err := fd.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestAStartThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestWatchConsumesWhatIsNoPidfd(t *testing.T) {
+func TestWatchConsumesADescriptorThatIsNoPidfd(t *testing.T) {
 	if w, err := fd.Watch(1, fd.New(1<<20)); err == nil {
 		t.Error("a descriptor that is not open was watched")
 		_ = w.Close()

@@ -14,9 +14,9 @@ const atExecFn = 31
 // maxPath bounds a path, as PATH_MAX does.
 const maxPath = 4096
 
-// ExecPath returns the path that execve was given for this program, "" if it is not
-// known. Unlike argv[0] nobody can choose it, and unlike /proc/self/exe its symbolic
-// links are not followed.
+// ExecPath returns the path that was passed to execve for this program, or "" if it is not
+// known. Unlike argv[0], it cannot be an arbitrary string. Unlike in /proc/self/exe,
+// symbolic links are not resolved.
 func ExecPath() string {
 	vector, err := unix.Auxv()
 	if err != nil {

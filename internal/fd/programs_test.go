@@ -25,7 +25,7 @@ var programs = map[string]func() int{
 	"headless": headless,
 }
 
-// A condition is what a started program finds.
+// A condition describes the environment that a started program finds.
 type condition struct {
 	PID, Parent int
 	Args        []string
@@ -107,7 +107,7 @@ func isZombie() bool {
 	return err == nil && strings.Contains(string(status), "\nState:\tZ")
 }
 
-// specOf is how to start a program; the Line is missing.
+// specOf returns the Spec to start a program, without its Line.
 func specOf(program string) fd.Spawn {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return kv == programVariable+"="+os.Getenv(programVariable) })
 	return fd.Spawn{
@@ -149,7 +149,7 @@ func start(t testing.TB, s fd.Spawn) started {
 	return started{p, line}
 }
 
-// condition reads what a report has to say.
+// condition parses a report.
 func (s started) condition(t testing.TB) (c condition) {
 	t.Helper()
 	text := make([]byte, 128<<10)

@@ -24,7 +24,7 @@ func (r *Reserve) Open(n int) {
 	r.Fill()
 }
 
-// Fill opens again what was given back, as far as there are descriptors.
+// Fill opens the descriptors again that were given back, as far as the limit allows.
 func (r *Reserve) Fill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

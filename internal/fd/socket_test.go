@@ -121,7 +121,7 @@ func TestSocketDeadlinesAreTimeouts(t *testing.T) {
 	}
 }
 
-func TestSocketConnSaysWhyItFails(t *testing.T) {
+func TestSocketConnErrorNamesTheCause(t *testing.T) {
 	client, server := socketPair(t)
 	_ = client.Close()
 	_, err := server.Write([]byte("x"))
@@ -137,7 +137,7 @@ func TestSocketConnSaysWhyItFails(t *testing.T) {
 	}
 }
 
-func TestSocketListenerRefusesWhatIsNoSocket(t *testing.T) {
+func TestSocketListenerRefusesAFile(t *testing.T) {
 	file, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ const firstFree = 3
 // OpenStandard opens /dev/null in place of each standard descriptor that is closed, so
 // that no socket gets its number.
 func OpenStandard() error {
-	syscall.ForkLock.RLock() // a child must not inherit what is open for a moment
+	syscall.ForkLock.RLock() // a child must not inherit the temporary descriptor
 	defer syscall.ForkLock.RUnlock()
 	for n := range firstFree {
 		if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err == nil {
@@ -42,10 +42,9 @@ func openNull(n int) error {
 	return os.NewSyscallError("fcntl", err)
 }
 
-// standard returns what a program gets as its standard descriptors: ours. One that is
-// closed or close-on-exec is not a standard one: os.Stderr was closed, and a
-// connection may have its number now. The program gets /dev/null instead, which the
-// caller closes.
+// standard returns the standard descriptors for a program: those of this process. If one
+// of them is closed or close-on-exec, the program gets /dev/null instead: os.Stderr, for
+// example, was closed, and a connection may have its number now. The caller closes null.
 func standard() (files []uintptr, null *FD, err error) {
 	for n := range uintptr(firstFree) {
 		flags, err := unix.FcntlInt(n, unix.F_GETFD, 0)

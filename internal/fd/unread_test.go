@@ -11,7 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-func TestUnreadCountsWhatHasArrived(t *testing.T) {
+func TestUnreadCountsTheBytesInTheSocket(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		ln, err := net.Listen(network, map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"}[network])
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(m.Run()) // the fuzzer keeps goroutines and descriptors of its own
+		os.Exit(m.Run()) // the fuzzer keeps goroutines and descriptors open
 	}
 	os.Exit(leak.Check(m.Run))
 }

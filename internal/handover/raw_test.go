@@ -105,7 +105,7 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// resend checks that what was understood can be said again, and means the same.
+// resend checks that a received message can be sent, and arrives unchanged.
 func resend(t *testing.T, m handover.Message) {
 	a, b := pair(t)
 	switch d := m.(type) {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// This file decides at the last moment, with the header of an answer, whether the answer
-// says close. A request that has come until then is not left unanswered.
+// This file decides whether an answer says close. The decision is made when the header is
+// written. A request that has arrived by then is still answered.
 
-// writer is the part of net/http's ResponseWriters that both versions of HTTP have.
+// writer has the methods that the ResponseWriters of net/http for HTTP/1 and HTTP/2 share.
 type writer interface {
 	http.ResponseWriter
 	http.Flusher
@@ -22,7 +22,7 @@ type writer interface {
 	EnableFullDuplex() error
 }
 
-// writer1 and writer2 are net/http's ResponseWriters of HTTP/1 and HTTP/2.
+// writer1 and writer2 are the ResponseWriters of net/http for HTTP/1 and HTTP/2.
 type (
 	writer1 interface {
 		writer
@@ -35,11 +35,12 @@ type (
 	}
 )
 
-// answer says close before the header is written, if says is true then.
+// answer calls says before the header is written, and adds "Connection: close" if it
+// returns true.
 type answer struct {
 	writer
 	says func() bool
-	said bool // the header is written
+	said bool // the decision is made
 }
 
 type (
@@ -54,8 +55,9 @@ type (
 	}
 )
 
-// newAnswer returns w with that decision, and how to decide where the handler has written
-// nothing. A ResponseWriter that is not net/http's decides at once.
+// newAnswer returns a ResponseWriter that writes to w and decides with the header. It also
+// returns the answer, whose decide is called if the handler has written nothing. For a
+// ResponseWriter that is not of net/http, newAnswer decides at once.
 func newAnswer(w http.ResponseWriter, says func() bool) (http.ResponseWriter, *answer) {
 	a := &answer{says: says}
 	switch under := w.(type) {
@@ -73,7 +75,7 @@ func newAnswer(w http.ResponseWriter, says func() bool) (http.ResponseWriter, *a
 	return w, a
 }
 
-// decide is called with the status of an answer.
+// decide makes the decision for an answer with this status.
 func (a *answer) decide(status int) {
 	if a.said || status < 200 && status != http.StatusSwitchingProtocols {
 		return
@@ -84,10 +86,10 @@ func (a *answer) decide(status int) {
 	}
 }
 
-// sayClose adds close to the field Connection. It keeps other options than those of
-// keep-alive, such as the Upgrade that a status 426 needs.
+// sayClose adds the option close to the field Connection and removes keep-alive. It keeps
+// other options, such as the Upgrade that a status 426 needs.
 func sayClose(h http.Header) {
-	value := []string{"close"} // net/http looks at the first
+	value := []string{"close"} // net/http looks at the first option only
 	for _, v := range h["Connection"] {
 		for option := range strings.SplitSeq(v, ",") {
 			option = strings.TrimSpace(option)
@@ -129,8 +131,8 @@ func (a *answer1) ReadFrom(r io.Reader) (int64, error) {
 	return a.from.ReadFrom(r)
 }
 
-// options answers OPTIONS *, as net/http would without the handler: its answer can say
-// close then, and is in Counts.
+// options answers OPTIONS * like net/http. net/http would not call the handler, so its
+// answer could not say close and would be missing in Counts.
 type options struct{ next http.Handler }
 
 func (o options) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -140,6 +142,6 @@ func (o options) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Length", "0")
 	if r.ContentLength != 0 {
-		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 4<<10)) // a longer one ends the connection
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 4<<10)) // a longer body ends the connection
 	}
 }

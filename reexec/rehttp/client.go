@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// client is a connection as its tracker knows it.
+// client is the record of a tracker for one connection.
 type client struct {
 	t        *tracker
-	conn     net.Conn // as net/http has it, or what it has is above this
-	own      *conn    // of conn, if it is one of ours
-	idle     atomic.Bool
-	used     atomic.Bool // a request has come
+	conn     net.Conn    // the connection that net/http has, or one below it
+	own      *conn       // the conn of this package in conn, nil without one
+	idle     atomic.Bool // net/http has reported StateIdle
+	used     atomic.Bool // a request has arrived
 	hijacked atomic.Bool
-	speaks2  atomic.Bool // a handler has been asked for HTTP/2, which needs a hijack
-	handed   net.Conn    // what Hijack has returned, TLS and all; set before hijacked
+	speaks2  atomic.Bool // a request has asked for HTTP/2, which a handler speaks after Hijack
+	handed   net.Conn    // the result of Hijack, including TLS; set before hijacked
 	release  func()
-	buffered buffered // where net/http does not read the bytes of own
+	buffered buffered // used if net/http does not read the bytes of own
 
 	mu   sync.Mutex
-	work []work    // one at a time in HTTP/1
-	last time.Time // when the last one began
-	turn time.Time // to close, while this generation drains
+	work []work    // requests in progress, at most one in HTTP/1
+	last time.Time // beginning of the last request
+	turn time.Time // time from which on answers say close, while this generation drains
 }
 
-// work is a request that is not answered to the end.
+// work is a request in progress.
 type work struct {
-	request              *http.Request // names it; nothing else is safe to look at
+	request              *http.Request // identifies the request; reading its fields is a race
 	method, path, remote string
 }
 
 func (w work) String() string { return w.method + " " + w.path + " of " + w.remote }
 
-// grace is how long the connection may be idle when somebody waits for the end.
+// grace returns how long the connection may be idle while the process is stopping.
 func (k *client) grace() time.Duration {
 	if k.used.Load() {
 		return idleGrace
@@ -46,7 +46,7 @@ func (k *client) grace() time.Duration {
 
 type clientKey struct{}
 
-// owned is a connection that was wrapped by this package.
+// owned is a connection that this package has wrapped.
 type owned interface{ asClient() *client }
 
 func (k *client) begin(r *http.Request) {
@@ -56,7 +56,7 @@ func (k *client) begin(r *http.Request) {
 	k.last = time.Now()
 }
 
-// address returns where a hijacked connection comes from.
+// address returns the remote address of a hijacked connection.
 func (k *client) address() string {
 	a := k.conn.RemoteAddr().String()
 	if k.speaks2.Load() {
@@ -72,7 +72,7 @@ func (k *client) isNew() bool {
 	return k.last.IsZero()
 }
 
-// end reports whether it was the last one.
+// end removes r and reports whether no request is in progress.
 func (k *client) end(r *http.Request) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -87,21 +87,22 @@ func (k *client) inWork() []work {
 	return slices.Clone(k.work)
 }
 
-// canMove reports whether the successor can take the connection when it is between
-// two requests.
+// canMove reports whether the successor can take the connection between two requests.
 func (k *client) canMove() bool { return k.own != nil && k.own.canMove() }
 
-// startLimits begins to find out how much its client sends behind a request.
+// startLimits is called when this generation begins to drain. From then on, hasMore tells
+// whether the client has sent bytes behind a request.
 func (k *client) startLimits() {
 	if k.own != nil && k.own.plain.Load() {
-		k.own.wake() // a Read that waits has no limit
+		k.own.wake() // a waiting Read has no limit yet
 		return
 	}
 	k.buffered.begin(k)
 }
 
-// mayMoveLater reports whether it cannot move now, but a successor has taken others of its
-// listener: that successor may have drained, and the one after it takes the connection.
+// mayMoveLater reports whether a connection that cannot move now may move soon. A
+// successor has taken connections of its listener before; that successor may have drained,
+// and the next one takes this connection.
 func (k *client) mayMoveLater() bool {
 	c := k.own
 	if c == nil || c.stays.Load() || closed(k.t.u.Stopping()) {

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// past is a deadline that is over.
+// past is a deadline that has expired.
 var past = time.Unix(1, 0)
 
-// arrival is what is particular to a connection that was idle in another process. To
-// net/http it is new, and it would close it by the times that a new client has.
+// arrival describes a connection that was idle in another process. net/http takes it for
+// a new one, and would close it after the timeouts of a new client.
 type arrival struct {
-	idle bool          // and there was no byte since
-	at   time.Time     // when it has come
-	late time.Duration // when its first byte has come, after at
+	idle bool          // the connection was idle, and no byte was read since
+	at   time.Time     // time of the arrival
+	late time.Duration // time from at to the first byte
 }
 
-// wake makes a Read that waits look whether the connection can move. The server's own
-// deadlines stay what they are. False: there is none, or it does so already.
+// wake interrupts a waiting Read, which then checks whether the connection can move. The
+// deadlines of the server stay the same. wake returns false if a Read is already being
+// interrupted, or if the connection moves, has ended, or is hijacked.
 func (c *conn) wake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,12 +31,12 @@ func (c *conn) wake() bool {
 	return true
 }
 
-// wasWoken reports whether it was wake that has ended a Read with err, and restores the
-// deadline.
+// wasWoken reports whether wake has ended a Read with err. It restores the deadline then.
 func (c *conn) wasWoken(err error) bool {
 	return c.woken.Load() && errors.Is(err, os.ErrDeadlineExceeded) && c.unwake()
 }
 
+// unwake restores the deadline that wake has replaced, and reports whether it has.
 func (c *conn) unwake() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,7 +47,7 @@ func (c *conn) unwake() bool {
 	return was
 }
 
-// settle ends what wake and an arrival have begun.
+// settle restores the deadline of the server, and forgets the arrival.
 func (c *conn) settle() {
 	c.unwake()
 	c.mu.Lock()
@@ -54,7 +55,7 @@ func (c *conn) settle() {
 	c.arrival = arrival{}
 }
 
-// SetDeadline is that of net.Conn.
+// SetDeadline implements net.Conn.
 func (c *conn) SetDeadline(t time.Time) error {
 	if err := c.socket.SetWriteDeadline(t); err != nil {
 		return err
@@ -62,18 +63,19 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetReadDeadline(t)
 }
 
-// SetReadDeadline is that of net.Conn, and holds also where wake has ended a Read.
+// SetReadDeadline implements net.Conn. A deadline that is set after wake holds once the
+// interrupted Read has returned.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if t.IsZero() && !c.timed.Load() {
-		return nil // net/http makes sure of that several times for a request
+		return nil // net/http removes the deadline several times for one request
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.arrival.idle {
-		return nil // no request has begun for which it could be
+		return nil // no request has begun, and arrive has set the deadline
 	}
 	if c.arrival.late > 0 && !t.IsZero() {
-		t = t.Add(c.arrival.late) // net/http has counted from the beginning
+		t = t.Add(c.arrival.late) // net/http counts from the arrival, not from the first byte
 	}
 	return c.setReadDeadline(t)
 }
@@ -87,13 +89,14 @@ func (c *conn) setReadDeadline(t time.Time) error {
 	return c.socket.SetReadDeadline(t)
 }
 
-// arrive gives a connection that was idle the time that an idle one has.
+// arrive sets the deadline of a connection that was idle in another process: the idle
+// timeout.
 func (c *conn) arrive(idle time.Duration) {
 	c.arrival.idle, c.arrival.at = true, time.Now()
 	_ = c.setReadDeadline(after(idle)) // as in wake
 }
 
-// firstBytes begins the time that net/http gives to the header of a request.
+// firstBytes replaces the idle timeout of an arrival by the timeout for a header.
 func (c *conn) firstBytes() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +107,7 @@ func (c *conn) firstBytes() {
 	_ = c.setReadDeadline(after(c.t.headerTimeout())) // as in wake
 }
 
-// after returns the deadline for what may take d, and none for 0.
+// after returns the time d from now, or no deadline for 0.
 func after(d time.Duration) time.Time {
 	if d <= 0 {
 		return time.Time{}
@@ -112,16 +115,15 @@ func after(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
-// silence is how long a connection that has moved here may be idle before its server
-// has it.
+// silence returns the idle timeout of a moved connection before Accept has returned it.
 func (t *tracker) silence(data []byte) time.Duration {
 	if len(data) == 0 {
-		return t.headerTimeout() // it is new
+		return t.headerTimeout() // the client has sent no request
 	}
 	return t.idleTimeout()
 }
 
-// headerTimeout and idleTimeout are net/http's.
+// headerTimeout and idleTimeout return the timeouts that net/http uses for the server.
 func (t *tracker) headerTimeout() time.Duration {
 	if t.srv.ReadHeaderTimeout != 0 {
 		return t.srv.ReadHeaderTimeout

@@ -5,27 +5,29 @@ import (
 	"strconv"
 )
 
-// framing follows the bytes that a client sends and knows where its requests end. It
-// understands plain HTTP/1.1 only (RFC 9112) and less of it than net/http takes: at
-// the first thing that two readers could see differently it is lost, and stays so.
-// What net/http refuses in a start line or a header field needs no care here, for it
-// ends the connection; what it refuses in a body does, for it may then go on reading.
+// framing follows the bytes of a client and finds the ends of requests. It understands
+// plain HTTP/1.1 only (RFC 9112), and less of it than net/http accepts. At the first bytes
+// that two readers could interpret differently, framing is lost and stays lost.
 //
-// The zero value is at the beginning of a connection.
+// framing does not check start lines and header fields that net/http refuses, because
+// net/http closes the connection then. It does check bodies, because net/http may go on
+// reading after an invalid body.
+//
+// The zero value is the beginning of a connection.
 type framing struct {
 	step     step
 	post     bool // the method of the last request was POST
-	preface  bool // it is lost because HTTP/2 has begun
-	requests int  // that have come to their end
+	preface  bool // framing is lost because HTTP/2 has begun
+	requests int  // number of requests that were read to their end
 
-	left   int64 // bytes to come of a body or a chunk
+	left   int64 // remaining bytes of a body or a chunk
 	length int64 // Content-Length of the request, if lengths is not 0
 	excess int64 // bytes around the data of chunks, as net/http counts them
 	extra  int   // bytes of trailer fields
 
-	lengths, codings uint8 // fields of that name
+	lengths, codings uint8 // number of Content-Length and Transfer-Encoding fields
 
-	begun line // the part that has come of a line
+	begun line // the received part of an incomplete line
 }
 
 type step uint8
@@ -41,7 +43,7 @@ const (
 	isLost
 )
 
-// What a request may have around its data; net/http allows twice as much.
+// Limits for the bytes of a request around its data. Those of net/http are twice as high.
 const (
 	maxExcess  = 8 << 10
 	maxTrailer = 2 << 10
@@ -51,17 +53,18 @@ func (f *framing) lost() bool { return f.step == isLost }
 
 func (f *framing) lose() { f.step = isLost }
 
-// between reports whether no byte has come since the end of a request.
+// between reports whether no byte was read since the end of a request.
 func (f *framing) between() bool { return f.step == startLine && f.begun.size == 0 }
 
-// whole takes what was read.
+// whole follows all bytes of p.
 func (f *framing) whole(p []byte) {
 	for len(p) > 0 && !f.lost() {
 		p = p[f.upToEnd(p):]
 	}
 }
 
-// upToEnd takes bytes of p up to the end of a request, or all, and returns how many.
+// upToEnd follows the bytes of p up to the end of a request, or all bytes without such an
+// end. It returns their number.
 func (f *framing) upToEnd(p []byte) (n int) {
 	for n < len(p) {
 		switch f.step {
@@ -97,8 +100,8 @@ func (f *framing) upToEnd(p []byte) (n int) {
 	return n
 }
 
-// indifferent reports whether a line is a field that says nothing about framing, by
-// what it takes to know of most.
+// indifferent reports whether l is a header field without effect on framing. It is a fast
+// check that recognises most such fields.
 func indifferent(l []byte) bool {
 	if len(l) <= len(crlf) || l[len(l)-2] != '\r' {
 		return false
@@ -115,13 +118,13 @@ func (f *framing) end() {
 	f.length, f.excess, f.extra, f.lengths, f.codings = 0, 0, 0, 0, 0
 }
 
-// takeLine takes the rest of a line; true means that it has ended a request.
+// takeLine follows the rest of a line and reports whether the line ends a request.
 func (f *framing) takeLine(rest []byte) bool {
 	text, end, size := rest, rest, len(rest)
 	if f.begun.size > 0 {
 		f.begun.add(rest)
 		text, end, size = f.begun.parts()
-		f.begun.size = 0 // the parts stay as they are until the next add
+		f.begun.size = 0 // the parts are valid until the next add
 	}
 	if !bytes.HasSuffix(end, crlf) {
 		f.lose()
@@ -129,7 +132,7 @@ func (f *framing) takeLine(rest []byte) bool {
 	}
 	size -= len(crlf)
 	text = text[:min(size, len(text))]
-	cut := size > len(f.begun.head) // in whatever pieces it has come
+	cut := size > len(f.begun.head) // the same for a line in one piece and in several
 	switch f.step {
 	case startLine:
 		f.start(text, end)
@@ -177,7 +180,7 @@ func (f *framing) start(text, end []byte) {
 
 func (f *framing) field(text []byte, cut bool) {
 	switch {
-	case text[0] == ' ' || text[0] == '\t': // goes on with the line before
+	case text[0] == ' ' || text[0] == '\t': // continues the preceding line
 		f.lose()
 	case named(text, lengthName):
 		f.lengths++
@@ -215,8 +218,8 @@ func (f *framing) endOfHeader() (ended bool) {
 	return false
 }
 
-// chunk takes the line before a chunk: its size in hexadecimal digits, and what may
-// follow them.
+// chunk parses the line before a chunk: its size in hexadecimal digits, then optional
+// extensions.
 func (f *framing) chunk(text []byte, cut bool) {
 	digits, _, extended := bytes.Cut(text, []byte(";"))
 	if !extended {
@@ -251,7 +254,7 @@ func hexadecimal(digits []byte) (n int64, ok bool) {
 	return n, 0 < len(digits) && len(digits) <= 8
 }
 
-// trailer takes a field that comes after a body.
+// trailer checks a field after a body.
 func (f *framing) trailer(text []byte, cut bool) {
 	f.extra += len(text) + len(crlf)
 	name, value, ok := bytes.Cut(text, []byte(":"))
@@ -267,8 +270,7 @@ func (f *framing) trailer(text []byte, cut bool) {
 	}
 }
 
-// line has what must be known of a line that comes in parts: its beginning, its end
-// and its size.
+// line holds the beginning, the end and the size of a line that arrives in several parts.
 type line struct {
 	size int
 	head [128]byte

@@ -7,10 +7,10 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// Health answers a load balancer's question whether the service is well: 200, and 503
-// once this process was asked to end, while it finishes what it has. An upgrade is no
-// reason for 503. The service is well then; a connection on which it is asked moves,
-// or is asked to close in its turn, so that the successor answers from then on.
+// Health returns a handler for the health checks of a load balancer. It answers 200. After
+// the process was told to stop, it answers 503 until the process ends. It does not answer
+// 503 because of an upgrade: the connection of a health check moves to the successor, or
+// is asked to close in its turn, and the successor answers the next check.
 func Health(u *reexec.Upgrader) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if closed(u.Stopping()) {

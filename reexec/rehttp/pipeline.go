@@ -10,10 +10,10 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file finds out whether a client has sent more than the request that is answered.
-// Then the answer does not say close: nobody would read the rest.
+// This file detects whether a client has sent bytes behind the request that is being
+// answered. The answer does not say close then, because those bytes would be lost.
 
-// hasMore reports whether a part of another HTTP/1 request is here, as far as that can be
+// hasMore reports whether a part of another HTTP/1 request has arrived, as far as that is
 // known.
 func (k *client) hasMore(r *http.Request) bool {
 	if k.own != nil && k.own.plain.Load() {
@@ -22,8 +22,8 @@ func (k *client) hasMore(r *http.Request) bool {
 	return k.buffered.more(k.conn, max(0, r.ContentLength))
 }
 
-// hasMore is exact: while this generation drains net/http gets no byte behind the end of
-// a request, except where the length of a body is unknown.
+// hasMore is exact: while this generation drains, net/http gets no byte behind the end of
+// a request. The exception is a body of unknown length.
 func (c *conn) hasMore() bool {
 	if c.over.Load() {
 		return true
@@ -32,7 +32,8 @@ func (c *conn) hasMore() bool {
 	return err == nil && int64(n) > max(0, c.rest.Load())
 }
 
-// expect takes the length of the body of a request that framing does not understand, or -1.
+// expect notes the length of the body of a request that framing does not understand, or
+// -1 if it is unknown.
 func (c *conn) expect(length int64) {
 	behind := c.behind.Swap(-1)
 	switch {
@@ -48,8 +49,9 @@ func (c *conn) expect(length int64) {
 	}
 }
 
-// headerEnd returns the number of bytes of p up to the end of the header that p is a part
-// of. It is too small where p begins with a line end, and never too large.
+// headerEnd returns the number of bytes of p up to the end of a header. p is a part of
+// that header and may go on behind it. The result is too small if p begins with a line
+// end. It is never too large.
 func headerEnd(p []byte) int {
 	for n := 0; ; {
 		line := p[n:]
@@ -67,31 +69,32 @@ func headerEnd(p []byte) int {
 	}
 }
 
-// buffered estimates how many bytes of a client lie between the kernel and the handler, in
-// the buffers of crypto/tls and net/http. The kernel counts the bytes that were read, and
-// each request tells how long it is.
+// buffered estimates the number of bytes of a client between the kernel and the handler:
+// in the buffers of crypto/tls and net/http. The kernel counts the bytes that were read,
+// and the size of each request is estimated.
 type buffered struct {
 	mu     sync.Mutex
-	secure bool // the connection has TLS
-	marked bool
-	mark   int64 // bytes that were read from the kernel
-	known  bool  // left is
-	left   int64 // bytes behind the request, negative where a part of its body is to come
-	piped  bool  // the last request was in the buffers when the one before was answered
-	burst  int64 // requests since net/http has read from the kernel
-	size   int64 // of the last request
-	doubts int   // answers that did not say close because of left, one after the other
+	secure bool  // the connection has TLS
+	marked bool  // mark is set
+	mark   int64 // bytes that were read from the kernel, at the last look
+	known  bool  // left is known
+	left   int64 // bytes behind the request; negative while a part of its body is missing
+	piped  bool  // the last request was in the buffers before the preceding one was answered
+	burst  int64 // requests since net/http last read from the kernel
+	size   int64 // size of the last request
+	doubts int   // successive answers that did not say close because of left
 }
 
 const (
-	record     = 22 // bytes that TLS adds to a record, at least
+	record     = 22 // least number of bytes that TLS adds to a record
 	maxRecord  = 1300
 	minRequest = 16
 	maxDoubts  = 2
 )
 
-// begin is called when this generation begins to drain. Where the client is idle, nothing
-// is in the buffers. Of a new one the end of the TLS handshake may be due.
+// begin is called when this generation begins to drain. The buffers of an idle client are
+// empty. A client without a request is skipped, because its TLS handshake may not be
+// complete.
 func (b *buffered) begin(k *client) {
 	if !k.used.Load() {
 		return
@@ -102,7 +105,8 @@ func (b *buffered) begin(k *client) {
 	b.marked, b.mark, b.known, b.left = ok, n, ok && k.idle.Load(), 0
 }
 
-// arrive takes a request that has begun, and is the first of its connection or not.
+// arrive notes a request that has begun. first says that it is the first one of its
+// connection.
 func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +115,7 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 		return
 	}
 	b.secure = r.TLS != nil
-	b.piped = b.marked && n == b.mark || !b.marked && !first // the second: begin comes a moment later
+	b.piped = b.marked && n == b.mark || !b.marked && !first // without a mark, begin follows in a moment
 	switch {
 	case !b.marked:
 		b.marked = true
@@ -119,7 +123,7 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 		b.doubts = 0
 		b.burst++
 	default:
-		b.left, b.known, b.burst = max(0, b.left)+b.sent(n-b.mark), true, 1 // and before that net/http has asked for more
+		b.left, b.known, b.burst = max(0, b.left)+b.sent(n-b.mark), true, 1 // net/http reads only if its buffer is empty
 	}
 	b.mark = n
 	b.size = sizeOf(r)
@@ -129,7 +133,7 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	}
 }
 
-// more reports whether bytes of another request are here.
+// more reports whether bytes of another request have arrived.
 func (b *buffered) more(c net.Conn, body int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -138,7 +142,7 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 		b.left += b.sent(n - b.mark)
 		b.mark = n
 	}
-	due := max(0, -b.left) // of the body
+	due := max(0, -b.left) // missing bytes of the body
 	if n, ok := unreadBytes(c); ok && int64(n) > due+due/32+min(due, 4*record) {
 		return true
 	}
@@ -150,13 +154,14 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 		return false
 	}
 	if !b.piped {
-		b.doubts++ // its requests may be longer than they seem
+		b.doubts++ // the requests of the client may be longer than sizeOf returns
 	}
 	return b.doubts <= maxDoubts
 }
 
-// least returns how many bytes left are surely those of a request: each request may have
-// come in a record, and its body in several, but the next is not much shorter than this.
+// least returns the value of left from which on a part of another request is certain. The
+// bytes that TLS adds are not known exactly: each request may have its own record, and its
+// body several. The next request is assumed to be about as long as the last one.
 func (b *buffered) least(body int64) int64 {
 	if !b.secure {
 		return minRequest
@@ -164,7 +169,7 @@ func (b *buffered) least(body int64) int64 {
 	return minRequest + min(b.size-body-minRequest, record*b.burst) + min(body, record*(1+body/maxRecord))
 }
 
-// sent returns the number of bytes that a client has sent in n bytes of the connection.
+// sent returns the most bytes that a client can have sent in n bytes of the connection.
 func (b *buffered) sent(n int64) int64 {
 	if b.secure {
 		return n - record
@@ -172,7 +177,7 @@ func (b *buffered) sent(n int64) int64 {
 	return n
 }
 
-// consumed returns how many bytes were read from the kernel.
+// consumed returns the number of bytes of c that were read from the kernel.
 func consumed(c net.Conn) (int64, bool) {
 	s, ok := underTLS(c).(syscall.Conn)
 	if !ok {
@@ -182,7 +187,7 @@ func consumed(c net.Conn) (int64, bool) {
 	return n, err == nil
 }
 
-// sizeOf returns the bytes that most clients send for r.
+// sizeOf returns the number of bytes that most clients send for r.
 func sizeOf(r *http.Request) int64 {
 	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  \r\n\r\n")
 	field := func(name, value string) { n += len(name) + len(value) + len(": \r\n") }

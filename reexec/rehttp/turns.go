@@ -2,15 +2,15 @@ package rehttp
 
 import "time"
 
-// This file is how clients whose connections cannot move are sent to the successor one
-// after the other. They connect anew, many of them with a TLS handshake, which costs
-// more than many requests: all at once they would hold up everybody.
+// This file sends the clients whose connections cannot move to the successor, one after
+// the other. Each of them connects again, often with a TLS handshake. A handshake costs
+// more than many requests, so many handshakes at once would delay every client.
 
-// turnsTake returns over how long they go. The rest of the drain time is for clients that
-// do not use their connections at once.
+// turnsTake returns the time over which the turns are spread. The rest of the drain time
+// is left for clients that use their connections rarely.
 func (t *tracker) turnsTake() time.Duration { return t.u.DrainTime() / 4 }
 
-// takeTurns spreads those that are there.
+// takeTurns gives each of staying its turn.
 func (t *tracker) takeTurns(staying []*client) {
 	now, all := time.Now(), t.turnsTake()
 	for i, k := range staying {
@@ -18,9 +18,10 @@ func (t *tracker) takeTurns(staying []*client) {
 	}
 }
 
-// asksToClose reports whether the answer to a request of k is the last on its connection:
-// it cannot move, and its turn has come or somebody waits for our end. What no
-// tracker has met, or what came after the turns were given, is asked at once.
+// asksToClose reports whether the answer to a request of k says close. That is so while
+// this generation drains, if the connection cannot move, and its turn has come or the
+// process is stopping. A connection without a tracker (k is nil) and one without a turn
+// are asked at once.
 func (t *tracker) asksToClose(k *client) bool {
 	switch {
 	case !closed(t.u.Draining()):
@@ -37,9 +38,9 @@ func (k *client) setTurn(at time.Time) {
 	k.turn = at
 }
 
-// waits reports whether the turn of k has not come. A client whose requests are as seldom
-// as that, or take as long, does not wait: it might not ask again in time, and such
-// clients come one by one anyway.
+// waits reports whether k waits for its turn. A client whose last request began more than
+// seldom ago does not wait, because it might send no other request before the end of the
+// drain. Such clients are spread over time anyway.
 func (k *client) waits(seldom time.Duration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -11,19 +11,21 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file is how a connection waits for the next request, so that it can leave while
-// its goroutine goes on to wait: that one reads only under the lock of the connection.
+// This file waits for the next request of a connection. The connection can move to the
+// successor while the goroutine of net/http waits, because that goroutine reads only
+// under conn.mu.
 
-// taken is what the goroutine of net/http has read when its wait is over.
+// taken holds a read by the goroutine of net/http.
 type taken struct {
 	rc  syscall.RawConn
-	try func(raw uintptr) bool // tryTake
-	p   []byte                 // where to
-	n   int
-	err error
+	try func(raw uintptr) bool // the method tryTake
+	p   []byte                 // buffer of the read
+	n   int                    // result of the read
+	err error                  // result of the read
 }
 
-// receive is Read of the socket.
+// receive reads from the socket. Between two requests it waits such that the connection
+// can move.
 func (c *conn) receive(p []byte) (int, error) {
 	if c.taken.rc == nil || !c.between() {
 		return c.socket.Read(p)
@@ -37,8 +39,8 @@ func (c *conn) receive(p []byte) (int, error) {
 	return 0, c.stopWaiting(err)
 }
 
-// tryTake is called with the descriptor of the socket at first, and whenever something
-// may have come. It returns false to go on to wait.
+// tryTake is called with the descriptor of the socket at first, and whenever the socket
+// may be readable. It returns false to wait again.
 func (c *conn) tryTake(raw uintptr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +49,7 @@ func (c *conn) tryTake(raw uintptr) bool {
 		c.moving, c.withdraw = false, nil
 	}
 	if c.moving || c.moved {
-		return false // what has come is for whoever has the connection in the end
+		return false // the process that keeps the connection reads the bytes
 	}
 	n, ok, err := c.takeFrom(raw)
 	c.waiting = !ok
@@ -61,7 +63,7 @@ func (c *conn) tryTake(raw uintptr) bool {
 	return ok
 }
 
-// takeFrom reads the next request, and nothing behind it if this generation drains.
+// takeFrom reads from the socket. If c.limited is true it stops at the end of a request.
 func (c *conn) takeFrom(raw uintptr) (n int, ok bool, err error) {
 	p := c.taken.p
 	if c.limited {
@@ -74,7 +76,7 @@ func (c *conn) takeFrom(raw uintptr) (n int, ok bool, err error) {
 	return fd.Take(raw, p)
 }
 
-// stopWaiting returns what Read does where err has ended the wait.
+// stopWaiting returns the error of Read after err has ended the wait.
 func (c *conn) stopWaiting(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,23 +91,25 @@ func (c *conn) stopWaiting(err error) error {
 	return c.readError(err)
 }
 
-// readError makes err what package net would have returned, as net/http looks at it.
+// readError wraps err like package net does, because net/http inspects the error.
 func (c *conn) readError(err error) error {
 	a := c.socket.LocalAddr()
 	return &net.OpError{Op: "read", Net: a.Network(), Source: a, Addr: c.socket.RemoteAddr(), Err: err}
 }
 
-// An offering is of connections that wait, to the next process. Those that have moved
-// are closed here when all are answered: that takes longer than to move them.
+// An offering is a set of waiting connections that are offered to the next process. The
+// moved ones are closed here when all have an answer, because closing takes longer than
+// moving.
 type offering struct {
 	mu    sync.Mutex
-	open  int // those that are not answered, and one while more are offered
-	moved []*conn
-	taken bool          // and what moves from now on is closed at once
+	open  int           // number of offers without an answer, plus 1 while offerAll runs
+	moved []*conn       // moved connections that are not closed here
+	taken bool          // take was called: connections that move later are closed at once
 	over  chan struct{} // closed when open is 0
 }
 
-// offerAll lets idle connections move. Those that do not wait, their goroutines move.
+// offerAll lets idle connections move. A connection that does not wait is woken instead,
+// and its goroutine moves it.
 func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 	o := &offering{open: 1, over: make(chan struct{})}
 	for _, c := range idle {
@@ -114,19 +118,19 @@ func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 		}
 	}
 	o.answered()
-	t.attending.Go(func() { // ends when the Upgrader has answered for each, or over is closed
+	t.attending.Go(func() { // ends when each offer has an answer, or over is closed
 		select {
 		case <-o.over:
 		case <-over:
 		}
 		for _, c := range o.take() {
 			c.part()
-			runtime.Gosched() // to its goroutine: the new process wants the other processor
+			runtime.Gosched() // lets its goroutine end, and leaves processors to the new process
 		}
 	})
 }
 
-// take returns those that have moved.
+// take returns the moved connections.
 func (o *offering) take() []*conn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -134,10 +138,11 @@ func (o *offering) take() []*conn {
 	return o.moved
 }
 
-// part closes our descriptor of what is another process's now, which ends the wait.
+// part closes the descriptor of a moved connection, which ends the wait of its goroutine.
 func (c *conn) part() { _ = c.socket.Close() }
 
-// offer lets the connection move if it waits, and reports whether it does.
+// offer offers the connection to the next process and returns true, if its goroutine
+// waits for a request and it can move.
 func (c *conn) offer(o *offering) bool {
 	c.mu.Lock()
 	if !c.waiting || c.woken.Load() || c.ended || c.moving || !c.canMove() {
@@ -153,12 +158,12 @@ func (c *conn) offer(o *offering) bool {
 	withdraw := c.t.u.Offer(c.name, c.socket, format, data, func(err error) {
 		c.endMove(err)
 		if err != nil {
-			c.wake() // something may have come meanwhile
+			c.wake() // a request may have arrived meanwhile
 			o.answered()
 			return
 		}
-		o.answered(c)         // before the end of the last one ends Serve
-		c.t.forget(&c.client) // what is left to do here holds nobody up
+		o.answered(c)         // before forget, because Serve returns after the last forget
+		c.t.forget(&c.client) // Serve need not wait until the descriptor is closed
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,6 +179,7 @@ func (c *conn) offer(o *offering) bool {
 	return true
 }
 
+// answered notes the answer to one offer. moved is its connection, if it has moved.
 func (o *offering) answered(moved ...*conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

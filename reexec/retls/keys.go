@@ -9,23 +9,24 @@ import (
 	"time"
 )
 
-// What crypto/tls does with keys of its own. RFC 8446, 4.6.1 (2018-08) allows no
-// ticket more than seven days; RFC 5077, 5.5 (2008-01) wants keys to be changed.
+// rotation and lifetime have the values that crypto/tls uses for its automatic keys. RFC
+// 8446, 4.6.1 (2018-08) limits a ticket to seven days; RFC 5077, 5.5 (2008-01) recommends
+// to change keys.
 const (
 	rotation = 24 * time.Hour
 	lifetime = 7 * 24 * time.Hour
 )
 
-// keys are those of one moment; they are not changed, but replaced by others.
+// keys is an immutable set of keys. A rotation makes a new one.
 type keys struct {
-	Current key   `json:"current"` // encrypts
-	Next    key   `json:"next"`    // will encrypt
-	Old     []key `json:"old"`     // have encrypted, newest first
+	Current key   `json:"current"` // the key that encrypts
+	Next    key   `json:"next"`    // the key that encrypts after the next rotation
+	Old     []key `json:"old"`     // keys that only decrypt, newest first
 }
 
 type key struct {
 	Secret []byte    `json:"secret"`
-	Since  time.Time `json:"since"` // when it began to encrypt
+	Since  time.Time `json:"since"` // beginning of its time as the current key
 }
 
 func newKeys(now time.Time) keys { return keys{Current: newKey(now), Next: newKey(now)} }
@@ -38,7 +39,7 @@ func newKey(since time.Time) key {
 
 func (k keys) due(now time.Time) bool { return now.Sub(k.Current.Since) >= rotation }
 
-// rotated returns what follows k, without keys whose tickets are too old for any use.
+// rotated returns the keys that follow k, without keys whose tickets have all expired.
 func (k keys) rotated(now time.Time) keys {
 	old := append([]key{k.Current}, k.Old...)
 	return keys{
@@ -48,7 +49,7 @@ func (k keys) rotated(now time.Time) keys {
 	}
 }
 
-// config returns what encrypts and decrypts tickets with k.
+// config returns a Config that encrypts and decrypts tickets with k.
 func (k keys) config() *tls.Config {
 	var all [][32]byte
 	for _, one := range append([]key{k.Current, k.Next}, k.Old...) {
@@ -61,15 +62,15 @@ func (k keys) config() *tls.Config {
 
 func (k keys) encode() ([]byte, error) { return json.Marshal(k) }
 
-// decodeKeys reads what encode has written. A clock that was ahead then would have
-// its keys live too long.
+// decodeKeys parses the result of encode. It replaces times after now by now, because keys
+// made by a clock that was ahead would otherwise live too long.
 func decodeKeys(data []byte, now time.Time) (k keys, err error) {
 	if err := json.Unmarshal(data, &k); err != nil {
 		return k, err
 	}
 	for _, one := range append([]*key{&k.Current, &k.Next}, pointers(k.Old)...) {
 		if len(one.Secret) != 32 {
-			return k, errors.New("a key is not of 32 bytes")
+			return k, errors.New("a ticket key does not have 32 bytes")
 		}
 		if one.Since.After(now) {
 			one.Since = now

@@ -185,8 +185,7 @@ func TestSessionsAreResumedAfterUpgradesRestartsAndCrashes(t *testing.T) {
 	})
 }
 
-// TestATicketOfAPredecessorThatDrainsIsAccepted: it has the handshake still to do
-// when it has handed its keys on.
+// The draining predecessor completes a handshake after it has handed its keys over.
 func TestATicketOfAPredecessorThatDrainsIsAccepted(t *testing.T) {
 	eachVersion(t, func(t *testing.T, h *house, c *client) {
 		early := c.connect()
@@ -204,7 +203,7 @@ func TestATicketOfAPredecessorThatDrainsIsAccepted(t *testing.T) {
 	})
 }
 
-func TestTicketsRefusesWhatItWouldUndo(t *testing.T) {
+func TestTicketsRefusesAUsedNameOrConfig(t *testing.T) {
 	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		t.Fatal(err)

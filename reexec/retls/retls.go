@@ -1,25 +1,27 @@
-// Package retls lets TLS clients resume their sessions with the process that comes
-// after: after an upgrade, a restart, and a crash.
+// Package retls lets TLS clients resume their sessions with the next process after an
+// upgrade, a restart, or a crash.
 //
-// A session ticket is encrypted with a key of the server's. crypto/tls makes such
-// keys anew in each process, so that after an upgrade every client needs a full
-// handshake, all of them at once. [Tickets] carries the keys over, as state of the
-// program (see [reexec.Upgrader.Save]), and rotates them like crypto/tls does: a key
-// encrypts for a day and decrypts for a week.
+// A server encrypts a session ticket with a key. crypto/tls makes new keys in each
+// process, so that after an upgrade every client needs a full handshake, all of them at
+// once. [Tickets] passes the keys on as state of the program (see
+// [reexec.Upgrader.Save]). It rotates them like crypto/tls: a key encrypts for a day and
+// decrypts for a week.
 //
-// The key of the next day exists a day ahead. So every process that has been given
-// the keys accepts what any other of them issues, be it a predecessor that finishes
-// its handshakes after it has handed them on.
+// The key of the next day exists a day ahead. So processes that share the keys accept each
+// other's tickets. A predecessor, for example, can finish its handshakes after it has
+// handed the keys over.
 //
 // # Secrecy
 //
-// Whoever has a key can take over the sessions whose tickets it encrypts, and read
-// recorded ones of TLS 1.2, but not of TLS 1.3. The keys are in the memory of the
-// process and in a sealed memfd, which the service manager's fd store has too: never
-// on a disk, and gone with the unit's stop. What can read them is the manager, root,
-// whoever may trace the process (ptrace(2), by default others of its user, unless
-// the unit is hardened), and each program that takes the service's place: an upgrade
-// hands them on.
+// A person who has a key can take over the sessions whose tickets it encrypts. With TLS
+// 1.2, though not with TLS 1.3, such a person can also decrypt recorded sessions. The keys
+// are in the memory of the process and in a sealed memfd, which the fd store of the
+// service manager has, too. They are never on a disk, and they are gone when the unit
+// stops.
+//
+// These can read the keys: the manager; root; processes that may trace the process
+// (ptrace(2): by default those of its user, unless the unit is hardened); and each program
+// that replaces the service, because an upgrade hands the keys over.
 package retls
 
 import (
@@ -29,28 +31,27 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// Tickets makes cfg issue session tickets that later generations accept. Call it
-// before u.Ready, and before the first use or clone of cfg: clones that are made
-// after it, as that of http.Server, share its keys. It sets WrapSession and
-// UnwrapSession, and it is an error if one of them is there, for what it does would
-// be undone.
+// Tickets makes cfg issue session tickets that later generations accept. Call Tickets
+// before u.Ready, and before the first use or clone of cfg. Later clones, such as that of
+// http.Server, share the keys. Tickets sets WrapSession and UnwrapSession. It returns an
+// error if one of them is already set, because it would replace that function.
 //
-// The name is that of the keys. A program with several servers whose sessions
-// should not be good for one another, since only one of them asks clients for
-// certificates for example, gives each its own.
+// The name identifies the keys, and Tickets refuses a name that is in use. Servers with
+// clones of cfg accept each other's sessions. If servers must not do that, for example
+// because only one of them requires client certificates, give each its own Config and
+// name.
 //
-// The keys are in the fd store before the first ticket goes out, and there again
-// after each rotation, for which Tickets calls u.Checkpoint and thereby whatever
-// u.Save has registered: within a handshake, and once a day at most unless it fails.
-// Without a store, keys survive upgrades only. Keys that cannot be read, because a
-// later version of this package has written them, are replaced by new ones, which
-// costs clients a full handshake.
+// Tickets stores the keys in the fd store before the first ticket is issued, and after
+// each rotation. For that it calls u.Checkpoint, which calls every function registered
+// with u.Save. Tickets does so within a handshake, at most once a day unless it fails.
+// Without a fd store, keys survive upgrades only. Unreadable keys, such as those of a later
+// version of this package, are replaced by new ones, and clients need a full handshake.
 //
-// Not covered are a Config that GetConfigForClient returns and that is no clone of
-// cfg, and SetSessionTicketKeys, which has no effect on cfg any more.
+// Tickets does not cover a Config that GetConfigForClient returns, unless it is a clone of
+// cfg. SetSessionTicketKeys has no effect on cfg after Tickets.
 func Tickets(u *reexec.Upgrader, name string, cfg *tls.Config) error {
 	if cfg.WrapSession != nil || cfg.UnwrapSession != nil {
-		return errors.New("retls: the Config has WrapSession or UnwrapSession already")
+		return errors.New("retls: the tls.Config already has WrapSession or UnwrapSession, which Tickets would replace")
 	}
 	t := newTickets()
 	t.main = func() bool { return u.Status().State == "serving" }

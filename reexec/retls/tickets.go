@@ -10,29 +10,31 @@ import (
 )
 
 const (
-	// checkpointTimeout bounds how long a handshake waits for the fd store, which
-	// takes microseconds unless the manager hangs.
+	// checkpointTimeout bounds the wait of a handshake for the fd store. It takes
+	// microseconds unless the manager hangs.
 	checkpointTimeout = time.Second
 
-	// checkpointPause is the time between attempts where the store does not work.
+	// checkpointPause is the time between attempts after a failed checkpoint.
 	checkpointPause = time.Minute
 )
 
-// version is that of the keys' form in a State.
+// version is the version of the encoded keys in a State.
 const version = 1
 
-// tickets makes and reads session tickets.
+// tickets encrypts and decrypts session tickets.
 type tickets struct {
-	main       func() bool // this process is main, and no upgrade is under way
+	main       func() bool // reports whether this process is main and no upgrade is under way
 	checkpoint func(context.Context) error
 
-	keeping sync.Mutex // held by the handshake that rotates and keeps; others wait
+	keeping sync.Mutex // held by the handshake that rotates and stores the keys; others wait
 
-	mu     sync.Mutex // guards what follows; save may run on the Upgrader's loop, so nothing is asked under it
+	// mu guards the fields below. The loop of the Upgrader may call save, so no method of
+	// the Upgrader may be called with mu held.
+	mu     sync.Mutex
 	keys   keys
-	config *tls.Config // of keys
-	kept   bool        // a process after a crash would have keys
-	again  time.Time   // when to try once more to keep them
+	config *tls.Config // the result of keys.config
+	kept   bool        // the fd store has the keys
+	again  time.Time   // time of the next attempt to store the keys
 }
 
 func newTickets() *tickets {
@@ -43,13 +45,13 @@ func newTickets() *tickets {
 
 func (t *tickets) set(k keys) { t.keys, t.config = k, k.config() }
 
-// wrap is tls.Config.WrapSession.
+// wrap implements tls.Config.WrapSession.
 func (t *tickets) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 	t.keep()
 	return t.coder().EncryptTicket(cs, ss)
 }
 
-// unwrap is tls.Config.UnwrapSession.
+// unwrap implements tls.Config.UnwrapSession.
 func (t *tickets) unwrap(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
 	t.keep()
 	return t.coder().DecryptTicket(identity, cs)
@@ -61,9 +63,9 @@ func (t *tickets) coder() *tls.Config {
 	return t.config
 }
 
-// keep rotates the keys if it is time, and puts them into the fd store if it does not
-// have them. Only the main process does either: what a predecessor has handed on, and
-// then rotated twice, its successor would not know.
+// keep rotates the keys if a rotation is due, and stores them in the fd store if they are
+// not there. Only the main process does that. If a predecessor rotated its keys twice after
+// the handover, its successor would not know the new key.
 func (t *tickets) keep() {
 	if t.settled() {
 		return
@@ -76,13 +78,13 @@ func (t *tickets) keep() {
 	t.rotate()
 	ctx, cancel := context.WithTimeout(context.Background(), checkpointTimeout)
 	defer cancel()
-	err := t.checkpoint(ctx) // a failure costs the insurance against a crash, not the service
+	err := t.checkpoint(ctx) // after a failure the service works; only a crash would lose the keys
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept, t.again = err == nil, time.Now().Add(checkpointPause)
 }
 
-// settled reports whether there is nothing for keep to do now.
+// settled reports whether keep has nothing to do now.
 func (t *tickets) settled() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +100,7 @@ func (t *tickets) rotate() {
 	}
 }
 
-// save is for Upgrader.Save.
+// save returns the keys, for Upgrader.Save.
 func (t *tickets) save() (reexec.State, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,8 +108,8 @@ func (t *tickets) save() (reexec.State, error) {
 	return reexec.State{Version: version, Data: data}, err
 }
 
-// restore is for Upgrader.Restore. What cannot be read is left: an error would keep
-// the service from starting, now and after each restart.
+// restore takes the keys over, for Upgrader.Restore. It ignores unreadable keys, because
+// an error would keep the service from starting, now and after each restart.
 func (t *tickets) restore(s reexec.State) error {
 	k, err := decodeKeys(s.Data, time.Now())
 	if s.Version != version || err != nil {

@@ -23,7 +23,7 @@ type desk struct {
 	isMain      bool
 	broken      error // of the fd store
 	checkpoints int
-	stored      reexec.State // what the fd store has
+	stored      reexec.State // the state in the fd store
 	session     *tls.SessionState
 }
 
@@ -133,8 +133,7 @@ func TestAKeyEncryptsForADayAndDecryptsForAWeek(t *testing.T) {
 	})
 }
 
-// TestGenerationsAcceptEachOthersTickets, whichever of them rotates after the keys
-// were handed on.
+// Either of two generations may rotate its keys after the handover.
 func TestGenerationsAcceptEachOthersTickets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := newDesk(t)
@@ -156,8 +155,8 @@ func TestGenerationsAcceptEachOthersTickets(t *testing.T) {
 	})
 }
 
-// TestOnlyTheMainProcessRotates: its successor would not know the second key after
-// the one that it was given.
+// The successor of a process that rotated twice after the handover would not know the new
+// key.
 func TestOnlyTheMainProcessRotates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := newDesk(t)
@@ -201,8 +200,8 @@ func TestTheStoreHasTheKeyOfEveryTicket(t *testing.T) {
 	})
 }
 
-// TestAStoreThatDoesNotWorkIsTriedAgain, and keeps no handshake from its ticket.
-func TestAStoreThatDoesNotWorkIsTriedAgain(t *testing.T) {
+// Handshakes get tickets although the fd store fails.
+func TestAFailedCheckpointIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		d.broken = errors.New("no manager listens")
@@ -219,7 +218,7 @@ func TestAStoreThatDoesNotWorkIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotBeReadAreReplaced(t *testing.T) {
+func TestUnreadableKeysAreReplaced(t *testing.T) {
 	good := newDesk(t).saved()
 	for name, s := range map[string]reexec.State{
 		"a later version": {Version: version + 1, Data: good.Data},

@@ -1,5 +1,5 @@
 // Package accepted wraps the connections that a listener returns, so that the listener
-// knows when each one is closed, whichever part of the program has it by then.
+// knows when each connection is closed. Any part of the program may close it.
 package accepted
 
 import (
@@ -9,15 +9,15 @@ import (
 	"sync/atomic"
 )
 
-// A TCPConn releases its hold when it is closed. The other methods are those of the
-// *net.TCPConn in it.
+// A TCPConn releases its hold when it is closed. Its other methods are those of the
+// embedded *net.TCPConn.
 type TCPConn struct {
 	*net.TCPConn
 	hold *hold
 }
 
-// A UnixConn releases its hold when it is closed. The other methods are those of the
-// *net.UnixConn in it.
+// A UnixConn releases its hold when it is closed. Its other methods are those of the
+// embedded *net.UnixConn.
 type UnixConn struct {
 	*net.UnixConn
 	hold *hold
@@ -29,9 +29,9 @@ type Conn struct {
 	hold *hold
 }
 
-// New returns c with a hold. It calls release once: when the result is closed, by
-// Release, or when the program has dropped c without closing it and the garbage
-// collector finds it.
+// New returns c with a hold. The hold calls release once: when the result is closed, when
+// Release is called, or when the garbage collector finds that the program has dropped c
+// without closing it.
 func New(c net.Conn, release func()) net.Conn {
 	h := &hold{end: release}
 	switch c := c.(type) {
@@ -45,8 +45,8 @@ func New(c net.Conn, release func()) net.Conn {
 	return &Conn{c, h}
 }
 
-// Release releases the hold of c, if c is a connection of this package: another
-// process has the connection now.
+// Release releases the hold of c, if c is a connection of this package. It is called when
+// another process has the connection.
 func Release(c any) {
 	switch c := c.(type) {
 	case *TCPConn:
@@ -64,7 +64,7 @@ func (c *TCPConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// NetConn returns the *net.TCPConn. A Close of that one does not release the hold.
+// NetConn returns the *net.TCPConn. Closing the result does not release the hold.
 func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
 
 // Close closes the connection.
@@ -73,11 +73,11 @@ func (c *UnixConn) Close() error {
 	return c.UnixConn.Close()
 }
 
-// NetConn returns the *net.UnixConn. A Close of that one does not release the hold.
+// NetConn returns the *net.UnixConn. Closing the result does not release the hold.
 func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }
 
-// WriteTo lets io.Copy splice from the socket, which package net does only where it
-// sees the *net.UnixConn.
+// WriteTo lets io.Copy splice from the socket. Package net does that only for a
+// *net.UnixConn.
 func (c *UnixConn) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, c.UnixConn) }
 
 // Close closes the connection.
@@ -89,7 +89,8 @@ func (c *Conn) Close() error {
 // NetConn returns the connection without its hold.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// hold refers to no connection: the cleanup of one keeps it reachable.
+// hold must not refer to its connection, because the cleanup of the connection keeps the
+// hold reachable.
 type hold struct {
 	released atomic.Bool
 	end      func()

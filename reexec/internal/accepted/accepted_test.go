@@ -54,7 +54,7 @@ func TestTheHoldEndsWithCloseOrRelease(t *testing.T) {
 	}
 }
 
-// TestAConnectionKeepsItsMethods that programs and package net look for.
+// Programs and package net look for these methods.
 func TestAConnectionKeepsItsMethods(t *testing.T) {
 	_, server := pair(t, "tcp", "127.0.0.1:0")
 	c := accepted.New(server, func() {})
@@ -97,7 +97,7 @@ func TestAConnectionKeepsItsMethods(t *testing.T) {
 	}
 }
 
-// TestADroppedConnectionIsReleased: package net closes its descriptor, too.
+// Package net closes the descriptor of such a connection, too.
 func TestADroppedConnectionIsReleased(t *testing.T) {
 	released := make(chan struct{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

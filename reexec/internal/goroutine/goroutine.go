@@ -1,6 +1,6 @@
 // Package goroutine tells goroutines apart.
 package goroutine
 
-// An ID is that of one goroutine among all that live. A goroutine that begins later
-// can have the ID of one that has ended.
+// An ID identifies a running goroutine. A new goroutine can have the ID of one that has
+// ended.
 type ID uintptr

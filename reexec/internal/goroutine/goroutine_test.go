@@ -17,7 +17,7 @@ func deep(n int) (sum byte) {
 	return sum + page[n/2]
 }
 
-func TestAGoroutineKeepsItsIDAndHasNoOther(t *testing.T) {
+func TestEachGoroutineKeepsItsOwnID(t *testing.T) {
 	const goroutines = 100
 	begun, end := make(chan goroutine.ID), make(chan struct{})
 	kept := make(chan bool)

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Self returns the ID of the calling goroutine: the number that a stack trace begins
-// with. It takes some microseconds.
+// Self returns the ID of the calling goroutine: the number at the beginning of a stack
+// trace. The call takes some microseconds.
 func Self() ID {
 	var buf [32]byte
 	fields := bytes.Fields(buf[:runtime.Stack(buf[:], false)]) // goroutine 18 [running]:
