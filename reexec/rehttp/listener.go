@@ -7,24 +7,24 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
 )
 
-// listener wraps the connections of a listener of the Upgrader, and lets those that it
-// cannot wrap pass as they are.
+// listener wraps a listener of the Upgrader, and the connections that it returns.
+// Connections of unknown types are not wrapped.
 type listener struct {
 	net.Listener
 	t    *tracker
 	name string
 }
 
-// wrap returns ln as the server has to see it, and notes it. A listener that somebody
-// has wrapped hides the name by which its connections could move, and with good
-// reason: what net/http reads of them is not what came. Where there is an error, too,
-// they stay.
+// wrap notes ln and returns the listener for the server. The connections of a listener
+// that the program has wrapped do not move, because net/http may read other bytes than the
+// client has sent. Such a listener has no Name method. The connections do not move after
+// an error either.
 func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	if l, ok := ln.(*listener); ok {
 		if l.t == t {
 			return l, nil
 		}
-		ln = l.Listener // another server has wrapped it, and this one serves it
+		ln = l.Listener // another server has wrapped the listener, and this server serves it
 	}
 	var err error
 	if named, ok := ln.(interface{ Name() string }); ok {
@@ -40,7 +40,8 @@ func (t *tracker) wrap(ln net.Listener) (net.Listener, error) {
 	return ln, err
 }
 
-// receive says once that this process takes connections of that listener.
+// receive tells the Upgrader once that this process takes moved connections of the
+// listener.
 func (t *tracker) receive(name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,7 +64,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	return l.t.own(c, l.name, ""), nil
 }
 
-// own wraps and notes a connection, which has moved here if there is data.
+// own wraps and notes a connection. data is empty unless the connection has moved here.
 func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 	var c *conn
 	s, _ := nc.(socket)
@@ -88,13 +89,13 @@ func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 	c.taken.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
 	c.taken.try = c.tryTake
 	c.client.conn, c.client.own, c.release = nc, c, t.u.Hold()
-	c.stays.Store(true) // until net/http says that it has it
+	c.stays.Store(true) // until net/http reports StateNew
 	if data != "" {
 		c.used.Store(true)
 		c.arrive(t.idleTimeout())
 	}
 	if c.in.post = data == dataPost; c.in.post {
-		c.skip = len("\r\n\r\n") // as net/http
+		c.skip = len("\r\n\r\n") // net/http skips as many bytes after a POST
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

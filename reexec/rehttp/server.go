@@ -11,26 +11,27 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// A Server is [Serve] for programs that want more of it: to say goodbye to hijacked
-// connections, to know what is in work, or to run their accept loops themselves.
-// Upgrader and HTTP must be set, and nothing may be changed after the first call.
+// A Server serves like [Serve]. In addition it tells the program when hijacked connections
+// should end, counts connections and requests, and supports programs with their own accept
+// loops. Upgrader and HTTP must be set. No field may change after the first call of a
+// method.
 type Server struct {
 	Upgrader *reexec.Upgrader
-	HTTP     *http.Server // taken over as by [Serve]
+	HTTP     *http.Server // changed as by [Serve]
 
-	// Goodbye, if not nil, is called for each hijacked connection that is there when
-	// this generation begins to drain, so that the program can end it in the words of
-	// its protocol (1001, Going Away, in a WebSocket). Each call has a goroutine, beside
-	// the handler's. A panic is logged to HTTP.ErrorLog, as net/http does it for
-	// handlers. Long answers look at Upgrader.Draining themselves.
+	// Goodbye, if not nil, is called for each open hijacked connection when this
+	// generation begins to drain. The program can then end the connection as its protocol
+	// demands (a WebSocket with 1001, Going Away). Each call runs on a new goroutine,
+	// concurrently with the handler. A panic is logged to HTTP.ErrorLog, like net/http does
+	// for handlers. Handlers with long answers should watch Upgrader.Draining themselves.
 	Goodbye func(net.Conn)
 
 	once sync.Once
 	t    *tracker
-	err  error // in place of t
+	err  error // set if t is nil after once
 }
 
-// generation is what a Server needs of its Upgrader.
+// generation has the methods of reexec.Upgrader that this package uses.
 type generation interface {
 	Ready(context.Context) error
 	Stop()
@@ -47,7 +48,7 @@ type generation interface {
 	Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool)
 }
 
-// tracker takes the HTTP server over, once.
+// tracker returns the tracker of the HTTP server. The first call takes the server over.
 func (s *Server) tracker() (*tracker, error) {
 	s.once.Do(func() {
 		if s.t == nil {
@@ -62,21 +63,21 @@ func (s *Server) tracker() (*tracker, error) {
 	return s.t, s.err
 }
 
-// Serve is [Serve].
+// Serve serves ln like the function [Serve].
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	t, err := s.tracker()
 	if err != nil {
 		return err
 	}
 	defer t.attend()()
-	ln, _ = t.wrap(ln) // too late to receive, after another server's Ready: its connections stay
+	ln, _ = t.wrap(ln) // fails after the Ready of another server; the connections then do not move
 	served := t.serve(ln)
 
 	if err := t.u.Ready(ctx); err != nil {
-		_ = ln.Close() // makes Serve return, with an error that says just that
+		_ = ln.Close() // makes the accept loop return
 		<-served
 		if errors.Is(err, reexec.ErrStopped) {
-			err = nil // asked to end before it served, or only tried
+			err = nil // the process was told to stop before it served, or was only tried
 		}
 		return errors.Join(err, s.HTTP.Close())
 	}
@@ -87,9 +88,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		switch {
 		case closed(t.u.Draining()): // a stop has closed the listener
 		case errors.Is(err, http.ErrServerClosed):
-			return err // the program's own Shutdown waits for the answers
+			return err // the program has called Shutdown, which waits for the answers
 		case t.isShared():
-			return err // the other listeners are served
+			return err // the server goes on with its other listeners
 		default:
 			return errors.Join(err, s.HTTP.Close())
 		}
@@ -97,11 +98,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return t.finish(context.Background())
 }
 
-// Wrap is for a program that has its own accept loop, or calls HTTP.Serve or ServeTLS
-// itself. It returns the listener to do that with, and must be called before
-// Upgrader.Ready, or connections do not move, which is the error. The program calls
-// Drain when Upgrader.Draining is closed. One that calls Serve for several servers,
-// and so Ready in each, has each of them wrap its listener before the first Serve.
+// Wrap returns the listener for a program that has its own accept loop, or that calls
+// HTTP.Serve or HTTP.ServeTLS itself. The program calls Drain when Upgrader.Draining is
+// closed.
+//
+// Call Wrap before Upgrader.Ready. After Ready, Wrap returns the listener and an error: the
+// connections of the listener do not move. A program that calls Serve for several servers
+// calls Wrap for each of them before the first Serve, because Serve calls Ready.
 func (s *Server) Wrap(ln net.Listener) (net.Listener, error) {
 	t, err := s.tracker()
 	if err != nil {
@@ -110,9 +113,10 @@ func (s *Server) Wrap(ln net.Listener) (net.Listener, error) {
 	return t.wrap(ln)
 }
 
-// Drain does for a program that uses Wrap what Serve does when this generation ends:
-// it moves what can move, waits for the answers, and closes the listeners and the HTTP
-// server. It returns what Serve would. The end of ctx cuts what is left.
+// Drain ends the server of a program that uses Wrap, as Serve does when this generation
+// ends. It moves connections, waits for the answers, and closes the listeners and the HTTP
+// server. It returns the same errors as Serve. When ctx ends, Drain closes the remaining
+// connections.
 func (s *Server) Drain(ctx context.Context) error {
 	t, err := s.tracker()
 	if err != nil {
@@ -122,7 +126,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	return t.finish(ctx)
 }
 
-// Counts says what the server has in work.
+// Counts returns the numbers of connections and requests of the server.
 func (s *Server) Counts() Counts {
 	t, err := s.tracker()
 	if err != nil {
@@ -131,9 +135,9 @@ func (s *Server) Counts() Counts {
 	return t.counts()
 }
 
-// Counts are numbers of what a server has.
+// Counts has the numbers of connections and requests of a server.
 type Counts struct {
 	Idle     int // connections without a request
-	Requests int // that are not answered to the end
-	Hijacked int // connections that were hijacked and are not closed
+	Requests int // requests in progress
+	Hijacked int // hijacked connections that are not closed
 }
