@@ -5,4 +5,6 @@ package fd
 import "syscall"
 
 // Consumed is not supported here.
-func Consumed(syscall.Conn) (int64, error) { return 0, unsupported("count read bytes") }
+func Consumed(syscall.Conn) (read, unread int64, err error) {
+	return 0, 0, unsupported("count read bytes")
+}

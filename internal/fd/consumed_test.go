@@ -36,8 +36,9 @@ func TestConsumedCountsTheBytesRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		want += n
-		if got, err := fd.Consumed(server.(syscall.Conn)); got != want || err != nil {
-			t.Errorf("Consumed = %d, %v, want %d", got, err, want)
+		left := int64(len("request")) - want
+		if got, unread, err := fd.Consumed(server.(syscall.Conn)); got != want || unread != left || err != nil {
+			t.Errorf("Consumed = %d, %d, %v, want %d, %d", got, unread, err, want, left)
 		}
 	}
 }

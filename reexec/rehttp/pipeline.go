@@ -101,7 +101,7 @@ func (b *buffered) begin(k *client) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n, ok := consumed(k.conn)
+	n, _, ok := consumed(k.conn)
 	b.marked, b.mark, b.known, b.left = ok, n, ok && k.idle.Load(), 0
 }
 
@@ -110,7 +110,7 @@ func (b *buffered) begin(k *client) {
 func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n, ok := consumed(k.conn)
+	n, _, ok := consumed(k.conn)
 	if !ok {
 		return
 	}
@@ -122,14 +122,20 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	case b.piped:
 		b.doubts = 0
 		b.burst++
+		if b.left < minRequest { // it was read before begin and has begun after: begin saw an idle client
+			b.known = false
+		}
 	default:
 		b.left, b.known, b.burst = max(0, b.left)+b.sent(n-b.mark), true, 1 // net/http reads only if its buffer is empty
 	}
 	b.mark = n
 	b.size = sizeOf(r)
 	b.left -= b.size
-	if r.ContentLength < 0 {
+	switch {
+	case r.ContentLength < 0:
 		b.known, b.left = false, 0
+	case !b.known && r.ContentLength == 0:
+		b.left = 0 // more counts from here the bytes that are read meanwhile
 	}
 }
 
@@ -137,13 +143,19 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 func (b *buffered) more(c net.Conn, body int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n, ok := consumed(c)
+	// Both numbers are of one instant: the reader of net/http may take the bytes between
+	// two questions, and each answer alone would say that there is nothing.
+	n, unread, ok := consumed(c)
 	if ok && b.marked && n > b.mark {
 		b.left += b.sent(n - b.mark)
 		b.mark = n
 	}
+	if !ok { // not TCP
+		waiting, _ := unreadBytes(c)
+		unread = int64(waiting)
+	}
 	due := max(0, -b.left) // missing bytes of the body
-	if n, ok := unreadBytes(c); ok && int64(n) > due+due/32+min(due, 4*record) {
+	if unread > due+due/32+min(due, 4*record) {
 		return true
 	}
 	switch {
@@ -177,14 +189,15 @@ func (b *buffered) sent(n int64) int64 {
 	return n
 }
 
-// consumed returns the number of bytes of c that were read from the kernel.
-func consumed(c net.Conn) (int64, bool) {
+// consumed returns the number of bytes of c that were read from the kernel, and the number
+// of those that wait there.
+func consumed(c net.Conn) (n, unread int64, ok bool) {
 	s, ok := underTLS(c).(syscall.Conn)
 	if !ok {
-		return 0, false
+		return 0, 0, false
 	}
-	n, err := fd.Consumed(s)
-	return n, err == nil
+	n, unread, err := fd.Consumed(s)
+	return n, unread, err == nil
 }
 
 // sizeOf returns the number of bytes that most clients send for r.

@@ -102,7 +102,12 @@ func TestARequestThatComesMeanwhileIsAnswered(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond) // on loopback they have come
 			close(h.goOn)
-			if last := h.hearAll(c, 4); !last {
+			last := h.hearAll(c, 4)
+			for n := 0; !last && kind == "TLS" && n < 3; n++ { // the sizes of TLS records hide where requests end
+				fmt.Fprintf(c, request, "/")
+				last = h.hearAll(c, 1)
+			}
+			if !last {
 				t.Error("the last answer does not say close")
 			}
 			if err := h.ends(); err != nil {

@@ -45,7 +45,7 @@
 // the answer keep the connection. Over TLS, and through listeners that change what is
 // read, rehttp compares the bytes that left the kernel with the size of the requests. Three
 // cases are estimates: a client that pads records or writes its fields in an unusual form
-// may hear close up to two answers later; a client that pipelines with its first request on
+// may hear close up to three answers later; a client that pipelines with its first request on
 // a TLS connection that came while this generation drained may hear it too early; over
 // a unix socket only unread bytes count. HTTP/2 needs none of this.
 //
