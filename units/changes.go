@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Rules on a new version of a unit, which Changes and CheckInstalled find.
+// Rules on a new version of a unit. Changes and CheckInstalled apply them.
 
 var (
 	restartRule = &rule{Rule: Rule{
 		ID: "restart-needed", Severity: Warning,
 		Title: "an upgrade does not pick this setting up",
 		Why: "A successor is started by its predecessor: it inherits the environment, the limits, the user, the sandbox and the arguments of the last start by systemd. " +
-			"What systemd itself does with the unit, such as its timeouts, is new with `systemctl daemon-reload`. " +
-			"With another User= even the reload fails until then: its command comes as the new user, whom the old process does not obey.",
-		Effect: "after `systemctl daemon-reload` and `systemctl reload` the program still runs as before",
+			"Settings by which systemd itself acts, such as timeouts, take effect with `systemctl daemon-reload`. " +
+			"With another User= even the reload fails until then: the reload command runs as the new user, and the old process refuses it.",
+		Effect: "after `systemctl daemon-reload` and `systemctl reload` the program still runs with the old setting",
 		Write:  "`systemctl daemon-reload` and `systemctl restart`; clients wait in the queue",
 		Bad:    "[Service]\nEnvironment=GOGC=50\n",
 		Mended: "[Service]\nTimeoutStopSec=60s\n",
@@ -24,7 +24,7 @@ var (
 		ID: "socket-restart-needed", Severity: Warning,
 		Title: "a .socket unit that listens does not pick this setting up",
 		Why: "daemon-reload does not touch a socket that is open. `systemctl restart myapp.socket` restarts a service that requires it too, and closes the socket in between. " +
-			"Beside a service that does not require it, the socket stops and is then refused (\"Socket service already active\"): the program goes on, but after its next stop there is no listener.",
+			"If the service does not require the socket, systemd stops the socket and then refuses to start it (\"Socket service already active\"). The program goes on, but after its next stop there is no listener.",
 		Effect: "after `systemctl daemon-reload` and an upgrade the socket is as it was",
 		Write:  "`systemctl daemon-reload` and `systemctl restart` of the .socket unit, with Requires= in the service; clients are refused in between",
 		Bad:    "[Socket]\nListenStream=8443\n",
@@ -33,9 +33,9 @@ var (
 	reloadRule = &rule{Rule: Rule{
 		ID: "daemon-reload-needed", Severity: Warning,
 		Title: "systemd has not read these files yet",
-		Why: "Since systemd last read the unit, a file of it has been changed, or a drop-in has come or gone. systemctl says so too, when it starts or reloads the unit, and goes on with what it has. " +
-			"The upgrade that a reload asks for is no daemon-reload.",
-		Effect: "upgrades, restarts and stops go by the unit as it was",
+		Why: "Since systemd last read the unit, one of its files has changed, or a drop-in was added or removed. systemctl warns of this when it starts or reloads the unit, and uses the old text. " +
+			"`systemctl reload` does not read the files again.",
+		Effect: "upgrades, restarts and stops use the old unit",
 		Write:  "`systemctl daemon-reload`, and check again",
 		Bad:    "[Service]\n# systemctl show -P NeedDaemonReload myapp.service: yes\nTimeoutStopSec=60s\n",
 		Mended: "[Service]\n# systemctl show -P NeedDaemonReload myapp.service: no\nTimeoutStopSec=60s\n",
@@ -53,9 +53,9 @@ var (
 	changeRules = []*rule{restartRule, socketRestartRule, reloadRule, strayRule}
 )
 
-// Changes compares two versions of units, of which the old one was in force when
-// the service was last started, and returns what an upgrade does not pick up.
-// Units and settings that are in one of the two only count as well.
+// Changes compares two versions of units and returns a finding for each setting that an
+// upgrade does not pick up. The old version is the one of the last start by systemd. A setting
+// that only one version has is a change, a unit that only one version has is not.
 func Changes(old, new []File) (findings []Finding) {
 	before := map[string]*merged{}
 	for _, m := range group(old) {
@@ -101,7 +101,7 @@ func changed(old, new *merged, section string) (all []fault) {
 	return all
 }
 
-// effective is what is left of a setting when all its lines are read.
+// effective returns the value of a setting after all its lines.
 func effective(m *merged, section, key string) string {
 	if !slices.Contains(lists, key) && !onlyAdds(section, key) {
 		return m.last(section, key).value
@@ -113,8 +113,8 @@ func effective(m *merged, section, key string) string {
 	return strings.Join(values, " ")
 }
 
-// byManager reports whether systemd itself acts by a setting, so that a daemon-reload
-// is enough. What is not known is taken for something that needs a start.
+// byManager reports whether systemd itself acts by a setting, so that a daemon-reload is
+// enough. An unknown setting needs a start.
 func byManager(key string) bool {
 	for _, prefix := range []string{"Restart", "Timeout", "ExecReload", "ExecStop", "ExecStartPost", "ExecStartPre", "ExecCondition", "Kill",
 		"FinalKill", "SendSIG", "OOMPolicy", "NotifyAccess", "FileDescriptorStore", "SuccessExit", "StartLimit", "TriggerLimit", "PollLimit",

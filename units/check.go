@@ -5,36 +5,37 @@ import (
 	"slices"
 )
 
-// Options tell Check what the files do not. The zero value works.
+// Options add facts that the files do not contain. The zero value works.
 type Options struct {
-	// Program is the program itself, if it asks: it knows what its units should
-	// know. Nil takes that from the unit, if it says so.
+	// Program describes the program whose units are checked. Nil takes the facts from
+	// the section [X-Cutover] of the unit, if it has one.
 	Program *Daemon
 
-	// All says that every service is of a program that uses the library. False
-	// takes those that sdunits has written, and those whose binary was built with it;
-	// the rest may be right by rules of their own and are only read.
+	// All applies the rules to every service. False applies them to the units that sdunits
+	// has written and to those whose binary was built with the library. Other services may
+	// follow other rules, so only their syntax is checked.
 	All bool
 
-	// Systemd is the oldest version that the units are for. Zero means what the unit
-	// says, or 247.
+	// Systemd is the oldest version that the units are for. Zero means the version in the
+	// unit's [X-Cutover], or 247.
 	Systemd int
 
-	// User says that CheckInstalled asks the caller's own manager, not the system's.
+	// User makes CheckInstalled ask the caller's own manager instead of the system's.
 	User bool
 
-	// Root is where ExecStart= binaries are looked for. "" is the machine's own root.
+	// Root is the directory below which Check finds the binaries of ExecStart=. "" is the
+	// machine's own root.
 	Root string
 
-	neighbours []*merged // units that are not checked, whose directories count
+	neighbours []*merged // units that are not checked, but share directories with these
 }
 
-// Check reads unit files with their drop-ins and returns what is wrong with them,
-// in the order of files and lines: what would make an upgrade by the library fail,
-// or a restart or a crash be noticed. It needs no systemd and no privileges.
+// Check reads unit files with their drop-ins and returns the findings in the order of files
+// and lines. A finding is a setting that makes an upgrade by the library fail, or that makes
+// clients notice a restart or a crash. Check needs no systemd and no privileges.
 //
-// Files that belong together go together: a service, its drop-ins and its sockets.
-// A service counts if it is the library's; see Options. applied is how many did.
+// Pass files that belong together in one call: a service, its drop-ins and its sockets.
+// Options say to which services the rules apply; applied is the number of these services.
 func Check(files []File, o Options) (findings []Finding, applied int) {
 	all := group(files)
 	for _, m := range all {
@@ -63,7 +64,7 @@ func (r *rule) found(c *contract) []fault {
 	return r.find(c)
 }
 
-// Rules returns all rules, in the order in which a reader would want them.
+// Rules returns all rules, grouped by subject.
 func Rules() []Rule {
 	var all []Rule
 	for _, r := range rules() {
@@ -72,7 +73,7 @@ func Rules() []Rule {
 	return all
 }
 
-// rules is every rule there is.
+// rules returns all rules with their code.
 func rules() []*rule {
 	return slices.Concat(fileRules, nameRules, releaseRules, reloadRules, execRules, processRules, storeRules, socketRules, pathRules, sandboxRules,
 		identityRules, outcomeRules, roomRules, endRules, changeRules)

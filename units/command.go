@@ -17,22 +17,21 @@ Without an option it prints the program's systemd units.
 
 `
 
-// Command is what a program offers as `myapp units`: it prints its units, installs
-// them (--install), or checks those that are installed against what the program
-// knows of itself (--check). args are the arguments after the word units. A Daemon
-// without Binary gets the path of this program.
+// Command implements a command such as `myapp units`. It prints the units, installs them
+// (--install), or checks the installed units against d (--check). args are the arguments after
+// the word units. A Daemon without Binary gets the path of this program.
 //
 //	case "units":
 //		os.Exit(daemon.Command(os.Args[2:], os.Stdout, os.Stderr))
 //
-// It returns the exit status: 0, 1 if something was found or could not be done, 2 for
-// wrong arguments. It does not run systemctl, but says what is to be run.
+// Command returns the exit status: 0, 1 after an error or with findings, 2 for wrong
+// arguments. It does not run systemctl, but prints the systemctl commands to run.
 func (d Daemon) Command(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("units", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	install := flags.Bool("install", false, "write them where systemd finds them, and replace older ones")
-	check := flags.Bool("check", false, "check those that are installed")
-	_ = flags.Bool("print", true, "print them")
+	install := flags.Bool("install", false, "write the units to the directory of -dir, and replace older ones")
+	check := flags.Bool("check", false, "check the installed units")
+	_ = flags.Bool("print", true, "print the units")
 	dir := flags.String("dir", "/etc/systemd/system", "the `directory` to install to")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, commandUsage, flags.Name())
@@ -44,7 +43,7 @@ func (d Daemon) Command(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "units: %q: no such argument\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "units: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
 	var err error
@@ -65,7 +64,7 @@ func (d Daemon) Command(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// here fills in what the running program knows of itself.
+// here fills in the path of the running program.
 func (d Daemon) here() (Daemon, error) {
 	if d.Binary != "" {
 		return d, nil
@@ -91,7 +90,7 @@ func (d Daemon) print(w io.Writer) error {
 	return nil
 }
 
-// install writes the units and says what is to be done then.
+// install writes the units and prints the systemctl commands to run next.
 func (d Daemon) install(dir string, w io.Writer) error {
 	files, err := d.Units()
 	if err != nil {

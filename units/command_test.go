@@ -45,7 +45,7 @@ func TestCommandSaysWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"-h"}, 0, "--install"},
 		{[]string{"--nothing"}, 2, "not defined"},
-		{[]string{"more"}, 2, "no such argument"},
+		{[]string{"more"}, 2, "unexpected argument"},
 		{[]string{"--check"}, 1, "--install writes them"},
 	} {
 		var out, errs bytes.Buffer

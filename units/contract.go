@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// A contract is a service of ours with its sockets, and what is known of the program.
+// A contract is a service that uses the library, with its sockets and the facts about its program.
 type contract struct {
 	service *merged
 	sockets []*merged
-	strays  []*merged // sockets of its name that are given to another
-	others  []*merged // every unit that was read, this one included
+	strays  []*merged // sockets with the service's name that another service gets
+	others  []*merged // all units that were read, the service included
 	root    string    // of the files that the units name
-	program Daemon    // from the facts in the unit; complete but for names
+	program Daemon    // from the facts in the unit; complete except for names
 	systemd int
 }
 
-// contracts returns the services that the rules are for. All others follow other
-// schemes, in which the same settings may be right.
+// contracts returns the services to which the rules apply. Other services may upgrade in
+// another way, in which the same settings are right.
 func contracts(all []*merged, o Options) []*contract {
 	var list []*contract
 	for _, m := range all {
@@ -58,8 +58,8 @@ func (c *contract) claim(all []*merged) {
 	}
 }
 
-// applies reports whether the program of service m uses the library: its unit says
-// so, or its binary does.
+// applies reports whether the program of service m uses the library, by the unit or by the
+// binary.
 func (o Options) applies(m *merged) bool {
 	if o.All || m.sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.name {
 		return true
@@ -72,8 +72,8 @@ func (o Options) applies(m *merged) bool {
 	return false
 }
 
-// programsIn returns the paths in a command line, those in a line for a shell included: the
-// program may be the argument of another one.
+// programsIn returns the paths in a command line, also those in a line for a shell: the
+// program may be an argument of another program.
 func programsIn(line string) (paths []string) {
 	for _, word := range parseCommand(line).argv {
 		for _, name := range shellWords(word) {
@@ -87,8 +87,8 @@ func programsIn(line string) (paths []string) {
 
 const module = "github.com/cutover-go/cutover"
 
-// usesLibrary reports whether the Go program at path was built with the library. What
-// is no Go program, or cannot be read, is none.
+// usesLibrary reports whether the program at path is a Go program that was built with the
+// library. It returns false for a file that cannot be read.
 func usesLibrary(path string) bool {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
@@ -107,7 +107,7 @@ func kindOf(unit string) string {
 	return kind
 }
 
-// socketService is the service that gets what socket unit m listens on.
+// socketService returns the name of the service that gets the sockets of socket unit m.
 func socketService(m *merged) string {
 	if a := m.last("Socket", "Service"); a.value != "" {
 		return a.value
@@ -115,8 +115,8 @@ func socketService(m *merged) string {
 	return strings.TrimSuffix(m.name, ".socket") + ".service"
 }
 
-// readFacts returns what the unit says it was made from. What it does not say is as
-// the zero Daemon has it.
+// readFacts returns the Daemon that the section [X-Cutover] of the unit describes. A missing
+// line counts as the zero value.
 func readFacts(m *merged) Daemon {
 	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").value)}
 	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").value) // 0: not said
@@ -126,7 +126,7 @@ func readFacts(m *merged) Daemon {
 	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
 	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)
 	d.Drain, _ = parseSpan(m.last(facts, "Drain").value)
-	// What is missing for a Daemon is no matter here: only the defaults are.
+	// Only the defaults count here, so an error about a missing field is ignored.
 	full, _ := d.complete()
 	return full
 }
@@ -146,7 +146,7 @@ func (c *contract) span(key string, fallback time.Duration) (assignment, time.Du
 	return a, fallback
 }
 
-// number returns a setting of [Service] that counts something, or its default.
+// number returns a numeric setting of [Service], or its default.
 func (c *contract) number(key string, fallback int) (assignment, int) {
 	a := c.of(key)
 	if n, err := strconv.Atoi(a.value); err == nil {
@@ -155,7 +155,7 @@ func (c *contract) number(key string, fallback int) (assignment, int) {
 	return a, fallback
 }
 
-// binary is the program that ExecStart= starts, "" if that cannot be said.
+// binary returns the command of the last ExecStart= line.
 func (c *contract) binary() (assignment, command) {
 	list := c.service.list("Service", "ExecStart")
 	if len(list) == 0 {
@@ -165,7 +165,7 @@ func (c *contract) binary() (assignment, command) {
 	return last, parseCommand(last.value)
 }
 
-// each returns the faults that find has in every socket.
+// each returns the faults that find returns for each socket.
 func (c *contract) each(find func(*merged) []fault) (all []fault) {
 	for _, s := range c.sockets {
 		all = append(all, find(s)...)

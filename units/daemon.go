@@ -11,69 +11,69 @@ import (
 	"time"
 )
 
-// Hardening is how much of a sandbox a service gets. Upgrades, restarts and the
-// recovery from a crash work in each.
+// Hardening selects the sandbox of a service. Upgrades, restarts and the recovery from a
+// crash work in every sandbox.
 type Hardening string
 
 const (
-	// None is no sandbox but that of the user: for finding out whether one is in the way.
+	// None sets the user only. It helps to find out whether a sandbox causes a problem.
 	None Hardening = "none"
 
-	// Standard is what hardly any server notices (systemd-analyze security: at most 4.0).
+	// Standard is a sandbox in which almost every server works (systemd-analyze security:
+	// at most 4.0).
 	Standard Hardening = "standard"
 
-	// Strict takes away all that a server written in Go does not need (at most 1.2,
-	// and 0.3 for one that has no network of its own).
+	// Strict removes everything that a server written in Go does not need (at most 1.2, and
+	// 0.3 for a server with Network false).
 	Strict Hardening = "strict"
 )
 
-// A Daemon is a program that uses the library, as far as its units depend on it.
-// Name, Binary and Sockets (or Binds) are needed; each other field works as its
-// zero value.
+// A Daemon describes a program that uses the library, as far as its units depend on it. Name,
+// Binary and Sockets (or Binds) are required. Each other field works as its zero value.
 type Daemon struct {
-	// Name is that of the service without .service, and of its runtime directory.
+	// Name is the name of the service without .service, and of its runtime directory.
 	Name string
 
-	// Description is one line for people. "" means Name.
+	// Description is the text of Description=, one line. "" means Name.
 	Description string
 
-	// Binary is the absolute path by which the program is started, and by which an
-	// upgrade finds the new one: a file that is replaced, or a symbolic link.
+	// Binary is the absolute path of the program. An upgrade starts the file that is at this
+	// path by then: a deployment replaces the file or moves a symbolic link.
 	Binary string
 
-	// Args are the arguments that it serves with.
+	// Args are the arguments in ExecStart=.
 	Args []string
 
-	// Reload are the arguments with which the binary calls reexec.Reload.
-	// Nil means one, "reload".
+	// Reload are the arguments in ExecReload=, with which the binary calls reexec.Reload.
+	// Nil means one argument, "reload".
 	Reload []string
 
-	// Sockets are those that systemd binds and keeps for the program.
+	// Sockets are the sockets that systemd binds and keeps for the program.
 	Sockets []Socket
 
-	// Binds is how many sockets the program binds itself. The fd store keeps them
+	// Binds is the number of sockets that the program binds itself. The fd store keeps them
 	// over a crash and a restart.
 	Binds int
 
-	// Conns is how many idle connections the program may leave in the fd store when it
-	// is restarted, for the next process: systemd then says SIGUSR2 for a restart
-	// (RestartKillSignal=), which reexec.Options.RestartSignal has to name. Zero is none: a
-	// restart is SIGTERM, as a stop is, and closes them.
+	// Conns is the number of idle connections that the program may leave in the fd store for
+	// the next process when it is restarted. systemd then sends SIGUSR2 for a restart
+	// (RestartKillSignal=), and reexec.Options.RestartSignal must name that signal. Zero means
+	// none: systemd sends SIGTERM for a restart as for a stop, and idle connections are closed.
 	Conns int
 
-	// Network says that the program opens network sockets by itself: it binds some,
-	// or connects to others. False takes the network away under Strict, which
-	// leaves what comes in by Sockets.
+	// Network says that the program opens network sockets itself, to listen or to connect.
+	// Under Strict, false removes the network, and only the listeners in Sockets remain.
 	Network bool
 
-	// User is whom it runs as. "" means a user made up for each start (DynamicUser=).
+	// User is the user of the service. "" means DynamicUser=yes: systemd allocates a user at
+	// each start.
 	User string
 
-	// Hardening is the sandbox. "" means Standard.
+	// Hardening selects the sandbox. "" means Standard.
 	Hardening Hardening
 
-	// ReadyTimeout, Trial and Drain are those of reexec.Options. Zero means what it
-	// means there: 30 s, none, 30 s.
+	// ReadyTimeout, Trial and Drain have the values of the fields in reexec.Options. Zero
+	// means the default there: 30 s, no trial, 30 s.
 	ReadyTimeout, Trial, Drain time.Duration
 
 	// Systemd is the oldest major version that the units are for. Zero means 247.
@@ -83,9 +83,9 @@ type Daemon struct {
 	Watch bool
 }
 
-// A Socket is what systemd listens on for the program under one name.
+// A Socket is a name and the addresses on which systemd listens under that name.
 type Socket struct {
-	// Name is what the program asks for: u.Listen(ctx, Name, ...).
+	// Name is the name that the program passes to u.Listen(ctx, Name, ...).
 	Name string
 
 	// Listen are addresses as in ListenStream=: 8080, 127.0.0.1:8080, [::1]:8080,
@@ -96,15 +96,15 @@ type Socket struct {
 	Kind string
 }
 
-// oldest is the least version of systemd that the library works with.
+// oldest is the oldest version of systemd that the library works with.
 const oldest = 247
 
-// maxName bounds a socket's name: FDNAME= allows 255, and the library puts a prefix
-// before it.
+// maxName is the longest name of a socket: FDNAME= allows 255 bytes, and the library adds a
+// prefix.
 const maxName = 200
 
-// maxStored keeps the soft limit of descriptors below the hard one that the units set.
-// Of a few thousand already the manager, which compares each with all, takes seconds.
+// maxStored keeps the soft limit of descriptors below the hard limit in the units. The manager
+// compares each descriptor with all others, which takes seconds from a few thousand on.
 const maxStored = 1 << 16
 
 var (
@@ -113,7 +113,8 @@ var (
 	control  = regexp.MustCompile(`[\x00-\x1f\x7f]`)
 )
 
-// complete fills in what the zero values stand for and refuses what systemd would.
+// complete fills in the defaults of zero values and returns an error for a value that systemd
+// refuses.
 func (d Daemon) complete() (Daemon, error) {
 	d.Description = cmp.Or(d.Description, d.Name)
 	d.Hardening = cmp.Or(d.Hardening, Standard)

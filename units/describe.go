@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Describe is the inverse of Daemon.Units: it returns what the units were made from,
-// with no field left at its zero value that stands for something else. It is for
-// writing them anew, for a newer library or another version of systemd. What people
-// have changed in them by hand is not in the result.
+// Describe is the inverse of Daemon.Units: it returns the Daemon that the units were written
+// from, with the defaults filled in. Use it to write the units again for a newer library or
+// another version of systemd. The result does not contain changes that were made by hand.
 func Describe(files []File) (Daemon, error) {
 	all := group(files)
 	i := slices.IndexFunc(all, func(m *merged) bool { return m.sections[facts] != 0 })

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// A directive is one line of directives.txt: a setting of systemd, and what it means
-// for upgrades.
+// A directive is one line of directives.txt: a setting of systemd, and its effect on
+// upgrades.
 type directive struct {
 	name     string
 	page     string   // the manual page that has it, such as systemd.exec(5)

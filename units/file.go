@@ -10,10 +10,10 @@ import (
 
 // A File is a unit file, or a drop-in of one.
 type File struct {
-	// Name is what systemd knows it by: myapp.service, or myapp.service.d/limit.conf.
+	// Name is the name for systemd: myapp.service, or myapp.service.d/limit.conf.
 	Name string
 
-	// Path is where it was read; "" if it was not.
+	// Path is the path that the file was read from; "" if it was not read.
 	Path string
 
 	// Text is all of it.
@@ -23,8 +23,8 @@ type File struct {
 // String is the file below a comment with its name, as systemctl cat prints it.
 func (f File) String() string { return "# " + f.Name + "\n" + f.Text }
 
-// Install puts the file into dir, by a rename, so that nobody reads half of it. It
-// takes the place of one that is there.
+// Install writes the file to dir by a rename, so that readers see the old file or the new
+// one. It replaces a file of the same name.
 func (f File) Install(dir string) error {
 	if err := replaceFile(filepath.Join(dir, f.Name), f.Text); err != nil {
 		return fmt.Errorf("units: write %s: %w", f.Name, err)

@@ -2,8 +2,8 @@ package units
 
 import "strings"
 
-// neededCalls are what an upgrade cannot do without. clone3, pidfd_open and others
-// have older calls to fall back on.
+// neededCalls are the system calls that an upgrade needs. clone3, pidfd_open and others are
+// not among them, because older calls take their place.
 var neededCalls = []string{"clone", "dup3", "execve", "fcntl", "pidfd_send_signal", "pipe2", "recvmsg", "sendmsg", "socketpair", "waitid"}
 
 // callGroups are the groups that have some of neededCalls; `systemd-analyze
@@ -19,8 +19,8 @@ var callGroups = map[string][]string{
 	"@known":          neededCalls,
 }
 
-// A filter is a list of what is allowed, or, begun by ~, of what is not. Later lines
-// add to it or take from it (systemd.exec(5)).
+// A filter is a list of allowed names, or, if it begins with ~, of forbidden names. Later
+// lines add names to the list or remove names (systemd.exec(5)).
 type filter struct {
 	lists map[string]bool // is in the list
 	deny  bool
@@ -33,7 +33,7 @@ func newFilter(lines []assignment, groups map[string][]string) filter {
 		if i == 0 {
 			f.deny = inverted
 			for _, call := range groups["@default"] {
-				f.lists[call] = !inverted // always allowed in a list of what is
+				f.lists[call] = !inverted // always allowed in a list of allowed calls
 			}
 		}
 		for _, word := range strings.Fields(words) {

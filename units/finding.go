@@ -10,11 +10,11 @@ import (
 type Severity string
 
 const (
-	// Error is what makes an upgrade, a restart or the recovery from a crash fail,
-	// lose requests, or report something that is not so.
+	// Error: an upgrade, a restart or the recovery from a crash fails, loses requests, or
+	// reports a wrong result.
 	Error Severity = "error"
 
-	// Warning is what does so under circumstances, such as another failure.
+	// Warning: the same happens only after another event, such as another failure.
 	Warning Severity = "warning"
 )
 
@@ -22,46 +22,45 @@ const (
 type Finding struct {
 	Rule     string   `json:"rule"` // Rule.ID
 	Severity Severity `json:"severity"`
-	Unit     string   `json:"unit"` // myapp.service, also where a drop-in of it is at fault
-	File     string   `json:"file"` // path as it was read, or the name of a file that was not
-	Line     int      `json:"line"` // from 1; where a setting is missing, that of its section
+	Unit     string   `json:"unit"` // myapp.service, also for a line in a drop-in
+	File     string   `json:"file"` // the path of the file, or its name if it was not read from a path
+	Line     int      `json:"line"` // from 1; the line of the section for a missing setting
 	Wrong    string   `json:"wrong"`
-	Effect   string   `json:"effect"` // what will happen
-	Write    string   `json:"write"`  // what to write instead
+	Effect   string   `json:"effect"` // the effect on the service
+	Write    string   `json:"write"`  // the correct setting
 }
 
-// String is the finding in one line, in the way of compilers.
+// String returns the finding as one line in the format of compilers.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d: %s: %s [%s]", f.File, f.Line, f.Severity, f.Wrong, f.Rule)
 }
 
-// Report is the finding for people: what is wrong, what will happen, what to write.
+// Report returns the finding with its effect and the correct setting, in three lines.
 func (f Finding) Report() string {
 	return fmt.Sprintf("%v\n\twill happen: %s\n\twrite:       %s", f, f.Effect, f.Write)
 }
 
-// A Rule is what Check knows of one way to break the contract.
+// A Rule describes one way to break the contract with systemd.
 type Rule struct {
 	ID       string
 	Severity Severity
 	Title    string // the rule in a few words
-	Why      string // what happens, and how it is known
+	Why      string // the behaviour of systemd, with versions
 	Effect   string // Finding.Effect
 	Write    string // Finding.Write
 
-	// Bad is what the rule finds, Mended the same as it should be: settings that
-	// take the place of those in a good unit. Where a setting has to be missing, a
-	// comment says so. Each of the two is tested.
+	// Bad has settings that break the rule, Mended the correct ones. Both replace settings of
+	// a good unit, and a comment stands for a setting that must be missing. Both are tested.
 	Bad, Mended string
 }
 
-// rule is a Rule with the code that finds it.
+// A rule is a Rule with its code.
 type rule struct {
 	Rule
 	find func(*contract) []fault
 }
 
-// A fault is where a rule is broken.
+// A fault is a line that breaks a rule.
 type fault struct {
 	unit  *merged
 	at    assignment
@@ -73,7 +72,7 @@ func wrongf(unit *merged, at assignment, format string, args ...any) []fault {
 	return []fault{{unit, at, fmt.Sprintf(format, args...)}}
 }
 
-// finding puts what the rule says in general beside what is wrong here.
+// finding returns the Finding for a fault.
 func (r *Rule) finding(f fault) Finding {
 	return Finding{
 		Rule: r.ID, Severity: r.Severity, Effect: r.Effect, Write: r.Write,
@@ -82,7 +81,7 @@ func (r *Rule) finding(f fault) Finding {
 	}
 }
 
-// Page is the rule for people, with a unit that it finds and the same mended.
+// Page returns the text of the rule, with a unit that breaks it and the corrected unit.
 func (r Rule) Page() string {
 	var page strings.Builder
 	fmt.Fprintf(&page, "%s (%s): %s\n\n", r.ID, r.Severity, r.Title)

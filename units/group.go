@@ -25,8 +25,8 @@ func group(files []File) []*merged {
 
 func isDropIn(name string) bool { return strings.HasSuffix(path.Dir(name), ".d") }
 
-// dropIns returns the drop-ins of a unit by the order of their own names. One in a
-// more specific directory hides one of the same name.
+// dropIns returns the drop-ins of a unit in the order of their file names. A drop-in in a more
+// specific directory hides a drop-in of the same name.
 func dropIns(unit string, files []File) []*File {
 	byBase := map[string]*File{}
 	for _, dir := range dropInDirs(unit) {

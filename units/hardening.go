@@ -1,6 +1,6 @@
 package units
 
-// sandbox is the user and what the service may do.
+// sandbox returns the user and the sandbox of the service.
 func (d Daemon) sandbox() []setting {
 	list := []setting{{"Service", "DynamicUser", "yes", "The sandbox, " + string(d.Hardening) + ": upgrades are tested in it."}}
 	if d.User != "" {
@@ -75,7 +75,7 @@ func (d Daemon) strict() []setting {
 	return append(inService(list), d.network()...)
 }
 
-// network is what a strict sandbox leaves of the network.
+// network returns the settings of a strict sandbox for the network.
 func (d Daemon) network() []setting {
 	if d.Network {
 		return inService([][3]string{{"RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6", whyUnix}})

@@ -15,19 +15,20 @@ import (
 	"time"
 )
 
-// CheckInstalled checks a unit as a running systemd has it: Check with the files that
-// it has read, drop-ins included, and beyond that what the main process has of an
-// earlier version of them, and would keep over an upgrade (restart-needed). A name
-// without a suffix is that of a service; the sockets that start it are checked too.
+// CheckInstalled checks a unit of a running systemd. It calls Check with the files that systemd
+// has read, drop-ins included. It also compares the main process with these files: settings and
+// addresses of an earlier version stay over an upgrade (restart-needed, socket-restart-needed,
+// socket-stray). A name without a suffix is the name of a service. The sockets of the service
+// are checked too.
 //
-// It runs systemctl, once or twice, which ctx ends. That needs no privileges; without
-// them the environment of another user's process cannot be read, and counts as a
-// sandbox does: by the time at which a file was changed. A unit that systemd does not
-// have is an error wrapping fs.ErrNotExist; no systemctl is one wrapping
-// exec.ErrNotFound. Options.Root does not count.
+// CheckInstalled runs systemctl up to four times, and ctx ends these commands. It needs no
+// privileges. Without them it cannot read the environment and the sockets of another user's
+// process, and compares the time of the file with the time of the start, as it does for a
+// sandbox. For a unit that systemd does not have it returns an error wrapping fs.ErrNotExist,
+// and without systemctl an error wrapping exec.ErrNotFound. Options.Root is not used.
 //
-// systemctl and not the bus: what it prints has been the same since 247, it finds the
-// manager also where there is no bus, and people can try what it is asked.
+// It does not use the bus, because the output of systemctl has been the same since 247,
+// systemctl works where there is no bus, and an operator can run the same commands.
 func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Finding, applied int, err error) {
 	o.Root = ""
 	all, err := loadedUnits(ctx, unit, o.User)
@@ -55,13 +56,13 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 	return findings, applied, nil
 }
 
-// A loadedUnit is a unit as systemctl shows it, with its files.
+// A loadedUnit is a unit with the properties that systemctl shows and with its files.
 type loadedUnit struct {
 	properties
 	files []File
 }
 
-// properties are what `systemctl show` prints; ExecStart= and its like more than once.
+// properties is the output of `systemctl show`. Keys such as ExecStart= have several values.
 type properties map[string][]string
 
 func (p properties) one(key string) string {
@@ -71,11 +72,11 @@ func (p properties) one(key string) string {
 	return p[key][0]
 }
 
-// asked are the properties that count; limits come to them.
+// asked are the properties that show reads, together with those of limitProperties.
 var asked = []string{"Id", "LoadState", "FragmentPath", "DropInPaths", "NeedDaemonReload", "Triggers", "TriggeredBy", "MainPID", "InactiveExitTimestamp", "StatusText",
 	"ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment", "User", "UMask", "OOMScoreAdjust", "NoNewPrivileges"}
 
-// loadedUnits returns the unit called name, and those that belong to it.
+// loadedUnits returns the unit called name, and the units that belong to it.
 func loadedUnits(ctx context.Context, name string, user bool) ([]loadedUnit, error) {
 	if path.Ext(name) == "" || !slices.Contains([]string{".service", ".socket", ".path"}, path.Ext(name)) {
 		name += ".service"
@@ -87,7 +88,7 @@ func loadedUnits(ctx context.Context, name string, user bool) ([]loadedUnit, err
 	if state := all[0].one("LoadState"); state == "not-found" || all[0].one("FragmentPath") == "" {
 		return nil, fmt.Errorf("%s: systemd has no such unit (%s): %w", name, state, fs.ErrNotExist)
 	}
-	// A socket's service, and then all sockets of that; a service has the latter only.
+	// First the service of a socket, then all sockets of the service.
 	for _, relation := range []string{"Triggers", "TriggeredBy"} {
 		var more []string
 		for _, u := range all {
@@ -152,7 +153,7 @@ func query(ctx context.Context, user bool, wanted []string, names ...string) (al
 	return all, nil
 }
 
-// neighbours returns all services that systemd has loaded, as far as their directories go.
+// neighbours returns all services that systemd has loaded, with the settings of directories.
 func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
 	wanted := []string{"DynamicUser", "RuntimeDirectoryPreserve", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory"}
 	found, err := query(ctx, user, append([]string{"Id"}, wanted...), "*.service")
@@ -169,20 +170,20 @@ func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
 	return all, nil
 }
 
-// read reads the unit's file and its drop-ins, which systemd has put in order.
+// read reads the unit's file and its drop-ins in the order of DropInPaths.
 func (u *loadedUnit) read() error {
 	if u.one("FragmentPath") == "" {
-		return nil // a unit that something refers to, and nobody has written
+		return nil // a unit without a file, to which another unit refers
 	}
 	paths := append([]string{u.one("FragmentPath")}, shellWords(u.one("DropInPaths"))...)
 	for i, p := range paths {
 		name := u.one("Id")
 		if i > 0 {
-			name += ".d/" + path.Base(p) // also of a drop-in for an alias, or for all of a kind
+			name += ".d/" + path.Base(p) // also for a drop-in of an alias or of all services
 		}
 		f, err := readFile(p, name)
 		if errors.Is(err, fs.ErrNotExist) && i > 0 {
-			continue // since the last daemon-reload, which NeedDaemonReload says
+			continue // removed since the last daemon-reload: NeedDaemonReload says so
 		}
 		if err != nil {
 			return err
@@ -192,12 +193,12 @@ func (u *loadedUnit) read() error {
 	return nil
 }
 
-// lacksDropIn reports whether there is a drop-in that systemd has not read. It says so
-// itself, but of one in a directory that has come since the last daemon-reload.
+// lacksDropIn reports whether a drop-in exists that systemd has not read. NeedDaemonReload does
+// not show a drop-in whose directory is newer than the last daemon-reload.
 func (u *loadedUnit) lacksDropIn() bool {
 	there, err := installed("", u.one("Id"))
 	if err != nil {
-		return false // by another name, or made by a generator
+		return false // the unit has another name, or comes from a generator
 	}
 	for _, f := range dropIns(u.one("Id"), there) {
 		read := func(r File) bool { return path.Base(r.Name) == path.Base(f.Name) }
@@ -208,7 +209,7 @@ func (u *loadedUnit) lacksDropIn() bool {
 	return false
 }
 
-// started is when systemd last started the unit; an upgrade does not change it.
+// started returns the time at which systemd last started the unit. An upgrade does not change it.
 func (u *loadedUnit) started() (time.Time, bool) {
 	at, err := time.Parse("Mon 2006-01-02 15:04:05 MST", u.one("InactiveExitTimestamp"))
 	return at, err == nil

@@ -18,7 +18,7 @@ import (
 )
 
 // systemctl stands for the program: it prints what the test has written for each unit.
-// The real one is asked in e2e.
+// The real one is asked in e2e. The script starts no other program, because a test runs it often.
 const systemctl = `#!/bin/sh
 [ -n "$UNITS_TEST_FAILS" ] && { echo "$UNITS_TEST_FAILS" >&2; exit 1; }
 while [ "$1" != -- ]; do shift; done
@@ -27,7 +27,11 @@ first=yes
 for unit; do
 	[ -n "$first" ] || echo
 	first=
-	cat "$UNITS_TEST_SHOWN/$unit" 2>/dev/null || printf 'Id=%s\nLoadState=not-found\n' "$unit"
+	if [ -e "$UNITS_TEST_SHOWN/$unit" ]; then
+		while read -r line; do printf '%s\n' "$line"; done <"$UNITS_TEST_SHOWN/$unit"
+	else
+		printf 'Id=%s\nLoadState=not-found\n' "$unit"
+	fi
 done
 `
 
@@ -138,6 +142,8 @@ func TestProcessIsComparedWithItsUnit(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
+	path := os.Getenv("PATH") // of the process at its start: an installation changes it
+	i, uid := newInstallation(t), own("id -u")
 	core := strings.Fields(strings.ReplaceAll(own("grep 'Max core' /proc/self/limits"), "unlimited", "infinity"))
 	for _, c := range []struct{ property, value, want string }{
 		{"LimitCORE", core[5], ""},
@@ -146,12 +152,12 @@ func TestProcessIsComparedWithItsUnit(t *testing.T) {
 		{"UMask", own("umask"), ""},
 		{"UMask", "0123", "UMask= is 0123, the main process"},
 		{"User", own("id -un"), ""},
-		{"User", own("id -u"), ""},
+		{"User", uid, ""},
 		{"User", "65533", "User= is 65533, the main process"},
 		{"User", "nobody-at-all", ""},
 		{"OOMScoreAdjust", own("cat /proc/self/oom_score_adj"), ""},
 		{"OOMScoreAdjust", "321", "OOMScoreAdjust= is 321"},
-		{"Environment", "PATH=" + os.Getenv("PATH"), ""},
+		{"Environment", "PATH=" + path, ""},
 		{"Environment", `"UNITS_TEST_NONE=a \"b\" \$c"`, `Environment= is UNITS_TEST_NONE=a "b" $c, the main process`},
 		{"ExecStart", "{ path=" + os.Args[0] + " ; argv[]=" + strings.Join(os.Args, " ") + " ; ignore_errors=no ; start_time=[n/a] }", ""},
 		{"ExecStart", "{ path=" + os.Args[0] + " ; argv[]=" + os.Args[0] + " -other ; ignore_errors=no ; start_time=[n/a] }", "ExecStart= is " + os.Args[0] + " -other"},
@@ -159,8 +165,7 @@ func TestProcessIsComparedWithItsUnit(t *testing.T) {
 		{"ExecStart", "{ path=/bin/env ; argv[]=/bin/env A=b x ; ignore_errors=no }", ""},
 		{"MainPID", "0", ""},
 	} {
-		i := newInstallation(t)
-		i.change[c.property] = c.value
+		i.change = map[string]string{c.property: c.value}
 		if c.property == "LimitCORE" {
 			i.change["LimitCORESoft"] = core[4]
 			if c.want != "" {
@@ -168,7 +173,7 @@ func TestProcessIsComparedWithItsUnit(t *testing.T) {
 			}
 		}
 		if c.property != "User" {
-			i.change["User"] = own("id -u")
+			i.change["User"] = uid
 		}
 		findings, _, err := i.check("myapp")
 		if err != nil || (c.want == "") != (len(findings) == 0) {
@@ -196,7 +201,7 @@ func TestFilesThatAreNewerThanTheStartMayNeedOne(t *testing.T) {
 	if got := ids(findings); err != nil || !slices.Equal(got, []string{"restart-needed", "restart-needed", "socket-restart-needed"}) {
 		t.Fatalf("%v, %v", findings, err)
 	}
-	if f := findings[0]; f.Line != 3 || !strings.HasSuffix(f.Wrong, "perhaps others: LimitCORE= PrivateDevices= ProtectClock= EnvironmentFile=") {
+	if f := findings[0]; f.Line != 3 || !strings.HasSuffix(f.Wrong, "perhaps also: LimitCORE= PrivateDevices= ProtectClock= EnvironmentFile=") {
 		t.Errorf("of the drop-in: %v", f)
 	}
 	if f := findings[1]; f.Line != 7 || !strings.Contains(f.Wrong, "/env was changed since the start") {

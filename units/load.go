@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// searchDirs are where the system manager looks for unit files, the first first
-// (systemd.unit(5), "System Unit Search Path").
+// searchDirs are the directories in which the system manager looks for unit files, in its
+// order (systemd.unit(5), "System Unit Search Path").
 var searchDirs = []string{
 	"/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
 	"/run/systemd/generator.early", "/etc/systemd/system", "/etc/systemd/system.attached",
@@ -21,19 +21,17 @@ var searchDirs = []string{
 	"/run/systemd/generator.late",
 }
 
-// Load reads unit files with their drop-ins, without asking a running systemd. A
-// name is
+// Load reads unit files with their drop-ins, without asking a running systemd. A name is
 //
-//   - a directory: all units in it, of which there must be one;
-//   - a file, that is a path with a slash, or something that exists: it, its
-//     drop-ins, and the .service or .socket of the same name beside it; a drop-in
-//     stands for its unit;
-//   - else a unit as `systemctl cat` takes it, with the units that belong to it. It
-//     is looked for in /etc, /run and /usr/lib below root, which is the machine's
-//     own if it is "".
+//   - a directory: Load reads all units in it, at least one;
+//   - a file, which is a path with a slash or a name that exists: Load reads the file, its
+//     drop-ins, and the .service or .socket of the same name beside it; for a drop-in it
+//     reads the unit;
+//   - otherwise a unit as for `systemctl cat`: Load reads it and the units that belong to it
+//     from /etc, /run and /usr/lib below root. "" is the machine's own root.
 //
-// The first file of a name counts, so the result may go to Check as it is. A name
-// that nothing has is an error wrapping fs.ErrNotExist.
+// The first file of a name counts, so the result can be passed to Check. For a name without
+// a file Load returns an error wrapping fs.ErrNotExist.
 func Load(root string, names ...string) ([]File, error) {
 	var all []File
 	for _, name := range names {
@@ -63,19 +61,19 @@ func load(root, name string) ([]File, error) {
 	return installed(root, name)
 }
 
-// loadFile reads the file at path, and what belongs to it. Of a drop-in that is its
-// unit, without which nothing can be said of it.
+// loadFile reads the file at path and the files that belong to it. For a drop-in it reads the
+// unit.
 func loadFile(path string) ([]File, error) {
 	dir, base := filepath.Split(path)
 	if unit, isDropIn := strings.CutSuffix(filepath.Clean(dir), ".d"); isDropIn && filepath.Ext(base) == ".conf" {
 		files, err := loadFile(unit)
 		if err != nil {
-			err = fmt.Errorf("%s is a drop-in, checked with its unit: %w", path, err)
+			err = fmt.Errorf("%s is a drop-in, which needs its unit: %w", path, err)
 		}
 		return files, err
 	}
 	if !slices.Contains(unitKinds, strings.TrimPrefix(filepath.Ext(base), ".")) {
-		return nil, fmt.Errorf("%s is no unit file: those end in .service, .socket and the like", path)
+		return nil, fmt.Errorf("%s is no unit file: the name must end in .service, .socket or another kind of unit", path)
 	}
 	f, err := readFile(path, base)
 	if err != nil {
@@ -102,12 +100,12 @@ func installed(root, name string) ([]File, error) {
 	}
 	files, err := inDirs(dirs, append([]string{name}, siblings(name)...))
 	if err == nil && !slices.ContainsFunc(files, func(f File) bool { return f.Name == name }) {
-		err = fmt.Errorf("%s: %w in %s and its like", name, fs.ErrNotExist, filepath.Join(root, "/etc/systemd/system"))
+		err = fmt.Errorf("%s: %w in %s and the other directories of units", name, fs.ErrNotExist, filepath.Join(root, "/etc/systemd/system"))
 	}
 	return files, err
 }
 
-// siblings are the units that usually go with the one called name.
+// siblings returns the units that usually belong to the unit called name.
 func siblings(name string) []string {
 	stem, kind, _ := cutLast(name, ".")
 	switch kind {
@@ -119,8 +117,8 @@ func siblings(name string) []string {
 	return nil
 }
 
-// inDirs reads the units called names, and every drop-in of theirs, from dirs. It
-// also reads the sockets that say that they are one of names'.
+// inDirs reads the units called names and all their drop-ins from dirs. It also reads the
+// sockets whose Service= is one of names.
 func inDirs(dirs, names []string) (files []File, err error) {
 	for _, dir := range dirs {
 		found, err := readDir(dir)
@@ -166,7 +164,7 @@ func readDir(dir string) (files []File, err error) {
 		case ext == ".service" || ext == ".socket" || ext == ".path":
 			found, err = readFiles([]string{filepath.Join(dir, e.Name())}, "")
 		case ext == ".d":
-			// The pattern can be wrong only if the name of dir has one in it: no drop-ins then.
+			// The pattern is wrong only if the name of dir has a bad pattern in it: no drop-ins then.
 			confs, _ := filepath.Glob(filepath.Join(dir, e.Name(), "*.conf"))
 			found, err = readFiles(confs, e.Name())
 		}
@@ -182,7 +180,7 @@ func readFiles(paths []string, parent string) (files []File, err error) {
 	for _, path := range paths {
 		f, err := readFile(path, filepath.Join(parent, filepath.Base(path)))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a link to nowhere, as of a package that was removed
+			continue // a dangling link, such as one of a removed package
 		}
 		if err != nil {
 			return nil, err
@@ -192,7 +190,7 @@ func readFiles(paths []string, parent string) (files []File, err error) {
 	return files, nil
 }
 
-// maxFile is more than any unit file has; what is bigger is none.
+// maxFile is larger than any unit file.
 const maxFile = 1 << 20
 
 func readFile(path, name string) (File, error) {

@@ -30,9 +30,9 @@ func merge(name string, files []*File) *merged {
 	return m
 }
 
-// list returns the values of a setting that can be given several times. An empty
-// assignment takes back those before it, where it can. Several keys are several names
-// of one setting, or kinds of one list.
+// list returns the values of a setting that can have several lines. An empty assignment
+// removes the values before it, except for dependencies. Several keys are several names of one
+// setting, or kinds of one list.
 func (m *merged) list(section string, keys ...string) (values []assignment) {
 	for _, a := range m.all {
 		switch {
@@ -46,8 +46,8 @@ func (m *merged) list(section string, keys ...string) (values []assignment) {
 	return values
 }
 
-// onlyAdds reports whether an empty assignment leaves those before it: dependencies
-// cannot be taken back (systemd.unit(5)), and Sockets= is one.
+// onlyAdds reports whether an empty assignment leaves the values before it: dependencies
+// cannot be removed (systemd.unit(5)), and Sockets= is a dependency.
 func onlyAdds(section, key string) bool {
 	return section == "Unit" && slices.Contains(dependencies, key) || section == "Service" && key == "Sockets"
 }
@@ -56,7 +56,7 @@ func onlyAdds(section, key string) bool {
 var dependencies = strings.Fields("After Before BindsTo Conflicts JoinsNamespaceOf OnFailure OnSuccess PartOf PropagatesReloadTo " +
 	"PropagatesStopTo ReloadPropagatedFrom Requires Requisite StopPropagatedFrom Upholds Wants")
 
-// words is list with each value split at blanks.
+// words returns the values of list, split at blanks.
 func (m *merged) words(section, key string) (words []string) {
 	for _, a := range m.list(section, key) {
 		words = append(words, strings.Fields(a.value)...)
@@ -64,8 +64,8 @@ func (m *merged) words(section, key string) (words []string) {
 	return words
 }
 
-// lists are the settings of [Service] and [Socket] whose lines add up, by the parsers
-// in systemd's load-fragment-gperf.gperf.in of 262. Of all others the last line counts.
+// lists are the settings of [Service] and [Socket] whose lines add up, by the parsers in
+// systemd's load-fragment-gperf.gperf.in of 262. For other settings the last line counts.
 var lists = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStartPost ExecReload ExecReloadPost ExecStop ExecStopPre ExecStopPost " +
 	"SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus OpenFile " +
 	"Environment EnvironmentFile PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths InaccessiblePaths " +
@@ -77,13 +77,13 @@ var lists = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStartPost E
 	"DeviceAllow IPAddressAllow IPAddressDeny SocketBindAllow SocketBindDeny BPFProgram Delegate DisableControllers " +
 	"ListenStream ListenDatagram ListenSequentialPacket ListenFIFO ListenSpecial ListenNetlink ListenMessageQueue ListenUSBFunction Symlinks")
 
-// last returns the assignment that counts of a setting that has one value. Where
-// there is none, it has no value and stands at the section's header.
+// last returns the assignment that counts for a setting with one value. If there is none, the
+// result has no value, and its line is the line of the section.
 func (m *merged) last(section, key string) assignment {
 	return m.lastOf(assignment{section: section, key: key})
 }
 
-// lastOf is last for a setting with several names, of which the first is today's.
+// lastOf is last for a setting with several names. The first is the current name.
 func (m *merged) lastOf(names ...assignment) assignment {
 	for _, a := range slices.Backward(m.all) {
 		named := func(n assignment) bool { return n.section == a.section && n.key == a.key }
@@ -94,7 +94,7 @@ func (m *merged) lastOf(names ...assignment) assignment {
 	return m.missing(names[0].section, names[0].key)
 }
 
-// missing is where a setting would stand.
+// missing returns an assignment without a value, at the line of the section.
 func (m *merged) missing(section, key string) assignment {
 	return assignment{file: m.file, line: max(m.sections[section], 1), section: section, key: key}
 }

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// What a service sees of the file system.
+// The file system as the service sees it.
 
-// covering returns the longest path in the setting of keys that has name in it, and
-// where.
+// covering returns the longest path in the settings keys that contains name, and its line.
 func covering(m *merged, name string, keys ...string) (longest string, at assignment) {
 	for _, a := range m.list("Service", keys...) {
 		for _, word := range strings.Fields(a.value) {
@@ -26,8 +25,8 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// programs are the binaries of ExecStart= and ExecReload=, each once. A shell is left
-// out: it lies where links of the distribution lead.
+// programs returns the binaries of ExecStart= and ExecReload=, each once. It leaves out shells,
+// because the distribution's links lead to other paths.
 func (c *contract) programs() (paths []string) {
 	for _, a := range c.service.list("Service", "ExecStart", "ExecReload") {
 		binary := parseCommand(a.value).binary()
@@ -62,7 +61,7 @@ func bound(m *merged, name string) bool {
 	return slices.ContainsFunc(binds(m), func(b mount) bool { return within(name, b.target) })
 }
 
-// hides returns the setting that puts something empty or forbidden over name.
+// hides returns the setting that hides name from the service.
 func (c *contract) hides(name string) (assignment, bool) {
 	if bound(c.service, name) {
 		return assignment{}, false
@@ -76,7 +75,7 @@ func (c *contract) hides(name string) (assignment, bool) {
 	return c.hidesHome(name)
 }
 
-// hidesHome is for settings that stand for directories.
+// hidesHome is hides for ProtectHome= and PrivateTmp=.
 func (c *contract) hidesHome(name string) (assignment, bool) {
 	in := func(dirs ...string) bool {
 		return slices.ContainsFunc(dirs, func(dir string) bool { return within(name, dir) })
@@ -104,7 +103,7 @@ func (c *contract) empties(name string) (assignment, bool) {
 	return assignment{}, false
 }
 
-// rooted reports whether what the service sees at name is not the host's own tree.
+// rooted reports whether the service has another file at name than the host.
 func (c *contract) rooted(name string) bool {
 	_, emptied := c.empties(path.Dir(name))
 	return emptied || c.of("RootDirectory").value != ""

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// outdated returns what the main process does not have of the files of its unit. Of
-// what /proc tells of a process the two are compared. The rest, such as most of a
-// sandbox, counts as changed if the file that sets it is newer than the start.
+// outdated returns the settings of a unit that its main process p does not have. It compares
+// the settings that /proc shows. Other settings, such as most of a sandbox, count as changed if
+// the file that sets them is newer than the start.
 func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 	section, r, known := "Service", restartRule, map[string]bool{}
 	switch kindOf(m.name) {
@@ -49,8 +49,8 @@ func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 	return findings
 }
 
-// differences compares the process with the unit, and notes in known what it could
-// compare.
+// differences compares the process with the unit, and adds the settings that it could compare
+// to known.
 func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (all []fault) {
 	compare := func(key, want, has string, decided bool) {
 		if !decided {
@@ -75,7 +75,7 @@ func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (a
 	}
 	status("UMask", "UMask", "Umask")
 	compare("OOMScoreAdjust", u.one("OOMScoreAdjust"), p.score, u.one("OOMScoreAdjust") != "" && p.score != "")
-	if u.one("NoNewPrivileges") == "yes" { // with no it may be on as well, for a filter of system calls
+	if u.one("NoNewPrivileges") == "yes" { // no may be yes in the process, because of a filter of system calls
 		compare("NoNewPrivileges", "yes", map[string]string{"0": "no", "1": "yes"}[p.status["NoNewPrivs"]], p.status["NoNewPrivs"] != "")
 	}
 	want, has := u.user(manager), p.uid()
@@ -103,8 +103,8 @@ func strays(status string) (all []string) {
 	return all
 }
 
-// outputs returns the log files of the unit that the process has not open, and the files that
-// it has open instead, by setting: after a rotation it goes on with the renamed file.
+// outputs returns, by setting, the log file of the unit and the file that the process has open
+// instead: after a rotation the process writes to the renamed file.
 func (p process) outputs(m *merged) map[string][2]string {
 	different := map[string][2]string{}
 	for key, descriptor := range map[string]string{"StandardOutput": "1", "StandardError": "2"} {
@@ -124,29 +124,29 @@ func (p process) outputs(m *merged) map[string][2]string {
 	return different
 }
 
-// arguments compares how the program was called, unless something else stands between
-// systemd and it.
+// arguments compares the arguments of the process with ExecStart=. ok is false if another
+// program starts the daemon.
 func (u *loadedUnit) arguments(p process) (want, has string, ok bool) {
 	_, rest, _ := strings.Cut(u.one("ExecStart"), "argv[]=")
 	line, _, _ := strings.Cut(rest, " ; ignore_errors=")
-	// A program in between has gone, or is not followed: what it was given says nothing.
+	// A program in between has other arguments than the process.
 	c := &contract{service: &merged{}}
 	wanted, stays := c.follow(shellWords(line))
 	if len(wanted) == 0 || stays != nil || len(p.argv) == 0 || strings.Contains(line, "$") {
 		return "", "", false
 	}
 	if wanted[0] != p.argv[0] && (!path.IsAbs(wanted[0]) || !path.IsAbs(p.argv[0])) {
-		return "", "", false // the name of @, or of a program in PATH
+		return "", "", false // argv[0] is the name after @, or a program in PATH
 	}
-	// systemctl has lost where an argument with blanks begins and ends.
+	// The output of systemctl does not show where an argument with blanks begins and ends.
 	return strings.Join(wanted, " "), strings.Join(shellWords(strings.Join(p.argv, " ")), " "), true
 }
 
-// environment returns the variables of the unit that the process has otherwise: what it
-// should have, and has.
+// environment returns pairs for the variables that differ: the one of the unit and the one of
+// the process.
 func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]string) {
 	if p.environ == nil || u.one("EnvironmentFiles") != "" || u.one("UnsetEnvironment") != "" {
-		return nil // may not be read; or is not Environment= alone
+		return nil // it cannot be read, or does not come from Environment= alone
 	}
 	known["Environment"] = true
 	for _, variable := range shellWords(u.one("Environment")) {
@@ -164,8 +164,8 @@ func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]str
 	return all
 }
 
-// newer returns one fault for each file of the unit that was changed after the start
-// and sets something that a start is needed for, and for each environment file.
+// newer returns one fault for each file of the unit that was changed after the start and has
+// a setting that needs a start, and for each environment file that was changed.
 func newer(m *merged, section string, started time.Time, known map[string]bool) (all []fault) {
 	first, keys := map[*File]assignment{}, map[*File][]string{}
 	for _, a := range m.all {
@@ -186,7 +186,7 @@ func newer(m *merged, section string, started time.Time, known map[string]bool) 
 		}
 	}
 	for f, a := range first {
-		all = append(all, wrongf(m, a, "changed since the start at %s, which had perhaps others: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
+		all = append(all, wrongf(m, a, "the file has changed since the start at %s, perhaps also: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
 	}
 	slices.SortFunc(all, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.at.file.Path, b.at.file.Path), cmp.Compare(a.at.line, b.at.line))
@@ -195,7 +195,7 @@ func newer(m *merged, section string, started time.Time, known map[string]bool) 
 }
 
 func newerEnvironment(m *merged, a assignment, started time.Time) []fault {
-	// A pattern that is none has no files, as it has for systemd.
+	// A bad pattern has no files, as for systemd.
 	names, _ := filepath.Glob(strings.TrimPrefix(a.value, "-"))
 	for _, name := range names {
 		if changedAfter(name, started) {
@@ -205,15 +205,15 @@ func newerEnvironment(m *merged, a assignment, started time.Time) []fault {
 	return nil
 }
 
-// changedAfter compares seconds, as systemctl has no more: what happened within that of
-// the start was before it, as far as can be known.
+// changedAfter compares seconds, because systemctl shows no fractions. A change in the second
+// of the start counts as earlier.
 func changedAfter(name string, started time.Time) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.ModTime().Truncate(time.Second).After(started)
 }
 
-// user returns the number of User=, without which it is the manager's own; "" for one
-// that cannot be looked up, as not everybody can one of DynamicUser=.
+// user returns the uid of User=, or of the manager without User=. It returns "" for a name that
+// cannot be looked up, such as a name of DynamicUser=.
 func (u *loadedUnit) user(manager process) (uid string) {
 	name := u.one("User")
 	if name == "" {

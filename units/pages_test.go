@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "write "+rulesFile+" anew")
 
 const rulesHead = `# Rules
 
-What ` + "`sdunits check`" + ` knows of: each with a unit that it finds, what it says of it, and the
-same unit mended. Settings take the place of those in a good unit; where one has to be
-missing, a comment says so. ` + "`sdunits explain RULE`" + ` prints the same.
+The rules of ` + "`sdunits check`" + `. Each has a unit that breaks the rule, the finding, and the
+corrected unit. The settings shown replace settings of a good unit, and a comment stands for a
+setting that must be missing. ` + "`sdunits explain RULE`" + ` prints the same text.
 `
 
 // TestRulesAreWrittenWithTheirFindings holds the page of all rules to what is really

@@ -14,7 +14,7 @@ type assignment struct {
 	value        string // continued lines joined, blanks around it removed
 }
 
-// A parsed file is its assignments in order, where its sections begin, and the lines
+// A parsed file has the assignments in order, the first line of each section, and the lines
 // that systemd ignores.
 type parsed struct {
 	all      []assignment
@@ -27,13 +27,13 @@ type ignoredLine struct {
 	why string
 }
 
-// parse reads f. There is no file that it cannot read.
+// parse reads f. It accepts every text.
 func parse(f *File) *parsed {
 	p := &parser{parsed: parsed{sections: map[string]int{}}, file: f}
 	number := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(f.Text, "\uFEFF"), "\n") {
 		number++
-		// systemd ends a line at a carriage return or NUL as well; people and editors do not.
+		// systemd also ends a line at a carriage return or NUL; editors do not.
 		line = strings.ReplaceAll(strings.TrimSuffix(line, "\r"), "\r", "\x00")
 		for part := range strings.SplitSeq(line, "\x00") {
 			p.physical(number, part)
@@ -74,7 +74,7 @@ func (p *parser) physical(number int, line string) {
 
 const blanks = " \t\n\r"
 
-// logical takes what physical has put together.
+// logical reads a line after physical has joined it.
 func (p *parser) logical() {
 	line, number := strings.Trim(p.pending, blanks), p.begun
 	p.pending, p.begun = "", 0

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A process is what proc(5) says of one. What may not be read is not there.
+// A process has the data of proc(5) on a process. Fields that cannot be read are empty.
 type process struct {
 	pid     int
 	limits  map[string]limit  // by the names of /proc/PID/limits
@@ -40,7 +40,7 @@ func readProcess(pid int) process {
 	return p
 }
 
-// parent is the one that started the process: the manager, if it is a main process.
+// parent returns the process that started p: the manager, for a main process.
 func (p process) parent() process {
 	pid, err := strconv.Atoi(p.status["PPid"])
 	if err != nil {
@@ -49,7 +49,7 @@ func (p process) parent() process {
 	return readProcess(pid)
 }
 
-// uid is the real user.
+// uid returns the real user ID.
 func (p process) uid() string {
 	uid, _, _ := strings.Cut(p.status["Uid"], "\t")
 	return uid
@@ -62,7 +62,7 @@ func zeroSeparated(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
 }
 
-// infinite gives what has no end one name: /proc says unlimited, systemd infinity.
+// infinite returns infinity for unlimited: /proc writes the latter, systemd the former.
 func infinite(value string) string {
 	if value == "unlimited" || value == "18446744073709551615" {
 		return "infinity"
@@ -70,7 +70,7 @@ func infinite(value string) string {
 	return value
 }
 
-// A resource is one that setrlimit(2) limits.
+// A resource is a resource of setrlimit(2).
 type resource struct {
 	name string // Limit... in a unit
 	proc string // in /proc/PID/limits
@@ -90,13 +90,13 @@ func limitProperties() (names []string) {
 	return names
 }
 
-// want is what the unit says; "" where systemctl does not.
+// want returns the limit in the unit, "" if systemctl does not show it.
 func (r resource) want(p properties) limit {
 	return limit{infinite(p.one("Limit" + r.name + "Soft")), infinite(p.one("Limit" + r.name))}
 }
 
-// within is what a manager makes of l that may not go above its own hard limit, as in
-// a container: the closest.
+// within returns the limit that a manager sets for l. A manager in a container cannot exceed
+// its own hard limit, and sets the closest one.
 func (l limit) within(hard string) limit { return limit{lower(l.soft, hard), lower(l.hard, hard)} }
 
 func lower(a, b string) string {
@@ -107,8 +107,8 @@ func lower(a, b string) string {
 	return b
 }
 
-// of writes a limit as a unit does. The soft one of files is left out: a Go program
-// raises it to the hard one.
+// of writes a limit as in a unit. It leaves out the soft limit of files, because a Go program
+// raises that to the hard limit.
 func (r resource) of(l limit) string {
 	switch {
 	case l.hard == "" || r.name == "NOFILE" || l.soft == l.hard:

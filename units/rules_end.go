@@ -13,9 +13,9 @@ var endRules = []*rule{{
 	Rule: Rule{
 		ID: "exec-stop", Severity: Error,
 		Title: "ExecStop= must not kill the program",
-		Why: "systemd runs ExecStop= first and then sends SIGTERM to all generations, so that they finish what they have in work. " +
-			"SIGKILL, SIGQUIT and SIGABRT end a Go program at once. SIGUSR1 and SIGUSR2 do nothing, or are the sign of a restart.",
-		Effect: "a stop or a restart cuts off the requests in work, and the unit is failed",
+		Why: "systemd runs ExecStop= first and then sends SIGTERM to all generations, and they finish their requests. " +
+			"SIGKILL, SIGQUIT and SIGABRT end a Go program at once. SIGUSR1 and SIGUSR2 do nothing, or announce a restart.",
+		Effect: "a stop or a restart cuts off requests, and the unit is failed",
 		Write:  "no ExecStop=: the SIGTERM of systemd starts the drain",
 		Bad:    "[Service]\nExecStop=/bin/kill -KILL $MAINPID\n",
 		Mended: "[Service]\n# no ExecStop=\n",
@@ -201,7 +201,7 @@ func stoppedByOthers(c *contract) (all []fault) {
 	for _, a := range c.service.list("Unit", "BindsTo", "BindTo", "StopPropagatedFrom", "Conflicts") {
 		kinds := []string{"service", "socket", "path", "timer", "target"}
 		if a.key == "Conflicts" {
-			kinds = kinds[:4] // Conflicts=shutdown.target is how a machine stops
+			kinds = kinds[:4] // a shutdown uses Conflicts=shutdown.target
 		}
 		for unit := range strings.FieldsSeq(a.value) {
 			if slices.Contains(kinds, kindOf(unit)) {

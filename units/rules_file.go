@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Rules on how a unit file is written: what systemd would ignore.
+// Rules on the syntax of unit files: lines that systemd ignores.
 
 var fileRules = []*rule{&syntaxRule, {
 	Rule: Rule{

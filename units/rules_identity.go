@@ -55,7 +55,7 @@ var identityRules = []*rule{{
 		Title: "the variables that systemd sets must be left alone",
 		Why: "systemd tells the program by NOTIFY_SOCKET where notifications go, by LISTEN_FDS and its like which sockets it has, by WATCHDOG_USEC how often to report, by RUNTIME_DIRECTORY where the control socket lies, " +
 			"and tells ExecReload= by MAINPID whom to ask. Environment= replaces them, UnsetEnvironment= removes them. All versions.",
-		Effect: "without NOTIFY_SOCKET the start times out, without LISTEN_FDS the program binds sockets of its own, without MAINPID or RUNTIME_DIRECTORY a reload fails",
+		Effect: "without NOTIFY_SOCKET the start times out, without LISTEN_FDS the program binds the addresses itself, without MAINPID or RUNTIME_DIRECTORY a reload fails",
 		Write:  "no such name in Environment= and UnsetEnvironment=",
 		Bad:    "[Service]\nUnsetEnvironment=NOTIFY_SOCKET\n",
 		Mended: "[Service]\nUnsetEnvironment=LS_COLORS\n",
@@ -141,7 +141,8 @@ func (c command) becomes() string {
 	return ""
 }
 
-// runsAs is the user of a command of the service, by its prefixes and what it becomes.
+// runsAs returns the user of a command of the service, by its prefixes and by programs such as
+// setpriv.
 func (c *contract) runsAs(cmd command) string {
 	user := c.of("User").value
 	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {

@@ -36,7 +36,7 @@ var nameRules = []*rule{{
 
 var unitSections = strings.Fields("Unit Service Socket Install Path Timer Mount Automount Swap Slice Scope")
 
-// suggestion names the known word that is nearest to word, unless none is near.
+// suggestion returns the known word that is nearest to word, or "" if none is near.
 func suggestion(before, word, after string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
@@ -50,7 +50,7 @@ func suggestion(before, word, after string, known []string) string {
 	return "; the nearest name is " + before + best + after
 }
 
-// distance is how many characters have to be added, removed or replaced to make b of a.
+// distance returns the number of characters to add, remove or replace to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -31,7 +31,7 @@ var outcomeRules = []*rule{{
 		ID: "restart-prevented", Severity: Error,
 		Title:  "RestartPreventExitStatus= must not have the status of a crash",
 		Why:    "A Go program that panics exits with 2, and one that gives up with 1. The kernel sends SIGKILL when memory runs out. RestartPreventExitStatus= keeps systemd from a restart whatever Restart= says.",
-		Effect: "after a crash the unit stays failed: its fd store is emptied, and clients of its own sockets are refused",
+		Effect: "after a crash the unit stays failed: the fd store is emptied, and clients of sockets that the program has bound are refused",
 		Write:  "no RestartPreventExitStatus=, or only statuses after which a restart cannot help",
 		Bad:    "[Service]\nRestartPreventExitStatus=SIGKILL\n",
 		Mended: "[Service]\nRestartPreventExitStatus=78\n",
@@ -77,7 +77,7 @@ var outcomeRules = []*rule{{
 	Rule: Rule{
 		ID: "exec-reload-other", Severity: Error,
 		Title: "ExecReload= must ask the program",
-		Why: "systemd takes the exit status of ExecReload= for the result of the reload. A command such as true, echo or touch always succeeds and asks nobody. The command line of ExecStart= starts the program a second time, " +
+		Why: "systemd takes the exit status of ExecReload= for the result of the reload. A command such as true, echo or touch always succeeds and does not ask for an upgrade. The command line of ExecStart= starts the program a second time, " +
 			"which finds neither its sockets nor an end.",
 		Effect: "`systemctl reload` says success, and the old program goes on; or it starts a second server that no upgrade knows",
 		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
@@ -89,7 +89,7 @@ var outcomeRules = []*rule{{
 	Rule: Rule{
 		ID: "restart-pause", Severity: Warning,
 		Title:  "RestartSec= should be short",
-		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. Nobody accepts in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s.",
+		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. The program does not accept in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s.",
 		Effect: "after a crash clients get no answer for as long",
 		Write:  "RestartSec=100ms, which is the default, or a few seconds",
 		Bad:    "[Service]\nRestartSec=5min\n",
@@ -107,11 +107,11 @@ var outcomeRules = []*rule{{
 	},
 }}
 
-// longestPause is how long clients wait patiently.
+// longestPause is the longest RestartSec= that clients tolerate.
 const longestPause = 10 * time.Second
 
-// crashes are what SuccessExitStatus= and its like call the ends of a Go program that
-// nobody asked for: exit statuses of package runtime and of log.Fatal, and signals.
+// crashes are the names in SuccessExitStatus= and similar settings of a crash of a Go program:
+// exit statuses of package runtime and of log.Fatal, and signals.
 var crashes = strings.Fields("1 2 FAILURE INVALIDARGUMENT KILL ABRT SEGV BUS FPE ILL SYS TRAP QUIT XCPU XFSZ")
 
 // crashesIn finds crashes in a list of exit statuses and signals.
@@ -181,7 +181,7 @@ func reloadsNothing(c *contract) (all []fault) {
 	}
 	if len(lines) > 0 && !asks {
 		last := lines[len(lines)-1]
-		all = append(all, wrongf(c.service, last, "ExecReload=%s asks nobody for an upgrade", last.value)...)
+		all = append(all, wrongf(c.service, last, "ExecReload=%s does not ask for an upgrade", last.value)...)
 	}
 	return all
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Rules on the two generations as processes of one unit: how they start, how they
-// end, and what systemd does then.
+// Rules on the two generations as processes of one unit: how they start, how they end, and how
+// systemd reacts.
 
 var processRules = []*rule{{
 	Rule: Rule{
@@ -82,7 +82,7 @@ var processRules = []*rule{{
 		ID: "restart-kill-signal", Severity: Error,
 		Title: "a restart must come as SIGUSR2, or as SIGTERM",
 		Why: "RestartKillSignal= (244) takes the place of KillSignal= when a restart is the reason. With reexec.Options.RestartSignal SIGUSR2 ends the program as SIGTERM does, and idle connections " +
-			"go to the fd store for the next process; it is what a program with Conns= in [X-Cutover] needs. One that does not name the signal ignores it until TimeoutStopSec=. Without the line a restart looks like a stop, which closes them. Other signals are no stop to it.",
+			"go to the fd store for the next process; a program with Conns= in [X-Cutover] needs this. A program that does not name the signal ignores it until TimeoutStopSec=. Without the line a restart looks like a stop, and idle connections are closed. Other signals do not stop the program.",
 		Effect: "at a restart the program is upgraded, or dies without a drain, or does nothing until SIGKILL; or its idle connections are closed that could have moved",
 		Write:  "RestartKillSignal=SIGUSR2, or no RestartKillSignal= for a program that moves no connections",
 		Bad:    "[Service]\nRestartKillSignal=SIGUSR1\n",
@@ -105,7 +105,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "send-sigkill", Severity: Warning,
 		Title:  "SendSIGKILL=no lets a stuck process block the next start",
-		Why:    "What does not end within TimeoutStopSec= is left over, and systemd then refuses to start the unit.",
+		Why:    "A process that does not end within TimeoutStopSec= is left over, and systemd then refuses to start the unit.",
 		Effect: "after a stop that one generation does not follow, the service cannot be started again",
 		Write:  "no SendSIGKILL=",
 		Bad:    "[Service]\nSendSIGKILL=no\n",
@@ -123,7 +123,7 @@ var processRules = []*rule{{
 		Title: "Restart= must be on-failure",
 		Why: "The default is no: after a crash the unit is failed, the fd store is emptied, and the sockets that the program bound itself are closed. " +
 			"on-abnormal, on-abort and on-watchdog leave out the exit status of a panic, 2.",
-		Effect: "after a crash nobody serves",
+		Effect: "after a crash the service stays down",
 		Write:  "Restart=on-failure",
 		Bad:    "[Service]\nRestart=no\n",
 		Mended: "[Service]\nRestart=on-failure\n",
@@ -137,7 +137,7 @@ var processRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "restart-mode", Severity: Warning,
-		Title: "RestartMode=direct makes a start that fails go on",
+		Title: "RestartMode=direct makes a start that fails wait for ever",
 		Why: "With direct (254) the unit does not pass through failed on its way to a restart, and the job that started it does not end. " +
 			"Where no start limit ends the restarts, `systemctl start` of a program that cannot start never returns, and a boot waits for it.",
 		Effect: "`systemctl start` and `systemctl restart` of a broken program never return",
@@ -155,8 +155,8 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "start-limit", Severity: Warning,
 		Title: "the start limit should not end the service",
-		Why: "The default is 5 starts in 10 s, `systemctl restart` by hand included, and Restart= waits 100 ms. When it is hit the unit is failed: " +
-			"the fd store is gone, and a .socket unit fails too (Result=service-start-limit-hit) and closes its listener. Clients are refused until somebody comes. Since 255 a daemon-reload does not forgive.",
+		Why: "The default is 5 starts in 10 s, `systemctl restart` by hand included, and Restart= waits 100 ms. After the limit the unit is failed: " +
+			"the fd store is gone, and a .socket unit fails too (Result=service-start-limit-hit) and closes its listener. Clients are refused until an operator starts the unit. Since 255 a daemon-reload does not forgive.",
 		Effect: "a program that crashes a few times, or is restarted often, loses its sockets",
 		Write:  "StartLimitIntervalSec=0 in [Unit], or a RestartSec= so long that Restart= cannot reach the limit",
 		Bad:    "[Unit]\nStartLimitIntervalSec=10s\n",
@@ -166,10 +166,10 @@ var processRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "start-timeout", Severity: Warning,
-		Title: "TimeoutStartSec= must leave a start its time",
+		Title: "TimeoutStartSec= must be longer than a start",
 		Why: "A successor may take as long as Options.ReadyTimeout, and a trial on top: for an upgrade the main process asks systemd for the time (EXTEND_TIMEOUT_USEC=). " +
-			"A start by systemd has nobody who asks. So a program that takes long can be upgraded, but after a crash or at boot it is killed before it is ready, again and again.",
-		Effect: "a program that an upgrade would wait for does not come up after a crash, or at boot",
+			"For a start by systemd no process asks. So a slow program can be upgraded, but after a crash or at boot systemd kills it before it is ready, again and again.",
+		Effect: "a program for which an upgrade waits does not come up after a crash or at boot",
 		Write:  "TimeoutStartSec= of at least the program's ready timeout (30 s if it sets none)",
 		Bad:    "[Service]\nTimeoutStartSec=5s\n",
 		Mended: "[Service]\nTimeoutStartSec=30s\n",
@@ -184,7 +184,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "start-timeout-infinite", Severity: Warning,
 		Title:  "TimeoutStartSec= must end a reload command that hangs",
-		Why:    "ExecReload= runs the new binary. If that is broken so that it hangs before it asks for anything, only TimeoutStartSec= ends it; the main process does not know of it.",
+		Why:    "ExecReload= runs the new binary. If the new binary hangs before it asks for an upgrade, only TimeoutStartSec= ends it, because the main process does not know of it.",
 		Effect: "`systemctl reload` with a program that hangs never returns, and the unit stays reloading",
 		Write:  "TimeoutStartSec=30s",
 		Bad:    "[Service]\nTimeoutStartSec=infinity\n",
@@ -200,7 +200,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "stop-timeout", Severity: Error,
 		Title: "TimeoutStopSec= must be longer than the drain",
-		Why: "At a stop each generation finishes what it has in work, for up to Options.Drain (30 s if the program sets none), and an old one that covers for a crash takes up to 10 s more. " +
+		Why: "At a stop each generation finishes its requests, for up to Options.Drain (30 s if the program sets none), and a predecessor that serves after a crash of its successor takes up to 10 s more. " +
 			"When TimeoutStopSec= is over, systemd sends SIGKILL.",
 		Effect: "a stop or a restart cuts requests off that the drain would have finished",
 		Write:  "TimeoutStopSec= of the drain and 10 s at least",
@@ -220,9 +220,9 @@ var processRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "watchdog", Severity: Warning,
-		Title: "WatchdogSec= must leave an upgrade its time",
-		Why: "The deadline goes on when the main process changes: what the old one sends after the commit does not count, the new one has to feed it before. " +
-			"The switch alone may take 5 s on a machine that is out of breath. On expiry both generations get SIGABRT.",
+		Title: "WatchdogSec= must be longer than an upgrade",
+		Why: "The deadline goes on when the main process changes: messages of the predecessor after the commit do not count, and the successor must send WATCHDOG=1 before the deadline. " +
+			"The switch alone may take 5 s on a busy machine. On expiry both generations get SIGABRT.",
 		Effect: "an upgrade at a bad moment kills both generations",
 		Write:  "WatchdogSec= of 10 s or more",
 		Bad:    "[Service]\nWatchdogSec=2s\n",
@@ -255,7 +255,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "tasks-max", Severity: Warning,
 		Title:  "TasksMax= must have room for two generations",
-		Why:    "It counts threads, of all generations that are there at once. A Go program has about ten when idle, and one more for each blocking system call.",
+		Why:    "TasksMax= counts the threads of all generations. A Go program has about ten when idle, and one more for each blocking system call.",
 		Effect: "the successor cannot be started, or one of the two crashes when it needs a thread",
 		Write:  "TasksMax= of 64 or more, or none",
 		Bad:    "[Service]\nTasksMax=16\n",
@@ -277,8 +277,8 @@ func isSignal(value string, names ...string) bool {
 // startTimeout is TimeoutStartSec=, or the TimeoutSec= that stands for it.
 func (c *contract) startTimeout() (assignment, time.Duration) { return c.timeout("TimeoutStartSec") }
 
-// timeout returns a start or stop timeout: TimeoutSec= sets both, what comes last
-// counts, and 90 s are systemd's own default.
+// timeout returns a start or stop timeout. TimeoutSec= sets both, the last line counts, and
+// systemd's default is 90 s.
 func (c *contract) timeout(key string) (assignment, time.Duration) {
 	own, both := c.of(key), c.of("TimeoutSec")
 	for _, a := range slices.Backward(c.service.all) {

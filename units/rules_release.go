@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// releaseRules are on what an upgrade cannot pick up, or only in part: a new release and
-// a new log file.
+// releaseRules are rules on files that an upgrade picks up in part or not at all: a new release
+// and a new log file.
 var releaseRules = []*rule{{
 	Rule: Rule{
 		ID: "working-directory", Severity: Warning,
@@ -55,7 +55,7 @@ var releaseRules = []*rule{{
 // fileOutputs are the kinds of StandardOutput= that open a file.
 var fileOutputs = []string{"append", "file", "truncate"}
 
-// releaseLinks are names by which people call the link to a release.
+// releaseLinks are common names of the link to a release.
 var releaseLinks = strings.Fields("current latest live active release")
 
 // linkIn returns the part of the path dir that is a link to a release. Where the machine

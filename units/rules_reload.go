@@ -13,7 +13,7 @@ var reloadRules = []*rule{{
 		ID: "type", Severity: Error,
 		Title: "Type= must be notify",
 		Why: "Only with Type=notify does systemd wait for the program to be ready. With Type=simple the start has succeeded before the program has tried anything. " +
-			"And unless something else sets it, NotifyAccess= is none then: nobody hears MAINPID=, and the unit ends with the predecessor.",
+			"And unless something else sets it, NotifyAccess= is none then: systemd ignores MAINPID=, and the unit ends with the predecessor.",
 		Effect: "a start succeeds before the program serves, also if it never will; without NotifyAccess=main no upgrade can be committed",
 		Write:  "Type=notify",
 		Bad:    "[Service]\nType=simple\n",
@@ -31,7 +31,7 @@ var reloadRules = []*rule{{
 		Title: "Type=notify-reload is new in 253",
 		Why: "systemd 247 and 252 ignore the line, and without another Type= the service silently becomes Type=simple with NotifyAccess=none: " +
 			"no NOTIFY_SOCKET, no reload. Two lines, Type=notify and then Type=notify-reload, do the best of both.",
-		Effect: "before 253 the service is Type=simple: nobody hears READY=1, nothing can be reloaded",
+		Effect: "before 253 the service is Type=simple: systemd ignores READY=1, and a reload is not possible",
 		Write:  "Type=notify and ExecReload=, which all versions have",
 		Bad:    "[Service]\nType=notify-reload\n# no ExecReload=\n",
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n",
@@ -154,7 +154,7 @@ var reloadRules = []*rule{{
 		ID: "pid-file", Severity: Error,
 		Title: "PIDFile= has no place beside notifications",
 		Why: "systemd reads the file when a reload command has ended, and when the main process exits, and takes the process that it names. The library writes none: " +
-			"what the file names is of an earlier life, or somebody else's.",
+			"the file names a process of an earlier start or of another program.",
 		Effect: "systemd takes another process for the main one than the library named, after an upgrade the predecessor: the end of that one stops the service",
 		Write:  "no PIDFile=",
 		Bad:    "[Service]\nPIDFile=/run/myapp/pid\n",
@@ -168,7 +168,7 @@ var reloadRules = []*rule{{
 	},
 }}
 
-// is says what a setting is, or that it is not there.
+// is returns the setting with its value, or says that it is missing.
 func is(key, value, fallback string) string {
 	if value == "" {
 		return "no " + key + "=, which means " + fallback
@@ -194,7 +194,7 @@ func lastWritten(m *merged, key string) assignment {
 // shells are programs that run the line after -c.
 var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh"}
 
-// asynchronous reports whether a command ends before what it asked for.
+// asynchronous reports whether a command ends before the upgrade that it asks for.
 func asynchronous(c command) bool {
 	if slices.Contains(shells, path.Base(c.binary())) {
 		for _, word := range strings.Fields(strings.Join(c.argv[1:], " ")) {

@@ -33,7 +33,7 @@ var roomRules = []*rule{{
 		Why: "Both count the memory of all generations, and an upgrade needs about twice the memory of one. Two idle Go servers need about 30 MB. " +
 			"Above MemoryMax= the kernel kills a process of the unit, and above MemoryHigh= it slows all of them down.",
 		Effect: "in an upgrade the kernel kills one of the two generations, or the successor is not ready in time",
-		Write:  "MemoryMax= of twice what one generation needs under load, and 64M at least",
+		Write:  "MemoryMax= of twice the memory of one generation under load, and 64M at least",
 		Bad:    "[Service]\nMemoryMax=32M\n",
 		Mended: "[Service]\nMemoryMax=512M\n",
 	},
@@ -50,7 +50,7 @@ var roomRules = []*rule{{
 	Rule: Rule{
 		ID: "file-size-limit", Severity: Error,
 		Title: "LimitFSIZE= limits the state that a program saves",
-		Why: "What a program saves for the next one (Save, Checkpoint) goes into a memory file, and LimitFSIZE= limits that as any file. " +
+		Why: "The state that a program saves (Save, Checkpoint) goes into a memory file, and LimitFSIZE= limits that as any file. " +
 			"A write above the limit fails with \"file too large\". LimitFSIZE=0 is in hardening guides for services that write no files.",
 		Effect: "saved state is lost, or the upgrade is undone",
 		Write:  "no LimitFSIZE=; ReadOnlyPaths=/ forbids files",

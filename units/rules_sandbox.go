@@ -2,7 +2,7 @@ package units
 
 import "strings"
 
-// Rules on the sandbox: what it must not take away from the library.
+// Rules on the sandbox: the library needs some calls, paths and processes.
 
 var sandboxRules = []*rule{{
 	Rule: Rule{
@@ -11,7 +11,7 @@ var sandboxRules = []*rule{{
 		Why: "Notifications and the control socket are unix sockets. Without the family socket() fails with EAFNOSUPPORT, READY=1 never arrives, and the start times out. " +
 			"Inherited sockets of other families work without being allowed.",
 		Effect: "READY=1 is never sent: the start times out",
-		Write:  "RestrictAddressFamilies=AF_UNIX and what the program opens itself",
+		Write:  "RestrictAddressFamilies=AF_UNIX and the families of the sockets that the program opens itself",
 		Bad:    "[Service]\nRestrictAddressFamilies=AF_INET AF_INET6\n",
 		Mended: "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n",
 	},
@@ -26,7 +26,7 @@ var sandboxRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "system-calls", Severity: Error,
-		Title: "SystemCallFilter= must allow what an upgrade calls",
+		Title: "SystemCallFilter= must allow the system calls of an upgrade",
 		Why: "The predecessor starts a process (clone, execve, pipe2), passes descriptors (socketpair, sendmsg, recvmsg, dup3, fcntl) and watches it (pidfd_send_signal, waitid). " +
 			"All of that is in @system-service, and stays there with ~@privileged @resources.",
 		Effect: "the upgrade fails, or the process that tries one is killed by SIGSYS",
@@ -53,9 +53,9 @@ var sandboxRules = []*rule{{
 	Rule: Rule{
 		ID: "private-pids", Severity: Warning,
 		Title: "with PrivatePIDs= upgrades go in place",
-		Why: "The program is PID 1 of a namespace of its own (257). A PID 1 cannot start a process as a child of the manager (CLONE_PARENT is EINVAL), and a successor would end with it; " +
+		Why: "The program is PID 1 of a new namespace (257). A PID 1 cannot start a process as a child of the manager (CLONE_PARENT is EINVAL), and a successor would end with it; " +
 			"so it executes the new program in its own place. Programs that read LISTEN_PID themselves do not find their sockets on 257 and 258.",
-		Effect: "while the new program starts nobody answers, and what fails after the exec is not undone",
+		Effect: "the service does not answer while the new program starts, and a failure after the exec is not undone",
 		Write:  "no PrivatePIDs=",
 		Bad:    "[Service]\nPrivatePIDs=yes\n[X-Cutover]\nSystemd=257\n",
 		Mended: "[Service]\n# no PrivatePIDs=\n[X-Cutover]\nSystemd=257\n",
@@ -70,8 +70,8 @@ var sandboxRules = []*rule{{
 	Rule: Rule{
 		ID: "private-network", Severity: Error,
 		Title:  "PrivateNetwork= is for programs whose sockets all come from systemd",
-		Why:    "Listeners that systemd passes are the host's, wherever the process is. What the program binds or connects itself is in a network that has nothing but a loopback interface of its own.",
-		Effect: "what the program binds itself can be reached by nobody",
+		Why:    "Listeners that systemd passes stay in the network of the host. Sockets that the program opens itself are in a new network that has only a loopback interface.",
+		Effect: "clients cannot reach the sockets that the program binds itself",
 		Write:  "no PrivateNetwork=, or a .socket unit for each socket",
 		Bad:    "[Service]\nPrivateNetwork=yes\n[X-Cutover]\nNetwork=yes\n",
 		Mended: "[Service]\nPrivateNetwork=yes\n[X-Cutover]\nNetwork=no\n",
@@ -132,8 +132,8 @@ var sandboxRules = []*rule{{
 	Rule: Rule{
 		ID: "binary-hidden", Severity: Error,
 		Title: "the sandbox must not hide the binary",
-		Why: "ProtectHome=, PrivateTmp=, InaccessiblePaths= and TemporaryFileSystem= put something empty over directories. A binary of ExecStart= or ExecReload= below one is not there for the service. " +
-			"ProtectSystem= is no harm: it makes read-only, and what a rename puts there can be executed.",
+		Why: "ProtectHome=, PrivateTmp=, InaccessiblePaths= and TemporaryFileSystem= hide directories. The service does not find a binary of ExecStart= or ExecReload= below one. " +
+			"ProtectSystem= is no harm: it makes directories read-only, and a new binary in them can be executed.",
 		Effect: "the start fails with 203/EXEC, and so does a successor or the reload command",
 		Write:  "a binary in /usr, /usr/local or /opt",
 		Bad:    "[Service]\nExecStart=/home/deploy/myapp\nExecReload=/home/deploy/myapp reload\nProtectHome=yes\n",

@@ -14,8 +14,8 @@ var socketRules = []*rule{{
 		ID: "socket-required", Severity: Warning,
 		Title: "the service should require its sockets",
 		Why: "A .socket unit starts its service, but not the other way round: `systemctl start myapp` without Requires= gets no LISTEN_FDS. " +
-			"The program then binds the address itself, or cannot, if the socket is there.",
-		Effect: "started without its socket, the program binds one of its own, which the .socket unit cannot take back",
+			"The program then binds the address itself, or fails if the socket listens.",
+		Effect: "started without its socket, the program binds the address itself, and the .socket unit cannot start any more",
 		Write:  "Requires= and After= with the .socket unit in [Unit]",
 		Bad:    "[Unit]\n# no Requires=\n",
 		Mended: "[Unit]\nRequires=myapp.socket\n",
@@ -45,7 +45,7 @@ var socketRules = []*rule{{
 		ID: "socket-stdin", Severity: Error,
 		Title:  "the socket must come as a descriptor, not as standard input",
 		Why:    "StandardInput=socket is for inetd's programs: the socket is descriptor 0 and not in LISTEN_FDS. StandardOutput=socket and StandardError=socket do the same with the descriptors 1 and 2.",
-		Effect: "the program finds no socket and binds one of its own, or cannot",
+		Effect: "the program finds no socket, and binds the address itself or fails",
 		Write:  "no StandardInput=socket",
 		Bad:    "[Service]\nStandardInput=socket\n",
 		Mended: "[Service]\n# no StandardInput=\n",
@@ -62,7 +62,7 @@ var socketRules = []*rule{{
 	Rule: Rule{
 		ID: "socket-service", Severity: Error,
 		Title:  "Service= gives the socket to another service",
-		Why:    "A .socket unit belongs to one service: the one that Service= names, else the one of its own name.",
+		Why:    "A .socket unit belongs to one service: the service in Service=, or else the service of the same name.",
 		Effect: "the program does not get the socket, and cannot bind the address either",
 		Write:  "no Service=, or this service in it",
 		Bad:    "[Socket]\nService=other.service\n",
@@ -77,9 +77,9 @@ var socketRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "socket-name", Severity: Warning,
-		Title:  "FileDescriptorName= should say by what name the program asks",
+		Title:  "FileDescriptorName= should be the name that the program asks for",
 		Why:    "The default is the name of the unit, with .socket. A program that asks for \"http\" is not given \"myapp.socket\", and binds the address itself.",
-		Effect: "the program does not find the socket by its name, and binds one of its own, or cannot",
+		Effect: "the program does not find the socket by its name, and binds the address itself or fails",
 		Write:  `FileDescriptorName= with the name in u.Listen(ctx, "http", ...)`,
 		Bad:    "[Socket]\n# no FileDescriptorName=\n",
 		Mended: "[Socket]\nFileDescriptorName=http\n",
@@ -117,7 +117,7 @@ var socketRules = []*rule{{
 		ID: "socket-name-twice", Severity: Error,
 		Title:  "two .socket units of a service need two names",
 		Why:    "The order in which systemd passes the sockets of several units is not defined, and differs between versions. Only names tell them apart; several addresses in one unit keep their order.",
-		Effect: "which of the sockets the program gets for the name changes from start to start",
+		Effect: "the program gets one or the other socket for the name, which changes from start to start",
 		Write:  "another FileDescriptorName= in one of them, or both addresses in one .socket unit",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=http\nBacklog=4096\n",
 		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
@@ -160,9 +160,9 @@ var socketRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "socket-backlog", Severity: Warning,
-		Title: "Backlog= is where clients wait during a restart",
-		Why: "The queue holds those who connect while nobody accepts; when it is full they are held up for seconds, or refused. The default is as long as the kernel allows from 252 on; " +
-			"247 has 128 or 4096, by the C library it was built with. net.core.somaxconn (4096) is the upper end whatever the line says: to have more, raise that too.",
+		Title: "Backlog= must have room for the clients that wait during a restart",
+		Why: "The queue holds the clients that connect while no process accepts. When it is full, clients wait for seconds or are refused. From 252 on the default is the limit of the kernel; " +
+			"247 has 128 or 4096, which depends on its C library. net.core.somaxconn (4096) limits the queue: for a longer one, raise that too.",
 		Effect: "under load a restart holds clients up or refuses them; on 247 already at 128",
 		Write:  "Backlog=4096",
 		Bad:    "[Socket]\nBacklog=16\n",
@@ -206,7 +206,7 @@ var socketRules = []*rule{{
 		Title: "the trigger limit should not be tighter than systemd's own",
 		Why: "Each time a client comes and the service does not run, systemd counts a trigger: 20 in 2 s are the most. When that is hit the .socket unit fails (Result=trigger-limit-hit) " +
 			"and closes the listener. A program that crashes under load gets there fast.",
-		Effect: "a few crashes under load close the socket, and clients are refused until somebody comes",
+		Effect: "a few crashes under load close the socket, and clients are refused until an operator starts it",
 		Write:  "no TriggerLimitBurst=, or TriggerLimitIntervalSec=0",
 		Bad:    "[Socket]\nTriggerLimitBurst=3\n",
 		Mended: "[Socket]\n# no TriggerLimitBurst=\n",
@@ -214,8 +214,8 @@ var socketRules = []*rule{{
 	find: triggerLimit,
 }}
 
-// listening are the addresses of socket unit s in their order. An empty one of any
-// kind takes all of them back.
+// listening returns the addresses of socket unit s in their order. An empty line of any kind
+// removes all addresses before it.
 func listening(s *merged) []assignment {
 	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
 		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Rules on the fd store, which keeps what the program bound itself.
+// Rules on the fd store, which keeps the sockets that the program has bound itself.
 
 var storeRules = []*rule{{
 	Rule: Rule{
@@ -30,7 +30,7 @@ var storeRules = []*rule{{
 		ID: "fd-store-small", Severity: Error,
 		Title: "FileDescriptorStoreMax= must have room for all that the program leaves there",
 		Why: "That is every socket that it binds itself, and the idle connections that it leaves there over a restart. " +
-			"What does not fit is closed, and so is the rest of its message. The sender does not learn of it; the journal says \"Cannot store more fds\".",
+			"systemd closes a descriptor that does not fit, and the rest of the message. The sender does not notice; the journal says \"Cannot store more fds\".",
 		Effect: "some sockets are closed at a crash or a restart, and their clients refused; or connections are cut off",
 		Write:  "FileDescriptorStoreMax= of twice the sockets that the program binds, 64 at least, and of its connections (Conns= in [X-Cutover])",
 		Bad:    "[Service]\nFileDescriptorStoreMax=64\nRestartKillSignal=SIGUSR2\n[X-Cutover]\nBinds=3\nConns=1024\n",
@@ -45,9 +45,9 @@ var storeRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "fd-limit", Severity: Error,
-		Title: "the soft LimitNOFILE= must be above what a start is handed",
+		Title: "the soft LimitNOFILE= must be above the number of descriptors that a start gets",
 		Why: "The new process gets its limit before it gets its descriptors. With the default soft limit of 1024 a store of about 1015 makes every start fail with 202/FDS, " +
-			"the unit fails, and the store is emptied. A Go program raises its own soft limit, so nobody notices before the first restart. All versions.",
+			"the unit fails, and the store is emptied. A Go program raises its own soft limit, so the fault shows at the first restart. All versions.",
 		Effect: "once the store is full, a restart fails with status=202/FDS and everything in it is lost",
 		Write:  "LimitNOFILE= with a soft limit above FileDescriptorStoreMax=, the units' sockets and 16 more, such as 16384:524288",
 		Bad:    "[Service]\nFileDescriptorStoreMax=4096\nLimitNOFILE=1024:524288\n",

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What a stop takes besides the drain: the answers of a predecessor that covers for a
-// crashed successor (10 s), and a margin.
+// stopMargin is the time of a stop besides the drain: a predecessor answers for a crashed
+// successor (10 s), and a margin.
 const stopMargin = 15 * time.Second
 
 // The fd store is small: one entry for each socket the program binds itself, twice
@@ -24,7 +24,7 @@ const handedLimit = 16384
 // itself where sockets of the units lie beside it.
 const controlDirectory = "/control"
 
-// facts is the section that says what the units were made from. systemd ignores
+// facts is the section with the Daemon that the units were written from. systemd ignores
 // sections that begin with X- (systemd.unit(5)).
 const facts = "X-Cutover"
 
@@ -51,7 +51,7 @@ func (d Daemon) dependencies() (list []setting) {
 	return append(list, setting{"Unit", "StartLimitIntervalSec", "0", "A start limit that is hit drops the fd store and closes the sockets."})
 }
 
-// life is how the service starts, is replaced, and ends.
+// life returns the settings of start, upgrade and stop.
 func (d Daemon) life() []setting {
 	const s = "Service"
 	list := []setting{
@@ -87,8 +87,9 @@ func (d Daemon) resources() []setting {
 	return append(list, d.runtimeDirectory()...)
 }
 
-// runtimeDirectory is where the control socket lies. systemd removes the directory with
-// everything in it, so a path that clients know needs another one, or has to be kept.
+// runtimeDirectory returns the settings of the directory of the control socket. systemd removes
+// the directory and its files at a stop, so a path that clients know must be elsewhere, or the
+// directory must be kept.
 func (d Daemon) runtimeDirectory() []setting {
 	const s = "Service"
 	own := "/run/" + d.Name
@@ -105,7 +106,7 @@ func (d Daemon) runtimeDirectory() []setting {
 	return list
 }
 
-// facts are what check compares the rest with, and what Describe reads back.
+// facts returns the section that Check and Describe read.
 func (d Daemon) facts() []setting {
 	return []setting{
 		{facts, "Systemd", strconv.Itoa(d.Systemd), "What this was made from, for sdunits; systemd does not read it."},

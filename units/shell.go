@@ -13,7 +13,7 @@ type step struct {
 	after  string // the operator after it, "&" included
 }
 
-// program is the base name of what the step runs, "" for an assignment alone.
+// program returns the base name of the program of the step, "" for an assignment alone.
 func (s step) program() string {
 	if len(s.words) == 0 {
 		return ""
@@ -42,8 +42,8 @@ func (c command) script() (line string, errexit, ok bool) {
 	return "", false, false
 }
 
-// steps takes a command apart. Of a line with a construct such as if or a function it
-// returns nothing: what that does cannot be said.
+// steps splits a command into its steps. For a line with a construct such as if or a function
+// it returns none, because the result is not known.
 func (c command) steps() (all []step, errexit bool) {
 	line, errexit, ok := c.script()
 	if !ok {

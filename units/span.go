@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// forever is what systemd calls infinity.
+// forever stands for infinity of systemd.
 const forever = time.Duration(math.MaxInt64)
 
 // spanUnits are those of systemd.time(7) that occur in timeouts.

@@ -50,8 +50,8 @@ func quoteWord(word string) string {
 	return word
 }
 
-// splitWords undoes commandLine, and takes apart what people write by hand. Specifiers
-// and variables other than %% and $$ stay.
+// splitWords is the inverse of commandLine, and splits other command lines too. Specifiers and
+// variables other than %% and $$ stay.
 func splitWords(line string) []string {
 	words := shellWords(line)
 	unescape := strings.NewReplacer("%%", "%", "$$", "$")
@@ -61,8 +61,8 @@ func splitWords(line string) []string {
 	return words
 }
 
-// shellWords takes apart what is quoted as for a shell, such as the lists that systemctl
-// show prints. Of C escapes it knows those that stand for the next character.
+// shellWords splits text that is quoted as for a shell, such as the lists in the output of
+// systemctl show. It knows the C escapes that stand for the next character.
 func shellWords(line string) (words []string) {
 	var word strings.Builder
 	var quote rune

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Programs that start the program that their arguments name. Some execute it in their
-// own process, others wait for it, or leave it to itself.
+// Programs that start the program in their arguments. Some execute it in their own process,
+// others start a child and wait for it, and others start a child and exit.
 
 // A wrapper is a program that executes the rest of its arguments in its own process.
 type wrapper struct {
 	values   string // options whose value is the next word
 	operands int    // words between the options and the program
-	waits    string // options with which it stays, or forks
-	needs    string // options without which it does
+	waits    string // options with which it stays or forks
+	needs    string // options without which it stays or forks
 }
 
-// wrappers are those of coreutils, util-linux, and of supervisors. A test in e2e holds
-// those that the machine has to what they do.
+// wrappers are programs of coreutils, util-linux and supervisors. A test runs each one that the
+// machine has, and compares the process that it starts with this list.
 var wrappers = map[string]wrapper{
 	"env":           {values: "-u --unset -C --chdir"},
 	"nice":          {values: "-n --adjustment"},
@@ -52,27 +52,27 @@ var wrappers = map[string]wrapper{
 	"systemd-creds": {waits: "-h"},
 }
 
-// waiters stay the main process while their child serves, or end and leave it behind.
+// waiters start a child. They stay the main process while the child serves, or exit before it.
 var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini-static dumb-init catatonit docker-init s6-svscan runsv runsvdir supervisord supervise svscan " +
 	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-run systemd-inhibit systemd-nspawn firejail " +
 	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon")
 
-// An obstacle is a program that stays between systemd and the one that is to serve.
+// An obstacle is a program that stays between systemd and the daemon.
 type obstacle struct {
 	program string
-	shell   bool   // which a line without exec has started
+	shell   bool   // a shell whose line has no exec
 	file    string // a script, "" for none
-	unread  bool   // that cannot be read here
+	unread  bool   // the script cannot be read here
 }
 
 // A follower goes from one program to the next.
 type follower struct {
 	root string // of the files
-	left int    // how many more: a script may execute itself
+	left int    // the steps that remain: a script may execute itself
 }
 
-// follow returns the program that argv comes to in the end, and the one that stays in
-// between: nil if none is known.
+// follow returns the program that argv executes in the end, and the program that stays between
+// systemd and it, nil if none is known.
 func (c *contract) follow(argv []string) (last []string, stays *obstacle) {
 	return (&follower{c.root, 16}).follow(argv)
 }
@@ -107,8 +107,8 @@ func (f *follower) follow(argv []string) (last []string, stays *obstacle) {
 	return nil, nil
 }
 
-// unwrap returns the program that a wrapper called name starts, and whether it does so in
-// its own process.
+// unwrap returns the program that a wrapper called name starts. executes says that the wrapper
+// does so in its own process.
 func unwrap(name string, args []string) (next []string, executes, known bool) {
 	switch name {
 	case "ip":
@@ -160,7 +160,7 @@ func clustered(arg, options string) bool {
 
 func drop(args []string, n int) []string { return args[min(n, len(args)):] }
 
-// unwrapDaemon is unwrap for start-stop-daemon, which forks if it is to.
+// unwrapDaemon is unwrap for start-stop-daemon, which forks with --background only.
 func unwrapDaemon(args []string) (next []string, executes, known bool) {
 	executes = true
 	for i, arg := range args {

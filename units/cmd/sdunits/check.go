@@ -31,7 +31,7 @@ systemd cannot read are reported; -all checks them all the same.
 Exit status: 0 nothing was found, 1 something was, 2 it could not be checked.
 `
 
-// A checking is what the arguments of check say.
+// A checking has the arguments of check.
 type checking struct {
 	options                       units.Options
 	against                       string
@@ -125,7 +125,7 @@ func (c checking) ask() (findings []units.Finding, applied int, err error) {
 
 func printJSON(w io.Writer, findings []units.Finding) error {
 	if findings == nil {
-		findings = []units.Finding{} // a list for whoever reads it, also without findings
+		findings = []units.Finding{} // an empty list in JSON instead of null
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

@@ -74,7 +74,7 @@ type misused struct{ error }
 
 func (m misused) Unwrap() []error { return []error{m.error, errUsage} }
 
-// parse reads the arguments of a command. For -h it prints text and what the flags are.
+// parse reads the arguments of a command. For -h it prints text and the flags.
 func parse(flags *flag.FlagSet, text string, args []string, stdout io.Writer) error {
 	flags.Init(flags.Name(), flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // a mistake is not helped by a page of options that hides it
