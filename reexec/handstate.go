@@ -43,7 +43,7 @@ func (u *Upgrader) handState(s *successor) error {
 		return err
 	}
 	fault.At(fault.BeforeGo)
-	return s.line.Send(ctx, handover.Go{})
+	return s.say(u.life, handover.Go{})
 }
 
 // saveState waits until no route function runs, and has the program save its state. After

@@ -35,25 +35,33 @@ func (u *Upgrader) withdraw(p *present, e event) {
 // called Drain, Accept returns net.ErrClosed. The successor is told, because the main
 // process reports overdue generations to the manager.
 func (u *Upgrader) expire(p *present) {
-	u.drain.expire()
-	u.sockets.refuse()
-	if p.overdue {
-		return
+	if !p.overdue {
+		p.overdue = true
+		u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
+			"generation", u.generation, "held", u.drain.count())
+		if p.succ != nil {
+			u.sayDraining(p)
+		}
 	}
-	p.overdue = true
-	u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
-		"generation", u.generation, "held", u.drain.count())
-	if p.succ != nil {
-		u.sayDraining(p)
-	}
+	u.endAccept(u.drain.expire)
 }
 
 // refuseAll ends Accept in a process that was asked to end and has no work left. A program
 // that waits only for its accept loop ends then.
 func (u *Upgrader) refuseAll() {
 	if u.drain.isIdle() { // work may have begun since this event was posted
-		u.sockets.refuse()
+		u.endAccept(func() {})
 	}
+}
+
+// endAccept calls first and ends Accept. The program may end as soon as it sees that, so
+// the lines that are logged by now have their time before.
+func (u *Upgrader) endAccept(first func()) {
+	u.task(func() { // ends within callbackGrace
+		u.callbacks.logs.wait(callbackGrace)
+		first()
+		u.sockets.refuse()
+	})
 }
 
 func (u *Upgrader) sayStopping(p *present, e event) {
