@@ -71,7 +71,8 @@ const either = undone | upgraded
 
 // faultSteps are all points of an upgrade beside the running process, and of a
 // restart. Before the datagram with MAINPID= the predecessor's death is the service's:
-// the manager starts it again. From then on the successor's is.
+// the manager starts it again. From then on the successor's is, and the successor answers
+// the command if the predecessor has not.
 var faultSteps = []faultStep{
 	{point: fault.UpgradeAsked, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.ReloadingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
@@ -89,12 +90,12 @@ var faultSteps = []faultStep{
 	{point: fault.BeforeCommit, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.MarksStored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.CommittingSaid, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
-	{point: fault.MainPIDSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.Confirmed, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.CommittedSaid, dies: upgraded, tells: mustFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.Draining, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.ConnectionsSent, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.ConnectionsTaken, dies: upgraded, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.MainPIDSaid, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.Confirmed, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.CommittedSaid, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.Draining, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.ConnectionsSent, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.ConnectionsTaken, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
 	{point: fault.Drained, dies: upgraded, tells: mustSucceed, stops: stopAnyway, then: upgraded, short: upgraded},
 
 	{point: fault.Arrived, dies: undone, tells: mustFail, then: undone, short: either},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -10,12 +11,17 @@ import (
 // it done by pam_systemd. It does so in the hierarchy that the manager uses.
 func (s *site) banish(pid int) {
 	s.Helper()
-	s.command("sh", "-c", fmt.Sprintf(`
+	s.command("sh", "-c", intoSession(strconv.Itoa(pid)))
+}
+
+// intoSession is a shell script that moves a process into the cgroup of a session.
+func intoSession(pid string) string {
+	return `
 		for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
 			[ -e $root/cgroup.procs ] || continue
 			mkdir -p $root/user.slice/session-c1.scope
-			echo %d >$root/user.slice/session-c1.scope/cgroup.procs || exit 1
-		done`, pid))
+			echo ` + pid + ` >$root/user.slice/session-c1.scope/cgroup.procs || exit 1
+		done`
 }
 
 // remains checks that a reload fails and says why, and that the main process serves as
@@ -81,6 +87,47 @@ func TestAManagerThatRefusesMAINPIDIsNoticed(t *testing.T) {
 		}
 		s.must(s.machine.Stop(s.ctx, unitName))
 	}
+}
+
+// TestAServiceWithoutNotificationsServesOn: with NotifyAccess=none, and without an fd
+// store that would need more, there is no NOTIFY_SOCKET. The program sees that systemd has
+// started it, and the reload fails with advice. With ProtectProc=invisible it does not
+// see its parent, and the mode is InPlace.
+func TestAServiceWithoutNotificationsServesOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ownReload(server(t, "v1"))
+	s.install(unitName+".d/silent.conf", "[Service]\nType=simple\nNotifyAccess=none\nFileDescriptorStoreMax=0\nProtectProc=default\n")
+	s.start(server(t, "v1"))
+	main := s.get("/").pid
+	run := s.load(lightKept, lightFresh)
+	s.deploy(server(t, "v2"))
+	s.remains(main, s.machine.Reload(s.ctx, unitName))
+	log, err := s.machine.Log(s.ctx, unitName)
+	if err != nil || !strings.Contains(log, "set Type=notify in the unit") {
+		t.Errorf("%v, the log is without advice:\n%s", err, log)
+	}
+	s.nothingLost(run)
+}
+
+// TestPAMNameIsRefused has PAM move the main process into the cgroup of a session, as
+// pam_systemd does.
+func TestPAMNameIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ownReload(server(t, "v1"))
+	s.must(s.machine.WriteFile("/etc/pam.d/cutover-session", []byte("auth required pam_permit.so\naccount required pam_permit.so\n"+
+		"session required pam_exec.so seteuid /bin/sh /usr/local/bin/leave\n"), 0o644))
+	s.must(s.machine.WriteFile("/usr/local/bin/leave", []byte(intoSession("$PPID")), 0o755))
+	s.install(unitName, "[Service]\nType=notify\nExecStart="+binaryPath+"\nExecReload=/usr/local/bin/cutover-ctl reload\n"+
+		"User=nobody\nPAMName=cutover-session\nRuntimeDirectory=cutover-http\nFileDescriptorStoreMax=8\nRestart=on-failure\nOOMPolicy=continue\n")
+	s.start(server(t, "v1"))
+	main := s.mainPID()
+	run := s.load(lightKept, lightFresh)
+	s.deploy(server(t, "v2"))
+	s.remains(main, s.machine.Reload(s.ctx, unitName), "generation 1 serves; upgrade undone (start)", "session-c1.scope", "remove PAMName=")
+	s.nothingLost(run)
+	s.must(s.machine.Signal(main, 9)) // systemctl stop does not reach the cgroup of a session
 }
 
 // TestAnUpgradeSendsNoRefusedNotification, which the log would have as a warning.

@@ -94,6 +94,7 @@ func serve(ctx context.Context) (err error) {
 	env := flag.String("env", "", "file from which the next generation's environment is renewed")
 	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
 	start := flag.Duration("start", 0, "how long the start takes")
+	starved := flag.String("starved", "", "a `file`: where it exists, the process has no free descriptor when it says that it is ready")
 	flag.Parse()
 	if *env != "" {
 		o.Next = func(c reexec.Command) (reexec.Command, error) {
@@ -126,8 +127,28 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	time.Sleep(*start)
+	if err := starve(*starved); err != nil {
+		return err
+	}
 	srv := &http.Server{Handler: handler(u, ln, hits, kept)}
 	return rehttp.Serve(ctx, u, srv, slow{ln.(named), *delay})
+}
+
+// starve takes the free descriptors away if file exists. A story gives them back.
+func starve(file string) error {
+	if _, err := os.Stat(file); err != nil {
+		return nil
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = uint64(len(open) - 1) // one was for the directory
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
 // counter is the state that the server keeps over its generations.
