@@ -16,12 +16,12 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// A FlowConn is a UDP socket for a protocol with connections of its own, flows,
-// such as QUIC: each process that shares the socket gets the datagrams of its own
-// flows, also while it drains, and the one that accepts gets all others.
+// A FlowConn is a UDP socket for a protocol that has connections, such as QUIC. These
+// connections are called flows. Each process that shares the socket gets the datagrams of
+// its flows, also while it drains. The process that accepts gets all other datagrams.
 //
-// One process reads the socket at any instant. It asks route whose flow a datagram
-// belongs to, and passes it on through an inbox that each process has:
+// One process reads the socket at any instant. It calls route to find the process of a
+// datagram's flow, and passes the datagram to the inbox of that process:
 //
 //	                        gates shut   go
 //	predecessor  reads the socket ──┤    │      reads its inbox ──────── exits
@@ -30,22 +30,21 @@ import (
 //	                                                 ├ its own flows
 //	                                                 └ new ones
 //
-// Answers go to the socket directly, from every process.
+// Every process sends its answers on the socket.
 //
-//   - Several generations that drain read their inboxes, all of them.
-//   - A predecessor that accepts again, because its successor died or its trial was
-//     undone, reads what is left in its inbox, then the socket. A successor that
-//     finishes its answers reads its inbox from then on: what it began on trial is
-//     its own.
-//   - Flows of a process that is gone are passed to nobody: the process that reads
-//     gets them, and QUIC answers with a stateless reset.
-//   - A process that ends without a successor, stopped or to be replaced in place,
-//     reads the socket on for the flows that there are. It drops what would begin
-//     a new one; clients send that again, and the next process reads it.
-//   - A generation that does not call ListenFlows hands everything on.
-//   - An inbox that is full loses datagrams, as the socket does.
+//   - Each of several draining generations reads its inbox.
+//   - A predecessor that accepts again, because its successor died or the trial was undone,
+//     first reads the rest of its inbox, then the socket. The successor of an undone trial
+//     keeps the flows that it began, and reads its inbox while it finishes its answers.
+//   - Datagrams for a process that has ended go to the process that reads the socket. QUIC
+//     answers them with a stateless reset.
+//   - A process that ends without a successor, after a stop or before an execve in place,
+//     still reads the socket for existing flows. It drops datagrams that would begin a new
+//     flow; clients send them again, and the next process reads them.
+//   - A generation that does not call ListenFlows hands socket and inboxes on.
+//   - A full inbox loses datagrams, like a full socket.
 type FlowConn struct {
-	*turnstile // lets through to the socket; before it, there is the inbox
+	*turnstile // open while this process reads the socket, shut while it reads the inbox
 
 	udp     *net.UDPConn
 	readers *readers
@@ -55,26 +54,25 @@ type FlowConn struct {
 	turning   sync.Mutex // held while socket and inbox change places
 	inbox     *net.UnixConn
 	routes    routes
-	left      atomic.Bool // the inbox may not be empty, though nothing comes any more
-	finishing atomic.Bool // no flow can begin: nobody accepts
+	left      atomic.Bool // the inbox may still have datagrams, but gets no new ones
+	finishing atomic.Bool // no process accepts, so no flow can begin
 }
 
-// ListenFlows is ListenPacket for UDP sockets with flows that have to stay with the
-// process that began them. Given a datagram, and where it comes from, route returns
-// the number of the process that owns its flow, as [FlowConn.Owner] of that process
-// has it, or 0 if it belongs to no flow that route knows. For QUIC the number is put
-// into the connection IDs. A protocol without such a thing can have a table of its
-// peers, which route itself adds to, and carry it to the next process by Save and
-// Restore: no route is under way when an upgrade calls Save's function. Checkpoint
-// calls it beside them.
+// ListenFlows is ListenPacket for a UDP socket with flows that stay with the process that
+// began them. route gets a datagram and its sender. It returns the number of the process
+// that owns the flow, which is [FlowConn.Owner] in that process, or 0 if it knows no such
+// flow. A QUIC program puts the number into its connection IDs. A protocol without such IDs
+// can keep a table of peers, which route fills, and carry it to the next process by Save
+// and Restore. No route runs while an upgrade calls the function of Save; Checkpoint may
+// call it while a route runs.
 //
-// It is called within ReadFrom, must not keep the datagram, and must not be nil. It
-// may call the Upgrader. While it blocks, nothing is read of the socket, and an
-// upgrade that begins meanwhile waits for it, and is undone after 4.5 seconds.
+// ReadFrom calls route, which must not keep the datagram and must not be nil. route may
+// call the Upgrader. While it blocks, its ReadFrom does not return, and an upgrade that
+// begins waits for it and is undone after 4.5 seconds.
 //
-// The FlowConn has no ReadMsgUDP, so that nothing reads past route. QUIC stacks do
-// without batches, segmentation offload and ECN then, and the kernel chooses the
-// source address of answers: on a host with several, bind one of them.
+// The FlowConn has no ReadMsgUDP, because such a read would bypass route. So QUIC stacks use
+// no batches, segmentation offload or ECN, and the kernel chooses the source address of
+// answers. On a host with several addresses, bind one of them.
 func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address string, route func(datagram []byte, from netip.AddrPort) (owner uint32)) (*FlowConn, error) {
 	if route == nil {
 		return nil, fmt.Errorf("reexec: ListenFlows %q: route is nil", name)
@@ -110,15 +108,15 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 	return nil, err
 }
 
-// join gives c the inbox and the outlets that a predecessor has handed over, or if
-// there is none makes the first. It consumes the descriptors of both.
+// join gives c the inbox and the outlets that the predecessor handed over. If there is no
+// inbox, it makes one. join consumes the descriptors.
 func (c *FlowConn) join(inboxes, ways []*socket) (err error) {
 	for _, w := range ways {
 		c.outlets.add(uint32(w.Index), fd.New(w.held.Release()))
 	}
 	var inbox *fd.FD
 	for _, i := range inboxes {
-		_ = inbox.Close() // there is one
+		_ = inbox.Close() // nil, or an earlier one: there must be one inbox
 		inbox, c.outlets.own = fd.New(i.held.Release()), uint32(i.Index)
 	}
 	if inbox == nil {
@@ -139,18 +137,18 @@ func (c *FlowConn) join(inboxes, ways []*socket) (err error) {
 	return nil
 }
 
-// Owner is the number of this process, never 0, for what route returns: another one
-// in each process that shares the socket, and in those of failed upgrades. It begins
-// with 1 again when the service is restarted.
+// Owner returns the number of this process, which route returns for flows of this process.
+// It is never 0. Each process that shares the socket has a different number, including the
+// processes of failed upgrades. After a restart of the service numbers begin with 1 again.
 func (c *FlowConn) Owner() uint32 { return c.outlets.own }
 
-// ReadFrom waits for a datagram that is ours.
+// ReadFrom waits for a datagram of this process.
 func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	self := c.readers.self()
 	for {
 		n, from, ours, err := c.read(self, b)
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.overdue() || err == nil && !ours {
-			continue // the turnstile's own deadline ends a read that has taken nothing
+			continue // shut has interrupted the read, which took no datagram, or it was passed on
 		}
 		if err != nil {
 			return 0, nil, err
@@ -159,8 +157,8 @@ func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// read reads where this process has to. A datagram that the socket has given us is
-// held.
+// read reads one datagram, from the socket if the turnstile is open, else from the inbox. A
+// datagram of the socket is held.
 func (c *FlowConn) read(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	switch c.tryEnter() {
 	case isOpen:
@@ -173,7 +171,7 @@ func (c *FlowConn) read(self *reader, b []byte) (n int, from netip.AddrPort, our
 	return n, from, ours, err
 }
 
-// readSocket reads one datagram, and passes it on if it is not ours. It leaves the
+// readSocket reads one datagram, and passes it on if another process owns it. It leaves the
 // turnstile.
 func (c *FlowConn) readSocket(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	if c.left.Load() {
@@ -196,9 +194,9 @@ func (c *FlowConn) readSocket(self *reader, b []byte) (n int, from netip.AddrPor
 	return n, from, ours, nil
 }
 
-// ours asks route whose datagram this is, passes it on if it is not ours, and leaves
-// the turnstile. It leaves first: route is the program's, and may wait for the loop,
-// which waits for everything inside.
+// ours calls route for a datagram, and passes the datagram on if another process owns it. It
+// leaves the turnstile before the call, because route may wait for the loop, which waits
+// for every call inside the turnstile.
 func (c *FlowConn) ours(self *reader, datagram []byte, from netip.AddrPort) (ours bool) {
 	c.readers.hold(self)
 	c.routes.begin()
@@ -221,7 +219,7 @@ func (c *FlowConn) ours(self *reader, datagram []byte, from netip.AddrPort) (our
 // frames has buffers for readInbox.
 var frames = sync.Pool{New: func() any { return new([maxFrame]byte) }}
 
-// readInbox reads a frame by way of read. It is not ours if it holds nothing.
+// readInbox reads a frame with read. ours is false if the frame has no datagram.
 func (c *FlowConn) readInbox(b []byte, read func([]byte) (int, error)) (n int, from netip.AddrPort, ours bool, err error) {
 	frame := frames.Get().(*[maxFrame]byte)
 	defer frames.Put(frame)
@@ -243,10 +241,11 @@ func (c *FlowConn) receive(b []byte) (n int, err error) {
 	return n, errors.Join(err, received)
 }
 
-// open has us read the socket, once the inbox is empty: nobody fills it any more.
+// open makes this process read the socket after the rest of its inbox, which gets no new
+// datagrams.
 func (c *FlowConn) open() { c.turn(false) }
 
-// finish is open for a process that nobody comes after.
+// finish is open for a process without a successor: no new flow begins.
 func (c *FlowConn) finish() { c.turn(true) }
 
 func (c *FlowConn) turn(finishing bool) {
@@ -257,7 +256,7 @@ func (c *FlowConn) turn(finishing bool) {
 	c.interruptInbox(time.Unix(1, 0))
 }
 
-// shut has us read the inbox.
+// shut makes this process read its inbox.
 func (c *FlowConn) shut() {
 	c.turning.Lock()
 	defer c.turning.Unlock()
@@ -269,17 +268,17 @@ func (c *FlowConn) shut() {
 // interruptInbox ends reads of the inbox at t.
 func (c *FlowConn) interruptInbox(t time.Time) {
 	if c.inbox != nil {
-		_ = c.inbox.SetReadDeadline(t) // fails on a closed one only, which the read reports
+		_ = c.inbox.SetReadDeadline(t) // fails only on a closed inbox, which the read reports
 	}
 }
 
 // LocalAddr returns the address of the socket.
 func (c *FlowConn) LocalAddr() net.Addr { return c.udp.LocalAddr() }
 
-// WriteTo sends a datagram at once, whoever reads.
+// WriteTo sends a datagram on the socket. It does not wait for the role of the reader.
 func (c *FlowConn) WriteTo(b []byte, to net.Addr) (int, error) { return c.udp.WriteTo(b, to) }
 
-// SetReadDeadline is that of net.PacketConn.
+// SetReadDeadline sets the deadline of ReadFrom, see net.PacketConn.
 func (c *FlowConn) SetReadDeadline(t time.Time) error {
 	c.turning.Lock()
 	defer c.turning.Unlock()
@@ -289,7 +288,7 @@ func (c *FlowConn) SetReadDeadline(t time.Time) error {
 	return c.setDeadline(t)
 }
 
-// SetWriteDeadline is that of net.PacketConn.
+// SetWriteDeadline sets the deadline of WriteTo, see net.PacketConn.
 func (c *FlowConn) SetWriteDeadline(t time.Time) error { return c.udp.SetWriteDeadline(t) }
 
 // SetDeadline sets both deadlines.
@@ -297,19 +296,17 @@ func (c *FlowConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadBuffer is that of *net.UDPConn. The size is the socket's, and so that of
-// every generation.
+// SetReadBuffer sets the size of the socket's receive buffer, which all generations share.
 func (c *FlowConn) SetReadBuffer(bytes int) error { return c.udp.SetReadBuffer(bytes) }
 
-// SetWriteBuffer is that of *net.UDPConn.
+// SetWriteBuffer sets the size of the socket's send buffer, which all generations share.
 func (c *FlowConn) SetWriteBuffer(bytes int) error { return c.udp.SetWriteBuffer(bytes) }
 
-// SyscallConn is for options of the socket. Who reads it so takes datagrams that
-// are others'.
+// SyscallConn gives access to the options of the socket. Do not read with it: a read would
+// take datagrams of other processes.
 func (c *FlowConn) SyscallConn() (syscall.RawConn, error) { return c.udp.SyscallConn() }
 
-// Close closes this process's descriptors. Its flows have ended. A second call does
-// nothing.
+// Close closes this process's descriptors and so ends its flows. A second call does nothing.
 func (c *FlowConn) Close() error {
 	if !c.end() {
 		return nil
@@ -345,8 +342,7 @@ func (s *sockets) takeFlows(of handover.Entry) (inboxes, outlets []*socket) {
 	return inboxes, outlets
 }
 
-// finish has the flows of this process go on, though it accepts no more and nobody
-// does in its place.
+// finish lets the flows of this process continue, although no process accepts new ones.
 func (s *sockets) finish() {
 	s.each(func(c claimed) {
 		if f, ok := c.(*FlowConn); ok {

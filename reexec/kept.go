@@ -10,11 +10,11 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// A Kept is an open file of any kind, a connection, a FIFO, a memfd, that goes to
-// every later generation under its name, and with a manager into its fd store,
-// until Forget.
+// A Kept is an open file of any kind, such as a connection, a FIFO or a memfd. Every later
+// generation gets it under its name, until Forget. If there is a manager, it is in the fd
+// store, too.
 type Kept struct {
-	// File is a descriptor of the Kept's own. Forget closes it, and so does
+	// File is a duplicate that belongs to the Kept. Forget closes it, and so does
 	// Upgrader.Close.
 	File *os.File
 
@@ -22,27 +22,27 @@ type Kept struct {
 	s *socket
 }
 
-// keptFile is a file among the sockets of a generation. It has no gate: who may use
-// the file is the program's business.
+// keptFile is a file among the sockets of a generation. It has no gate: the program decides
+// which process uses the file.
 type keptFile struct{ *os.File }
 
 func (keptFile) open() {}
 func (keptFile) shut() {}
 
-// Keep keeps file under name; several may have one name. The file stays the
-// caller's: the Kept has a duplicate. A file that is kept while an upgrade is under way
-// stays with this process: if the upgrade succeeds, no other process gets it and the fd
-// store does not have it; if the upgrade is undone, it goes into the store then.
+// Keep keeps a duplicate of file under name. The caller still owns file. Several files may
+// have the same name. A file that is kept during an upgrade is not handed to that successor,
+// and is not stored if the upgrade succeeds. If the upgrade is undone, the file goes into
+// the fd store.
 //
-// The error of a store that does not take the file comes with the Kept: it is kept all the
-// same, and stored as soon as that is possible.
+// If the fd store does not take the file, Keep returns the Kept and an error: the file is
+// kept, and stored as soon as the store takes it.
 //
-// A connection that is kept need not move, too. A process that has claimed it refuses it
-// from a Move, and Move does not put it into the fd store, which has it already: both
-// return [ErrNotMoved]. A process that has not claimed it takes it.
+// Do not Move a connection that is kept. Move returns [ErrNotMoved] if the other process has
+// claimed the kept connection, and on the way into the fd store, which has the connection
+// already. A process that has not claimed it accepts the Move.
 //
-// A file that hangs up, a connection whose other end is gone, leaves the fd store
-// by itself; to later generations it goes all the same, until Forget.
+// A connection whose other end has closed hangs up, and the manager removes a file that
+// hangs up from the fd store. Later generations still get the file until Forget.
 func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	if err := checkSocketName(name); err != nil {
 		return nil, err
@@ -62,18 +62,19 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	return k, nil // Ready or the commit puts it into the store
 }
 
-// storeKept stores the sockets that the fd store does not have, if it is still ours.
+// storeKept stores the sockets that the fd store does not have, if this process still owns
+// the store.
 func (u *Upgrader) storeKept() error {
 	u.fdStore.mu.Lock()
 	var err error
-	if u.fdStore.ours { // else a successor has become main meanwhile
+	if u.fdStore.ours { // else a successor is the main process now
 		err = u.storeSockets()
 	}
 	u.fdStore.mu.Unlock()
 	return u.tryLater(err)
 }
 
-// tryLater returns err, and has the loop try again what has failed so.
+// tryLater returns err. If err is not nil, the loop stores missing entries later.
 func (u *Upgrader) tryLater(err error) error {
 	if err != nil {
 		u.post(event{kind: evStored, err: err})
@@ -81,9 +82,9 @@ func (u *Upgrader) tryLater(err error) error {
 	return err
 }
 
-// Claim returns what was kept under name by an earlier process, in the order of its
-// Keep, and files of that name which a unit passed. They go on being kept. Call it
-// before Ready: what nobody has claimed by then is closed and forgotten.
+// Claim returns the files that an earlier process kept under name, in the order of its Keep
+// calls, and the files of that name that a unit passed. They stay kept. Call Claim before
+// Ready, which closes kept files that were not claimed and removes them from the fd store.
 func (u *Upgrader) Claim(name string) ([]*Kept, error) {
 	var all []*Kept
 	for {
@@ -95,7 +96,7 @@ func (u *Upgrader) Claim(name string) ([]*Kept, error) {
 	}
 }
 
-// claimNext is Claim for one file; nil means that there is none.
+// claimNext claims one file. It returns nil if there is none.
 func (u *Upgrader) claimNext(name string) (*Kept, error) {
 	k := &Kept{u: u}
 	var err error
@@ -116,9 +117,9 @@ func (u *Upgrader) claimNext(name string) (*Kept, error) {
 // errNoMore ends Claim.
 var errNoMore = errors.New("no more")
 
-// Forget ends the keeping and closes File. The main process takes the file out of the fd
-// store, too. If an upgrade is under way, the successor forgets the file before it becomes
-// the main process: its Kept.File is closed. A second call does nothing.
+// Forget closes File and ends the keeping. The main process also removes the file from the
+// fd store. If an upgrade is under way, the successor forgets the file before it becomes the
+// main process, and closes its Kept.File. A second call does nothing.
 func (k *Kept) Forget() error {
 	ok, closed, removed := k.u.forget(k.s)
 	if !ok {
@@ -127,8 +128,8 @@ func (k *Kept) Forget() error {
 	return errors.Join(closed, k.u.tryLater(removed))
 }
 
-// forget closes the file of s, and takes it out of the fd store if that is ours. It is not
-// ok if s was forgotten before.
+// forget closes the file of s, and removes it from the fd store if this process owns the
+// store. ok is false if s was forgotten before.
 func (u *Upgrader) forget(s *socket) (ok bool, closed, removed error) {
 	u.fdStore.mu.Lock()
 	defer u.fdStore.mu.Unlock()
@@ -145,8 +146,8 @@ func (u *Upgrader) forget(s *socket) (ok bool, closed, removed error) {
 	return true, closed, removed
 }
 
-// keeps reports whether the socket behind c is that of a Kept: the program has it, or can
-// claim it in the next process, and must not get it a second time out of Accept.
+// keeps reports whether c and a Kept are the same socket. The program has that socket, or
+// claims it in the next process, so Accept must not return it as well.
 func (s *sockets) keeps(c syscall.Conn) bool {
 	kept := s.keptSockets()
 	if len(kept) == 0 {
@@ -156,7 +157,7 @@ func (s *sockets) keeps(c syscall.Conn) bool {
 	return slices.ContainsFunc(kept, func(k *fd.Info) bool { return info.SameSocket(*k) })
 }
 
-// keptSockets describes the files in the program's hands.
+// keptSockets describes the kept files that the program has.
 func (s *sockets) keptSockets() (all []*fd.Info) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,11 +174,11 @@ func (s *sockets) keptSockets() (all []*fd.Info) {
 	return all
 }
 
-// inspect describes c; the zero value, of a closed one, is the same as no socket.
+// inspect describes c. It returns the zero value if c is closed, which equals no socket.
 func inspect(c syscall.Conn) (info fd.Info) {
 	fd.Borrow([]syscall.Conn{c}, func(fds []*fd.FD) {
 		if fds[0] != nil {
-			info, _ = fd.Inspect(fds[0]) // see above
+			info, _ = fd.Inspect(fds[0]) // on error the zero value
 		}
 	})
 	return info

@@ -24,37 +24,36 @@ const MaxMoved = 32 << 10
 // ErrNotMoved is wrapped by the error of a Move that has changed nothing.
 var ErrNotMoved = errors.New("reexec: connection stays with this process")
 
-// A Moved is a connection that an earlier process of the program has accepted, in
-// the middle of its life. It comes out of Accept of the listener that has the name of
-// the one before, and of several with that name the one with its address: with its
-// addresses, its socket options, and all that its peer has sent and nobody has read.
+// A Moved is an open connection that an earlier process of the program accepted. Accept of
+// the listener of the same name returns it; if several have that name, the listener with
+// the connection's address does. The connection keeps its addresses, its socket options and
+// the data that its peer has sent and that was not read.
 type Moved struct {
-	net.Conn        // with the methods of *net.TCPConn or *net.UnixConn, see Listen
-	Format   string // as given to Move, one of those given to Receive
-	Data     []byte // as given to Move
+	net.Conn        // has the methods of *net.TCPConn or *net.UnixConn, see Listen
+	Format   string // format given to Move, one of the formats given to Receive
+	Data     []byte // data given to Move
 }
 
-// Receive says that this process takes connections over under the name of a
-// listener, in any of these formats: in which form Moved.Data is, in the program's
-// own words, such as "chat/2". What it does not say stays with the process that has
-// it. Call it before Ready. A format has at most 32 printable ASCII characters
-// without a colon or exclamation mark.
+// Receive makes this process take over connections of the listener called name, in the given
+// formats. A format names the encoding of Moved.Data; the program chooses it, for example
+// "chat/2". Connections in other formats stay where they are. Call Receive before Ready. A
+// format has at most 32 printable ASCII characters without a colon or exclamation mark.
 //
-// Whoever receives has to accept until Drain returns, also while this generation
-// drains: connections may still come, from a generation before.
+// A program that receives connections must accept until Drain returns, also while this
+// generation drains: connections of an older generation may still arrive.
 func (u *Upgrader) Receive(name string, formats ...string) error {
 	return u.receive(name, nil, formats)
 }
 
-// ReceiveIdle is Receive for connections on which nothing happens until the peer
-// speaks, as between a request that is answered and the next. Each comes out of
-// Accept when its peer has sent something or has closed. Until then it is parked: it
-// takes a descriptor and no goroutine, keeps Drain from returning, and goes on to the
-// next process by itself. One that nobody takes comes out of Accept then.
+// ReceiveIdle is Receive for connections that are idle until the peer sends data, such as
+// HTTP connections between two requests. Accept returns such a connection when its peer has
+// sent data or has closed. Until then the connection is parked: it takes a descriptor and no
+// goroutine, keeps Drain from returning, and moves to the next process without the program.
+// If the next process does not take it, Accept returns it when this generation drains.
 //
-// limit(data) is the idle timeout of a connection, 0 for none. It is called when the
-// connection has come, on a goroutine of the Upgrader that calls one limit after the
-// other. A connection whose limit panics comes out of Accept. limit must not be nil.
+// limit(data) is the idle timeout of a connection; 0 means none. It is called when the
+// connection arrives, on a goroutine of the Upgrader that calls one limit at a time. If
+// limit panics, Accept returns the connection. limit must not be nil.
 func (u *Upgrader) ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error {
 	if limit == nil {
 		return fmt.Errorf("reexec: ReceiveIdle %q: limit is nil", name)
@@ -83,31 +82,29 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 	return nil
 }
 
-// CanMove reports whether a connection of the listener called name could go to
-// another process now, in this format: a successor has taken over that receives
-// it, or the manager restarts the unit and its fd store may have room. It costs
-// nothing, and promises nothing.
+// CanMove reports whether a connection of the listener called name, in this format, could
+// move now: a successor that receives it has taken over, or the manager restarts the unit
+// and the fd store may have room. CanMove is cheap, and only a hint.
 func (u *Upgrader) CanMove(name, format string) bool {
 	takers := u.receives.theirs.Load()
 	return takers != nil && slices.Contains((*takers)[name], format)
 }
 
-// Move gives c, a connection of the listener called name, to the process that has
-// replaced this one, where it comes out of Accept as a [Moved]. If the manager
-// restarts the unit (see Options.RestartSignal), it goes to the next process by way
-// of the fd store, and if the program is replaced in place, by inheritance.
+// Move gives c, a connection of the listener called name, to the process that has replaced
+// this one. Accept of that process returns it as a [Moved]. If the manager restarts the
+// unit (see Options.RestartSignal), c goes through the fd store to the next process. If the
+// program is replaced in place, the new program inherits c.
 //
-// Nobody may read or write c during the call, and what was read of it must have
-// been answered or be in data: the other process goes on where this one has
-// stopped. Data is at most [MaxMoved] bytes. To wake a goroutine that waits in
-// Read, set a read deadline that is over.
+// The program must not read or write c during the call. All data that it has read must be
+// answered or part of data, because the other process continues from there. Data is at most
+// [MaxMoved] bytes. To wake a goroutine that waits in Read, set a read deadline in the past.
 //
-// Move blocks until the other process has it. With nil, c was closed here without
-// its peer noticing. Any other error wraps [ErrNotMoved]: c is as it was, and this
-// process goes on serving it. That is so before Draining is closed, and whenever
-// CanMove says so. The end of ctx ends the wait of a connection that was not sent
-// yet. c must be a TCP or unix connection, and a [syscall.Conn], as those of package
-// net are.
+// Move blocks until the other process has c. With nil, Move has closed c in this process,
+// and the peer has not noticed. Every other error wraps [ErrNotMoved]: c is unchanged, and
+// this process goes on serving it. Move returns such an error before Draining is closed,
+// and while CanMove returns false. The end of ctx ends the wait of a connection that was
+// not sent yet. c must be a TCP or unix connection and a [syscall.Conn], like the
+// connections of package net.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
 	result := make(chan error, 1)
 	m := &moving{
@@ -122,16 +119,18 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 	if err != nil {
 		return notMoved(err)
 	}
-	_ = c.Close() // our descriptor of a connection that is the other process's now
+	_ = c.Close() // the other process has its own descriptor
 	return nil
 }
 
-// Offer is [Upgrader.Move] for many connections: it does not wait, and leaves it to
-// the program to close c, which it should do soon. It calls done once, with what Move
-// would return, on a goroutine of the Upgrader that calls one done after the other, so
-// that others wait while one blocks. Withdraw takes the offer back, unless it returns
-// false because c was sent; after it done is not called. It must not be called after
-// done. If done is nil, nothing is told.
+// Offer is [Upgrader.Move] for many connections: it does not wait, and does not close c. The
+// program closes c soon after done.
+//
+// Offer calls done once with the result of the move, on a goroutine of the Upgrader that
+// calls one done at a time, so a done that blocks delays the others. done may be nil.
+//
+// withdraw takes the offer back and returns true; done is not called then. It returns false
+// if c was sent. Do not call withdraw after done.
 func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
 	m := &moving{
 		Connection: handover.Connection{Name: name, Format: format, Data: data},
@@ -139,7 +138,7 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 			if err != nil {
 				err = notMoved(err)
 			} else {
-				accepted.Release(c) // it is not ours any more, though the program closes it later
+				accepted.Release(c) // the other process has it, although the program closes c later
 			}
 			if done != nil {
 				u.callbacks.answers.addAlways(u.guarded("done of Offer", func() { done(err) }))
@@ -153,7 +152,7 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 	return m.withdraw
 }
 
-// propose asks the loop to let c move as m. Where there is an error, m is not answered.
+// propose sends m to the loop, so that c moves. If it returns an error, m is not answered.
 func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	file, ok := c.(syscall.Conn)
 	switch {
@@ -162,9 +161,9 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	case len(m.Data) > MaxMoved:
 		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
 	case !u.CanMove(m.Name, m.Format):
-		return fmt.Errorf("nobody receives %q of listener %q", m.Format, m.Name)
+		return fmt.Errorf("no other process receives format %q of listener %q", m.Format, m.Name)
 	case !movable(file):
-		return fmt.Errorf("this %T is no connection of TCP or a unix socket, or has lost its peer", c)
+		return fmt.Errorf("this %T is not a TCP or unix connection, or has lost its peer", c)
 	}
 	m.file = file
 	if !u.post(event{kind: evMove, moving: m}) {
@@ -173,11 +172,11 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	return nil
 }
 
-// movable reports whether another process can make a net.Conn of c.
+// movable reports whether another process can make a net.Conn from c.
 func movable(c syscall.Conn) (ok bool) {
 	switch c.(type) {
 	case *accepted.TCPConn, *accepted.UnixConn, *net.TCPConn, *net.UnixConn:
-		return true // there are thousands of them, and to ask the kernel takes its time
+		return true // there may be thousands, and a system call for each takes time
 	}
 	fd.Borrow([]syscall.Conn{c}, func(fds []*fd.FD) {
 		if fds[0] != nil {
@@ -190,13 +189,13 @@ func movable(c syscall.Conn) (ok bool) {
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
 
-// moving is a connection on its way out of this process.
+// moving is a connection that was offered to another process.
 type moving struct {
 	handover.Connection
 	file    syscall.Conn
-	waited  bool        // somebody waits, and the connection is not served meanwhile
-	decided atomic.Bool // it was sent, or withdrawn
-	answer  func(error) // called once, by the loop, unless it was withdrawn
+	waited  bool        // a Move waits, and the connection is not served meanwhile
+	decided atomic.Bool // the connection was sent or withdrawn
+	answer  func(error) // the loop calls it once, unless the connection was withdrawn
 }
 
 // wait returns the result. Until the connection is sent, the end of ctx withdraws it.
@@ -212,35 +211,34 @@ func (m *moving) wait(ctx context.Context, result <-chan error) error {
 	}
 }
 
-// withdraw reports whether m will not be sent, nor answered.
+// withdraw takes m back. It returns false if m was sent or answered.
 func (m *moving) withdraw() bool { return m.decided.CompareAndSwap(false, true) }
 
-// refuse answers a connection that is not sent, unless it was withdrawn.
+// refuse answers m, which is not sent, with why, unless m was withdrawn.
 func (m *moving) refuse(why error) {
 	if m.decided.CompareAndSwap(false, true) {
 		m.answer(why)
 	}
 }
 
-// receivers are the formats of connections that are taken over, by listener.
+// receivers has the formats of the connections that this process and the next one take over.
 type receivers struct {
 	mu     sync.Mutex
-	ours   map[string][]string                          // by this process
-	limits map[receiver]func(data []byte) time.Duration // of those that are idle, nil for the others
-	theirs atomic.Pointer[map[string][]string]          // by whoever comes after it; nil if nobody does
+	ours   map[string][]string                          // formats of this process, by listener
+	limits map[receiver]func(data []byte) time.Duration // idle timeouts of ReceiveIdle, nil for Receive
+	theirs atomic.Pointer[map[string][]string]          // formats of the next process; nil if there is none
 }
 
 type receiver struct{ name, format string }
 
-// limitOf returns the program's function for the idle timeout of c, nil if c is not
-// idle.
+// limitOf returns the limit of ReceiveIdle for c, nil if c comes by Receive.
 func (r *receivers) limitOf(c handover.Connection) func(data []byte) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.limits[receiver{c.Name, c.Format}]
 }
 
-// said returns a copy of what this process takes, nil if that is nothing.
+// said returns a copy of the formats of this process, nil if there are none.
 func (r *receivers) said() map[string][]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,13 +255,13 @@ func (r *receivers) takes(c handover.Connection) bool {
 	return slices.Contains(r.ours[c.Name], c.Format)
 }
 
-// known reports whether there is somebody who comes after this process.
+// known reports whether there is a next process.
 func (r *receivers) known() bool { return r.theirs.Load() != nil }
 
-// set says what whoever comes after this process takes.
+// set stores the formats of the next process.
 func (r *receivers) set(theirs map[string][]string) { r.theirs.Store(&theirs) }
 
-// checkFormat holds a format to what the name of a stored connection can carry.
+// checkFormat returns an error if f cannot be part of the name of a stored connection.
 func checkFormat(f string) error {
 	bad := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '!' }
 	if f == "" || len(f) > 32 || strings.ContainsFunc(f, bad) {

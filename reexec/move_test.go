@@ -133,7 +133,7 @@ func TestConnectionsStayWhereNobodyReceivesThem(t *testing.T) {
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	two := one.handOver("{}")
-	one.await("stays", "nobody receives")
+	one.await("stays", "no other process receives")
 	guest.knows(one, 0)
 	s.hosted(address, two)
 	guest.leave()

@@ -97,7 +97,7 @@ func TestParkedConnectionsThatNobodyTakesStay(t *testing.T) {
 	s := newStage(t)
 	two, address, guests := s.parkedGuests(1, "")
 	three := two.handOver(signals)
-	two.await("stays", "nobody receives")
+	two.await("stays", "no other process receives")
 	guests[0].knows(two, 0)
 	s.hosted(address, three)
 	guests[0].leave()

@@ -18,32 +18,31 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// MaxState is the largest State.Data, in bytes. Larger things belong into a file
-// of the program's own.
+// MaxState is the largest State.Data, in bytes. Keep larger data in a file.
 const MaxState = 64 << 20
 
-// State is what a program wants its next process to know: sessions, counters,
-// keys. It travels as a sealed memfd.
+// State is data for the next process of the program, such as sessions, counters and keys. It
+// travels as a sealed memfd.
 type State struct {
-	Version int    // of the format of Data, for the program that reads it
+	Version int    // version of the encoding of Data; the program chooses it
 	Data    []byte // at most MaxState bytes
 }
 
-// states is all saved state of a generation by name. What the program itself does
-// not save it keeps for a successor that may know it: an upgrade to an older
-// program and back loses nothing.
+// states is all saved state of a generation by name. It also keeps states that this program
+// does not save, for a later one that may know them: an upgrade to an older program and back
+// loses no state.
 type states struct {
 	mu      sync.Mutex
 	save    map[string]func() (State, error)
 	restore map[string]func(State) error
-	files   map[string]*os.File      // the last known of each name
+	files   map[string]*os.File      // the last known state of each name
 	fresh   map[string]bool          // names whose file the fd store does not have
-	stored  []string                 // what the fd store has, by its names there
+	stored  []string                 // names of the entries in the fd store
 	afford  func(func() error) error // calls a function that needs descriptors
-	told    []string                 // of stored, what the successor was told
-	closed  bool                     // no file is kept any more
+	told    []string                 // the names that the successor was sent
+	closed  bool                     // close was called: no file is kept
 
-	saving chan struct{} // holds a value while the program's functions save
+	saving chan struct{} // has a value while the program's functions save
 }
 
 func newStates() *states {
@@ -72,12 +71,12 @@ func (s *states) put(name string, file *os.File) {
 	}
 }
 
-// putStored is put for what came from the fd store, file being consumed. A process
-// that died between storing a newer state and removing the older one has left
-// both: the newer counts.
+// putStored is put for a file of the fd store, which it consumes. A process that died
+// between storing a newer state and removing the older one has left both. putStored keeps
+// the newer one.
 func (s *states) putStored(n stateName, file *os.File) {
 	newer := func(other string) bool {
-		o, _ := parseStateName(other) // the zero value is older
+		o, _ := parseStateName(other) // the zero value counts as older
 		return o.name == n.name && o.sequence > n.sequence
 	}
 	if slices.ContainsFunc(s.stored, newer) {
@@ -88,8 +87,8 @@ func (s *states) putStored(n stateName, file *os.File) {
 	s.stored = append(s.stored, n.String())
 }
 
-// inherit notes what a predecessor has put into the fd store: it may say so in parts, and
-// again when it has stored more.
+// inherit adds names of entries that the predecessor has put into the fd store. The
+// predecessor may send the names in parts, and again when it has stored more.
 func (s *states) inherit(stored []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,11 +99,10 @@ func (s *states) inherit(stored []string) {
 	}
 }
 
-// snapshot has the program save everything. Functions that save run one at a time:
-// a second snapshot waits for the first until ctx ends, and so does one that a saving
-// function itself asks for.
+// snapshot calls every function of Save and keeps the states. One snapshot runs at a time: a
+// second one waits for the first until ctx ends, also if a saving function asks for it.
 //
-// Saved is called with the size of all known states when a function has returned.
+// saved is called with the size of all known states after each function.
 func (s *states) snapshot(ctx context.Context, log *slog.Logger, saved func(size int)) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
@@ -112,8 +110,8 @@ func (s *states) snapshot(ctx context.Context, log *slog.Logger, saved func(size
 	return s.saveAll(ctx, log, save, saved)
 }
 
-// begin saves the states of which nothing is known yet, so that the fd store has them from
-// the first Ready on.
+// begin saves the states that have no file yet, so that the fd store has them from the first
+// Ready on.
 func (s *states) begin(ctx context.Context, log *slog.Logger, saved func(size int)) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
@@ -135,7 +133,7 @@ func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]
 	var under atomic.Pointer[string] // the name of the state that is being saved
 	under.Store(new(string))
 	_, err := call(ctx, log, "Save", func() (_ struct{}, err error) {
-		defer func() { <-s.saving }() // also after the end of ctx, when the function returns in the end
+		defer func() { <-s.saving }() // also if the function returns after the end of ctx
 		for _, name := range slices.Sorted(maps.Keys(save)) {
 			under.Store(&name)
 			if err := s.saveOne(ctx, name, save[name], saved); err != nil {
@@ -172,7 +170,7 @@ func (s *states) saveOne(ctx context.Context, name string, save func() (State, e
 	return nil
 }
 
-// restoreAll gives every known state to the function that wants it.
+// restoreAll calls each function of Restore that has a known state.
 func (s *states) restoreAll(ctx context.Context, log *slog.Logger) error {
 	s.mu.Lock()
 	files, restore := maps.Clone(s.files), maps.Clone(s.restore)
@@ -205,7 +203,8 @@ func (s *states) close() error {
 	return errors.Join(errs...)
 }
 
-// stateHeader begins a state's memfd; a line with the version follows, then Data.
+// stateHeader is the first line of a state's memfd. A line with the version follows, then
+// Data.
 const stateHeader = "cutover state 1\n"
 
 func encodeState(name string, state State) (*os.File, error) {
@@ -225,22 +224,26 @@ func decodeState(file *os.File) (State, error) {
 	line, data, ok2 := bytes.Cut(rest, []byte("\n"))
 	version, err := strconv.Atoi(string(line))
 	if !ok || !ok2 || err != nil {
-		return State{}, errors.New("not a state of this library, or of a later version of it")
+		return State{}, errors.New("the format of the file is unknown: it is not a state, or a later version of the library has saved it")
 	}
 	return State{version, data}, nil
 }
 
-// Save registers a function that saves the state called name. It is called within Ready if
-// there is a manager and no such state yet, when this generation has stopped accepting in
-// favour of a successor, when a main process has answered everything before it ends, and in
-// Checkpoint. A change after Ready survives a crash only by a Checkpoint. Clients wait
-// meanwhile, so it should be quick. If it fails, panics, or has not returned after
-// 4.5 seconds and one second for each 4 MiB of the last known states, an upgrade is undone. It runs on a goroutine of the Upgrader, which
-// calls one save after the other. It should not wait for an Upgrade, a Checkpoint or
-// Drain: these wait for it, until its time is over.
+// Save registers a function that saves the state called name. It is called
 //
-// Call Save and Restore before Ready. A name is at most 200 printable ASCII
-// characters, without a colon.
+//   - within Ready, if there is a manager and no such state yet;
+//   - in an upgrade, when this generation has stopped accepting;
+//   - in a main process that stops, in Close, after all answers;
+//   - in Checkpoint. A change after Ready survives a crash only by a Checkpoint.
+//
+// Clients wait while an upgrade calls save, so it should be quick. An upgrade is undone if
+// save fails, panics, or takes longer than 4.5 seconds and one second for each 4 MiB of the
+// last known states. save runs on a goroutine of the Upgrader, which calls one save at a
+// time. It should not wait for an Upgrade, a Checkpoint or Drain: these wait for save until
+// its time is over.
+//
+// Call Save and Restore before Ready. A name is at most 200 printable ASCII characters,
+// without a colon.
 func (u *Upgrader) Save(name string, save func() (State, error)) error {
 	if save == nil {
 		return fmt.Errorf("reexec: Save %q: the function is nil", name)
@@ -248,12 +251,12 @@ func (u *Upgrader) Save(name string, save func() (State, error)) error {
 	return register(u, u.states.save, name, save)
 }
 
-// Restore registers what is called, within Ready and before this generation
-// accepts, with the state called name, if there is one: of the predecessor, or of
-// the process before a restart or crash, from the fd store. If it fails or panics, so
-// do Ready and the upgrade. It runs on a goroutine of the Upgrader; if the process is
-// asked to end meanwhile, Ready returns and does not wait for it. It must not call
-// Ready, which waits for it.
+// Restore registers a function that restores the state called name. Ready calls it before
+// this generation accepts, if there is such a state: from the predecessor, or from the fd
+// store after a restart or crash. If restore fails or panics, Ready returns an error and the
+// upgrade is undone. restore runs on a goroutine of the Upgrader. If the process is asked to
+// end meanwhile, Ready returns without waiting for restore. restore must not call Ready,
+// which waits for it.
 func (u *Upgrader) Restore(name string, restore func(State) error) error {
 	if restore == nil {
 		return fmt.Errorf("reexec: Restore %q: the function is nil", name)
@@ -277,13 +280,13 @@ func register[F any](u *Upgrader, m map[string]F, name string, f F) error {
 	return nil
 }
 
-// Checkpoint saves all state into the fd store now, so that it survives a crash
-// as it is at this moment. The fd store has the state of the first Ready, and that which a
-// successor was given, anyway; a later change needs a Checkpoint to survive a crash.
+// Checkpoint saves all state into the fd store now, so that the state of this moment survives
+// a crash. Without a Checkpoint the fd store has the state of the first Ready and of the
+// last upgrade.
 //
-// Only the main process may call it: another one gets an error wrapping [ErrNotReady] or
-// [ErrReplaced], and [ErrBusy] while a successor becomes the main process. Without a manager
-// Checkpoint does nothing.
+// Only the main process may call Checkpoint. Another process gets an error wrapping
+// [ErrNotReady] or [ErrReplaced]. While a successor becomes the main process, the error
+// wraps [ErrBusy]. Without a manager Checkpoint does nothing.
 func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	if !u.supervised() {
 		return nil
@@ -306,7 +309,7 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// storeStates puts the last known states into the fd store, if that is ours.
+// storeStates puts the last known states into the fd store, if this process owns the store.
 func (u *Upgrader) storeStates(ctx context.Context) error {
 	u.fdStore.mu.Lock()
 	defer u.fdStore.mu.Unlock()
@@ -316,8 +319,7 @@ func (u *Upgrader) storeStates(ctx context.Context) error {
 	return u.states.keep(ctx, u.notifier, u.checkRoom)
 }
 
-// export returns the last known states in the form that the line sends. The caller
-// closes the descriptors.
+// export returns a message with the last known states. The caller closes its descriptors.
 func (s *states) export() (handover.States, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
