@@ -8,44 +8,43 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// event is what can happen to a generation.
+// event is an input of the loop. A comment on a field names the kinds that use it.
 type event struct {
 	kind    eventKind
-	err     error             // why
-	attempt int               // evCommand, evSaved, evNotStarted: the upgrade that they are of, 0 for the current one
+	err     error             // the reason, nil if there is none
+	attempt int               // evCommand, evSaving, evSaved, evNotStarted: number of the upgrade, 0 for the current one
 	command Command           // evCommand
-	size    int               // evSaving: of the state, in bytes
+	size    int               // evSaving: bytes of all states
 	request *request          // evUpgrade, evCanceled
-	from    *successor        // events of a successor
+	from    *successor        // events of a successor: the sender
 	goodbye handover.Goodbye  // evGoodbye
 	older   handover.Draining // evOlder
 	report  chan Report       // evStatus; buffered, gets one value
 	moving  *moving           // evMove
 	taken   handover.Taken    // evTaken
-	proof   *proof            // evMarked; nil if there is none
-	told    chan struct{}     // evMarked; closed when the manager has been told
+	proof   *proof            // evMarked; nil if the marks are not stored
+	told    chan struct{}     // evMarked; closed when MAINPID= was sent
 	arrived []*arrival        // evArrived
-	restart bool              // evStop: the manager starts the unit again
+	restart bool              // evStop: the manager restarts the unit
 }
 
-// request is a wish for an upgrade.
+// request is a request for an upgrade.
 type request struct {
 	answer  chan error    // buffered, gets one value
-	command *control.Conn // of the command that asks, nil if none does
+	command *control.Conn // the reload command that waits, nil if there is none
 }
 
-// reply gives the result to the command and to the goroutine that wait for it. The
-// caller writes to the command itself: a program may end as soon as Draining is closed,
-// before any goroutine could do so.
+// reply gives the result to the command and to the goroutine that wait for it. It writes to
+// the command before it returns, because the program may end as soon as Draining is closed.
 func (r *request) reply(result error, generation int) {
 	if r.command != nil {
-		_ = r.command.Answer(answerTo(result, generation)) // it may have gone
+		_ = r.command.Answer(answerTo(result, generation)) // the command may have gone
 	}
 	r.answer <- result
 }
 
-// answerTo is the answer to a command that has asked the process before generation for
-// an upgrade.
+// answerTo returns the answer to a reload command. generation is the number of the
+// successor.
 func answerTo(result error, generation int) control.Answer {
 	if result != nil {
 		return control.Answer{Error: result.Error()}
@@ -53,8 +52,8 @@ func answerTo(result error, generation int) control.Answer {
 	return control.Answer{Generation: generation}
 }
 
-// post gives e to the loop. It blocks while the loop is busy, and returns false
-// once it has ended.
+// post gives e to the loop. It blocks while the loop is busy, and returns false after the
+// loop has ended.
 func (u *Upgrader) post(e event) bool {
 	select {
 	case u.events <- e:
@@ -64,34 +63,34 @@ func (u *Upgrader) post(e event) bool {
 	}
 }
 
-// present is the state that the loop alone reads and writes.
+// present is the state that only the loop reads and writes.
 type present struct {
 	state     state
-	main      bool            // we are the unit's main process
-	succ      *successor      // the one being prepared, or the one that is main
-	relieved  bool            // succ has been superseded
-	dismissed <-chan struct{} // closed when one that was only tried is gone
-	allowed   time.Duration   // for Save, or from the last of them until the successor accepts
-	began     time.Time       // of the upgrade, or of this process
-	attempt   int             // counts upgrades
-	command   Command         // how the successor is started
-	request   *request        // nil if nobody waits for the upgrade
-	reason    *UpgradeError   // why the upgrade is being undone
-	reloading bool            // the manager was told RELOADING=1
+	main      bool            // this process is the unit's main process
+	succ      *successor      // the successor, from its start on; nil if there is none
+	relieved  bool            // succ was replaced by the third generation
+	dismissed <-chan struct{} // closed when the process tried before an execve has ended
+	allowed   time.Duration   // time for a Save function, or from the last one until the successor accepts
+	began     time.Time       // start of the upgrade, or of this process
+	attempt   int             // number of the upgrade
+	command   Command         // command of the successor
+	request   *request        // the upgrade request that waits, nil if there is none
+	reason    *UpgradeError   // reason why the last upgrade was undone, nil if it was not
+	reloading bool            // RELOADING=1 was sent to the manager
 	moves     departures
-	stowed    []stowed // connections for the program that is put in our place
-	restart   bool     // the manager starts the unit again when we have ended
-	postponed []event
-	self      []event // posted by actions
+	stowed    []stowed // connections for the program that execve starts
+	restart   bool     // the manager restarts the unit when this process has ended
+	postponed []event  // events for the next state
+	self      []event  // events that actions have posted
 	timer     *deadline
-	pause     *time.Timer       // runs between portions of what is parked
-	again     *time.Timer       // runs until the next attempt to store what is not stored
-	second    *time.Timer       // runs while our successor is told of our drain
-	drains    handover.Draining // what it was told
+	pause     *time.Timer       // runs between two portions of parked connections
+	again     *time.Timer       // runs until the next attempt to store missing entries
+	second    *time.Timer       // runs while the progress of the drain is sent to the successor
+	drains    handover.Draining // the progress that was sent last
 	overdue   bool              // the drain deadline is over
-	status    string            // what the manager was told of those before us
+	status    string            // the last STATUS= that was sent while serving
 
-	storePause time.Duration // before the attempt that again stands for
+	storePause time.Duration // length of the pause that again runs
 }
 
 // loop takes events one by one until the generation has ended.
@@ -102,7 +101,7 @@ func (u *Upgrader) loop(first state) {
 	defer p.pause.Stop()
 	defer p.second.Stop()
 	defer p.again.Stop()
-	for p.state != ended || len(p.self) > 0 { // what came while it ended has to be answered
+	for p.state != ended || len(p.self) > 0 { // events that actions posted at the end still need an answer
 		u.dispatch(p, u.await(p))
 	}
 }
@@ -156,7 +155,7 @@ func (u *Upgrader) dispatch(p *present, e event) {
 	}
 }
 
-// drop closes the descriptors of an event that means nothing.
+// drop closes the descriptors of an event that has no effect.
 func (e event) drop() {
 	handover.Discard(e.goodbye)
 	for _, a := range e.arrived {
@@ -164,8 +163,8 @@ func (e event) drop() {
 	}
 }
 
-// concerns weeds out what the table cannot know: events of a successor or request
-// that is history by now, and the end of a successor that is main no more.
+// concerns reports whether the table decides e. It returns false for events of an earlier
+// successor, request or upgrade, and for the end of a successor that was replaced.
 func (p *present) concerns(e event) bool {
 	switch {
 	case e.from != nil && e.from != p.succ:
@@ -177,12 +176,13 @@ func (p *present) concerns(e event) bool {
 	case (e.kind == evGone || e.kind == evGoneAlone) && p.relieved:
 		return false
 	case e.kind == evStop && p.state == draining && p.succ != nil && !p.relieved && p.succ.process.Dead():
-		// The successor died first: this is the stop half of the manager's restart,
-		// and evGone is on its way.
+		// The successor died first, so this is the stop half of the manager's restart. evGone
+		// will follow.
 		return false
 	case e.kind == evConfirmed && p.succ.process.Dead():
-		// Whether it lived when the manager read MAINPID= is open: one that does not
-		// exist is refused, and we are main. evGone is on its way, and right for both.
+		// The manager refuses MAINPID= of a dead process, and then we are the main process.
+		// Whether the successor was alive is unknown. evGone will follow, and the table handles
+		// it in both cases.
 		return false
 	}
 	return true
@@ -204,7 +204,7 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 	p.postponed = nil
 }
 
-// enter tells the program what a new state means to it.
+// enter closes and opens the channels, the drain and the parking for a new state.
 func (u *Upgrader) enter(p *present) {
 	s := p.state
 	u.drain.set(s == draining || s == leaving || s == ended)
@@ -228,12 +228,12 @@ func (u *Upgrader) enter(p *present) {
 		u.leaveParking(p)
 	}
 	if s == ended {
-		u.drain.expire() // nobody is left to see the deadline
+		u.drain.expire() // the loop does not run the deadline any more
 	}
 }
 
-// closeOnce closes c unless it is closed. One goroutine alone closes each of these
-// channels: the loop, or the reader of a line.
+// closeOnce closes c unless it is closed. Only one goroutine may close a channel with it: the
+// loop, or the reader of a line.
 func closeOnce(c chan struct{}) {
 	if !closed(c) {
 		close(c)

@@ -1,31 +1,31 @@
 package reexec
 
-// This file is the whole life of one generation as a table: which state takes
-// which event where, and what is done on the way. It holds no data and does
-// nothing; loop.go drives it.
+// This file is the state machine of one generation as a table: for each state and event, the
+// next state and the actions. It has no data and no side effects; loop.go runs it. In the
+// comments "we" is this process.
 
 type state uint8
 
 const (
-	starting   state = iota // New has returned; nobody came before us
+	starting   state = iota // New has returned; there is no predecessor
 	arriving                // New has returned; a predecessor started us
-	recovering              // as starting; the program restores its state
-	waiting                 // we are ready; the predecessor has not said go
-	restoring               // it has; the program restores its state
-	probation               // we accept; the predecessor is still main
-	adopting                // the manager is being told that we are main
-	serving                 // we are main and accept
-	beginning               // as serving, and Options.Next says how the successor is started
-	preparing               // as serving, and a successor initialises
-	switching               // gates shut; the successor has been told to accept
-	trial                   // the successor accepts, we are still main
-	committing              // the manager is being told that the successor is main
-	clearing                // gates shut; the program finishes its work and then is replaced in place
-	saving                  // as clearing; the work is finished, and the program saves its state
-	undoing                 // the successor has been killed and is not gone yet
-	draining                // the successor is main, we finish our work
-	covering                // the successor died as main, we accept until the manager's restart
-	leaving                 // asked to end, we finish our work
+	recovering              // without a predecessor; the program restores its state
+	waiting                 // we are ready and wait for the predecessor's Go
+	restoring               // after Go; the program restores its state
+	probation               // we accept; the predecessor is still the main process
+	adopting                // the predecessor sends MAINPID= for us to the manager
+	serving                 // we are the main process and accept
+	beginning               // we serve, and Options.Next returns the command of the successor
+	preparing               // we serve, and a successor initialises
+	switching               // gates shut; the successor has been sent Go
+	trial                   // the successor accepts, we are still the main process
+	committing              // we send MAINPID= for the successor to the manager
+	clearing                // gates shut; the program finishes its work before an execve
+	saving                  // gates shut, no work left; the program saves its state before an execve
+	undoing                 // the successor was killed or recalled, and has not ended yet
+	draining                // the successor is the main process, we finish our work
+	covering                // the successor died as the main process, we accept until the manager's restart
+	leaving                 // we were asked to end and finish our work
 	ended                   // everything is closed
 	numStates
 )
@@ -34,49 +34,49 @@ type eventKind uint8
 
 const (
 	evReady          eventKind = iota // the program called Ready
-	evRestored                        // the program has its state
-	evGo                              // predecessor: accept
-	evCommitting                      // predecessor: the manager is about to be told
-	evAcknowledge                     // predecessor: show that the manager takes us for the main process
-	evCommitted                       // predecessor: the manager knows
+	evRestored                        // the functions of Restore have returned
+	evGo                              // predecessor sent Go: accept
+	evCommitting                      // predecessor sent Committing: MAINPID= follows
+	evAcknowledge                     // predecessor asks for proof that the manager obeys us as the main process
+	evCommitted                       // predecessor sent Committed: the manager has taken MAINPID=
 	evOrphaned                        // the predecessor's line is closed
-	evOlder                           // predecessor: how many generations drain, and how far they are
-	evSecond                          // a second has passed since the successor was told of our drain
-	evUpgrade                         // somebody asks for an upgrade and waits
-	evHangup                          // SIGHUP asks for one and does not wait
-	evCrowded                         // either, while as many generations drain as may
-	evStatus                          // somebody asks how it is going
-	evCommand                         // Options.Next has returned how the successor is started
-	evNotStarted                      // there is no successor: it could not be started
-	evPrepared                        // successor: ready
-	evChecked                         // successor: ready, and only tried before an exec
-	evSaving                          // a function of the program has saved a state
-	evSaved                           // the state is saved, before an exec
-	evNotBecome                       // the exec has failed
-	evAccepting                       // successor: serving
+	evOlder                           // predecessor sent the progress of the draining generations
+	evSecond                          // one second after the progress was sent to the successor
+	evUpgrade                         // an upgrade request that waits for its result
+	evHangup                          // SIGHUP: an upgrade request without an answer
+	evCrowded                         // an upgrade request while MaxDraining generations drain
+	evStatus                          // a request for the report
+	evCommand                         // Options.Next has returned the command of the successor
+	evNotStarted                      // the successor could not be started
+	evPrepared                        // the successor is ready
+	evChecked                         // the process tried before an execve is ready
+	evSaving                          // a function of Save has returned a state
+	evSaved                           // all state is saved, before an execve
+	evNotBecome                       // the execve has failed
+	evAccepting                       // the successor accepts
 	evFailed                          // the successor hung up or broke the protocol
-	evRecalled                        // successor: it accepts no more, as it was told to
-	evDeclined                        // successor: it does not accept, and why
-	evGone                            // the successor's process has ended; the manager restarts us
-	evGoneAlone                       // the same where no manager would
-	evSuccessorStops                  // successor: asked to end
-	evSuperseded                      // successor: a third generation is main
-	evGoodbye                         // successor: drained; here is the line to that one
+	evRecalled                        // the recalled successor hung up: it does not accept any more
+	evDeclined                        // the successor sent the reason why it does not accept
+	evGone                            // the successor's process has ended, and a manager restarts the unit
+	evGoneAlone                       // the successor's process has ended, and no manager restarts it
+	evSuccessorStops                  // the successor was asked to end
+	evSuperseded                      // the successor was replaced by the third generation
+	evGoodbye                         // the successor has drained and sent the line to the third generation
 	evDeadline                        // the time of the current state is over
-	evCanceled                        // nobody waits for the upgrade any more
-	evMarked                          // the manager holds our marks, or cannot
+	evCanceled                        // the waiter of the upgrade request has gone
+	evMarked                          // the marks are stored, or the manager cannot store them
 	evConfirmed                       // the manager has taken MAINPID=
-	evUnconfirmed                     // it has not for too long
-	evCommitFailed                    // it could not be told, or has refused MAINPID=
+	evUnconfirmed                     // the manager has not confirmed MAINPID= within confirmTimeout
+	evCommitFailed                    // the commit could not be sent, or the manager refused MAINPID=
 	evStop                            // SIGTERM, or Stop
 	evFail                            // the program called Fail
-	evOldIdle                         // what was in work when covering or clearing began is finished
-	evMove                            // the program offers a connection that could go to another process
-	evTaken                           // successor: it has the connections that it was sent
-	evPauseOver                       // the pause between portions of what is parked is over
-	evArrived                         // predecessor: connections
-	evStoreAgain                      // the pause after an attempt to store is over
-	evStored                          // an attempt to store has ended, well or not
+	evOldIdle                         // the work that covering, clearing or leaving waits for is finished
+	evMove                            // the program offers a connection to another process
+	evTaken                           // the successor has the connections of the last batch
+	evPauseOver                       // the pause between portions of parked connections is over
+	evArrived                         // predecessor sent connections
+	evStoreAgain                      // the pause before the next attempt to store is over
+	evStored                          // an attempt to store has ended, with or without an error
 	evClose                           // Close
 	numEvents
 )
@@ -84,66 +84,66 @@ const (
 type action uint8
 
 const (
-	actAnnounce      action = iota // fd store and READY=1
-	actAdopt                       // take over a main process's duties
+	actAnnounce      action = iota // update the fd store, send READY=1, admit connections, publish the control socket
+	actAdopt                       // update the fd store and the status, publish the control socket, answer the reload command
 	actOpenGates                   // accept
-	actShutGates                   // accept no more; returns when no Accept is under way
-	actWithdraw                    // shut for good
-	actFinish                      // read on for the flows there are: nobody accepts
-	actSayReady                    // to the predecessor
-	actSayServing                  // to the predecessor
-	actSayStopping                 // to predecessor and manager
-	actDecline                     // to the predecessor: we do not accept, and why
-	actForget                      // the predecessor is gone
-	actCountOlder                  // note who drains, and pass it on
-	actBegin                       // tell the manager, ask Options.Next, ready deadline
+	actShutGates                   // stop accepting; returns when no Accept is running
+	actWithdraw                    // stop accepting for good, and prepare for the end
+	actFinish                      // read the socket for existing flows only
+	actSayReady                    // send Ready to the predecessor
+	actSayServing                  // send Serving to the predecessor
+	actSayStopping                 // send Stopping to the predecessor and STOPPING=1 to the manager
+	actDecline                     // send the predecessor the reason why we do not accept
+	actForget                      // close the line to the predecessor
+	actCountOlder                  // keep the progress of older generations, and pass it on
+	actBegin                       // notify the manager, call Options.Next, start the ready deadline
 	actStart                       // start the successor
-	actGo                          // state and Go to the successor; switch deadline
-	actAllow                       // give the switch the time that the size of the state needs
-	actTry                         // trial deadline
-	actMark                        // store the marks that show who is main
-	actCommit                      // Committing to the successor, MAINPID= to the manager
+	actGo                          // send state and Go to the successor, start the switch deadline
+	actAllow                       // fit the deadline to the size of the state
+	actTry                         // start the trial deadline
+	actMark                        // store the marks that prove which process is the main one
+	actCommit                      // send Committing to the successor and MAINPID= to the manager
 	actAcknowledge                 // have the manager remove the successor's mark
-	actKill                        // SIGKILL to the successor, keep the reason
-	actRecall                      // tell a successor that has accepted to do so no more, keep the reason
-	actPart                        // leave a successor that has accepted to its answers, keep the reason
-	actUndone                      // tell manager and asker the reason
-	actDone                        // Committed to the successor, answer
+	actKill                        // send SIGKILL to the successor, keep the reason
+	actRecall                      // tell a successor that accepts to stop accepting, keep the reason
+	actPart                        // let a successor that has accepted finish its answers, keep the reason
+	actUndone                      // send the reason to the manager and to the upgrade request
+	actDone                        // send Committed to the successor, answer the request
 	actLate                        // answer that the manager did not confirm
-	actRelieved                    // note that the successor is not main any more
-	actFollow                      // watch the third generation in the successor's place
-	actDismiss                     // let a successor go that was only tried
-	actSave                        // have the program save its state, save deadline
+	actRelieved                    // note that the successor is not the main process any more
+	actFollow                      // watch the third generation instead of the successor
+	actDismiss                     // end the process that was tried before an execve
+	actSave                        // have the program save its state, start the save deadline
 	actBecome                      // execve
 	actMove                        // offer a connection to the successor
-	actStow                        // keep a connection for the program that is put in our place
+	actStow                        // keep a connection for the program that execve starts
 	actStore                       // put a connection into the fd store for the next start
 	actStay                        // answer that a connection stays with us
-	actStayAll                     // the same for all that are offered
-	actSettle                      // answer what the successor has taken
-	actSendParked                  // let the next portion of what is parked leave
-	actTake                        // take connections over from the predecessor
-	actUnstow                      // accept again what was stowed
-	actCover                       // tell old work from new
-	actResume                      // main again, as nothing had been handed over
-	actExpire                      // give up what is still in work, and end Accept
-	actRefuseAll                   // end Accept: nothing is in work
-	actDrainDeadline               // start the drain's time
-	actLastDeadline                // a short time for what came in while covering
-	actRefuse                      // answer that it cannot be done now
-	actReport                      // answer how it is going
-	actStoreAgain                  // try again to store what the fd store does not have
-	actStored                      // note what the fd store does not have
+	actStayAll                     // answer that all offered connections stay with us
+	actSettle                      // answer the connections that the successor has taken
+	actSendParked                  // let the next portion of parked connections leave
+	actTake                        // take over connections of the predecessor
+	actUnstow                      // serve the stowed connections again
+	actCover                       // distinguish the work from before and new work
+	actResume                      // become the main process again
+	actExpire                      // give up unfinished work, and end Accept
+	actRefuseAll                   // end Accept, because no work is left
+	actDrainDeadline               // start the drain deadline
+	actLastDeadline                // start a short deadline for the work that began while covering
+	actRefuse                      // answer that an upgrade is not possible now
+	actReport                      // answer with the report
+	actStoreAgain                  // store the missing entries of the fd store
+	actStored                      // note the missing entries of the fd store
 	actRelease                     // close everything
 )
 
-// disposition says what becomes of an event.
+// disposition is the treatment of an event.
 type disposition uint8
 
 const (
 	undecided disposition = iota // no rule: the exhaustive test fails
 	move                         // go to cell.to, doing cell.do
-	ignore                       // it means nothing here
+	ignore                       // the event has no effect in this state
 	postpone                     // keep it for the next state
 )
 
@@ -160,20 +160,20 @@ type rule struct {
 }
 
 func to(s state, do ...action) cell { return cell{move, s, do} }
-func stay(do ...action) cell        { return cell{move, numStates, do} } // numStates: where we are
+func stay(do ...action) cell        { return cell{move, numStates, do} } // numStates: the same state
 
 var (
 	nothing = cell{disposition: ignore}
 	later   = cell{disposition: postpone}
 )
 
-// Groups of states, in the order of a life.
+// Groups of states, in the order in which a generation passes them.
 var (
 	unready = []state{starting, arriving, recovering}
-	young   = []state{waiting, restoring, probation, adopting}         // ready, not main
-	handing = []state{preparing, switching, trial}                     // an upgrade that can be undone at once
-	busy    = []state{beginning, preparing, switching, trial, undoing} // the same, before and after
-	after   = []state{draining, covering, leaving, ended}              // no upgrade of ours can begin
+	young   = []state{waiting, restoring, probation, adopting}         // ready, not the main process
+	handing = []state{preparing, switching, trial}                     // a successor is there, and the upgrade can be undone
+	busy    = []state{beginning, preparing, switching, trial, undoing} // an upgrade that is not committed
+	after   = []state{draining, covering, leaving, ended}              // no further upgrade can begin
 )
 
 func either(groups ...[]state) (all []state) {
@@ -202,10 +202,10 @@ func except(not ...state) (all []state) {
 var rules = []rule{
 	{evReady, only(starting), to(recovering)},
 	{evReady, only(arriving), to(waiting, actSayReady)},
-	{evReady, except(starting, arriving), nothing}, // Ready was called before, or its waiter is told by leaving
+	{evReady, except(starting, arriving), nothing}, // a second Ready, or the process ends, which Ready reports
 
 	{evGo, only(waiting), to(restoring)},
-	{evGo, only(adopting), to(probation)}, // the manager could not be told: the predecessor is main
+	{evGo, only(adopting), to(probation)}, // the commit failed: the predecessor is still the main process
 	{evGo, except(waiting, adopting), nothing},
 	{evRestored, only(recovering), to(serving, actAnnounce, actOpenGates)},
 	{evRestored, only(restoring), to(probation, actOpenGates, actSayServing)},
@@ -217,13 +217,13 @@ var rules = []rule{
 	{evCommitted, only(probation, adopting), to(serving, actAdopt)},
 	{evCommitted, except(probation, adopting), nothing},
 
-	// Between Committing and Committed the manager may or may not have been told.
-	// If not, it restarts the unit for the predecessor's death and ends us with
-	// SIGTERM. If so, we are main. To go on is right in both cases.
+	// Between Committing and Committed the manager may or may not have read MAINPID=. If it
+	// has not, it restarts the unit for the predecessor's death and ends us with SIGTERM. If
+	// it has, we are the main process. Serving is right in both cases.
 	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
 	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
-	{evOlder, unready, nothing}, // it comes with the commit
+	{evOlder, unready, nothing}, // the predecessor sends it after the commit
 	{evOlder, either(young, busy, after, only(serving, clearing, saving, committing)), stay(actCountOlder)},
 	{evSecond, only(draining, leaving), stay(actCountOlder)},
 	{evSecond, except(draining, leaving), nothing},
@@ -255,32 +255,32 @@ var rules = []rule{
 
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
-	{evFailed, only(draining, leaving), stay(actStayAll)}, // it closed its line, and so takes no more
+	{evFailed, only(draining, leaving), stay(actStayAll)}, // a successor without a line takes no connections
 	{evFailed, either(unready, young, only(serving, beginning, clearing, saving, committing, undoing, covering, ended)), nothing},
 	{evRecalled, only(undoing), to(serving, actOpenGates, actPart, actUndone)},
 	{evRecalled, except(undoing), nothing},
-	// One that has accepted and does so no more finishes its answers by itself.
+	// A successor that has accepted, and does not any more, finishes its answers by itself.
 	{evDeclined, only(preparing, switching), to(undoing, actKill)},
 	{evDeclined, only(trial), to(serving, actOpenGates, actPart, actUndone)},
 	{evDeclined, except(handing...), nothing},
 	{evSuccessorStops, only(preparing, switching), to(undoing, actKill)},
-	{evSuccessorStops, only(trial), to(serving, actOpenGates, actPart, actUndone)}, // it said so with its gates shut
-	// With the unit, and so do those before us; what is left of the drain's time still counts.
+	{evSuccessorStops, only(trial), to(serving, actOpenGates, actPart, actUndone)}, // its gates were shut before it said so
+	// The whole unit stops, with all older generations. The drain deadline goes on.
 	{evSuccessorStops, only(draining, leaving), to(leaving, actSayStopping)},
 	{evSuccessorStops, except(preparing, switching, trial, draining, leaving), nothing},
 
-	// Before the manager has confirmed, a dead successor was not made main, or was
-	// and the manager is about to end us with SIGTERM: we serve in both cases.
+	// Before the manager has confirmed, a dead successor is not the main process, or it is and
+	// the manager soon ends us with SIGTERM. We serve in both cases.
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
-	{evGone, only(leaving), stay(actFinish)}, // whoever has passed on what is ours is no more
+	{evGone, only(leaving), stay(actFinish)}, // the process that passed datagrams to our inbox has ended
 	{evGone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
 	{evGoneAlone, only(leaving), stay(actFinish)},
 	{evGoneAlone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
 
-	// One that leaves covers for nobody, but its own goodbye must say who is main.
+	// A generation that leaves does not accept again, but its goodbye must name the main process.
 	{evSuperseded, only(draining, leaving), stay(actRelieved)},
 	{evSuperseded, except(draining, leaving), nothing},
 	{evGoodbye, only(draining, leaving), stay(actFollow)},
@@ -289,11 +289,11 @@ var rules = []rule{
 	{evDeadline, only(beginning), to(serving, actUndone)},
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actMark)},
-	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // on its way out it covers for nobody
+	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // a generation that leaves does not accept again
 	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
-	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // as after a restart, what takes longer is cut
+	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // work that takes longer is cut, as in a restart
 	{evDeadline, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
-	{evDeadline, only(undoing), stay(actKill)}, // it was recalled, and does not answer
+	{evDeadline, only(undoing), stay(actKill)}, // the recalled successor has not hung up in time
 	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
 	{evCanceled, only(beginning), to(serving, actUndone)},
 	{evCanceled, only(preparing, switching), to(undoing, actKill)},
@@ -305,7 +305,7 @@ var rules = []rule{
 	{evMarked, except(committing), nothing},
 	{evConfirmed, only(committing), to(draining, actDrainDeadline, actDone)},
 	{evConfirmed, except(committing), nothing},
-	{evUnconfirmed, only(committing), stay(actLate)}, // the datagram is queued and will be read: there is no way back
+	{evUnconfirmed, only(committing), stay(actLate)}, // the manager will read the queued datagram, so the commit cannot be undone
 	{evUnconfirmed, except(committing), nothing},
 	{evCommitFailed, only(committing), to(undoing, actRecall)},
 	{evCommitFailed, except(committing), nothing},
@@ -318,14 +318,14 @@ var rules = []rule{
 	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
-	{evStop, only(draining), to(leaving)},             // with the unit; its main process tells the manager
-	{evStop, only(covering, leaving, ended), nothing}, // covering: the stop half of the restart that we wait for
+	{evStop, only(draining), to(leaving)},             // the whole unit stops; its main process notifies the manager
+	{evStop, only(covering, leaving, ended), nothing}, // in covering this is the stop half of the manager's restart
 
 	{evFail, only(starting, recovering), to(leaving, actSayStopping, actDrainDeadline)},
 	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
 	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evFail, either(busy, only(adopting, clearing, saving, committing)), later},
-	{evFail, after, nothing}, // it ends already
+	{evFail, after, nothing}, // the process ends already
 
 	{evOldIdle, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evOldIdle, only(clearing), to(saving, actShutGates, actSave)},
@@ -342,7 +342,7 @@ var rules = []rule{
 	{evPauseOver, except(draining), nothing},
 	{evArrived, except(), stay(actTake)},
 
-	// The store is the main process's; a main process that ends still wants it complete.
+	// Only the main process changes the fd store, also while it ends.
 	{evStoreAgain, either(busy, only(serving, clearing, saving, leaving)), stay(actStoreAgain)},
 	{evStoreAgain, either(unready, young, only(committing)), later},
 	{evStoreAgain, only(draining, covering, ended), nothing},
@@ -356,7 +356,7 @@ var rules = []rule{
 	{evClose, only(ended), nothing},
 }
 
-// table is rules by state and event.
+// table has the rules by state and event.
 var table = tabulate(rules)
 
 func tabulate(rules []rule) (t [numStates][numEvents]cell) {
@@ -375,5 +375,5 @@ func tabulate(rules []rule) (t [numStates][numEvents]cell) {
 	return t
 }
 
-// next decides e in s.
+// next returns the cell for event e in state s.
 func next(s state, e eventKind) cell { return table[s][e] }

@@ -13,11 +13,11 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// This file is what a generation tells the service manager. Without one,
-// u.notifier is nil and all of it does nothing.
+// This file sends the notifications to the service manager. Without a manager u.notifier is
+// nil, and nothing is sent.
 
-// announce makes a first generation ready: what only this process has goes into
-// the fd store before anybody relies on it.
+// announce makes the first generation ready. The sockets and states that only this process
+// has go into the fd store before READY=1.
 func (u *Upgrader) announce(p *present) error {
 	u.fdStore.own(true)
 	u.look()
@@ -29,21 +29,21 @@ func (u *Upgrader) announce(p *present) error {
 	return u.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
 }
 
-// adopt makes a successor the main process. READY=1 was in the message that made
-// it so, and a status that was true until then.
+// adopt makes a successor the main process. The predecessor has sent MAINPID= with READY=1
+// and a status; adopt sends the status that is true now.
 func (u *Upgrader) adopt(p *present) {
 	u.sayOlder(p)
 	u.fdStore.own(true)
 	u.look()
 	u.noteStore(p, u.settleStore())
-	u.sayOlder(p) // nothing, if all is stored
+	u.sayOlder(p) // sends nothing if everything is stored
 }
 
-// sayBegun begins an upgrade, and asks for the time that it may take. RELOADING=1 is
-// for reloads that nobody's command waits for. In one that ExecReload= has begun the
-// manager knows that it reloads, and would wait for READY=1 of a main process that has
-// died meanwhile: 257 does until the reload times out, and 247.3 if it sees the command
-// end first.
+// sayBegun notifies the manager that an upgrade begins, and extends its timeout by the time
+// that the upgrade may take. RELOADING=1 is sent only if no ExecReload= command waits. After
+// ExecReload= the manager is reloading already. With RELOADING=1 it would then wait for
+// READY=1 of a main process that has died: systemd 257 waits until the reload times out, and
+// 247.3 does if it sees the command end first.
 func (u *Upgrader) sayBegun(p *present) {
 	said := []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + switchTimeout + u.opts.Trial + confirmTimeout),
@@ -56,8 +56,8 @@ func (u *Upgrader) sayBegun(p *present) {
 	u.tellManager(said...)
 }
 
-// sayUndone ends an upgrade that came to nothing. READY=1 ends what RELOADING=1 began,
-// and is no answer to an ExecReload= command, whose own exit says how it went.
+// sayUndone notifies the manager that an upgrade was undone. READY=1 is sent only after
+// RELOADING=1. For an ExecReload= command the manager waits for the exit of the command.
 func (u *Upgrader) sayUndone(p *present) {
 	p.status = u.statusText(p.reason)
 	said := []notify.Assignment{notify.Status(p.status)}
@@ -67,7 +67,7 @@ func (u *Upgrader) sayUndone(p *present) {
 	u.tellManager(said...)
 }
 
-// sayStop says that we end, and why if it is a failure.
+// sayStop notifies the manager that this process ends. reason is nil unless it failed.
 func (u *Upgrader) sayStop(reason error) {
 	status := fmt.Sprintf("generation %d finishes its work", u.generation)
 	if reason != nil {
@@ -80,18 +80,18 @@ func (u *Upgrader) sayStop(reason error) {
 	u.tellManager(said...)
 }
 
-// tellManager reports whether the manager was told.
+// tellManager sends a notification, and reports whether it was sent.
 func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	err := u.notifier.Send(ctx, what...)
 	if err != nil {
-		u.log.Warn("manager cannot be told", "error", err)
+		u.log.Warn("notification of the manager is not sent", "error", err)
 	}
 	return err == nil
 }
 
-// itself names this generation.
+// itself returns the number and the version of this generation for STATUS=.
 func (u *Upgrader) itself() string {
 	name := fmt.Sprintf("generation %d", u.generation)
 	if u.version != "" {
@@ -100,15 +100,15 @@ func (u *Upgrader) itself() string {
 	return name
 }
 
-// sayOlder keeps the status of a main process true while older generations drain.
+// sayOlder sends STATUS= of the main process again if it has changed.
 func (u *Upgrader) sayOlder(p *present) {
 	if text := u.statusText(p.reason); text != p.status && u.tellManager(notify.Status(text)) {
 		p.status = text
 	}
 }
 
-// statusText says how a main process is doing that has no upgrade under way, and
-// why the last one was undone, nil if none was.
+// statusText returns STATUS= of a serving main process. undone is the reason why the last
+// upgrade was undone, or nil.
 func (u *Upgrader) statusText(undone *UpgradeError) string {
 	text := u.itself() + " serves"
 	if d := u.pred.drains(); d.Generations > 0 {
@@ -123,7 +123,7 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	return text + u.strays.text()
 }
 
-// mark begins the commit: what has to wait for the manager is done on a goroutine.
+// mark begins the commit. A goroutine does the steps that wait for the manager.
 func (u *Upgrader) mark(p *present) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
@@ -147,9 +147,9 @@ func (u *Upgrader) mark(p *present) {
 	})
 }
 
-// commit hands the role of main process over. The successor hears of it before the
-// manager does: if we die in between, it must not mistake that for an upgrade
-// that was undone.
+// commit makes the successor the main process. It sends Committing to the successor before
+// MAINPID= to the manager: if this process dies in between, the successor must not take that
+// for an undone upgrade.
 func (u *Upgrader) commit(p *present, e event) {
 	s := p.succ
 	u.passCommand(p)
@@ -162,22 +162,22 @@ func (u *Upgrader) commit(p *present, e event) {
 		return
 	}
 	fault.At(fault.CommittingSaid)
-	// Here and not on a goroutine: what is said after it must reach the manager
-	// after it, also if the successor dies now.
+	// Not on a goroutine: later messages must reach the manager after this one, also if the
+	// successor dies now.
 	if err := u.sayMain(s.process.PID); err != nil {
 		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
 		return
 	}
 	if e.proof != nil {
-		if err := s.say(u.life, handover.Acknowledge{}); err != nil { // confirm gets no answer, and does without
-			u.log.Warn("successor cannot be asked whether it is main", "error", err)
+		if err := s.say(u.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
+			u.log.Warn("successor cannot be asked for proof that it is the main process", "error", err)
 		}
 	}
 	close(e.told)
 }
 
-// passCommand gives the successor the command that waits, so that it can answer if this
-// process is killed before it does.
+// passCommand gives the successor the reload command that waits. The successor answers it if
+// this process is killed first.
 func (u *Upgrader) passCommand(p *present) {
 	if p.request == nil || p.request.command == nil {
 		return
@@ -188,25 +188,26 @@ func (u *Upgrader) passCommand(p *present) {
 		err = p.succ.say(u.life, handover.Command{FDs: []*fd.FD{f}})
 	}
 	if err != nil {
-		u.log.Debug("command is not passed on", "error", err) // this process answers it, unless it is killed
+		u.log.Debug("reload command is not passed to the successor", "error", err) // this process answers it, unless it is killed
 	}
 }
 
-// sayMain is the commit: one datagram, authorised as a whole before MAINPID= applies.
+// sayMain sends the commit: one datagram, which the manager authorises as a whole before it
+// applies MAINPID=.
 func (u *Upgrader) sayMain(pid int) error {
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.generation+1))}
 	if u.notifier.WatchdogTimeout() > 0 {
-		said = append(said, notify.Ping) // MAINPID= does not reset the deadline: give the successor a whole one
+		said = append(said, notify.Ping) // MAINPID= does not reset the watchdog: give the successor the whole time
 	}
 	return u.notifier.Send(ctx, said...)
 }
 
-// confirm waits until the manager has taken MAINPID=: a process that exits before
-// takes the whole service down. A manager that is late is reported and waited for. If
-// there is no proof, the barrier has to do: it shows that the manager has read
-// MAINPID=.
+// confirm waits until the manager has taken MAINPID=, because the exit of this process before
+// that would stop the whole service. If the manager is late, confirm posts evUnconfirmed and
+// goes on waiting. Without a proof it relies on the barrier, which shows that the manager
+// has read MAINPID=.
 func (u *Upgrader) confirm(s *successor, proof *proof) {
 	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
@@ -217,7 +218,7 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 		err = u.barrier(u.life)
 	}
 	if err != nil {
-		u.log.Warn("manager does not confirm the new main process", "pid", s.process.PID, "error", err)
+		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.process.PID, "error", err)
 	}
 	v := u.judge(proof, s)
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
@@ -231,8 +232,9 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 // barrierPause is the time between two attempts at a barrier.
 const barrierPause = 10 * time.Millisecond
 
-// barrier waits until the manager has read everything, also where descriptors are
-// short: a barrier takes two, and nothing tells when somebody closes one.
+// barrier waits until the manager has read all earlier messages. A barrier needs two
+// descriptors. If none is free, barrier takes them from the reserve, or tries again, because
+// no event shows that a descriptor becomes free.
 func (u *Upgrader) barrier(ctx context.Context) error {
 	for {
 		err := u.notifier.Barrier(ctx)
