@@ -10,19 +10,19 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is how connections come to this process from an earlier one, whatever
-// has carried them: each gets into the queue of its listener's gate, and out of
-// Accept.
+// This file receives the connections of an earlier process, from the line, the fd store or
+// the image. Each goes into the queue of its listener's gate, and Accept returns it.
 
-// arrival is a connection that was passed to us; fd is nil if it is of no use.
+// arrival is a connection that was passed to this process. fd is nil once it is closed, or
+// if the kernel delivered no descriptor.
 type arrival struct {
 	handover.Connection
 	fd *fd.FD
 }
 
-// open makes it what Accept returns. That takes its time, and is done when the
-// other process has been answered. Package net duplicates a descriptor; where none is
-// free, the arrival stays what it is, and the error is EMFILE or ENFILE.
+// open makes the Moved that Accept returns. It takes time, so it is called after the other
+// process was answered. Package net duplicates the descriptor: if none is free, a is
+// unchanged and the error is EMFILE or ENFILE.
 func (a *arrival) open() (*Moved, error) {
 	dup, err := a.fd.Dup()
 	if err != nil {
@@ -39,7 +39,7 @@ func (a *arrival) open() (*Moved, error) {
 func arriveAll(m handover.Connections) []*arrival {
 	all := make([]*arrival, len(m.Connections))
 	for i, c := range m.Connections {
-		var f *fd.FD // none came where there was no room
+		var f *fd.FD // nil if this process had no free descriptor for the message
 		if len(m.FDs) > 0 {
 			f = m.FDs[i]
 		}
@@ -49,13 +49,13 @@ func arriveAll(m handover.Connections) []*arrival {
 }
 
 func (a *arrival) close() {
-	_ = a.fd.Close() // the connection is open elsewhere, or nobody wants it
+	_ = a.fd.Close() // the connection is open in another descriptor, or not wanted
 	a.fd = nil
 }
 
-// take admits what the predecessor has sent, once that one knows that it has lost
-// it: at no time do two processes serve a connection. A predecessor that cannot be told
-// keeps them, which it does when this process hangs up.
+// take takes over connections of the predecessor. It sends Taken before it serves them, so
+// that two processes never serve one connection. If Taken cannot be sent, this process hangs
+// up, and the predecessor keeps the connections.
 func (u *Upgrader) take(p *present, arrived []*arrival) {
 	fault.At(fault.ConnectionsHeard)
 	admitted := make([]func(), len(arrived))
@@ -66,7 +66,7 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 		}
 	}
 	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.isOver()})
-	ours := err == nil || errors.Is(err, io.EOF) // it has ended: nobody else has them
+	ours := err == nil || errors.Is(err, io.EOF) // on EOF the predecessor has ended, and no other process has the connections
 	if !ours {
 		p.self = append(p.self, event{kind: evOrphaned, err: err})
 	}
@@ -83,8 +83,8 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 	}
 }
 
-// admit holds this generation for a, and returns what puts it into its listener's
-// queue; nil if it cannot be served here.
+// admit holds this generation for a, and returns a function that parks a or puts it into its
+// listener's queue. It returns nil if this process cannot serve a.
 func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 	if a.fd == nil || !u.receives.takes(a.Connection) || u.sockets.keeps(a.fd) {
 		return nil
@@ -106,11 +106,11 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 	}
 }
 
-// gateFor returns the one of gates, which have one name, that would have accepted f,
-// or nil.
+// gateFor returns the gate that would have accepted f, or nil. All gates have the name of f's
+// listener.
 func gateFor(f *fd.FD, gates []*gate) (best *gate) {
 	if len(gates) == 1 {
-		return gates[0] // wherever it listens now
+		return gates[0] // its address may have changed
 	}
 	info, err := fd.Inspect(f)
 	if err != nil || info.Addr == nil {
@@ -125,8 +125,8 @@ func gateFor(f *fd.FD, gates []*gate) (best *gate) {
 	return best
 }
 
-// fits says how well a listener's address fits the local address of a connection;
-// 0 is not at all.
+// fits rates how well a listener's address fits the local address of a connection, from 3
+// (equal) to 0 (does not fit).
 func fits(listener, local net.Addr) int {
 	l, ok := listener.(*net.TCPAddr)
 	c, both := local.(*net.TCPAddr)
@@ -138,10 +138,10 @@ func fits(listener, local net.Addr) int {
 	case (l.IP.To4() != nil) == (c.IP.To4() != nil):
 		return 2
 	}
-	return 1 // IPv4 by way of an IPv6 socket
+	return 1 // IPv4 through an IPv6 socket
 }
 
-// welcome admits what no other process has.
+// welcome admits connections that no other process has.
 func (u *Upgrader) welcome(arrived []*arrival) {
 	for _, a := range arrived {
 		if enqueue := u.admit(a); enqueue != nil {

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// This file runs the functions that a program gives to an Upgrader. None of them
-// runs on the loop, so each may call the Upgrader, and one that blocks or panics
-// costs its own result and not the process.
+// This file runs the functions that a program gives to an Upgrader. They run on other
+// goroutines than the loop, so each may call the Upgrader. If one blocks or panics, only its
+// result is lost.
 
-// callbackGrace is how long Close waits for callbacks that are under way. A process
-// that is asked to end does so even if one of them never returns.
+// callbackGrace limits the time that Close waits for running callbacks, because a process
+// that was asked to end must end even if a callback never returns.
 const callbackGrace = time.Second / 2
 
-// call runs f on a goroutine and returns its result, or an error when ctx ends
-// first. The goroutine then goes on without a waiter. A panic of f is an error, and
-// its stack is logged.
+// call runs f on a goroutine and returns its result. If ctx ends first, call returns an error
+// and the goroutine goes on without a waiter. A panic of f becomes an error, and its stack is
+// logged.
 func call[T any](ctx context.Context, log *slog.Logger, what string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -45,7 +45,7 @@ func call[T any](ctx context.Context, log *slog.Logger, what string, f func() (T
 	}
 }
 
-// panicked makes an error of v, which recover has returned, and logs the stack.
+// panicked makes an error of v, the value of recover, and logs the stack.
 func panicked(log *slog.Logger, what string, v any) error {
 	err := fmt.Errorf("%s panicked: %v", what, v)
 	log.Error("callback panicked", "callback", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -55,16 +55,16 @@ func panicked(log *slog.Logger, what string, v any) error {
 // maxQueued bounds a queue whose callback does not return.
 const maxQueued = 4096
 
-// A queue runs functions one after the other, in the order in which they were added,
-// on a goroutine that lives as long as there are any.
+// A queue runs functions one at a time, in the order in which they were added, on a goroutine
+// that ends when the queue is empty.
 type queue struct {
 	mu      sync.Mutex
 	waiting []func()
 	running bool
 }
 
-// add appends f. It reports false, and drops f, if the queue is full: a callback
-// blocks.
+// add appends f. If the queue is full, because a callback blocks, add drops f and returns
+// false.
 func (q *queue) add(f func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -75,7 +75,7 @@ func (q *queue) add(f func()) bool {
 	return true
 }
 
-// addAlways is add for what must not be dropped.
+// addAlways appends f even if the queue is full.
 func (q *queue) addAlways(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -86,7 +86,7 @@ func (q *queue) addLocked(f func()) {
 	q.waiting = append(q.waiting, f)
 	if !q.running {
 		q.running = true
-		go q.run() // ends when the queue is empty; Close waits for that, see wait
+		go q.run() // ends when the queue is empty; Close waits for it by wait
 	}
 }
 
@@ -107,7 +107,8 @@ func (q *queue) run() {
 	}
 }
 
-// next takes the first function out; nil means that run ends.
+// next removes and returns the first function. It returns nil if the queue is empty, and then
+// run must end.
 func (q *queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -120,7 +121,7 @@ func (q *queue) next() func() {
 	return f
 }
 
-// wait returns when everything added before has run, at the latest after limit.
+// wait returns when all functions added before have run, or after limit.
 func (q *queue) wait(limit time.Duration) {
 	done := make(chan struct{})
 	q.addAlways(func() { close(done) })
@@ -132,45 +133,46 @@ func (q *queue) wait(limit time.Duration) {
 	}
 }
 
-// callbacks are the queues of an Upgrader, one for each kind, so that a callback that
-// blocks holds up its own kind only.
+// callbacks are the queues of an Upgrader, one for each kind of callback, so that a callback
+// that blocks delays only its kind.
 type callbacks struct {
 	logs, observed, answers, limits queue
 }
 
-// wait gives what is under way its time.
+// wait waits for running and queued callbacks, at most callbackGrace.
 func (c *callbacks) wait() {
 	late := time.Now().Add(callbackGrace)
-	for _, q := range []*queue{&c.answers, &c.limits, &c.observed, &c.logs} { // logs last: the others write some
+	for _, q := range []*queue{&c.answers, &c.limits, &c.observed, &c.logs} { // logs last, because the others write log lines
 		q.wait(time.Until(late))
 	}
 }
 
-// guarded is f without its panics.
+// guarded returns a function that calls f and logs a panic of f.
 func (u *Upgrader) guarded(what string, f func()) func() {
 	return func() {
 		defer func() {
 			if v := recover(); v != nil {
-				_ = panicked(u.log, what, v) // is logged
+				_ = panicked(u.log, what, v) // logs the panic
 			}
 		}()
 		f()
 	}
 }
 
-// queuedLog gives records to the program's handler in order, without waiting for it.
+// queuedLog gives records to the program's handler, in order. It does not wait for the
+// handler.
 type queuedLog struct {
 	to slog.Handler
 	q  *queue
 }
 
-// Enabled leaves the decision to Handle: the program's Enabled is a callback, too.
+// Enabled returns true: Handle calls the program's Enabled, which is a callback, too.
 func (l queuedLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l queuedLog) Handle(ctx context.Context, r slog.Record) error {
 	r = r.Clone()
-	l.q.add(func() { // a handler that blocks loses lines
-		defer func() { _ = recover() }() // there is no other place to report it to
+	l.q.add(func() { // lines are lost while a handler blocks
+		defer func() { _ = recover() }() // a panic of the log handler cannot be logged
 		if l.to.Enabled(ctx, r.Level) {
 			_ = l.to.Handle(ctx, r) // as slog.Logger does
 		}

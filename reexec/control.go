@@ -11,14 +11,14 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// requestTimeout is how long a connected command may take to say what it wants.
+// requestTimeout limits the time from the connection of a command to its request.
 const requestTimeout = 10 * time.Second
 
-// acceptPause comes before another try to accept a command when there was no
-// descriptor for it, which is no event that could be waited for.
+// acceptPause is the pause before the next Accept of a command after no descriptor was free.
+// No event shows that a descriptor becomes free.
 const acceptPause = time.Second
 
-// serveControl answers operators' commands until the control socket is closed.
+// serveControl answers reload and status commands until the control socket is closed.
 func (u *Upgrader) serveControl() {
 	for {
 		c, err := u.control.Accept()
@@ -28,8 +28,8 @@ func (u *Upgrader) serveControl() {
 		if fd.Short(err) && u.reserve.Lend(lent) {
 			continue // the command is still there
 		}
-		if err != nil { // it has no descriptor left, say: a reload must work again when it has
-			u.log.Warn("operators cannot be answered", "error", err)
+		if err != nil { // for example no free descriptor: a reload must work again when one is free
+			u.log.Warn("a reload or status command cannot be accepted, trying again", "error", err)
 			select {
 			case <-time.After(acceptPause):
 			case <-u.life.Done():
@@ -48,25 +48,25 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 	defer context.AfterFunc(u.life, c.Interrupt)()
 	r, err := c.Request(requestTimeout)
 	if err != nil {
-		return // it hung up, or never was one of ours
+		return // it hung up, or it is not a command of this library
 	}
 	ctx, cancel := context.WithCancelCause(u.life)
 	defer cancel(nil)
 	go func() { // ends when serveCommand's caller closes c
 		c.Gone()
-		cancel(fmt.Errorf("the command that asked for the upgrade has gone"))
+		cancel(fmt.Errorf("the reload command has ended"))
 	}()
 	if r.Verb == control.Upgrade {
 		defer u.workDir.hear(r)()
-		_ = u.upgrade(ctx, c) // its result goes to the command as well
+		_ = u.upgrade(ctx, c) // the command gets the result, too
 		return
 	}
 	if err := c.Answer(u.execute(r)); err != nil {
-		u.log.Debug("command has gone without its answer", "error", err)
+		u.log.Debug("command has ended before its answer", "error", err)
 	}
 }
 
-// execute does what a command asks for that is no upgrade.
+// execute answers a command other than an upgrade.
 func (u *Upgrader) execute(r control.Request) control.Answer {
 	if r.Verb != control.Status {
 		return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}

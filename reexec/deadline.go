@@ -2,30 +2,30 @@ package reexec
 
 import "time"
 
-// tardiness is how late a timer of a process that runs may be.
+// tardiness is the largest delay of a timer in a process that runs without a break.
 const tardiness = 50 * time.Millisecond
 
-// deadline is the time of a state. A process that did not run, because it was stopped,
-// frozen or starved, finds at once that the time is over and that the events it waited
-// for are there. It gets back as much time as the timer was late, once, and at most the
-// whole time again: systemd's TimeoutStopSec= does not stand still meanwhile.
+// deadline is the timer of a state. If the process was stopped, frozen or starved, the timer
+// fires at the same moment as the events that the process waits for. A timer that fires more
+// than tardiness late is restarted once, for the time that it was late and at most for its
+// whole length, because systemd's TimeoutStopSec= goes on meanwhile.
 type deadline struct {
 	*time.Timer
 	length time.Duration
 	due    time.Time
-	again  bool // time was given back
+	again  bool // the timer was restarted
 }
 
 func newDeadline() *deadline { return &deadline{Timer: newTimer()} }
 
-// newTimer returns a timer that does not run.
+// newTimer returns a stopped timer.
 func newTimer() *time.Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	return t
 }
 
-// Reset starts the time of a state.
+// Reset starts the timer for a state.
 func (d *deadline) Reset(length time.Duration) {
 	d.again = false
 	d.start(length)
@@ -36,8 +36,8 @@ func (d *deadline) start(length time.Duration) {
 	d.Timer.Reset(length)
 }
 
-// over reports whether the time is over, after the timer has fired. If not, it starts
-// the timer for the time that is given back.
+// over reports whether the time is over after the timer has fired. If the timer was late,
+// over restarts it once and returns false.
 func (d *deadline) over() bool {
 	late := time.Since(d.due)
 	if d.again || late < tardiness {

@@ -7,25 +7,25 @@ import (
 	"sync/atomic"
 )
 
-// drain counts the work that keeps a generation alive after it was replaced or
-// asked to stop.
+// drain counts the connections, datagrams and holds that keep a generation alive after it was
+// replaced or asked to stop.
 type drain struct {
-	oldIdle func() // called when the work that cover or clear waits for is released
+	oldIdle func() // called when the holds that cover or clear waits for are released
 
-	// The upper half is the era, which counts up with cover; the lower half is the
-	// number of holds of this era. Hold and release are one atomic operation each,
-	// because every connection and datagram passes here.
+	// current has the era in its upper half, which cover increments, and the number of holds
+	// of this era in its lower half. hold and release are one atomic operation each, because
+	// every connection and datagram calls them.
 	current atomic.Uint64
-	watched atomic.Bool  // release must look whether it is the last
-	asked   atomic.Int64 // holds of the program, as against those of connections and datagrams
+	watched atomic.Bool  // the last release of the era calls released
+	asked   atomic.Int64 // holds by Upgrader.Hold
 
 	mu       sync.Mutex
 	old      int           // holds of earlier eras
-	clearing bool          // clear waits
-	ending   bool          // no new work comes: Drain may return
-	expired  bool          // the deadline is over
+	clearing bool          // clear waits until nothing is held
+	ending   bool          // this generation gets no new work, so Drain may return
+	expired  bool          // the drain deadline is over
 	over     bool          // Drain has returned
-	changed  chan struct{} // closed and replaced when Drain has to look again
+	changed  chan struct{} // closed and replaced when Drain has to check again
 }
 
 // A held keeps Drain from returning until release is called, once. The zero value
@@ -41,7 +41,7 @@ func newDrain(oldIdle func()) *drain {
 
 func (d *drain) hold() held { return held{d, uint32(d.current.Add(1) >> 32)} }
 
-// ask is hold for the program.
+// ask is hold for Upgrader.Hold.
 func (d *drain) ask() (release func()) {
 	d.asked.Add(1)
 	h := d.hold()
@@ -51,8 +51,8 @@ func (d *drain) ask() (release func()) {
 	})
 }
 
-// tryHold is hold for work that Drain need not wait for: false means that Drain has
-// returned.
+// tryHold is hold for a connection that another process may keep. It returns false if Drain
+// has returned.
 func (d *drain) tryHold() (h held, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -101,7 +101,7 @@ func (d *drain) releaseOld() {
 	d.oldIdle()
 }
 
-// released follows the release of the last hold of this era.
+// released is called after the release of the last hold of this era.
 func (d *drain) released() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,8 +121,8 @@ func (d *drain) isIdle() bool {
 	return d.heldLocked() == 0
 }
 
-// count says how much is held. A connection that its program holds as well counts
-// once: count returns the greater number of the two kinds.
+// count returns the number of holds for reports. A connection for which the program also calls
+// Hold counts once: count returns the larger number of the two kinds.
 func (d *drain) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,8 +134,8 @@ func (d *drain) countLocked() int {
 	return max(asked, d.heldLocked()-asked)
 }
 
-// cover begins a new era: from now on new work comes again, and oldIdle is called
-// when the work from before is released.
+// cover begins a new era, because this generation accepts again. It calls oldIdle when the
+// holds of earlier eras are released.
 func (d *drain) cover() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +146,7 @@ func (d *drain) cover() {
 	}
 }
 
-// clear calls oldIdle when nothing at all is held, unless set comes before.
+// clear calls oldIdle when nothing is held, unless set is called first.
 func (d *drain) clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -157,7 +157,7 @@ func (d *drain) clear() {
 	}
 }
 
-// set says whether new work has ceased to come, and ends clear.
+// set sets whether this generation gets no new work, and ends clear.
 func (d *drain) set(ending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -167,7 +167,7 @@ func (d *drain) set(ending bool) {
 	d.broadcast()
 }
 
-// expire ends all waiting.
+// expire makes Drain return although work is held.
 func (d *drain) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -180,7 +180,7 @@ func (d *drain) broadcast() {
 	d.changed = make(chan struct{})
 }
 
-// wait returns when no work is held and none will come.
+// wait is Drain: it returns when nothing is held and no new work arrives.
 func (d *drain) wait(ctx context.Context) error {
 	for {
 		done, changed, err := d.check()

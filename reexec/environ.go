@@ -10,12 +10,12 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// environ is the environment that this process was started with: what the manager
-// gave the unit. The program may change its own at any time.
+// environ is the environment at the start of this process, which the manager set for the
+// unit. The program may change its environment later.
 type environ []string
 
-// startEnviron reads the environment of the start. Without /proc, or if something has
-// written over that memory (setproctitle), it returns the environment of this moment.
+// startEnviron reads the environment of the start. Without /proc, or if that memory was
+// overwritten (setproctitle), it returns the current environment.
 func startEnviron() environ {
 	text, err := os.ReadFile("/proc/self/environ")
 	if err != nil {
@@ -39,8 +39,8 @@ func (e environ) unique() environ {
 	})
 }
 
-// lookup returns the value that the program sees, or if it has removed the variable,
-// the value at the start.
+// lookup returns the current value of a variable, or its value at the start if the program
+// has removed it.
 func (e environ) lookup(key string) (string, bool) {
 	if v, ok := os.LookupEnv(key); ok {
 		return v, true
@@ -57,9 +57,10 @@ func (e environ) atStart(key string) (string, bool) {
 	return "", false
 }
 
-// lookupDescriptor is lookup for the number of a descriptor. The program may have
-// removed the variable; New does so, too, and makes the descriptor close-on-exec. So
-// the value at the start counts only while the descriptor is as execve left it.
+// lookupDescriptor is lookup for a variable with the number of a descriptor. The program may
+// have removed the variable before New. New removes it, too, and sets the descriptor to
+// close-on-exec. So the value at the start counts only while the descriptor is not
+// close-on-exec.
 func (e environ) lookupDescriptor(key string) (string, bool) {
 	if v, ok := os.LookupEnv(key); ok {
 		return v, true
@@ -69,8 +70,8 @@ func (e environ) lookupDescriptor(key string) (string, bool) {
 	return v, ok && err == nil && raw >= fd.LineNumber && fd.Inherited(raw)
 }
 
-// notifier returns the Notifier of this unit's manager. The variables of the manager
-// are in the environment while package notify reads them, and no longer.
+// notifier returns the Notifier of this unit's manager. It sets the manager's variables only
+// while package notify reads them.
 func (e environ) notifier() (*notify.Notifier, error) {
 	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"} {
 		v, ok := e.atStart(key)

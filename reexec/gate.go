@@ -11,7 +11,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
 )
 
-// acceptor is what the listeners of package net for TCP and unix sockets can do.
+// acceptor has the methods of *net.TCPListener and *net.UnixListener that a gate needs.
 type acceptor interface {
 	net.Listener
 	syscall.Conn
@@ -25,18 +25,18 @@ type gate struct {
 	*turnstile
 	name  string
 	drain *drain
-	close func() error // of our descriptor, once
+	close func() error // closes our descriptor once
 }
 
 func newGate(name string, a acceptor, d *drain) *gate {
 	return &gate{a, newTurnstile(a.SetDeadline), name, d, sync.OnceValue(a.Close)}
 }
 
-// Name is what Listen was called with.
+// Name returns the name given to Listen.
 func (g *gate) Name() string { return g.name }
 
-// Accept waits for a connection, and for the gate to be open. A connection that came
-// from another process is ours also while the gate is shut.
+// Accept waits until the gate is open, and for a connection. It returns connections of another
+// process also while the gate is shut.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		first, ok := g.enter()
@@ -59,15 +59,16 @@ func (g *gate) Accept() (net.Conn, error) {
 			c = accepted.New(c, g.drain.hold().release)
 		}
 		g.leave()
-		// The gate's own deadline ends an Accept and takes no connection.
+		// shut interrupts Accept by a deadline, which takes no connection.
 		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
 			return c, err
 		}
 	}
 }
 
-// fails keeps a connection that cannot be opened for want of descriptors, and reports
-// that as accept(2) would, so that the program tries again. It closes any other.
+// fails handles a queued connection that could not be opened. If no descriptor is free, it
+// keeps the connection and returns the error like accept(2), so that the program tries
+// again. Otherwise it closes the connection and returns nil.
 func (g *gate) fails(q queued, why error) error {
 	var errno syscall.Errno
 	if errors.As(why, &errno) && (errno == syscall.EMFILE || errno == syscall.ENFILE) {
@@ -89,15 +90,15 @@ func (g *gate) failure(err error) error {
 	return &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: err}
 }
 
-// SetDeadline is that of *net.TCPListener, and holds while the gate is shut, too.
+// SetDeadline sets the deadline of Accept, which also counts while the gate is shut.
 func (g *gate) SetDeadline(t time.Time) error { return g.setDeadline(t) }
 
-// abandon closes our descriptor, so that no client waits in the queue in vain. Accept
-// still waits, because its end is that of many programs, whose connections are in work.
+// abandon closes our descriptor, so that no client waits in the queue in vain. Accept goes on
+// to block, because many programs exit when Accept fails, and would cut their connections.
 func (g *gate) abandon() error { return g.close() }
 
-// refuse closes our descriptor, and Accept returns net.ErrClosed after the connections
-// that wait here.
+// refuse closes our descriptor. Accept returns the queued connections, and then
+// net.ErrClosed.
 func (g *gate) refuse() error {
 	g.turnstile.refuse()
 	return g.close()

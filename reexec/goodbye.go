@@ -7,11 +7,11 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is how a generation leaves that has drained before the one it has replaced:
-// it gives that one the line to its own successor. Only one process reads a line.
+// This file handles the end of a generation that finishes before its predecessor: it gives the
+// predecessor its line to the successor, and stops reading that line first.
 
-// sayGoodbye gives our predecessor, which may still drain, the line to our successor,
-// which is main or has been relieved. Without a goodbye it covers for nobody.
+// sayGoodbye gives the line to our successor to our predecessor, if that still drains. With
+// it the predecessor sees the end of the main process and can accept again.
 func (u *Upgrader) sayGoodbye(p *present) {
 	if p.succ == nil || u.pred.older() == 0 || p.succ.process.Dead() {
 		return
@@ -19,7 +19,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 	u.listenOut(p)
 	s := p.succ
 	if len(p.moves.sent) > 0 || s.process.Dead() {
-		return // what the successor says next would be an answer to us
+		return // the successor's next message may be an answer to us
 	}
 	pidfd, err := s.process.Dup()
 	if err != nil {
@@ -34,11 +34,11 @@ func (u *Upgrader) sayGoodbye(p *present) {
 	u.tellPredecessor(p, handover.Goodbye{PID: s.process.PID, Superseded: p.relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
 }
 
-// listenOut takes what the successor has said, up to its answer to what it was sent,
-// and then reads no more. What else happens meanwhile waits for the end.
+// listenOut handles the messages of the successor up to the answer to our last batch, and then
+// stops reading the line. It postpones all other events.
 func (u *Upgrader) listenOut(p *present) {
 	p.moves.answer(&p.moves.waiting, ErrStopped)
-	u.unparkAll() // or they would be sent next
+	u.unparkAll() // else the parked connections would be sent next
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	late := ctx.Done()
@@ -61,21 +61,21 @@ func (u *Upgrader) listenOut(p *present) {
 	}
 }
 
-// saidToPredecessors are the events that come from what a main process, or one that
-// was, says to those that drain.
+// saidToPredecessors reports whether k is an event for a message that a replaced or main
+// process sends to a draining one.
 func saidToPredecessors(k eventKind) bool {
 	return k == evTaken || k == evSuperseded || k == evSuccessorStops || k == evGoodbye
 }
 
-// follow puts the third generation in the place of the successor that said
-// goodbye, so that this process covers for it if it crashes.
+// follow replaces the successor, which has sent Goodbye, by the third generation. This process
+// accepts again if the third generation crashes.
 func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	third, err := adoptSuccessor(g)
 	if err != nil {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
-	u.receives.theirs.Store(nil) // what is answered now was not refused by the third
+	u.receives.theirs.Store(nil) // the answers below are not refusals of the third generation
 	p.moves.retry(p.moves.sent)
 	p.moves.sent = nil
 	u.receives.set(g.Receives)
@@ -83,10 +83,10 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	u.sayDraining(p)
 	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.sendMore(p)                                           // what waits goes there
+	u.sendMore(p)                                           // the waiting connections go to the third generation
 }
 
-// adoptSuccessor is the other side of sayGoodbye.
+// adoptSuccessor makes a successor from the descriptors of sayGoodbye.
 func adoptSuccessor(g handover.Goodbye) (*successor, error) {
 	if len(g.FDs) != 2 {
 		fd.CloseAll(g.FDs)

@@ -11,12 +11,12 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file gives the sockets to the next process. Files that are forgotten after that, and
-// before the next process is the main one, are forgotten there, too.
+// This file gives the sockets to the next process. If the program forgets a file after that,
+// and before the next process is the main one, the next process forgets it, too.
 
-// handOn returns a description of every socket and its file, which is the program's or
-// among own. The caller closes own. A file that the program closes meanwhile is left out
-// by those who use it.
+// handOn returns an entry and a file for every socket. A file belongs to the program or is
+// among own, which the caller closes. The program may close a file meanwhile; the caller
+// leaves such a socket out.
 func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own 
 	for _, k := range s.all {
 		file, err := k.file()
 		switch held, ok := file.(*fd.FD); {
-		case errors.Is(err, net.ErrClosed): // given up when the program could not use it
+		case errors.Is(err, net.ErrClosed): // closed when a claim failed
 			continue
 		case err != nil:
 			return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
@@ -53,7 +53,7 @@ func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own 
 	return entries, files, own, nil
 }
 
-// file returns what the program has, or a duplicate of what it has not claimed.
+// file returns the program's socket, or a duplicate of a socket that was not claimed.
 func (k *socket) file() (syscall.Conn, error) {
 	if k.use != nil {
 		return k.use, nil
@@ -64,8 +64,8 @@ func (k *socket) file() (syscall.Conn, error) {
 	return k.held.Dup()
 }
 
-// export returns a description and a duplicate of every socket. The caller closes
-// the duplicates.
+// export returns an entry and a duplicate for every socket. The caller closes the
+// duplicates.
 func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 	all, files, own, err := s.handOn()
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 	for i, file := range files {
 		f, err := fd.DupOf(file)
 		if errors.Is(err, net.ErrClosed) {
-			continue // the program closed this listener: it does not want it handed on
+			continue // the program has closed it, so the next process does not get it
 		}
 		if err != nil {
 			fd.CloseAll(fds)
@@ -95,15 +95,15 @@ func (s *sockets) takeForgotten() (gone []handover.Entry) {
 	return gone
 }
 
-// retain says that there is no successor any more that was given the sockets.
+// retain notes that the successor that got the sockets has ended.
 func (s *sockets) retain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handed, s.forgotten = false, nil
 }
 
-// forget closes the files of entries, which the predecessor has forgotten since it handed
-// them over. Their names have left the fd store.
+// forget closes the files of entries, which the predecessor has forgotten after it handed
+// them over. The predecessor has removed them from the fd store.
 func (s *sockets) forget(entries []handover.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *sockets) forget(entries []handover.Entry) {
 		if isFile {
 			_ = file.Close() // the program may have closed it
 		}
-		_ = k.held.Close() // not claimed, and unwanted
+		_ = k.held.Close() // no open descriptor if it was claimed
 		return true
 	})
 }

@@ -17,24 +17,22 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// This file is the in-place mode: the program of this process is replaced by
-// execve(2), and the process stays. What the new program has to know is in a
-// sealed memfd, an image, that it inherits with all the descriptors.
+// This file is the in-place mode: execve(2) replaces the program of this process. The new
+// program inherits all descriptors and a sealed memfd, the image, which describes them.
 
-// imageVariable names, in the environment of a program that was put in the place
-// of its predecessor, the descriptor of the image.
+// imageVariable is the environment variable with the number of the image's descriptor.
 const imageVariable = "CUTOVER_IMAGE"
 
-// image is what a program passes on by inheritance. Its form has a version for the
-// same reason as the protocol of internal/handover has.
+// image describes the inherited descriptors. It has a version because the two programs may
+// have different versions of this library, see internal/handover.
 type image struct {
 	Version    int            `json:"version"` // 1
-	PID        int            `json:"pid"`     // of the process: an image is not for a child
+	PID        int            `json:"pid"`     // pid of the process, because a child must not use the image
 	Generation int            `json:"generation"`
 	Sockets    []imageSocket  `json:"sockets"`
 	States     map[string]int `json:"states,omitempty"`  // descriptors by name
 	Stored     []string       `json:"stored,omitempty"`  // names of state in the fd store
-	Command    int            `json:"command,omitempty"` // whoever waits for the upgrade
+	Command    int            `json:"command,omitempty"` // descriptor of the reload command that waits
 
 	Connections []imageConnection `json:"connections,omitempty"`
 }
@@ -49,10 +47,10 @@ type imageSocket struct {
 	FD int `json:"fd"`
 }
 
-// become replaces the program of this process. It returns only on failure, and
-// then nothing has changed.
+// become replaces the program of this process. It returns only on failure, and then this
+// process is unchanged.
 func (u *Upgrader) become(p *present) error {
-	u.fdStore.hand() // the next program is told the names now
+	u.fdStore.hand() // the image has the names in the store, so they must not change
 	defer u.fdStore.own(true)
 	entries, fds, err := u.sockets.export()
 	if err != nil {
@@ -89,7 +87,7 @@ func (u *Upgrader) become(p *present) error {
 	return u.execImage(p.command, i, keep)
 }
 
-// execImage executes next, which is what was tried.
+// execImage executes next, the command that was tried.
 func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 	text, err := json.Marshal(i)
 	if err != nil {
@@ -105,23 +103,23 @@ func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 		return err
 	}
 	defer own.Close()
-	// Handlers are reset by execve, and SIGHUP would end the new program before it
-	// can catch it; what is ignored stays ignored until then.
+	// execve resets signal handlers, and SIGHUP would end the new program before it calls
+	// New. Ignored signals stay ignored after execve.
 	fault.At(fault.ImageMade)
 	signal.Ignore(syscall.SIGHUP)
 	defer u.signals.resume()
 	return fd.Exec(next.inPlace(own.Raw()), append(slices.Clone(keep), own))
 }
 
-// inPlace is what execve is called with. Unlike a successor's, the environment keeps
-// what names this process.
+// inPlace returns the arguments of execve. The environment keeps the variables that name this
+// process, because the new program runs in it.
 func (c Command) inPlace(image int) fd.Spawn {
 	env := without(c.Env, passedOn)
 	return fd.Spawn{Path: c.Path, Args: c.Args, Dir: c.Dir, Env: append(env, imageVariable+"="+strconv.Itoa(image))}
 }
 
-// takeImage returns the image that this program inherited, nil if there is none,
-// and removes it from the environment.
+// takeImage returns the image that this program inherited, or nil if there is none. It removes
+// the variable from the environment.
 func takeImage(lookup func(string) (string, bool)) (*image, error) {
 	value, ok := lookup(imageVariable)
 	if !ok {
@@ -148,15 +146,15 @@ func takeImage(lookup func(string) (string, bool)) (*image, error) {
 		return nil, fmt.Errorf("reexec: %s: %w", imageVariable, err)
 	}
 	if i.PID != os.Getpid() {
-		return nil, nil // inherited by a child, to which it says nothing
+		return nil, nil // this process is a child that inherited the variable
 	}
 	if i.Version != 1 {
-		return nil, fmt.Errorf("reexec: the program before left an image of version %d, this one knows version 1", i.Version)
+		return nil, fmt.Errorf("reexec: the image of the earlier program has version %d, and this program supports only version 1", i.Version)
 	}
 	return &i, nil
 }
 
-// inherit is arrive for a program that was put in the place of its predecessor.
+// inherit is arrive for a program that execve has started.
 func (u *Upgrader) inherit(i *image) error {
 	fault.At(fault.Become)
 	var entries []handover.Entry
@@ -184,17 +182,17 @@ func (u *Upgrader) inherit(i *image) error {
 		u.command = c
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("reexec: what the program before left behind: %w", err)
+		return fmt.Errorf("reexec: descriptors of the earlier program: %w", err)
 	}
 	return nil
 }
 
-// answerCommand tells the command that asked the program before us that the upgrade is
-// done. A predecessor beside us has done so, unless it was killed.
+// answerCommand answers the reload command that asked the earlier program, or that asked the
+// predecessor if that was killed before its answer.
 func (u *Upgrader) answerCommand() {
 	for _, c := range []*control.Conn{u.command, u.pred.takeCommand()} {
 		if c != nil {
-			_ = c.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // it may have gone
+			_ = c.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // the command may have gone
 			_ = c.Close()
 		}
 	}

@@ -12,54 +12,54 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file passes datagrams from the process that reads a UDP socket to the one
-// whose flow they belong to. Each process that shares the socket has an inbox, one
-// end of a SOCK_SEQPACKET pair. The other end, the outlet, is with every process
-// that can come to read the socket: a predecessor makes the inbox of its successor,
-// and so can pass to it what it began on trial if the upgrade is undone; all outlets
-// go to each successor. When a process is gone, its outlet says so at the next use.
+// This file passes datagrams from the process that reads a UDP socket to the process that
+// owns their flow. Each process that shares the socket has an inbox, one end of a
+// SOCK_SEQPACKET pair. Every process that may read the socket has the other end, the outlet.
+// A predecessor makes the inbox of its successor, so it can pass datagrams to the flows of
+// an undone trial. Each successor gets all outlets. A send to the outlet of a process that
+// has ended fails, and the outlet is closed.
 
-// flowPrefix begins the name of inboxes and outlets among the descriptors of a
-// generation; index and name of their socket follow.
+// flowPrefix is the prefix of the names of inboxes and outlets. Index and name of their
+// socket follow.
 const flowPrefix = storePrefix + "flows."
 
 func flowName(socket handover.Entry) string {
 	return flowPrefix + strconv.Itoa(socket.Index) + "." + socket.Name
 }
 
-// inboxBuffer is what is asked for; the kernel gives no more than net.core.wmem_max,
-// 212992 bytes by default. It is the same with the UDP socket that stands before it.
+// inboxBuffer is the requested size. The kernel limits it to net.core.wmem_max, 212992 bytes
+// by default, as it limits the buffer of the UDP socket.
 const inboxBuffer = 4 << 20
 
 // newInbox makes a pair.
 func newInbox() (inbox, outlet *fd.FD, err error) {
 	inbox, outlet, err = fd.Pair()
 	if err == nil {
-		_ = outlet.SetSendBuffer(inboxBuffer) // the default is a smaller buffer, no failure
+		_ = outlet.SetSendBuffer(inboxBuffer) // on error the inbox keeps the smaller default
 	}
 	return inbox, outlet, err
 }
 
-// outlets are the ways to the processes that share one socket, by their numbers.
+// outlets has the outlet of each process that shares one socket, by the number of the process.
 type outlets struct {
 	mu   sync.Mutex
 	ways map[uint32]*fd.FD
 	own  uint32 // the number of this process
-	last uint32 // the highest number that this line of processes has given
-	buf  []byte
+	last uint32 // the highest number that any generation has used
+	buf  []byte // the frame of pass
 }
 
-// add consumes way, to the process numbered n.
+// add consumes way, the outlet to process n.
 func (o *outlets) add(n uint32, way *fd.FD) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_ = o.ways[n].Close() // none, or a second one of the same
+	_ = o.ways[n].Close() // nil, or an older descriptor of the same outlet
 	o.ways[n] = way
 	o.last = max(o.last, n)
 }
 
-// pass gives a datagram to the process numbered to, and reports whether there is
-// one. It does not wait: an inbox that is full loses it, as a socket would.
+// pass sends a datagram to process to. It returns false if that process has ended. It does not
+// wait: a full inbox loses the datagram, like a full socket.
 func (o *outlets) pass(to uint32, datagram []byte, from netip.AddrPort) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -70,14 +70,14 @@ func (o *outlets) pass(to uint32, datagram []byte, from netip.AddrPort) bool {
 	return o.send(to, o.buf)
 }
 
-// send sends a frame, and drops the outlet of a process that is gone.
+// send sends a frame. It closes the outlet of a process that has ended, and returns false.
 func (o *outlets) send(to uint32, frame []byte) bool {
 	way := o.ways[to]
 	err := fd.Send(uintptr(way.Raw()), frame, nil)
 	if !slices.ContainsFunc(hungUp, func(e error) bool { return errors.Is(err, e) }) {
 		return true
 	}
-	_ = way.Close() // nobody is there
+	_ = way.Close() // the other end is closed
 	delete(o.ways, to)
 	return false
 }
@@ -85,8 +85,8 @@ func (o *outlets) send(to uint32, frame []byte) bool {
 // hungUp are the errors of a unix socket without another end.
 var hungUp = []error{syscall.EPIPE, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ENOTCONN}
 
-// handOn returns what a successor gets under name: an inbox, and the outlets of all
-// that are there, its own among them. The caller closes the descriptors.
+// handOn returns the inbox of a new successor and the outlets of all processes, including the
+// successor's, with entries called name. The caller closes the descriptors.
 func (o *outlets) handOn(name string) (entries []handover.Entry, fds []*fd.FD, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -117,18 +117,19 @@ func (o *outlets) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for n, way := range o.ways {
-		_ = way.Close() // nothing is lost: a frame is in the other end's queue
+		_ = way.Close() // sent frames stay in the queue of the inbox
 		delete(o.ways, n)
 	}
 }
 
-// maxFrame is the longest frame: an address with a zone, and a UDP datagram.
+// maxFrame is the length of the longest frame: an address with a zone, and a UDP datagram.
 const maxFrame = 1 + 255 + 65535
 
-// noDatagram is a frame for nobody; sending it finds out whether anybody is there.
+// noDatagram is a frame without a datagram. handOn sends it to find out whether a process has
+// ended.
 var noDatagram = []byte{0}
 
-// appendFrame puts the length of the peer's address and the address before the
+// appendFrame appends a frame to b: the length of the peer's address, the address and the
 // datagram.
 func appendFrame(b, datagram []byte, from netip.AddrPort) []byte {
 	b, err := from.AppendBinary(append(b, 0))
@@ -139,7 +140,8 @@ func appendFrame(b, datagram []byte, from netip.AddrPort) []byte {
 	return append(b, datagram...)
 }
 
-// parseFrame returns a part of frame. False means that it holds no datagram.
+// parseFrame returns the datagram of frame, which it does not copy, and its sender. ok is
+// false if frame has no datagram.
 func parseFrame(frame []byte) (datagram []byte, from netip.AddrPort, ok bool) {
 	if len(frame) == 0 || int(frame[0]) >= len(frame) {
 		return nil, from, false
