@@ -12,29 +12,29 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is how connections leave for a successor. One batch is on the line at
-// a time; what is offered meanwhile makes the next one. Until the successor says
-// that it has a batch, this process has it as well, and keeps it if the line breaks.
+// This file sends connections to a successor, one batch at a time. Connections that are
+// offered meanwhile go into the next batch. Until the successor confirms a batch, this
+// process has its connections, too, and keeps them if the line breaks.
 
-// departures are the connections on their way out. They are the loop's.
+// departures are the connections that are leaving. Only the loop uses them.
 type departures struct {
 	waiting []*moving
 	sent    []*moving
-	stored  int // descriptors that were put into the fd store
-	portion int // of what is parked
-	pause   time.Duration
-	pausing bool // nothing that is parked leaves before evPauseOver
-	parked  bool // what was sent last is a portion
+	stored  int           // number of descriptors that were put into the fd store
+	portion int           // number of parked connections in a portion
+	pause   time.Duration // pause after a portion
+	pausing bool          // parked connections wait for evPauseOver
+	parked  bool          // the last batch is a portion of parked connections
 }
 
 var errEnded = errors.New("the process that was to take it has ended")
 
-// maxBatch bounds what the names and data of one batch take up: less than a
-// frame's 128 KiB with what JSON and base64 add.
+// maxBatch limits the names and data of one batch, so that JSON and base64 make them less
+// than a frame's 128 KiB.
 const maxBatch = 64 << 10
 
-// What is parked leaves in portions, with pauses between them: a client that speaks just
-// now waits for few others, and finds a processor free.
+// Parked connections leave in portions with pauses. So a client that sends a request at this
+// moment waits only for a few others, and a processor is free for it.
 const (
 	minPortion = 32
 	maxPortion = 128
@@ -42,19 +42,19 @@ const (
 	allPauses  = 100 * time.Millisecond
 )
 
-// portions returns how many of n connections make a portion, and the pause after each: so
-// that they leave in time however many they are.
+// portions returns the size of the portions of n connections and the pause after each, so that
+// all leave within a part of the drain time.
 func portions(n int, drain time.Duration) (portion int, pause time.Duration) {
 	portion = min(max(minPortion, n/64), maxPortion)
 	pauses := max(1, (n-1)/portion)
 	return portion, min(maxPause, min(allPauses, drain/8)/time.Duration(pauses))
 }
 
-// offer queues a connection for the successor. One that somebody waits for goes before
-// those of which there may be thousands.
+// offer queues a connection for the successor. A connection of Move goes before the
+// connections of Offer and the parked ones, of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
 	if !u.receives.known() {
-		m.refuse(errEnded) // it was asked for before
+		m.refuse(errEnded) // CanMove was true when it was offered
 		return
 	}
 	place := len(p.moves.waiting)
@@ -65,15 +65,15 @@ func (u *Upgrader) offer(p *present, m *moving) {
 	u.sendMore(p)
 }
 
-// sendMore sends connections unless some are on the line, or nobody is at its end: then
-// somebody will be, or stayAll comes.
+// sendMore sends the next batch, unless a batch is on the line or there is no process that
+// takes it. In the second case follow or stayAll handles the connections later.
 func (u *Upgrader) sendMore(p *present) {
 	if len(p.moves.sent) == 0 && u.receives.known() {
 		u.sendConnections(p)
 	}
 }
 
-// firstOffered is the place behind all that somebody waits for.
+// firstOffered returns the index after the waiting connections of Move.
 func (d *departures) firstOffered() int {
 	if i := slices.IndexFunc(d.waiting, func(m *moving) bool { return !m.waited }); i >= 0 {
 		return i
@@ -81,8 +81,8 @@ func (d *departures) firstOffered() int {
 	return len(d.waiting)
 }
 
-// sendConnections sends the next batch, if there is one. What is parked goes when nothing
-// else waits and no pause is on, and is served by us until then.
+// sendConnections sends the next batch, if there is one. Parked connections leave when no
+// other connection waits and no pause runs. Until then this process serves them.
 func (u *Upgrader) sendConnections(p *present) {
 	for {
 		batch := p.moves.next()
@@ -108,20 +108,21 @@ func (u *Upgrader) sendConnections(p *present) {
 	}
 }
 
-// rest begins a pause, when a portion leaves, and begins it anew when that is taken.
+// rest starts the pause, when a portion is sent and again when the portion is taken.
 func (u *Upgrader) rest(p *present) {
 	p.moves.pausing = true
 	p.pause.Reset(p.moves.pause)
 }
 
-// sendParked ends a pause. Where the last portion is not taken yet, another one follows.
+// sendParked ends a pause and sends the next portion. If the last portion is not taken yet,
+// settle starts another pause.
 func (u *Upgrader) sendParked(p *present) {
 	p.moves.pausing = false
 	u.sendMore(p)
 }
 
-// sendBatch reports whether there was something to send: not if all were closed. It
-// answers when it holds no connection any more: whoever closes one waits for that.
+// sendBatch sends batch. It returns false if all its connections were closed. It answers after
+// Borrow has returned, because a Close of a borrowed connection waits for that.
 func (u *Upgrader) sendBatch(p *present, batch []*moving) bool {
 	files := make([]syscall.Conn, len(batch))
 	for i, m := range batch {
@@ -140,14 +141,14 @@ func (u *Upgrader) sendBatch(p *present, batch []*moving) bool {
 		m.answer(net.ErrClosed)
 	}
 	if err != nil {
-		p.moves.answer(&p.moves.sent, err)    // a message goes as a whole or not at all
-		p.moves.answer(&p.moves.waiting, err) // the next one would wait as long, in vain
+		p.moves.answer(&p.moves.sent, err)    // no part of a failed message was sent
+		p.moves.answer(&p.moves.waiting, err) // the next message would fail, too
 		u.unparkAll()
 	}
 	return len(closed) < len(batch)
 }
 
-// next returns what goes together of what waits, and was not withdrawn.
+// next removes the next batch from the waiting connections, without the withdrawn ones.
 func (d *departures) next() (batch []*moving) {
 	size := 0
 	for len(d.waiting) > 0 && len(batch) < fd.MaxRights {
@@ -163,7 +164,8 @@ func (d *departures) next() (batch []*moving) {
 	return batch
 }
 
-// departing makes a message of a batch, and notes it as sent, but for what was closed.
+// departing makes a message of a batch and marks its connections as sent. It returns the
+// closed connections of the batch, which are not sent.
 func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connections, closed []*moving) {
 	for i, m := range batch {
 		if fds[i] == nil {
@@ -176,8 +178,9 @@ func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connec
 	return c, closed
 }
 
-// settle answers for a batch that the successor has, and sends the next one, unless
-// the successor ends: then a goodbye will say who is next, or nobody is.
+// settle answers the connections of a batch that the successor has received, and sends the
+// next batch. If the successor ends, the refused connections wait for its Goodbye, which
+// names the next process, or for stayAll.
 func (u *Upgrader) settle(p *present, t handover.Taken) {
 	fault.At(fault.ConnectionsTaken)
 	if t.Ending {
@@ -205,8 +208,8 @@ func (u *Upgrader) settle(p *present, t handover.Taken) {
 	u.sendMore(p)
 }
 
-// retry has what was sent wait for another process, but for what somebody waits for,
-// which is served here meanwhile.
+// retry puts sent connections back, for another process. Connections of Move are answered
+// instead, so that this process serves them meanwhile.
 func (d *departures) retry(sent []*moving) {
 	var again []*moving
 	for _, m := range sent {
@@ -220,7 +223,7 @@ func (d *departures) retry(sent []*moving) {
 	d.waiting = slices.Insert(d.waiting, d.firstOffered(), again...)
 }
 
-// refuseWaited answers for what somebody waits for and was not sent.
+// refuseWaited answers the connections of Move that were not sent.
 func (d *departures) refuseWaited() {
 	n := d.firstOffered()
 	for _, m := range d.waiting[:n] {
@@ -229,7 +232,7 @@ func (d *departures) refuseWaited() {
 	d.waiting = d.waiting[n:]
 }
 
-// answer gives all of list the same result, and empties it.
+// answer answers all connections of list with result, and empties the list.
 func (d *departures) answer(list *[]*moving, result error) {
 	for _, m := range *list {
 		if m.decided.Swap(true) && list == &d.waiting {
@@ -240,19 +243,20 @@ func (d *departures) answer(list *[]*moving, result error) {
 	*list = nil
 }
 
-// stayAll keeps what was offered: whoever was to take it does not any more.
+// stayAll answers all offered connections with reason: they stay in this process, because the
+// other process does not take them any more.
 func (u *Upgrader) stayAll(p *present, reason error) {
 	u.receives.theirs.Store(nil)
 	p.moves.answer(&p.moves.sent, reason)
 	p.moves.answer(&p.moves.waiting, reason)
 }
 
-// abandonMoves answers for what is still on its way when this process ends. What
-// was sent waits in the successor's queue, and must not be used here any more.
+// abandonMoves answers the unanswered connections when this process ends. Sent connections are
+// in the successor's queue, so this process must not use them.
 func (u *Upgrader) abandonMoves(p *present) {
 	p.moves.answer(&p.moves.sent, nil)
 	u.stayAll(p, ErrStopped)
 	for _, s := range p.stowed {
-		_ = s.fd.Close() // no program takes our place
+		_ = s.fd.Close() // there is no execve
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is what a generation knows of those before it, which drain. They may say
-// nothing to the manager any more: each tells its successor, and the main process
-// tells the rest of the world.
+// This file passes on the progress of draining generations. They cannot notify the manager.
+// Each sends its progress and that of older generations to its successor, and the main
+// process puts it into STATUS= and the report.
 
-// older returns how many generations before ours are not gone.
+// older returns the number of older generations that have not ended.
 func (p *predecessor) older() int {
 	if p == nil || p.gone {
 		return 0
@@ -19,13 +19,13 @@ func (p *predecessor) older() int {
 	return max(p.draining.Generations, 1)
 }
 
-// note keeps what the predecessor says of itself and of those before it.
+// note keeps the progress of the predecessor and of older generations.
 func (p *predecessor) note(d handover.Draining) {
 	p.draining, p.until = d, time.Now().Add(time.Duration(d.Left)*time.Second)
 }
 
-// drains returns how far those before us are by now, the zero value if all are gone.
-// Programs built before these numbers were told leave all but the first one open.
+// drains returns the current progress of the older generations, or the zero value if all have
+// ended. Older versions of this library send only Generations.
 func (p *predecessor) drains() handover.Draining {
 	n := p.older()
 	if n == 0 {
@@ -39,12 +39,13 @@ func (p *predecessor) drains() handover.Draining {
 	return d
 }
 
-// secondsTo rounds up: what is not over has a second left.
+// secondsTo returns the seconds until t, rounded up.
 func secondsTo(t time.Time) int {
 	return int((max(0, time.Until(t)) + time.Second - 1) / time.Second)
 }
 
-// drainingText says who drains, as in "draining 12 connections of generation 3, 8 s left".
+// drainingText returns the progress for STATUS=, for example "draining 12 connections of
+// generation 3, 8 s left".
 func drainingText(d handover.Draining) string {
 	text := "draining "
 	if d.Held > 0 {
@@ -74,9 +75,9 @@ func connections(n int) string {
 	return fmt.Sprintf("%d connections", n)
 }
 
-// countOlder keeps how far those before us are, which the main process has to know,
-// and passes it on. Numbers wait for the next second: each generation says them no
-// more than once in one, however many come before it.
+// countOlder keeps the progress of older generations. The main process updates STATUS=. A
+// draining process sends the progress to its successor: at once if a generation has ended,
+// else with the next second, so that each generation sends at most one message per second.
 func (u *Upgrader) countOlder(p *present, e event) {
 	before := u.pred.older()
 	if e.kind == evOlder {
@@ -85,15 +86,15 @@ func (u *Upgrader) countOlder(p *present, e event) {
 	switch {
 	case p.main && p.state == serving:
 		u.sayOlder(p)
-	case p.succ == nil || p.state != draining && p.state != leaving: // nobody wants to know
+	case p.succ == nil || p.state != draining && p.state != leaving: // there is no process to send it to
 	case e.kind == evOlder && u.pred.older() == before:
 	default:
 		u.sayDraining(p)
 	}
 }
 
-// sayDraining tells the successor how far we and those before us are, and so on
-// every second.
+// sayDraining sends the progress of this and of older generations to the successor, if it has
+// changed, and starts the timer of the next second.
 func (u *Upgrader) sayDraining(p *present) {
 	d := u.pred.drains()
 	d.Generations++
@@ -105,8 +106,8 @@ func (u *Upgrader) sayDraining(p *present) {
 	d.Left = max(d.Left, secondsTo(p.timer.due))
 	if d != p.drains {
 		if err := p.succ.say(u.life, d); err != nil {
-			u.log.Debug("successor cannot be told", "message", fmt.Sprintf("%T", d), "error", err)
-			return // it has ended, or hangs and is not to be told more
+			u.log.Debug("message to the successor is not sent", "message", fmt.Sprintf("%T", d), "error", err)
+			return // the successor has ended or hangs: stop the updates
 		}
 		p.drains = d
 	}

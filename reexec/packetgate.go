@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// datagrams is what the packet sockets of package net can do.
+// datagrams has the methods of net's packet sockets that a packetGate needs.
 type datagrams interface {
 	net.PacketConn
 	syscall.Conn
 }
 
-// packetGate is a packet socket behind a turnstile: reads wait while another
-// generation has the socket, writes do not.
+// packetGate is a packet socket behind a turnstile. Reads wait while another generation reads
+// the socket. Writes do not wait.
 type packetGate struct {
 	datagrams
 	*turnstile
 	readers *readers
-	close   func() error // of our descriptor, once
+	close   func() error // closes our descriptor once
 }
 
 func newPacketGate(s datagrams, d *drain) *packetGate {
 	return &packetGate{s, newTurnstile(s.SetReadDeadline), newReaders(d), sync.OnceValue(s.Close)}
 }
 
-// ReadFrom waits for a datagram, and for the gate to be open.
+// ReadFrom waits until the gate is open, and for a datagram.
 func (g *packetGate) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 	err = g.read(func() (err error) {
 		n, from, err = g.datagrams.ReadFrom(b)
@@ -37,8 +37,8 @@ func (g *packetGate) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 	return n, from, err
 }
 
-// read runs f, one read of the socket, inside the turnstile. A read that the
-// turnstile's own deadline has ended has taken nothing, and is done again.
+// read runs f, one read of the socket, inside the turnstile. It runs f again after the
+// deadline of shut has ended a read, which then has taken no datagram.
 func (g *packetGate) read(f func() error) error {
 	self := g.readers.self()
 	for {
@@ -64,7 +64,7 @@ func (g *packetGate) refusal() error {
 	return &net.OpError{Op: "read", Net: g.LocalAddr().Network(), Addr: g.LocalAddr(), Err: err}
 }
 
-// SetReadDeadline is that of net.PacketConn, and holds while the gate is shut, too.
+// SetReadDeadline sets the deadline of reads, which also counts while the gate is shut.
 func (g *packetGate) SetReadDeadline(t time.Time) error { return g.setDeadline(t) }
 
 // SetDeadline sets both deadlines.
@@ -72,10 +72,10 @@ func (g *packetGate) SetDeadline(t time.Time) error {
 	return errors.Join(g.setDeadline(t), g.SetWriteDeadline(t))
 }
 
-// abandon keeps our descriptor: the datagrams in work are still to be answered.
+// abandon keeps our descriptor, because datagrams still need answers.
 func (g *packetGate) abandon() error { return nil }
 
-// refuse lets reads return net.ErrClosed. Writes go on until Close.
+// refuse makes reads return net.ErrClosed. Writes work until Close.
 func (g *packetGate) refuse() error {
 	g.turnstile.refuse()
 	return nil
@@ -89,13 +89,13 @@ func (g *packetGate) Close() error {
 	return g.close()
 }
 
-// udpGate is a packetGate with the further methods of *net.UDPConn.
+// udpGate is a packetGate with more methods of *net.UDPConn.
 type udpGate struct {
 	*packetGate
 	udp *net.UDPConn
 }
 
-// ReadMsgUDP is that of *net.UDPConn, through the gate.
+// ReadMsgUDP reads like *net.UDPConn, through the gate.
 func (g *udpGate) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
 	err = g.read(func() (err error) {
 		n, oobn, flags, from, err = g.udp.ReadMsgUDP(b, oob)
@@ -104,14 +104,13 @@ func (g *udpGate) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAd
 	return n, oobn, flags, from, err
 }
 
-// WriteMsgUDP is that of *net.UDPConn.
+// WriteMsgUDP writes like *net.UDPConn.
 func (g *udpGate) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
 	return g.udp.WriteMsgUDP(b, oob, to)
 }
 
-// SetReadBuffer is that of *net.UDPConn. The size is the socket's, and so that of
-// every generation.
+// SetReadBuffer sets the size of the socket's receive buffer, which all generations share.
 func (g *udpGate) SetReadBuffer(bytes int) error { return g.udp.SetReadBuffer(bytes) }
 
-// SetWriteBuffer is that of *net.UDPConn.
+// SetWriteBuffer sets the size of the socket's send buffer, which all generations share.
 func (g *udpGate) SetWriteBuffer(bytes int) error { return g.udp.SetWriteBuffer(bytes) }

@@ -10,27 +10,27 @@ import (
 	"strings"
 )
 
-// This file is about the process that started this one: which mode suits it, and
-// whether a successor can become the main process under it.
+// This file examines the parent of this process. It selects the mode, and checks that a
+// successor can become the main process.
 
-// oneChild are programs that start a process and wait for it: when it ends they end,
-// or start it again. The names are as in /proc/PID/comm, which has 15 characters.
+// oneChild are programs that start a process and wait for it. When the process ends, they end
+// or start it again. The names are those of /proc/PID/comm, which has 15 characters.
 var oneChild = []string{
 	"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init", "my_init", "pid1", "go-init", "sinit",
 	"runsv", "runit", "s6-supervise", "s6-svscan", "supervise", "supervise-daemo", "supervisord", "perpd", "circusd", "horust",
 }
 
-// shells run a script that waits for this process, or are used by a person.
+// shells are programs that run a script, which waits for this process, or that a person uses.
 var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish", "run"}
 
-// process is what is known of a process in /proc. Unknown names are "".
+// process describes a process by /proc. An unknown name is "".
 type process struct {
 	pid, parent, group int
 	name, exe          string
 }
 
-// readProcess reads /proc/PID. With ProtectProc=invisible there is little to see, and
-// in a /proc of another PID namespace nothing.
+// readProcess reads /proc/PID. ProtectProc=invisible hides most values. A /proc of another PID
+// namespace is not used.
 func readProcess(pid int) process {
 	p := process{pid: pid}
 	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
@@ -44,7 +44,7 @@ func readProcess(pid int) process {
 	stat, _ := os.ReadFile(dir + "/stat")
 	// The name may contain anything (proc_pid_stat(5)).
 	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
-	_, _ = fmt.Sscanf(string(rest), " %c %d %d", new(rune), &p.parent, &p.group) // 0 if not known
+	_, _ = fmt.Sscanf(string(rest), " %c %d %d", new(rune), &p.parent, &p.group) // 0 if unknown
 	return p
 }
 
@@ -52,13 +52,13 @@ func (p process) isShell() bool {
 	return slices.Contains(shells, p.name) || slices.Contains(shells, p.exe) || strings.HasSuffix(p.name, ".sh")
 }
 
-// waitsForOne reports whether an ancestor of self waits for this very process, so that
-// it must not be replaced by another one: the first process of a PID namespace that is
-// no systemd, a supervisor, or either behind a shell script. A shell with job control
-// is used by a person, and goes on. Managed says that a service manager has passed a
-// notification socket.
+// waitsForOne reports whether an ancestor of self waits for this very process, so that a
+// successor cannot take over. Such an ancestor is PID 1 of a namespace unless it is systemd,
+// or a supervisor, and there may be a shell script in between. A shell with job control
+// belongs to a person, and does not end with this process. managed is true if a service
+// manager has passed a notification socket.
 func waitsForOne(self process, managed bool, read func(pid int) process) bool {
-	if self.pid == 1 || self.parent == 0 { // a parent outside of our namespace waits
+	if self.pid == 1 || self.parent == 0 { // a parent outside of this PID namespace waits
 		return true
 	}
 	for p := self; p.parent > 0; {
@@ -66,7 +66,7 @@ func waitsForOne(self process, managed bool, read func(pid int) process) bool {
 		shell := parent.isShell()
 		switch {
 		case shell && parent.group != p.group:
-			return false // of a person
+			return false // job control: the shell of a person
 		case parent.pid == 1 && parent.name == "":
 			return !managed
 		case parent.pid == 1:
@@ -81,7 +81,7 @@ func waitsForOne(self process, managed bool, read func(pid int) process) bool {
 	return false
 }
 
-// replacesInPlace decides about the mode, once.
+// replacesInPlace reports whether the mode is InPlace. New calls it once.
 func (u *Upgrader) replacesInPlace() bool {
 	switch u.opts.Mode {
 	case InPlace:
@@ -97,12 +97,13 @@ func (u *Upgrader) replacesInPlace() bool {
 	return waitsForOne(self, u.supervised(), readProcess)
 }
 
-// siblings says whether a successor has to be a child of the manager. One that is
-// only tried before an exec is not.
+// siblings reports whether a successor has to be a child of the manager. A process that is
+// only tried before an execve need not be one.
 func (u *Upgrader) siblings() bool { return u.supervised() && !u.inPlace }
 
-// checkParent refuses what could not be committed: a main process that is not the
-// manager's child is not noticed when it dies, nor restarted.
+// checkParent returns an error if a successor could not become the main process. The manager
+// must be the parent, because otherwise it neither sees the death of the main process nor
+// restarts it.
 func (u *Upgrader) checkParent() error {
 	switch {
 	case u.inPlace:
@@ -125,11 +126,11 @@ func (u *Upgrader) checkParent() error {
 	return u.checkCgroup()
 }
 
-// checkUnmanaged refuses where systemd has started this process and cannot be told of
-// another one: it ends the unit with this process.
+// checkUnmanaged returns an error if systemd has started this process without a notification
+// socket, because systemd then ends the unit when this process ends.
 func (u *Upgrader) checkUnmanaged() error {
 	started, ok := u.environ.lookup("SYSTEMD_EXEC_PID")
-	if !ok && u.parent == 1 { // before 248 only the invocation is known
+	if !ok && u.parent == 1 { // systemd before 248 sets only INVOCATION_ID
 		if _, ok = u.environ.lookup("INVOCATION_ID"); ok {
 			started = fmt.Sprint(os.Getpid())
 		}
@@ -137,14 +138,14 @@ func (u *Upgrader) checkUnmanaged() error {
 	if started != fmt.Sprint(os.Getpid()) {
 		return nil
 	}
-	return errors.New("systemd has started this process without NOTIFY_SOCKET, cannot be told of a successor, and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
+	return errors.New("systemd has started this process without NOTIFY_SOCKET, so it would not follow a successor and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
 }
 
-// checkCgroup refuses what systemd refuses: as a main process it takes a process of the
-// unit's cgroup alone, unless root sends MAINPID=.
+// checkCgroup returns an error if systemd would refuse MAINPID=: unless root sends it, the main
+// process must be in the unit's cgroup.
 func (u *Upgrader) checkCgroup() error {
 	if u.parent != 1 || os.Geteuid() == 0 {
-		return nil // another manager, or one that asks for no cgroup
+		return nil // a user's manager, or root, for which systemd does not check the cgroup
 	}
 	if path := foreignCgroup(os.Getpid()); path != "" {
 		return fmt.Errorf("this process is in the cgroup %s, not in that of a service, so the manager would refuse MAINPID=: %s", path, pamAdvice)
@@ -154,16 +155,15 @@ func (u *Upgrader) checkCgroup() error {
 
 const pamAdvice = "remove PAMName= from the unit, or set Options.Mode to InPlace"
 
-// whyRefused is the reason for a manager that has not taken MAINPID=.
+// whyRefused returns the error for a refused MAINPID=.
 func whyRefused(pid int) error {
 	if path := foreignCgroup(pid); path != "" {
 		return fmt.Errorf("the manager has refused MAINPID=%d: the process is in the cgroup %s, not in that of the unit: %s", pid, path, pamAdvice)
 	}
-	return fmt.Errorf("the manager has refused MAINPID=%d, the log of the unit says why", pid)
+	return fmt.Errorf("the manager has refused MAINPID=%d: see the log of the unit for the reason", pid)
 }
 
-// foreignCgroup returns the cgroup of a process that is in no service for certain, ""
-// for any other.
+// foreignCgroup returns the cgroup of a process that certainly is in no service, else "".
 func foreignCgroup(pid int) string {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
@@ -172,9 +172,9 @@ func foreignCgroup(pid int) string {
 	return scopeOf(string(text))
 }
 
-// scopeOf returns the path in a /proc/PID/cgroup that is below a scope and no service:
-// a session's, into which PAM puts a process. The manager uses the unified hierarchy or
-// its named one (cgroups(7)).
+// scopeOf returns the path in the text of /proc/PID/cgroup if it is below a scope and below no
+// service. PAM moves a process into the scope of a session. The manager uses the unified
+// hierarchy or the named hierarchy systemd (cgroups(7)).
 func scopeOf(text string) (scope string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)

@@ -8,24 +8,24 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file is where connections are that have come from another process and have
-// nothing to do yet. They wait for their peers, and leave for the next process
-// without the program.
+// This file has the parked connections: idle connections of an earlier process. They wait for
+// data of their peers, and move to the next process without the program.
 
-// parking is open while this generation serves.
+// parking has the parked connections of this generation. It is open while the generation
+// serves.
 type parking struct {
 	mu     sync.Mutex
-	poll   *fd.Poll        // nil while nothing is parked
-	parked map[int]*parked // by number of the descriptor
-	shut   bool
+	poll   *fd.Poll        // nil while no connection is parked
+	parked map[int]*parked // connections by the number of their descriptor
+	shut   bool            // no connection can be parked
 }
 
-// parked is a connection that is idle. It holds the generation.
+// parked is an idle connection. It holds the generation.
 type parked struct {
 	queued
 	gate  *gate
-	raw   int         // the number of its descriptor, while it is parked
-	limit *time.Timer // nil if it may be silent for ever
+	raw   int         // number of the descriptor, while it is parked
+	limit *time.Timer // closes it after the idle timeout; nil if there is none
 }
 
 // unpark gives the connection to the program.
@@ -41,11 +41,11 @@ func (u *Upgrader) park(q *parked) {
 	u.callbacks.limits.addAlways(func() { u.limit(q, limit) })
 }
 
-// limit asks the program for the idle timeout of q.
+// limit calls the program's limit for q and starts the idle timeout.
 func (u *Upgrader) limit(q *parked, of func(data []byte) time.Duration) {
 	known := false
 	defer func() {
-		if !known && u.parking.remove(q) { // it has panicked, or ended its goroutine
+		if !known && u.parking.remove(q) { // limit has panicked, or has ended its goroutine
 			q.unpark()
 		}
 	}()
@@ -57,7 +57,7 @@ func (u *Upgrader) limit(q *parked, of func(data []byte) time.Duration) {
 	})()
 }
 
-// add reports whether q is parked. Where it cannot be, the program has to wait.
+// add parks q. It returns false if that is not possible; then the program gets q.
 func (p *parking) add(q *parked, task func(func())) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +70,7 @@ func (p *parking) add(q *parked, task func(func())) bool {
 			return false
 		}
 		p.poll, p.parked = poll, map[int]*parked{}
-		task(func() { p.watch(poll) }) // ends with the last that is parked
+		task(func() { p.watch(poll) }) // ends when the last parked connection is removed
 	}
 	defer p.closeIfEmpty()
 	if p.poll.Add(q.fd) != nil {
@@ -81,7 +81,7 @@ func (p *parking) add(q *parked, task func(func())) bool {
 	return true
 }
 
-// limit closes q if it is silent for so long and still parked.
+// limit closes q after the time silent, if q is still parked.
 func (p *parking) limit(q *parked, silent time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (p *parking) limit(q *parked, silent time.Duration) {
 	})
 }
 
-// watch gives connections to the program when there is something to read, or to see.
+// watch gives connections to the program when they have data, or were closed by their peer.
 func (p *parking) watch(poll *fd.Poll) {
 	for {
 		ready, err := poll.Wait()
@@ -106,7 +106,7 @@ func (p *parking) watch(poll *fd.Poll) {
 	}
 }
 
-// remove reports whether q was parked until now.
+// remove removes q. It returns false if q was not parked.
 func (p *parking) remove(q *parked) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +118,7 @@ func (p *parking) removeLocked(q *parked) bool {
 		return false
 	}
 	delete(p.parked, q.raw)
-	_ = p.poll.Remove(q.fd) // it is there
+	_ = p.poll.Remove(q.fd) // q.fd is in poll
 	if q.limit != nil {
 		q.limit.Stop()
 	}
@@ -126,17 +126,16 @@ func (p *parking) removeLocked(q *parked) bool {
 	return true
 }
 
-// closeIfEmpty lets a process that has been upgraded to be like any other, once all
-// that came idle have spoken.
+// closeIfEmpty closes poll, and so ends watch, when no connection is parked.
 func (p *parking) closeIfEmpty() {
 	if p.poll != nil && len(p.parked) == 0 {
-		_ = p.poll.Close() // nothing is in it
+		_ = p.poll.Close() // it has no descriptors
 		p.poll = nil
 	}
 }
 
-// unparkReady unparks those of the numbers that are parked. It does so under the lock: after
-// take, whoever was parked is in the queue of its gate, which may be closed next.
+// unparkReady unparks the connections of the descriptors numbers. It holds the lock meanwhile,
+// so that after take every connection is in the queue of its gate, which may be closed next.
 func (p *parking) unparkReady(numbers []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,21 +152,21 @@ func (p *parking) open() {
 	p.shut = false
 }
 
-// shutDown lets no more be parked, unless open is called.
+// shutDown makes add refuse connections, until open is called.
 func (p *parking) shutDown() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shut = true
 }
 
-// count returns how many are parked.
+// count returns the number of parked connections.
 func (p *parking) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.parked)
 }
 
-// take returns some of those that are parked, at most n. They are not any more.
+// take removes and returns at most n parked connections.
 func (p *parking) take(n int) (some []*parked) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +180,7 @@ func (p *parking) take(n int) (some []*parked) {
 	return some
 }
 
-// close closes what is parked.
+// close closes all parked connections.
 func (p *parking) close() {
 	p.shutDown()
 	for _, q := range p.take(math.MaxInt) {
@@ -189,8 +188,9 @@ func (p *parking) close() {
 	}
 }
 
-// leaveParking sends what is parked to the next process, as Move does. To a successor it
-// goes a few at a time; all at once if we end, while the program takes what cannot go.
+// leaveParking moves the parked connections to the next process, like Move. A draining process
+// sends them to its successor in portions, an ending one all at once. The program gets the
+// connections that cannot move.
 func (u *Upgrader) leaveParking(p *present) {
 	u.parking.shutDown()
 	successor := p.succ != nil && u.receives.known()
@@ -211,9 +211,8 @@ func (u *Upgrader) leaveParking(p *present) {
 	}
 }
 
-// takeParked returns some of those that are parked, at most n, on their way to the next
-// process, and whether there were any. What nobody takes, the program has to look
-// after while this generation ends.
+// takeParked removes at most n parked connections and returns those that can move to the next
+// process. The program gets the others. more is false if none was parked.
 func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
 	some := u.parking.take(n)
 	for _, q := range some {
@@ -226,14 +225,14 @@ func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
 	return leaving, len(some) > 0
 }
 
-// unparkAll gives the program what is parked: nobody else takes it.
+// unparkAll gives all parked connections to the program, because no other process takes them.
 func (u *Upgrader) unparkAll() {
 	for _, q := range u.parking.take(math.MaxInt) {
 		q.unpark()
 	}
 }
 
-// left is for a connection that was offered to the next process.
+// left is the answer to a parked connection that was offered to the next process.
 func (q *parked) left(err error) {
 	if err != nil {
 		q.unpark()

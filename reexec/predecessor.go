@@ -13,23 +13,23 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// predecessor is the line up: to the process that started us. A nil predecessor,
-// that of the first generation, takes every message and does nothing.
+// predecessor is the process that started this one, with the line to it. The first generation
+// has a nil predecessor, whose methods do nothing.
 type predecessor struct {
 	line       *handover.Conn
 	pid        int
 	generation int
-	trying     bool // we are only tried, before an exec in place
-	gone       bool // forget was called; the loop's
+	trying     bool // this process is only tried, before an execve in the predecessor
+	gone       bool // forget was called; only the loop uses it
 
-	command atomic.Pointer[control.Conn] // waits for the upgrade, nil if none does
+	command atomic.Pointer[control.Conn] // the reload command that waits, nil if there is none
 
-	draining handover.Draining // as it says; the loop's
-	until    time.Time         // when what it says is left is over
+	draining handover.Draining // the last progress that it sent; only the loop uses it
+	until    time.Time         // the end of draining.Left; only the loop uses it
 }
 
-// meet goes through the successor's side of the exchange up to the descriptors.
-// It consumes line, also on error.
+// meet does the successor's part of the handshake, up to the descriptors. It consumes line,
+// also on error.
 func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.Entry, []*fd.FD, error) {
 	fault.At(fault.Arrived)
 	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid()})
@@ -64,7 +64,7 @@ func (p *predecessor) refuse(err error) {
 	if p == nil {
 		return
 	}
-	_ = p.say(context.Background(), handover.Failed{Reason: err.Error()}) // hanging up says it, too
+	_ = p.say(context.Background(), handover.Failed{Reason: err.Error()}) // if this fails, hanging up is enough
 	_ = p.line.Close()
 }
 
@@ -77,16 +77,16 @@ func (p *predecessor) say(ctx context.Context, m handover.Message) error {
 	return p.line.Send(ctx, m)
 }
 
-// forget closes our end, when the other side is gone or we are. A second call
-// does nothing.
+// forget closes the line, when the predecessor or this process ends. A second call does
+// nothing.
 func (p *predecessor) forget() {
 	if p != nil && !p.gone {
 		p.gone = true
-		_ = p.line.Close() // nobody is there, or will read any more
+		_ = p.line.Close() // neither side reads it any more
 	}
 }
 
-// keepCommand takes the command that waits for the upgrade.
+// keepCommand keeps the reload command of m, which waits for the upgrade.
 func (p *predecessor) keepCommand(m handover.Command) {
 	if len(m.FDs) != 1 {
 		fd.CloseAll(m.FDs)
@@ -94,14 +94,14 @@ func (p *predecessor) keepCommand(m handover.Command) {
 	}
 	c, err := control.Adopt(m.FDs[0])
 	if err != nil {
-		return // the predecessor answers
+		return // the predecessor answers the command
 	}
 	if old := p.command.Swap(c); old != nil {
-		_ = old.Close() // it has asked for an upgrade that was taken back
+		_ = old.Close() // it belongs to an upgrade that was undone
 	}
 }
 
-// takeCommand returns the command that waits for the upgrade, nil if none does.
+// takeCommand removes and returns the reload command that waits, nil if there is none.
 func (p *predecessor) takeCommand() *control.Conn {
 	if p == nil {
 		return nil
@@ -109,10 +109,10 @@ func (p *predecessor) takeCommand() *control.Conn {
 	return p.command.Swap(nil)
 }
 
-// listen posts what the predecessor says, and keeps the state that it sends, until
-// the line is closed.
+// listen posts the messages of the predecessor and keeps the states that it sends, until the
+// line is closed.
 func (p *predecessor) listen(post func(event) bool, kept *states, sockets *sockets) {
-	restoring := false // what the program restores stays what it is
+	restoring := false // after Go the program restores, so later states are dropped
 	for {
 		m, err := p.line.Receive(context.Background())
 		if err != nil {
@@ -137,7 +137,7 @@ func (p *predecessor) listen(post func(event) bool, kept *states, sockets *socke
 			arrived := arriveAll(m)
 			if !post(event{kind: evArrived, arrived: arrived}) {
 				for _, a := range arrived {
-					a.close() // the predecessor has not heard that we have them, and keeps them
+					a.close() // the predecessor gets no Taken, and keeps them
 				}
 			}
 		case handover.Go:
@@ -155,7 +155,7 @@ func (p *predecessor) listen(post func(event) bool, kept *states, sockets *socke
 		case handover.Committed:
 			fault.At(fault.CommittedHeard)
 			post(event{kind: evCommitted})
-		default: // out of turn, and perhaps with descriptors
+		default: // a message that is not expected, which may have descriptors
 			handover.Discard(m)
 		}
 	}

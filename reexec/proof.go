@@ -11,19 +11,20 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is how a predecessor learns whether the manager took MAINPID=. The
-// manager answers no notification, and a barrier shows only that it has read one. But
-// it removes an entry from the fd store for an authorised process alone, which under
-// NotifyAccess=main is the main process, and closes the descriptor. So the predecessor
-// stores two marks, each the end of a socket pair. After MAINPID= the successor asks
-// for the removal of the first. If nothing comes of that, the predecessor asks for the
-// removal of the second. The mark that hangs up shows which process is the main one.
+// This file finds out whether the manager took MAINPID=. The manager answers no notification,
+// and a barrier shows only that it has read one. But it obeys FDSTOREREMOVE=1 only from an
+// authorised process, under NotifyAccess=main the main process, and closes the descriptor.
 //
-// The entries need no cleaning up: the manager drops an entry when the process at the
+// So the predecessor stores two marks, each one end of a socket pair. After MAINPID= the
+// successor asks for the removal of the first mark. If that has no effect, the predecessor
+// asks for the removal of the second. The mark that hangs up shows which process is the main
+// one.
+//
+// No process has to remove the entries: the manager drops an entry when the process with the
 // other end closes it or dies.
 
-// Names of the marks in the fd store. Programs that do not know them take them for
-// unclaimed sockets of their own, and remove them.
+// Names of the marks in the fd store. Older versions of this library take them for unclaimed
+// sockets, and remove them.
 var (
 	successorMark   = storeName(storePrefix+"main.successor", 0)
 	predecessorMark = storeName(storePrefix+"main.predecessor", 0)
@@ -44,8 +45,8 @@ type mark struct {
 	gone chan struct{} // closed when the manager has closed its end
 }
 
-// prove stores the marks. The proof is nil if the manager does not hold both of them:
-// without room in the fd store there is none.
+// prove stores the marks. It returns nil if the manager does not hold both, for example because
+// the fd store is full.
 func (u *Upgrader) prove(ctx context.Context) *proof {
 	p := &proof{}
 	var err error
@@ -60,7 +61,7 @@ func (u *Upgrader) prove(ctx context.Context) *proof {
 	}
 	if err != nil {
 		p.close()
-		u.log.Debug("the manager cannot be asked whether it takes MAINPID=", "error", err)
+		u.log.Debug("no proof of MAINPID= is possible, so the barrier decides", "error", err)
 		return nil
 	}
 	return p
@@ -77,7 +78,7 @@ func (u *Upgrader) storeMark(ctx context.Context, name string) (*mark, error) {
 		return nil, err
 	}
 	m := &mark{conn, make(chan struct{})}
-	u.task(m.wait) // ends when either end is closed
+	u.task(m.wait) // ends when either end of the pair is closed
 	if err := u.notifier.Store(ctx, name, theirs); err != nil {
 		_ = conn.Close() // never used
 		return nil, err
@@ -85,7 +86,7 @@ func (u *Upgrader) storeMark(ctx context.Context, name string) (*mark, error) {
 	return m, nil
 }
 
-// wait closes gone when the other end is closed. Nothing is ever written to it.
+// wait closes gone when the manager closes the other end. No process writes to the pair.
 func (m *mark) wait() {
 	if _, err := m.conn.Read(make([]byte, 1)); err == io.EOF {
 		close(m.gone)
@@ -106,7 +107,7 @@ func (p *proof) held() error {
 	return nil
 }
 
-// close has the manager drop the marks that it still holds. A nil proof has none.
+// close closes our ends, so that the manager drops the marks. A nil proof has no marks.
 func (p *proof) close() {
 	if p == nil {
 		return
@@ -118,17 +119,17 @@ func (p *proof) close() {
 	}
 }
 
-// verdict is what became of MAINPID=.
+// verdict is the result of MAINPID=.
 type verdict string
 
 const (
-	unknown verdict = "unknown" // the successor died, does not answer, or there is no proof
+	unknown verdict = "unknown" // the successor died or does not answer, or there is no proof
 	taken   verdict = "taken"
 	refused verdict = "refused"
 )
 
-// judge waits until it is certain which process the manager takes for the main one.
-// The successor has been told to ask for the removal of its mark.
+// judge waits until it is certain which process the manager takes for the main one. The
+// successor was sent Acknowledge, on which it asks for the removal of its mark.
 func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	if p == nil {
 		return unknown
@@ -161,8 +162,8 @@ func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	return refused
 }
 
-// first returns which of a and b is closed first, 0 or 1. It returns -1 when limit is
-// over, s has ended or the Upgrader is closed.
+// first returns 0 if a is closed first, and 1 if b is. It returns -1 if limit is over, s has
+// ended or the Upgrader is closed.
 func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}) int {
 	select {
 	case <-a:
@@ -176,13 +177,14 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 	return -1
 }
 
-// acknowledge asks the manager for what it does for the main process alone.
+// acknowledge asks the manager to remove the successor's mark, which the manager does only for
+// the main process. Then it sends Acknowledged to the predecessor.
 func (u *Upgrader) acknowledge(p *present) {
 	u.sockets.discard(predecessorMark)
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	if err := u.notifier.Remove(ctx, successorMark); err != nil {
-		u.log.Warn("manager cannot be told", "error", err)
+		u.log.Warn("removal of the mark is not sent to the manager", "error", err)
 		return
 	}
 	u.tellPredecessor(p, handover.Acknowledged{})

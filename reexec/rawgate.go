@@ -5,23 +5,22 @@ import (
 	"syscall"
 )
 
-// This file lets programs that look under a net.PacketConn read through the gate, too:
-// golang.org/x/net reads batches by SyscallConn of what it takes for a *net.UDPConn,
-// and QUIC stacks read so.
+// This file puts reads by SyscallConn behind the gate: golang.org/x/net reads batches by the
+// SyscallConn of a *net.UDPConn, and QUIC stacks use it.
 
-// gatedRaw is a RawConn whose reads go through the gate. Control and Write do not:
+// gatedRaw is a RawConn whose reads go through the gate. Control and Write do not, because
 // options and answers are possible at any time.
 type gatedRaw struct {
 	syscall.RawConn
 	g *packetGate
 }
 
-// Read waits for the gate to be open, and then as the RawConn does.
+// Read waits until the gate is open, and calls Read of the RawConn.
 func (r gatedRaw) Read(f func(fd uintptr) (done bool)) error {
 	return r.g.read(func() error { return r.RawConn.Read(f) })
 }
 
-// SyscallConn is that of *net.UDPConn, with reads through the gate.
+// SyscallConn returns the RawConn of the socket, with reads through the gate.
 func (g *udpGate) SyscallConn() (syscall.RawConn, error) {
 	rc, err := g.udp.SyscallConn()
 	if err != nil {
@@ -30,14 +29,14 @@ func (g *udpGate) SyscallConn() (syscall.RawConn, error) {
 	return gatedRaw{rc, g.packetGate}, nil
 }
 
-// Read is that of *net.UDPConn, through the gate.
+// Read reads a datagram through the gate, like *net.UDPConn.
 func (g *udpGate) Read(b []byte) (int, error) {
 	n, _, err := g.ReadFrom(b)
 	return n, err
 }
 
-// Write is that of *net.UDPConn, which has no peer.
+// Write returns the error of *net.UDPConn, because the socket has no peer.
 func (g *udpGate) Write(b []byte) (int, error) { return g.udp.Write(b) }
 
-// RemoteAddr is that of *net.UDPConn.
+// RemoteAddr returns nil, because the socket has no peer.
 func (g *udpGate) RemoteAddr() net.Addr { return g.udp.RemoteAddr() }

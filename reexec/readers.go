@@ -7,13 +7,12 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/goroutine"
 )
 
-// readers are the goroutines that read a packet socket. A datagram is held until the
-// goroutine that has read it reads again. With several goroutines it must be that one:
-// any other may be a new one, or one whose read has failed.
+// readers are the goroutines that read a packet socket. A datagram is held until the goroutine
+// that has read it reads again. A read of another goroutine does not release it.
 type readers struct {
 	drain *drain
 	ended atomic.Bool
-	last  atomic.Pointer[reader] // spares a socket with one reader the look-up
+	last  atomic.Pointer[reader] // the last reader: a socket with one reader needs no look-up
 
 	mu  sync.Mutex
 	all map[goroutine.ID]*reader
@@ -25,14 +24,14 @@ const maxReaders = 1 << 16
 // reader is one goroutine.
 type reader struct {
 	id    goroutine.ID
-	laden atomic.Uint64 // the era of the hold on its datagram, plus 1; 0 for none
+	laden atomic.Uint64 // era of the hold on its datagram plus 1; 0 if it holds none
 }
 
 func newReaders(d *drain) *readers {
 	return &readers{drain: d, all: map[goroutine.ID]*reader{}}
 }
 
-// self returns the calling goroutine. It is done with the datagram that it has read
+// self returns the reader of the calling goroutine, and releases the datagram that it read
 // before.
 func (rs *readers) self() *reader {
 	id := goroutine.Self()
@@ -67,7 +66,7 @@ func (rs *readers) hold(r *reader) {
 	}
 }
 
-// release reports whether r had a datagram.
+// release releases the datagram of r. It returns false if r holds none.
 func (rs *readers) release(r *reader) bool {
 	era := r.laden.Swap(0)
 	if era == 0 {
@@ -77,7 +76,8 @@ func (rs *readers) release(r *reader) bool {
 	return true
 }
 
-// forgetLocked forgets the readers with a datagram: most of so many have ended.
+// forgetLocked releases and forgets all readers with a datagram, because most of so many
+// goroutines have ended.
 func (rs *readers) forgetLocked() {
 	for id, r := range rs.all {
 		if rs.release(r) {
@@ -87,8 +87,8 @@ func (rs *readers) forgetLocked() {
 	rs.last.Store(nil)
 }
 
-// end releases all datagrams, also those that are still to be read: the program has
-// closed its socket and can answer none.
+// end releases all datagrams, and later hold releases at once: the program has closed its
+// socket and cannot answer.
 func (rs *readers) end() {
 	rs.ended.Store(true)
 	rs.mu.Lock()

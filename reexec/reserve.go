@@ -2,9 +2,9 @@ package reexec
 
 import "github.com/cutover-go/cutover/internal/fd"
 
-// This file lets an upgrade begin when clients have all the descriptors of the process. The
-// Upgrader reserves the few that an upgrade takes whatever the number of sockets, and gives
-// them back step by step. Sockets are handed over without a duplicate.
+// This file lets an upgrade begin when clients use all descriptors of the process. The Upgrader
+// reserves the few descriptors that an upgrade needs, and frees them step by step. Their
+// number does not depend on the sockets, which are handed over without a duplicate.
 //
 //	step                                   descriptors
 //	-------------------------------------  -----------
@@ -14,15 +14,15 @@ import "github.com/cutover-go/cutover/internal/fd"
 //	the new file of a state                2
 //	a barrier, an entry of the fd store    2
 
-// reserved is the number of descriptors in reserve. Clients may get some of those that are
-// given back, so there are more than an upgrade takes.
+// reserved is the number of descriptors in reserve. It is more than an upgrade needs, because
+// clients may get some of the freed ones.
 const reserved = 24
 
-// lent is how many descriptors are given back at once.
+// lent is the number of descriptors that are freed at once.
 const lent = 4
 
-// afford calls f, and again with descriptors of the reserve while it fails because none is
-// free. What f has left free goes back into the reserve.
+// afford calls f. While f fails because no descriptor is free, afford frees some of the
+// reserve and calls f again. In the end it fills the reserve with free descriptors.
 func (u *Upgrader) afford(f func() error) error {
 	err := f()
 	if fd.Short(err) {
@@ -34,7 +34,7 @@ func (u *Upgrader) afford(f func() error) error {
 	return err
 }
 
-// affordShut is afford with the gates shut: clients would get the descriptors first.
+// affordShut is afford with the gates shut, because clients would get the free descriptors.
 func (u *Upgrader) affordShut(f func() error) error {
 	err := f()
 	if !fd.Short(err) {

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// routes counts the calls of a program's route that are under way.
+// routes counts the running calls of a program's route.
 type routes struct {
 	mu    sync.Mutex
 	under int
-	none  chan struct{} // closed when under is 0 again
+	none  chan struct{} // closed when no call is running
 }
 
 func (r *routes) begin() {
@@ -30,7 +30,7 @@ func (r *routes) end() {
 	}
 }
 
-// wait returns when no call is under way, or with the end of ctx.
+// wait returns when no call is running, or an error at the end of ctx.
 func (r *routes) wait(ctx context.Context) error {
 	r.mu.Lock()
 	under, none := r.under, r.none
@@ -46,7 +46,7 @@ func (r *routes) wait(ctx context.Context) error {
 	}
 }
 
-// awaitRoutes returns when no route is under way. The gates have to be shut.
+// awaitRoutes returns when no route is running. The gates must be shut.
 func (s *sockets) awaitRoutes(ctx context.Context) error {
 	s.mu.Lock()
 	flows := map[*FlowConn]string{}

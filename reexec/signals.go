@@ -7,13 +7,12 @@ import (
 	"syscall"
 )
 
-// signals is where SIGHUP, SIGTERM, SIGINT and Options.RestartSignal wait for the
-// loop; nil if the program handles them itself.
+// signals is the channel of SIGHUP, SIGTERM, SIGINT and Options.RestartSignal. It is nil if
+// the program handles signals.
 type signals chan os.Signal
 
-// catchSignals catches signals from now on. What arrives before the generation
-// can act on it waits in the channel and then in the loop: none is fatal, none is
-// lost.
+// catchSignals catches signals from now on. Early signals wait in the channel and then in the
+// loop, so none kills the process and none is lost.
 func catchSignals(wanted bool, restart syscall.Signal) signals {
 	if !wanted {
 		return nil
@@ -26,7 +25,7 @@ func catchSignals(wanted bool, restart syscall.Signal) signals {
 	return s
 }
 
-// relay posts what the signals ask for until ctx ends.
+// relay posts an event for each signal until ctx ends.
 func (s signals) relay(ctx context.Context, restart syscall.Signal, post func(event) bool) {
 	defer s.release()
 	for {
@@ -43,7 +42,7 @@ func (s signals) relay(ctx context.Context, restart syscall.Signal, post func(ev
 	}
 }
 
-// resume catches SIGHUP again after it was ignored for an execve that has failed.
+// resume catches SIGHUP again, which execImage ignores, after a failed execve.
 func (s signals) resume() {
 	if s != nil {
 		signal.Notify(s, syscall.SIGHUP)

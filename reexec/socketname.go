@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// storePrefix begins the name of everything that we put into the fd store, which
-// so can be told from what a .socket unit passes. The rest of the name is the
-// index and the program's own name: the store keeps no order and allows
-// duplicates, so the name has to say all.
+// storePrefix is the prefix of every name that this package puts into the fd store. It
+// distinguishes these entries from the sockets of a .socket unit. Index and name of the socket
+// follow, because the store keeps no order and allows duplicate names.
 const storePrefix = "cutover."
 
 // maxSocketName leaves room for the prefix and index in the 255 characters that
@@ -36,7 +35,8 @@ func parseStoreName(s string) (name string, index int, ok bool) {
 	return name, index, true
 }
 
-// checkSocketName holds names to what FileDescriptorName= and FDNAME= allow.
+// checkSocketName returns an error for a name that FileDescriptorName= or FDNAME= does not
+// allow.
 func checkSocketName(name string) error {
 	switch {
 	case name == "":
@@ -44,7 +44,7 @@ func checkSocketName(name string) error {
 	case len(name) > maxSocketName:
 		return fmt.Errorf("reexec: socket name of %d characters, at most %d are possible", len(name), maxSocketName)
 	case strings.HasPrefix(name, storePrefix):
-		return fmt.Errorf("reexec: socket name %q: the prefix %q is the library's own", name, storePrefix)
+		return fmt.Errorf("reexec: socket name %q: the prefix %q is reserved for this library", name, storePrefix)
 	}
 	for _, c := range []byte(name) {
 		if c < ' ' || c > '~' || c == ':' {
@@ -54,9 +54,9 @@ func checkSocketName(name string) error {
 	return nil
 }
 
-// statePrefix begins the names of state in the fd store: sequence number and the
-// program's own name follow. The newest is stored before the one before it is
-// removed, so that a crash in between leaves two and not none.
+// statePrefix is the prefix of states in the fd store. Sequence number and name of the state
+// follow. A new state is stored before the older one is removed, so that a crash in between
+// leaves two entries instead of none.
 const statePrefix = storePrefix + "state."
 
 type stateName struct {

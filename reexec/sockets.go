@@ -13,19 +13,19 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// socket is one named descriptor of this generation: held for the program until it
-// claims it, in use from then on.
+// socket is one named descriptor of this generation. It is held until the program claims it,
+// and in use from then on.
 type socket struct {
 	handover.Entry
-	held *fd.FD
-	use  claimed
-	kept bool // the fd store or a .socket unit has it too
+	held *fd.FD  // the descriptor until it is claimed
+	use  claimed // the claimed socket, nil before
+	kept bool    // the fd store or a .socket unit has it, too
 
-	info *fd.Info // of a file in the program's hands, nil until it was asked for
+	info *fd.Info // description of a claimed file, nil until keptSockets needs it
 }
 
-// claimed is a descriptor in the program's hands: a listener or packet socket
-// behind its gate, or a file.
+// claimed is a descriptor that the program uses: a listener or packet socket behind its gate,
+// or a file.
 type claimed interface {
 	syscall.Conn
 	open()
@@ -33,26 +33,26 @@ type claimed interface {
 	Close() error
 }
 
-// sockets is everything this generation has by name. Its methods may be called
-// from any goroutine.
+// sockets has all named descriptors of this generation. Its methods may be called from any
+// goroutine.
 type sockets struct {
 	mu     sync.Mutex
 	all    []*socket
-	sealed bool // Ready was called: nothing can be claimed any more
+	sealed bool // Ready was called: no socket can be claimed
 
 	obsolete  []string         // names to be removed from the fd store
 	handed    bool             // a successor was given the sockets
-	forgotten []handover.Entry // files that were forgotten since then
+	forgotten []handover.Entry // files that were forgotten after handed was set
 }
 
-// fromActivation takes what systemd passed: of .socket units as it is named, of
-// the fd store what an earlier process of this program put there, state into kept.
-// connections into moved.
+// fromActivation takes the descriptors that systemd passed. Unit sockets keep their names.
+// Entries of the fd store become sockets again; states go into kept and connections into
+// moved.
 func fromActivation(set *activation.Set, kept *states, moved *storedConnections) *sockets {
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
-		if isMark(d.Name) { // of a process that died before the manager has noticed
+		if isMark(d.Name) { // the mark of a process whose death the manager has not noticed yet
 			_ = fd.New(d.Release()).Close() // nothing was written
 			s.discard(d.Name)
 			continue
@@ -89,13 +89,13 @@ func fromPredecessor(entries []handover.Entry, fds []*fd.FD) *sockets {
 	return s
 }
 
-// sort puts those of one name in order: the store has none.
+// sort puts sockets of one name in order, because the fd store has no order.
 func (s *sockets) sort() {
 	slices.SortStableFunc(s.all, func(a, b *socket) int { return a.Index - b.Index })
 }
 
-// claim gives the program the next socket called name by way of inherit, or if there
-// is none a new one by way of bind. Neither keeps what it was given on error.
+// claim gives the program the next socket called name, made by inherit. If there is none, bind
+// makes a new one. On error inherit closes the descriptor that it was given.
 func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind func() (claimed, error)) (*socket, error) {
 	if err := checkSocketName(name); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind
 	k, err := s.claimNext(name, inherit)
 	if err == nil && k == nil {
 		var use claimed
-		if use, err = bind(); err == nil { // without the lock: a name look-up takes its time, and a stop needs the lock
+		if use, err = bind(); err == nil { // without the lock, because a name look-up takes time and a stop needs the lock
 			return s.addBound(name, use)
 		}
 	}
@@ -133,7 +133,7 @@ func (s *sockets) claimNext(name string, inherit func(*fd.FD) (claimed, error)) 
 	return k, nil
 }
 
-// addBound puts what was bound under name, and closes it if Ready was called meanwhile.
+// addBound adds a new socket under name, and closes it if Ready was called meanwhile.
 func (s *sockets) addBound(name string, use claimed) (*socket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *sockets) addBound(name string, use claimed) (*socket, error) {
 	return s.addLocked(name, use), nil
 }
 
-// add puts what is in use under name, bound or opened by this process.
+// add adds use, which this process has bound or opened, under name.
 func (s *sockets) add(name string, use claimed) *socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,8 +156,8 @@ func (s *sockets) addLocked(name string, use claimed) *socket {
 	return k
 }
 
-// remove takes k out, and returns the name under which the fd store has it, "" if it
-// has not. False means that k was out already.
+// remove removes k, and returns its name in the fd store, or "" if it is not there. ok is
+// false if k was removed before.
 func (s *sockets) remove(k *socket) (stored string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +175,7 @@ func (s *sockets) remove(k *socket) (stored string, ok bool) {
 	return stored, true
 }
 
-// next returns the first socket called name that nobody claimed, or nil.
+// next returns the first unclaimed socket called name, or nil.
 func (s *sockets) next(name string) *socket {
 	for _, k := range s.all {
 		if k.Name == name && k.held.Raw() >= 0 {
@@ -185,10 +185,10 @@ func (s *sockets) next(name string) *socket {
 	return nil
 }
 
-// toStore counts the sockets that are in the fd store, or are to be.
+// toStore counts the sockets that belong into the fd store.
 func (s *sockets) toStore() int { return s.count(func(*socket) bool { return true }) }
 
-// inStore counts the sockets that are in the fd store, and what is to leave it.
+// inStore counts the sockets in the fd store, including those that will be removed.
 func (s *sockets) inStore() int {
 	n := s.count(func(k *socket) bool { return k.kept })
 	s.mu.Lock()
@@ -196,7 +196,7 @@ func (s *sockets) inStore() int {
 	return n + len(s.obsolete)
 }
 
-// count counts the sockets that no unit keeps and of which is says so.
+// count counts the sockets of the program, not of a unit, for which is returns true.
 func (s *sockets) count(is func(*socket) bool) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,17 +230,17 @@ func (s *sockets) freeIndex(name string) int {
 	return free
 }
 
-// endClaims says that Ready was called: the gate of what is claimed later would not
-// be opened with the others.
+// endClaims makes later claims fail, because Ready was called: the gate of a later claim would
+// not be opened with the others.
 func (s *sockets) endClaims() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = true
 }
 
-// unwanted ends the time of claims. It closes the sockets that the program bound in an
-// earlier life and did not claim in this one, and returns the names that are to leave the
-// fd store. A unit's socket is kept for later generations: no process could bind its
+// unwanted makes later claims fail. It closes the sockets that an earlier process of the
+// program bound and this one did not claim, and returns the names to remove from the fd
+// store. A unit's socket stays open for later generations, because no process could bind its
 // address while the unit has it.
 func (s *sockets) unwanted() (names []string) {
 	s.mu.Lock()
@@ -250,7 +250,7 @@ func (s *sockets) unwanted() (names []string) {
 		if k.held.Raw() < 0 || k.Origin != handover.OriginOwn {
 			return false
 		}
-		_ = k.held.Close() // nobody wants it: there is nothing to lose
+		_ = k.held.Close() // the program does not use it
 		if k.kept {
 			s.obsolete = append(s.obsolete, storeName(k.Name, k.Index))
 		}
@@ -259,21 +259,21 @@ func (s *sockets) unwanted() (names []string) {
 	return slices.Clone(s.obsolete)
 }
 
-// discard notes that name is to leave the fd store.
+// discard notes that name has to be removed from the fd store.
 func (s *sockets) discard(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.obsolete = append(s.obsolete, name)
 }
 
-// removed notes that name has left the fd store.
+// removed notes that name was removed from the fd store.
 func (s *sockets) removed(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.obsolete = slices.DeleteFunc(s.obsolete, func(n string) bool { return n == name })
 }
 
-// unkept returns the sockets that only this process has.
+// unkept returns the claimed sockets that only this process has.
 func (s *sockets) unkept() (all []*socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,7 +292,7 @@ func (s *sockets) stored(k *socket) {
 	k.kept = true
 }
 
-// each calls f for everything in the program's hands.
+// each calls f for every claimed socket.
 func (s *sockets) each(f func(claimed)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,15 +306,15 @@ func (s *sockets) each(f func(claimed)) {
 func (s *sockets) open() { s.each(claimed.open) }
 func (s *sockets) shut() { s.each(claimed.shut) }
 
-// An acceptance is a socket by which new work comes: a gate or packetGate. A FlowConn
-// is none, because its flows go on until they are done.
+// An acceptance is a socket with new work: a gate or packetGate. A FlowConn is not one,
+// because its flows continue until they are finished.
 type acceptance interface {
 	abandon() error
 	refuse() error
 }
 
-// abandon closes the listeners, and removes the paths of the unix sockets that
-// this program bound: there will be no successor.
+// abandon closes the listeners, and removes the paths of the unix sockets that this program
+// bound, because there will be no successor.
 func (s *sockets) abandon() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -339,12 +339,12 @@ func (s *sockets) abandon() error {
 func (s *sockets) refuse() {
 	s.each(func(c claimed) {
 		if a, ok := c.(acceptance); ok {
-			_ = a.refuse() // nobody uses them again; Close reports nothing new
+			_ = a.refuse() // the sockets are not used again; Close reports nothing new
 		}
 	})
 }
 
-// close closes every descriptor, also those that nobody claimed.
+// close closes every descriptor, also the unclaimed ones.
 func (s *sockets) close() error {
 	var errs []error
 	s.each(func(c claimed) { errs = append(errs, c.Close()) })

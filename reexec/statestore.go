@@ -11,11 +11,11 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// This file keeps the fd store in line with the last known states.
+// This file stores the last known states in the fd store.
 
-// keep puts the last known state of every name into the fd store, and then takes out what
-// was there of that name before. What has failed is done by the next keep. Room returns an
-// error if the store has no place for one more file.
+// keep puts the last known state of every name into the fd store, and then removes the older
+// ones. The next keep repeats the steps that have failed. room returns an error if the store
+// has no room for one more file.
 func (s *states) keep(ctx context.Context, n *notify.Notifier, room func() error) error {
 	for _, name := range s.unstored() {
 		err := room()
@@ -23,7 +23,7 @@ func (s *states) keep(ctx context.Context, n *notify.Notifier, room func() error
 			err = s.keepOne(ctx, n, name)
 		}
 		if err != nil {
-			return fmt.Errorf("state %q: %w", name, err) // the older one stays
+			return fmt.Errorf("state %q: %w", name, err) // the older state stays in the store
 		}
 		if err := s.sweep(ctx, n); err != nil {
 			return err
@@ -32,7 +32,7 @@ func (s *states) keep(ctx context.Context, n *notify.Notifier, room func() error
 	return s.sweep(ctx, n)
 }
 
-// sweep takes out of the fd store what is not the newest of its name.
+// sweep removes older states from the fd store.
 func (s *states) sweep(ctx context.Context, n *notify.Notifier) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,14 +55,14 @@ func (s *states) sweep(ctx context.Context, n *notify.Notifier) error {
 	return errors.Join(errs...)
 }
 
-// unstored returns the names of which the fd store does not have the file.
+// unstored returns the names whose last known state is not in the fd store.
 func (s *states) unstored() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.fresh))
 }
 
-// keepOne puts the state called name into the fd store and removes the one before it.
+// keepOne puts the state called name into the fd store, under the next sequence number.
 func (s *states) keepOne(ctx context.Context, n *notify.Notifier, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,14 +87,15 @@ func removeState(ctx context.Context, n *notify.Notifier, stored string) error {
 	return n.Remove(ctx, stored)
 }
 
-// inStore counts the files in the fd store.
+// inStore counts the states in the fd store.
 func (s *states) inStore() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.stored)
 }
 
-// untold returns the names in the fd store if the successor was told others, else nil.
+// untold returns the names in the fd store if they differ from the names that the successor
+// was sent, else nil.
 func (s *states) untold() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +106,8 @@ func (s *states) untold() []string {
 	return s.told
 }
 
-// room counts the files in the fd store that the next keep needs at most: the new
-// ones are stored before the old ones are removed.
+// room returns the largest number of files that the next keep needs in the fd store, because
+// it stores new states before it removes older ones.
 func (s *states) room() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,8 +118,8 @@ func (s *states) room() int {
 	return len(s.stored) + len(names)
 }
 
-// storeCopy stores a copy of file: the store keeps an open file once, under the
-// name that it was stored by first.
+// storeCopy stores a copy of file, because the fd store keeps an open file only once, under its
+// first name.
 func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.File) error {
 	data, err := notify.ReadMemfd(file)
 	if err != nil {
@@ -128,13 +129,13 @@ func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.Fi
 	if err != nil {
 		return err
 	}
-	ctx, cancel := saying(ctx) // the copy of a large state has taken its time
+	ctx, cancel := saying(ctx) // starts here, because the copy of a large state takes time
 	defer cancel()
 	return errors.Join(n.Store(ctx, name, fresh), fresh.Close())
 }
 
-// saveFirst saves the states that no process has saved yet, for the fd store. A function
-// that fails costs the insurance against a crash, and would fail an upgrade.
+// saveFirst saves the states that no process has saved yet, for the fd store. If a function
+// fails, the process serves without this protection against a crash.
 func (u *Upgrader) saveFirst() {
 	if !u.supervised() {
 		return
@@ -142,6 +143,6 @@ func (u *Upgrader) saveFirst() {
 	ctx, allow, cancel := u.saveTime()
 	defer cancel()
 	if err := u.states.begin(ctx, u.log, allow); err != nil {
-		u.log.Warn("the state of the start is not stored", "error", err)
+		u.log.Warn("the first state is not saved, so a crash before the next Checkpoint loses it", "error", err)
 	}
 }

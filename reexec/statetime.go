@@ -8,32 +8,33 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// This file gives the switch the time that its state needs. Save, the transfer and Restore
-// copy each byte several times, and on a busy machine a large state takes seconds.
+// This file fits the time of the switch to the size of the state. Save, the transfer and
+// Restore copy each byte several times, and on a busy machine a large state takes seconds.
 
-// stateRate is how many bytes of state pass in a second at least.
+// stateRate is the least number of bytes of state that are handed over in a second.
 const stateRate = 4 << 20
 
-// sizeTime returns the time for a state of size bytes, in whole seconds.
+// sizeTime returns the additional time for a state of size bytes, in whole seconds.
 func sizeTime(size int) time.Duration { return time.Duration(size/stateRate) * time.Second }
 
-// size returns how many bytes the last known states have.
+// size returns the number of bytes of the last known states.
 func (s *states) size() (size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.files {
-		if info, err := f.Stat(); err == nil { // else it is closed, and not handed on
+		if info, err := f.Stat(); err == nil { // else the file is closed, and is not handed on
 			size += int(info.Size())
 		}
 	}
 	return size
 }
 
-// allow sets the time in which the rest of Save must return, or the successor must accept.
+// allow sets the deadline by which the functions of Save must return, or the successor must
+// accept.
 func (u *Upgrader) allow(p *present, size int) {
 	p.allowed = switchTimeout + sizeTime(size)
 	if p.state == saving || p.state == clearing {
-		p.allowed += switchTimeout // the state is saved without a successor; saveTime has less
+		p.allowed += switchTimeout // longer than saveTime, whose error names the Save
 	}
 	p.timer.Reset(p.allowed)
 	if sizeTime(size) > 0 {
@@ -41,8 +42,8 @@ func (u *Upgrader) allow(p *present, size int) {
 	}
 }
 
-// saveTime returns a context that ends when the functions of Save have had their time.
-// Allow begins it anew after each of them, for a state of size bytes.
+// saveTime returns a context that ends when the time for the functions of Save is over. allow
+// starts the time again after each function, for a state of size bytes.
 func (u *Upgrader) saveTime() (ctx context.Context, allow func(size int), cancel func()) {
 	ctx, end := context.WithCancelCause(u.life)
 	limit := saveTimeout + sizeTime(u.states.size())

@@ -13,36 +13,36 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file keeps the fd store in line with the sockets and the state of the main process.
-// An entry counts as stored when the manager was sent it, and not before. What fails is
-// tried again, by this process or by its successor, and the status says so meanwhile.
+// This file stores the sockets and states of the main process in the fd store. An entry counts
+// as stored after it was sent to the manager. This process or its successor tries failed
+// steps again, and STATUS= names the missing entries meanwhile.
 
 // fdStore is the part of the manager's fd store that belongs to this process.
 type fdStore struct {
-	mu      sync.Mutex             // held while the store is changed
-	ours    bool                   // the main process may change the store; guarded by mu
-	was     bool                   // the store was ours once; guarded by mu
-	handing bool                   // a successor was told the names; guarded by mu
-	lack    atomic.Pointer[string] // says why something is not stored, nil if everything is
+	mu      sync.Mutex             // held while this process changes the store
+	ours    bool                   // this process may change the store; guarded by mu
+	was     bool                   // ours was true once; guarded by mu
+	handing bool                   // a successor was sent the names; guarded by mu
+	lack    atomic.Pointer[string] // reason why an entry is missing, nil if none is
 }
 
-// Times between two attempts to store what could not be stored. No event tells that a
-// descriptor is free again, or that the manager reads.
+// Pauses between two attempts to store missing entries. No event shows that a descriptor
+// becomes free, or that the manager reads.
 const (
 	firstStorePause = 100 * time.Millisecond
 	lastStorePause  = time.Minute
 )
 
-// maxLack bounds the text for STATUS= and reports.
+// maxLack limits the reason in STATUS= and in reports.
 const maxLack = 512
 
-// settleStore brings the fd store in line, and reports what is not stored. A store that
-// does not work costs the insurance against a crash, not the service.
+// settleStore updates the fd store, and returns an error for missing entries. A store that
+// does not work costs the protection against a crash, not the service.
 func (u *Upgrader) settleStore() error {
 	u.fdStore.mu.Lock()
 	defer u.fdStore.mu.Unlock()
 	if !u.fdStore.ours {
-		return nil // a successor has become main meanwhile
+		return nil // a successor is the main process now
 	}
 	var errs []error
 	for _, name := range u.sockets.unwanted() {
@@ -65,10 +65,9 @@ func (u *Upgrader) removeStored(name string) error {
 	return u.notifier.Remove(ctx, name)
 }
 
-// storeSockets puts the sockets that only this process has into the fd store. Each message
-// has its time, not all together: the manager compares a descriptor with every one that it
-// has, and needs ten seconds for 4,000. With the first that it does not take, the rest is
-// given up.
+// storeSockets puts the sockets that only this process has into the fd store. storeTimeout
+// limits each message, not all together: the manager compares each new descriptor with all
+// stored ones, and needs ten seconds for 4,000. storeSockets stops at the first error.
 func (u *Upgrader) storeSockets() error {
 	for _, k := range u.sockets.unkept() {
 		err := u.checkRoom()
@@ -76,7 +75,7 @@ func (u *Upgrader) storeSockets() error {
 			err = u.storeSocket(k)
 		}
 		if errors.Is(err, net.ErrClosed) {
-			continue // the program has closed it
+			continue // the program has closed the socket
 		}
 		if err != nil {
 			return err
@@ -92,8 +91,8 @@ func (u *Upgrader) storeSocket(k *socket) error {
 	return u.notifier.Store(ctx, storeName(k.Name, k.Index), k.use)
 }
 
-// checkRoom reports whether one more file fits: the manager drops what does not, and says
-// nothing. Managers before 254 do not tell how much they take.
+// checkRoom returns an error if the fd store is full, because the manager drops a further file
+// without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
 	limit := u.notifier.StoreMax()
 	if used := u.sockets.inStore() + u.states.inStore(); limit > 0 && used >= limit {
@@ -102,8 +101,8 @@ func (u *Upgrader) checkRoom() error {
 	return nil
 }
 
-// noteStore keeps what came of an attempt. Where something is not stored, the next attempt
-// comes after a pause that doubles each time.
+// noteStore keeps the result of an attempt to store. After an error it starts a pause before
+// the next attempt, which doubles each time.
 func (u *Upgrader) noteStore(p *present, err error) {
 	if err == nil {
 		u.fdStore.lack.Store(nil)
@@ -112,23 +111,23 @@ func (u *Upgrader) noteStore(p *present, err error) {
 	}
 	lack := excerpt.Of(err.Error(), maxLack)
 	if was := u.fdStore.lack.Swap(&lack); was == nil || *was != lack {
-		u.log.Warn("fd store, trying again", "error", err)
+		u.log.Warn("fd store is not complete, trying again", "error", err)
 	}
 	p.storePause = min(max(firstStorePause, 2*p.storePause), lastStorePause)
 	p.again.Reset(p.storePause)
 }
 
-// storeAgain tries again, on a goroutine because the manager may not read.
+// storeAgain starts an attempt on a goroutine, because the manager may not read.
 func (u *Upgrader) storeAgain(p *present) {
 	if !p.main {
 		return
 	}
-	u.task(func() { // ends when the manager has read, or a message has had its time
+	u.task(func() { // ends when the manager has read, or the time of a message is over
 		u.post(event{kind: evStored, err: u.settleStore()})
 	})
 }
 
-// storedAgain says what came of an attempt.
+// storedAgain handles the result of an attempt.
 func (u *Upgrader) storedAgain(p *present, err error) {
 	u.noteStore(p, err)
 	if p.state == serving && p.main {
@@ -136,7 +135,7 @@ func (u *Upgrader) storedAgain(p *present, err error) {
 	}
 }
 
-// notStored says what the manager does not have, "" if it has everything.
+// notStored returns the reason why an entry is missing, "" if none is.
 func (u *Upgrader) notStored() string {
 	if lack := u.fdStore.lack.Load(); lack != nil {
 		return *lack
@@ -144,14 +143,14 @@ func (u *Upgrader) notStored() string {
 	return ""
 }
 
-// own makes the store ours, or says that another process has taken over.
+// own sets whether this process may change the store.
 func (f *fdStore) own(ours bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ours, f.handing, f.was = ours, false, f.was || ours
 }
 
-// hand lets the store be, because another process may be the main one next.
+// hand ends changes of the store, because another process may be the main one next.
 func (f *fdStore) hand() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,9 +170,9 @@ func (f *fdStore) check() error {
 	return ErrReplaced
 }
 
-// handStore tells the successor, before it can become main, what has changed since it was
-// told the state and the sockets: names in the fd store, and files that were forgotten.
-// From here on the store is the successor's, unless the commit fails.
+// handStore sends the successor, before it can become the main process, the changes since it
+// got the state and the sockets: names in the fd store, and forgotten files. From here on
+// only the successor changes the store, unless the commit fails.
 func (u *Upgrader) handStore(s *successor) error {
 	u.fdStore.hand()
 	ctx, cancel := saying(u.life)
@@ -186,7 +185,7 @@ func (u *Upgrader) handStore(s *successor) error {
 	return u.handForgotten(ctx, s)
 }
 
-// handForgotten tells the successor what was forgotten since it was given the sockets.
+// handForgotten sends the successor the files that were forgotten after it got the sockets.
 func (u *Upgrader) handForgotten(ctx context.Context, s *successor) error {
 	gone := u.sockets.takeForgotten()
 	if len(gone) == 0 {

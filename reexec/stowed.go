@@ -12,17 +12,16 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// This file is how connections outlive a process that has no successor beside it:
-// by inheritance to the program that takes its place, or in the fd store until the
-// manager starts the unit again.
+// This file keeps connections open when there is no successor: the program that execve starts
+// inherits them, or they stay in the fd store until the manager restarts the unit.
 
-// stowed is a connection that this process serves no more.
+// stowed is a connection for the program that execve starts.
 type stowed struct {
 	handover.Connection
 	fd *fd.FD
 }
 
-// stow keeps m for the program that is put in our place.
+// stow keeps m for the program that execve starts.
 func (u *Upgrader) stow(p *present, m *moving) {
 	if !m.decided.CompareAndSwap(false, true) {
 		return // withdrawn
@@ -34,7 +33,7 @@ func (u *Upgrader) stow(p *present, m *moving) {
 	m.answer(err)
 }
 
-// unstow serves again what was stowed: there will be no other program.
+// unstow serves the stowed connections again, because there is no execve.
 func (u *Upgrader) unstow(p *present) {
 	u.receives.theirs.Store(nil)
 	var back []*arrival
@@ -45,11 +44,12 @@ func (u *Upgrader) unstow(p *present) {
 	u.welcome(back)
 }
 
-// storeConnection puts m into the fd store, if the manager starts the unit again and
-// the store is known to have room: what does not fit it drops without a word.
+// storeConnection puts m into the fd store, if the manager restarts the unit and the store is
+// known to have room, because the manager drops a connection without room and reports no
+// error.
 func (u *Upgrader) storeConnection(p *present, m *moving) {
 	if !p.main || !p.restart {
-		m.refuse(errors.New("this process ends and no other takes it"))
+		m.refuse(errors.New("this process ends and no other process takes the connection"))
 		return
 	}
 	if !m.decided.CompareAndSwap(false, true) {
@@ -60,17 +60,17 @@ func (u *Upgrader) storeConnection(p *present, m *moving) {
 
 func (u *Upgrader) putConnection(p *present, m *moving) error {
 	if u.sockets.keeps(m.file) {
-		return errors.New("it is kept: the fd store has it, and the next process claims it")
+		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
 	const both = 2 // the connection and its data
 	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.toStore()-u.states.room() {
-		return errors.New("the fd store has no room for it (FileDescriptorStoreMax=)")
+		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
 	}
 	ctx, cancel := saying(u.life)
 	defer cancel()
 	name := connectionName{name: m.Name, format: m.Format}
 	if len(m.Data) > 0 {
-		name.sequence = p.moves.stored + 1 // of the data, which has to be found again
+		name.sequence = p.moves.stored + 1 // the same number in the name of the data
 		data, err := notify.Memfd("data", m.Data)
 		if err != nil {
 			return err
@@ -85,9 +85,8 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 	return u.notifier.Store(ctx, name.String(), m.file)
 }
 
-// connectionName is the name of a connection in the fd store. It has to say all
-// about it but its data, which are stored beside it under the same number; 0 stands
-// for none.
+// connectionName is the name of a connection in the fd store. It has the listener's name, the
+// format, and the number of the entry with the data, 0 if there are none.
 type connectionName struct {
 	sequence     int
 	format, name string
@@ -115,9 +114,9 @@ func parseConnectionName(s string) (n connectionName, ok bool) {
 	return n, err == nil && n.String() == s
 }
 
-// storedConnections collects what an earlier process has put into the fd store.
+// storedConnections collects the connections that an earlier process put into the fd store.
 type storedConnections struct {
-	names []string // to be removed from it
+	names []string // entries to remove from the fd store
 	found []foundConnection
 	data  map[string][]byte
 }
@@ -127,7 +126,7 @@ type foundConnection struct {
 	fd *fd.FD
 }
 
-// collect takes d, if it is a connection or the data of one.
+// collect takes d if it is a connection or the data of one. Otherwise it returns false.
 func (s *storedConnections) collect(d *activation.Descriptor) bool {
 	n, ok := parseConnectionName(d.Name)
 	switch {
@@ -145,7 +144,7 @@ func (s *storedConnections) collect(d *activation.Descriptor) bool {
 func (s *storedConnections) collectData(d *activation.Descriptor) {
 	file := d.File()
 	defer file.Close()
-	if data, err := notify.ReadMemfd(file); err == nil { // else its connection is refused
+	if data, err := notify.ReadMemfd(file); err == nil { // else arrivals closes the connection
 		if s.data == nil {
 			s.data = map[string][]byte{}
 		}
@@ -158,7 +157,7 @@ func (s *storedConnections) arrivals() (all []*arrival) {
 	for _, f := range s.found {
 		data := s.data[f.dataName()]
 		if f.sequence > 0 && data == nil {
-			_ = f.fd.Close() // without its data nobody can go on with it
+			_ = f.fd.Close() // the program cannot serve it without its data
 			continue
 		}
 		all = append(all, &arrival{handover.Connection{Name: f.name, Format: f.format, Data: data}, f.fd})

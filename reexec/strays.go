@@ -12,30 +12,32 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// strays are the sockets that do not serve what the unit or the program says: the log and
-// STATUS= name them, because clients only see that an address is silent.
+// strays are sockets with an address that differs from the program's, and unit sockets that no
+// Listen has claimed. The log and STATUS= name them, because clients only see an address
+// without an answer.
 type strays struct {
 	mu    sync.Mutex
-	moved []string // listen on an address that the program does not ask for
-	lost  []string // of the unit, which no Listen has claimed
+	moved []string // sockets on another address than the program's
+	lost  []string // unit sockets that no Listen has claimed
 }
 
-// compare notes a socket of the program's own that an earlier process has bound to another
-// address. The name decides, so the new address takes effect with the next bind: after a
-// stop, which empties the fd store. A .socket unit decides about its addresses itself.
+// compare notes a socket that an earlier process of the program bound to another address. The
+// name decides, so the new address takes effect with the next bind, after a stop, which
+// empties the fd store. Sockets of a .socket unit are not compared: the unit sets their
+// addresses.
 func (u *Upgrader) compare(k *socket, network, address string, has net.Addr) {
 	if k.Origin != handover.OriginOwn || sameAddress(network, address, has) {
 		return
 	}
 	text := fmt.Sprintf("socket %q listens on %v, not on %s: stop and start the unit to move it", k.Name, has, address)
-	u.log.Warn("address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
+	u.log.Warn("socket listens on the address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
 	u.strays.mu.Lock()
 	defer u.strays.mu.Unlock()
 	u.strays.moved = append(u.strays.moved, text)
 }
 
-// sameAddress reports whether a socket at has could have come from a bind to address. Of a
-// host with a name only the port is compared: a look-up could wait.
+// sameAddress reports whether a bind to address could result in the address has. For a host
+// name it compares only the port, because a look-up could block.
 func sameAddress(network, address string, has net.Addr) bool {
 	var at netip.AddrPort
 	switch has := has.(type) {
@@ -54,7 +56,7 @@ func sameAddress(network, address string, has net.Addr) bool {
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
-		return true // Listen has not looked at it either
+		return true // no bind has checked address either
 	}
 	port, err := net.LookupPort(network, service)
 	if err != nil || port == 0 {
@@ -75,18 +77,18 @@ func sameAddress(network, address string, has net.Addr) bool {
 	return ip.Unmap().WithZone("") == at.Addr().WithZone("")
 }
 
-// look notes the unit's sockets that the program has not claimed before Ready.
+// look notes the unit's sockets that the program did not claim before Ready.
 func (u *Upgrader) look() {
 	lost := u.sockets.unclaimed()
 	u.strays.mu.Lock()
 	defer u.strays.mu.Unlock()
 	if len(lost) > len(u.strays.lost) {
-		u.log.Warn("sockets of the unit that no Listen has claimed", "sockets", lost)
+		u.log.Warn("no Listen has claimed these sockets of the unit", "sockets", lost)
 	}
 	u.strays.lost = lost
 }
 
-// text is the part of STATUS= about strays, "" if there are none.
+// text returns the part of STATUS= about strays, "" if there are none.
 func (s *strays) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +102,7 @@ func (s *strays) text() string {
 	return text
 }
 
-// unclaimed returns the unit's sockets that the program does not serve.
+// unclaimed returns the unit's sockets that the program has not claimed, with their addresses.
 func (s *sockets) unclaimed() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,20 +15,20 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// successor is the line down: to the process that is to replace us, or has.
+// successor is the process that will replace or has replaced this one, with the line to it.
 type successor struct {
 	process  *fd.Process
 	line     *handover.Conn
-	accepted bool                // and so may have answers to finish; set before parole
-	recalled atomic.Bool         // hanging up is what we have asked for
+	accepted bool                // it may have answers to finish; set before parole
+	recalled atomic.Bool         // it was told to hang up
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
 
 	acknowledges bool          // it answers Acknowledge; set before evPrepared
-	acknowledged chan struct{} // closed when it has
+	acknowledged chan struct{} // closed when it has sent Acknowledged
 
-	listening context.Context         // of listen
-	hush      context.CancelCauseFunc // ends it
-	silent    chan struct{}           // closed when nothing is read any more
+	listening context.Context         // context of listen
+	hush      context.CancelCauseFunc // ends listening
+	silent    chan struct{}           // closed when the line is not read any more
 }
 
 func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
@@ -37,14 +37,15 @@ func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
 	return s
 }
 
-// errHushed ends listen where somebody else is to read on.
-var errHushed = errors.New("what the successor says is for our predecessor")
+// errHushed ends listen before sayGoodbye, because our predecessor reads the line then.
+var errHushed = errors.New("the predecessor reads the line to the successor")
 
-// hangupGrace is how long after the end of a process, or of its line, the other
-// is waited for: they go together unless a grandchild has inherited the line.
+// hangupGrace is the time to wait for the end of the line after the end of the process, and the
+// other way round. They end together unless a grandchild has inherited the line.
 const hangupGrace = time.Second
 
-// startSuccessor starts the program and, on a goroutine, its introduction.
+// startSuccessor starts the program, and a goroutine that hands over the sockets and reads the
+// line.
 func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	if err := u.checkParent(); err != nil {
 		return nil, err
@@ -90,10 +91,10 @@ func (u *Upgrader) introduce(s *successor) error {
 	}
 	fault.At(fault.Greeted)
 	if theirs.PID != s.process.PID {
-		return fmt.Errorf("process %d answers, %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
+		return fmt.Errorf("process %d answers, but process %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
 	}
 	if u.siblings() && theirs.ParentPID != u.parent {
-		return fmt.Errorf("its parent is process %d, not the manager %d", theirs.ParentPID, u.parent)
+		return fmt.Errorf("the parent of the successor is process %d, not the manager %d", theirs.ParentPID, u.parent)
 	}
 	var entries []handover.Entry
 	var files []syscall.Conn
@@ -110,7 +111,7 @@ func (u *Upgrader) introduce(s *successor) error {
 	return s.line.SendDescriptors(ctx, entries, files)
 }
 
-// explain turns a line that went silent into what happened to the process.
+// explain returns the error for a broken line: if the line was closed, the end of the process.
 func (s *successor) explain(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return err

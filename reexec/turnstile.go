@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// turnstile lets calls into a socket, or makes them wait outside. It can be opened and
-// shut again and again without closing the socket: connections and datagrams that
-// arrive meanwhile wait in the kernel's queue, for us or for the other generation that
-// has the same socket.
+// turnstile lets calls of a socket in, or makes them wait. It can be opened and shut any number
+// of times without closing the socket. Connections and datagrams that arrive while it is shut
+// wait in the kernel's queue, for this process or for another generation with the same
+// socket.
 type turnstile struct {
-	interrupt func(time.Time) error // sets the socket's deadline, which ends calls that are inside
+	interrupt func(time.Time) error // sets the socket's deadline, which ends the calls inside
 
 	mu       sync.Mutex
 	turned   sync.Cond // position, inside or deadline changed
 	position position
 	inside   int
-	deadline time.Time // the program's own, zero if there is none
-	queue    []queued  // connections that came from another process
-	called   bool      // the calls inside are ended, for the queue
+	deadline time.Time // deadline of the program, zero if there is none
+	queue    []queued  // connections of another process
+	called   bool      // calls inside were interrupted so that one returns a queued connection
 }
 
 // queued is a connection that waits for Accept.
@@ -42,9 +42,9 @@ func newTurnstile(interrupt func(time.Time) error) *turnstile {
 	return t
 }
 
-// enter waits until the call may go in. It returns false if the turnstile is shut for
-// good, if the deadline is over, or with the first connection of the queue, if there
-// is one.
+// enter waits until the call may go in, and returns true. It returns false and the first
+// queued connection if there is one. It returns false and no connection if the turnstile is
+// shut for good, or the deadline is over.
 func (t *turnstile) enter() (first queued, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,8 +67,8 @@ func (t *turnstile) enter() (first queued, ok bool) {
 	return queued{}, true
 }
 
-// enqueue lets the next call return the connection q, or closes q if there will be no
-// call.
+// enqueue puts q into the queue for the next call. It closes q if the turnstile is shut for
+// good.
 func (t *turnstile) enqueue(q queued) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,7 +84,7 @@ func (t *turnstile) enqueue(q queued) {
 	t.turned.Broadcast()
 }
 
-// putBack lets the next call return q, which this one could not.
+// putBack puts q back to the front of the queue, because the call could not open it.
 func (t *turnstile) putBack(q queued) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,14 +96,13 @@ func (t *turnstile) putBack(q queued) {
 	t.turned.Broadcast()
 }
 
-// discard closes a connection that no call will return.
+// discard closes and releases a connection that no call returns.
 func (q queued) discard() {
 	q.close()
 	q.release()
 }
 
-// tryEnter is enter for a call that reads elsewhere while the turnstile is shut: it
-// does not wait, and is in if the position is isOpen.
+// tryEnter is enter without waiting. The call is inside if the returned position is isOpen.
 func (t *turnstile) tryEnter() position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,8 +112,8 @@ func (t *turnstile) tryEnter() position {
 	return t.position
 }
 
-// leave ends a call that enter let in. A connection or datagram that the call brings
-// out is held by then, so that none is unheld when shut returns.
+// leave ends a call that entered. The call must hold its connection or datagram before it
+// leaves, so that all of them are held when shut returns.
 func (t *turnstile) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,32 +121,32 @@ func (t *turnstile) leave() {
 	t.turned.Broadcast()
 }
 
-// late reports whether the program's deadline is over.
+// late reports whether the deadline of the program is over.
 func (t *turnstile) late() bool { return !t.deadline.IsZero() && !time.Now().Before(t.deadline) }
 
-// overdue reports whether a call that a deadline has ended was ended by the
-// program's, and not by shut.
+// overdue reports whether the deadline of the program has ended a call, and not shut or
+// enqueue.
 func (t *turnstile) overdue() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.late()
 }
 
-// open lets calls in. It and shut are the loop's: an open during a shut would undo
-// the deadline that shut waits for.
+// open lets calls in. Only the loop calls open and shut, because an open during a shut would
+// clear the deadline that shut waits for.
 func (t *turnstile) open() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.position != isShut {
 		return
 	}
-	_ = t.interrupt(t.deadline) // fails on a closed socket only, which the call reports
+	_ = t.interrupt(t.deadline) // fails only on a closed socket, which the call reports
 	t.position, t.called = isOpen, false
 	t.turned.Broadcast()
 }
 
-// shut makes calls wait. When it returns, none is inside: what comes from now on is
-// the other generation's.
+// shut makes new calls wait, and waits for the calls inside. When it returns, no call is
+// inside, and another generation can take the next connections and datagrams.
 func (t *turnstile) shut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,8 +159,8 @@ func (t *turnstile) shut() {
 	}
 }
 
-// refuse shuts for good. Connections of the queue still come out. False means that it
-// was shut for good before.
+// refuse shuts for good. Calls still return queued connections. It returns false if the
+// turnstile was shut for good before.
 func (t *turnstile) refuse() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,7 +170,7 @@ func (t *turnstile) refuse() bool {
 	return was != isEnded
 }
 
-// end is refuse, and discards the queue.
+// end is refuse, and closes the queued connections.
 func (t *turnstile) end() bool {
 	first := t.refuse()
 	t.mu.Lock()
@@ -190,21 +189,21 @@ func (t *turnstile) whereabouts() position {
 	return t.position
 }
 
-// programDeadline returns what setDeadline has set.
+// programDeadline returns the deadline of setDeadline.
 func (t *turnstile) programDeadline() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.deadline
 }
 
-// ended reports whether it is shut for good.
+// ended reports whether the turnstile is shut for good.
 func (t *turnstile) ended() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.position == isEnded
 }
 
-// setDeadline sets the program's deadline.
+// setDeadline sets the deadline of the program.
 func (t *turnstile) setDeadline(d time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

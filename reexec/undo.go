@@ -8,11 +8,11 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
-// This file is how an upgrade comes to nothing: the successor is ended, or left to its
-// answers, and whoever asked is told why.
+// This file undoes an upgrade: it ends the successor, or lets it finish its answers, and
+// answers the upgrade request with the reason.
 
-// kill ends a successor that has not taken over, and keeps the reason for the
-// answer that is given once it is gone.
+// kill kills a successor that has not taken over. It keeps the reason for the answer, which
+// follows when the successor has ended.
 func (u *Upgrader) kill(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	if err := p.succ.process.Kill(); err != nil {
@@ -20,34 +20,34 @@ func (u *Upgrader) kill(p *present, e event) {
 	}
 }
 
-// recall has a successor that has accepted stop doing so, which it confirms by
-// hanging up.
+// recall tells a successor that accepts to stop accepting. The successor confirms by hanging
+// up.
 func (u *Upgrader) recall(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(switchTimeout)
 	if p.state == committing {
-		// Back to where hanging up does not make it main.
+		// Go takes back Committing, after which hanging up would make it the main process.
 		if err := p.succ.say(u.life, handover.Go{}); err != nil {
-			u.log.Warn("successor cannot be told that it is not main, and is killed", "error", err)
+			u.log.Warn("successor cannot be told that it is not the main process, and is killed", "error", err)
 			u.kill(p, e)
 			return
 		}
 	}
 	p.succ.recalled.Store(true)
 	if err := p.succ.line.CloseWrite(); err != nil {
-		u.log.Debug("successor cannot be told", "error", err) // it has ended, or the deadline ends it
+		u.log.Debug("line to the successor cannot be closed", "error", err) // it has ended, or the deadline kills it
 	}
 }
 
-// part leaves a successor that has accepted, and is not to do so any more, to
-// finish its answers.
+// part lets a successor that has accepted, and does not any more, finish its answers.
 func (u *Upgrader) part(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.succ.accepted = true
 	u.parole(p, u.opts.Drain+lastTimeout)
 }
 
-// reasonFor says why e undoes the upgrade, unless it is being undone already.
+// reasonFor returns the reason for which e undoes the upgrade, or the earlier reason if it is
+// being undone already.
 func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	if p.reason != nil {
 		return p.reason
@@ -59,9 +59,9 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	case e.kind == evDeadline && p.state == saving:
 		err = fmt.Errorf("the state was not saved within %v", p.allowed)
 	case e.kind == evDeadline && p.state == preparing:
-		err = fmt.Errorf("not ready within %v", u.opts.ReadyTimeout)
+		err = fmt.Errorf("the successor was not ready within %v", u.opts.ReadyTimeout)
 	case e.kind == evDeadline:
-		err = fmt.Errorf("did not accept within %v", p.allowed)
+		err = fmt.Errorf("the successor did not accept within %v", p.allowed)
 	case e.kind == evSuccessorStops:
 		err = errors.New("the successor was asked to end")
 	case e.kind == evStop || e.kind == evClose:
@@ -74,7 +74,7 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	return reason
 }
 
-// undone ends an upgrade that came to nothing.
+// undone ends an undone upgrade: it notifies the manager and answers the request.
 func (u *Upgrader) undone(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
@@ -89,7 +89,8 @@ func (u *Upgrader) undone(p *present, e event) {
 	u.keepStore(p)
 }
 
-// keepStore goes on with the fd store. What was kept during the upgrade goes into it now.
+// keepStore lets this process change the fd store again, and stores the files that were kept
+// during the upgrade.
 func (u *Upgrader) keepStore(p *present) {
 	u.sockets.retain()
 	u.reserve.Fill()
@@ -102,24 +103,24 @@ func (u *Upgrader) keepStore(p *present) {
 	}
 }
 
-// parole leaves a successor that is not to take over to end by itself, and ends it
-// when its time is over. The channel is closed then.
+// parole gives a rejected successor the time limit to exit, and then kills it. The returned
+// channel is closed when the successor has ended.
 func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
-	_ = s.line.Close() // tells it
+	_ = s.line.Close() // tells the successor to end
 	u.task(func() {    // ends with the process, or with life
 		defer close(over)
 		select {
 		case <-s.process.Over():
 		case <-time.After(limit):
 		case <-u.life.Done():
-			if s.accepted { // it goes on after us
+			if s.accepted { // it finishes its answers after this process ends
 				s.close()
 				return
 			}
 		}
-		_ = s.process.Kill() // no error if it has ended; nothing can be done about others
+		_ = s.process.Kill() // not an error if it has ended; other errors cannot be handled
 		<-s.process.Over()
 		u.control.Discard(s.process.PID)
 		s.close()

@@ -9,19 +9,19 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 )
 
-// A workDir is the directory that a generation was started in. A successor is to work in
-// the directory that a new start by the manager would give it: where WorkingDirectory=
-// leads through a link such as /srv/app/current, the two differ once the link has moved.
-// getcwd(2) has no links, and systemd does not set $PWD (247 to 262).
+// A workDir is the working directory at the start of a generation. A successor gets the
+// directory that a new start by the manager would use. The two differ if WorkingDirectory=
+// leads through a link such as /srv/app/current and the link has changed. getcwd(2) returns
+// no links, and systemd does not set $PWD (247 to 262).
 type workDir struct {
-	path string // at the start; "" if it was deleted before
-	link string // a path with a link to it, by the path of the program; "" if there is none
+	path string // directory at the start; "" if it was deleted
+	link string // path through a link to the directory, see linkTo; "" if there is none
 
 	invocation string                 // INVOCATION_ID of the unit's start, "" without a manager
-	told       atomic.Pointer[string] // where the manager has started the reload command that waits; nil if none does
+	told       atomic.Pointer[string] // directory of the reload command that waits; nil if there is none
 }
 
-// init finds out what is known of the directory that the program was started in.
+// init sets the directory of the start.
 func (d *workDir) init(program Command, lookup func(string) (string, bool)) {
 	d.path, d.link = program.Dir, linkTo(program.Dir, program.Path)
 	d.invocation, _ = lookup("INVOCATION_ID")
@@ -47,9 +47,9 @@ func linkTo(dir, program string) string {
 	return ""
 }
 
-// hear takes the directory of a reload command, which the manager has set up by the unit
-// as it is now, until forget is called. Only a command of the same invocation of the unit
-// is one of the manager's.
+// hear keeps the directory of a reload command until forget is called. The manager sets that
+// directory by the current unit file. Commands of another invocation of the unit do not
+// count, because a person may have started them.
 func (d *workDir) hear(r control.Request) (forget func()) {
 	if d.invocation == "" || r.Invocation != d.invocation {
 		r.Dir = ""
@@ -58,9 +58,9 @@ func (d *workDir) hear(r control.Request) (forget func()) {
 	return func() { d.told.CompareAndSwap(&r.Dir, nil) }
 }
 
-// now returns the directory for a successor. If none of those that are known is left, it
-// returns "": the successor inherits the directory of this process, even a deleted one,
-// because a release that was removed must not prevent the next one.
+// now returns the directory for a successor. If no known directory exists, it returns "": the
+// successor inherits the directory of this process, even a deleted one, because the removal
+// of a release must not prevent the next release.
 func (d *workDir) now() string {
 	paths := []string{d.link, d.path}
 	if told := d.told.Load(); told != nil {
@@ -74,14 +74,15 @@ func (d *workDir) now() string {
 	return ""
 }
 
-// workPlace fills in where a reload command was started, if the manager itself has
-// executed it: a shell in between sets PWD, and may have gone elsewhere.
+// workPlace adds the working directory of a reload command to r if the manager has executed
+// the command without a shell, because a shell may have changed the directory. A shell sets
+// PWD.
 func workPlace(r control.Request, lookup func(string) (string, bool)) control.Request {
 	if _, shell := lookup("PWD"); shell {
 		return r
 	}
 	if r.Invocation, _ = lookup("INVOCATION_ID"); r.Invocation != "" {
-		r.Dir, _ = os.Getwd() // "" if it was deleted: the main process then knows no better
+		r.Dir, _ = os.Getwd() // "" if it was deleted: the main process then uses another one
 	}
 	return r
 }
