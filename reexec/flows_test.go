@@ -466,5 +466,5 @@ func TestFlowsNeedUDP(t *testing.T) {
 	r := s.start()
 	r.do("new", "{}")
 	r.begin("listen flows", "q", "unixgram", "@"+s.dir).fails("flows need a UDP socket")
-	r.begin("listen flows", "cutover.flows.0.q", "udp", anywhere).fails("the library's own")
+	r.begin("listen flows", "cutover.flows.0.q", "udp", anywhere).fails("reserved for this library")
 }
