@@ -167,7 +167,7 @@ func TestCommandsAreHeardAfterAShortageOfDescriptors(t *testing.T) {
 	defer c.Close()
 	_, err = c.Write([]byte(`{"version":1,"verb":"status"}`))
 	s.must(err)
-	one.await("a reload or status command cannot be accepted", "too many open files")
+	one.await("a reload or status command cannot be accepted, trying again", "too many open files")
 	one.do("limit", "1000")
 	if a, err := control.Ask(s.ctx, one.control(), one.PID, control.Request{Verb: control.Status}); err != nil || a.State != "serving" {
 		t.Errorf("after the shortage: %+v, %v", a, err)
