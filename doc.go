@@ -1,10 +1,10 @@
-// Package cutover is the root of a library that lets a network daemon be replaced
-// while it runs, the systemd way. It has no code of its own; start with
+// Package cutover is the root of a library that replaces a network daemon while it runs,
+// the systemd way. The root contains no code. Start with
 //
-//   - reexec, which replaces the process, and reexec/rehttp, which serves HTTP
-//     without losing a request to that;
-//   - activation, what systemd hands a process: sockets and stored descriptors;
-//   - notify, what a process tells systemd: readiness, state, descriptors to keep;
-//   - units, the contract on paper: it writes, checks and explains unit files;
-//   - examples, servers with their units that one could deploy.
+//   - reexec, which replaces the process, and reexec/rehttp, which serves HTTP and loses
+//     no request to an upgrade;
+//   - activation, which receives sockets and stored descriptors from systemd;
+//   - notify, which sends readiness, state and descriptors to systemd;
+//   - units, which writes, checks and explains unit files;
+//   - examples, which has servers with their units.
 package cutover

@@ -44,8 +44,8 @@ func killedConnection(e *excuse, f load.Failure) bool {
 	return before && !f.At.Before(e.from) && (e.sockets[f.Local] || e.accepts && f.Opened.After(e.from))
 }
 
-// sessionRace is how long before the stop of its process a session may write a line that
-// is not read: the server ends sessions between two lines.
+// sessionRace is the time before the stop of a process in which a line of a session may
+// stay unread: the server ends sessions between two lines.
 const sessionRace = 500 * time.Millisecond
 
 // keptAtStop covers a request that its client writes to a connection which a stopping

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// chaosPatience is how long a service may take to serve again after a step. A
-	// drain of a generation that covers for a dead successor is in it.
+	// chaosPatience bounds the time until a service serves again after a step. It
+	// includes the drain of a generation that serves instead of a dead successor.
 	chaosPatience = 60 * time.Second
 	// maxDescriptors and maxThreads bound a main process that has only its clients.
 	maxDescriptors = 220
@@ -108,7 +108,7 @@ func (c *chaosSite) rest() string {
 	return fmt.Sprintf("%v is alone, with %d descriptors and %d threads", a, descriptors, threads)
 }
 
-// reloadResult is what systemctl reload must say.
+// reloadResult is the expected result of systemctl reload.
 type reloadResult int
 
 const (

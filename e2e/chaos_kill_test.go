@@ -98,9 +98,9 @@ func (c *chaosSite) awaitStopped(host int) {
 	c.Errorf("process %d does not stop", host)
 }
 
-// socketsOf returns the clients' addresses of the connections that die with processes:
-// those that they have, and those on their way between processes, which none has. Those
-// that nobody has accepted are apart.
+// socketsOf returns the client addresses of the connections that end with the processes
+// dying: their own connections, and those on their way between two processes. queued has
+// the connections that no process has accepted.
 func (c *chaosSite) socketsOf(dying []int) (clients map[string]bool, queued []string, err error) {
 	init, err := c.machine.HostPID(1)
 	if err != nil {

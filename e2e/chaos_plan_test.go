@@ -11,18 +11,18 @@ import (
 // chaosStep is one step with its parameters.
 type chaosStep struct {
 	name string
-	run  func(*chaosSite) string // returns what came of it
+	run  func(*chaosSite) string // returns the outcome
 }
 
-// chaosCard is a kind of step, of which so many are in the deck.
+// chaosCard is a kind of step and the number of such steps in the deck.
 type chaosCard struct {
 	name  string
 	count int
 	draw  func(*rand.Rand) chaosStep
 }
 
-// chaosPlan draws steps. Their order and parameters depend on the seed alone, and not
-// on what comes of them.
+// chaosPlan draws steps. Their order and parameters depend on the seed alone, and not on
+// the outcomes of steps.
 type chaosPlan struct {
 	r    *rand.Rand
 	deck []chaosCard

@@ -20,7 +20,7 @@ func (c *chaosSite) reloadStep(o chaosOrders, want reloadResult) string {
 	return c.judge(told, want, before, c.settle())
 }
 
-// lateMargin is how much later than ordered a process may die on a busy machine.
+// lateMargin bounds the delay of an ordered death on a busy machine.
 const lateMargin = time.Second
 
 // lateDeath reloads to a program that dies, or declines, while it serves. Within the

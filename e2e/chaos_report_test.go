@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// chaosReport is what has happened, step by step.
+// chaosReport lists the outcomes, step by step.
 type chaosReport struct {
 	seed       uint64
 	began      time.Time

@@ -18,8 +18,8 @@ const (
 	lackOfDescriptors = "the main process had too few descriptors"
 )
 
-// reloadShort reloads during a shortage, which relieve ends. Whether the reload
-// succeeds, nobody knows; the service is there afterwards.
+// reloadShort reloads during a shortage, which relieve ends. The reload may succeed or
+// fail; the service serves afterwards.
 func (c *chaosSite) reloadShort(relieve func()) string {
 	c.Helper()
 	told := c.machine.Reload(c.ctx, unitName)

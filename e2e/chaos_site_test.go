@@ -48,7 +48,8 @@ type chaosSite struct {
 	failures *chaosFailureList
 }
 
-// chaosOrders are what testdata/chaos reads: how the successor begins and ends.
+// chaosOrders are orders for the program testdata/chaos. They say how the successor begins
+// and ends.
 type chaosOrders struct {
 	How   string
 	Wait  time.Duration
@@ -124,7 +125,7 @@ func (c *chaosSite) mend(trial time.Duration) {
 	c.order(chaosOrders{Trial: trial})
 }
 
-// about is who serves, and the trial that its successor gets.
+// about describes the serving process, and the trial of its successor.
 type about struct {
 	answer
 	trial time.Duration
@@ -143,7 +144,7 @@ func (c *chaosSite) tryAbout() (a about, err error) {
 	return a, err
 }
 
-// take takes a step, and checks what it has left.
+// take takes a step, and checks the guarantees after it.
 func (c *chaosSite) take(s chaosStep) {
 	c.Helper()
 	c.report.begin(s.name)

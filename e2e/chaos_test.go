@@ -19,13 +19,13 @@ var (
 // chaosEnd is the time that TestChaos needs before its first and after its last step.
 const chaosEnd = 4 * time.Minute
 
-// maxViolations is how many violations end TestChaos.
+// maxViolations is the number of violations that ends TestChaos.
 const maxViolations = 3
 
-// TestChaos takes random steps, under load of every protocol: upgrades good and bad,
-// deaths, freezes, restarts, storms, shortages. After each step the guarantees hold: no
-// request is lost, doubled or answered wrongly, except for those that an excuse covers;
-// one generation serves, and it is the manager's main process; the commands told the truth.
+// TestChaos takes random steps under load of every protocol: good and bad upgrades, deaths,
+// freezes, restarts, storms, shortages. It checks the guarantees after each step. No
+// request is lost, doubled or answered wrongly, unless an excuse covers it. One generation
+// serves, and it is the main process of the unit. The results of commands were true.
 func TestChaos(t *testing.T) {
 	if *chaosTime == 0 {
 		t.Skip("-chaos 2m takes random steps for two minutes")
@@ -42,13 +42,13 @@ func TestChaos(t *testing.T) {
 	p := newChaosPlan(seed)
 	for began := time.Now(); time.Since(began) < *chaosTime && c.report.violations < maxViolations; {
 		pause, s := p.next()
-		time.Sleep(pause) // part of the plan; each step waits for what it needs
+		time.Sleep(pause) // part of the plan; each step waits for the events that it needs
 		c.take(s)
 	}
 	c.end()
 }
 
-// TestChaosFollowsFromItsSeed draws steps twice from one seed and once from another.
+// The test draws steps twice from one seed and once from another.
 func TestChaosFollowsFromItsSeed(t *testing.T) {
 	draw := func(seed uint64) string {
 		var list strings.Builder

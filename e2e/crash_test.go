@@ -9,10 +9,10 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/load"
 )
 
-// TestCrashDuringDrainIsCovered kills the new main process while the old one is
-// held by a long request: the old one accepts until it is done, the queue covers
-// the rest, and systemd starts a third.
-func TestCrashDuringDrainIsCovered(t *testing.T) {
+// The new main process is killed while the old one has a long request. The old one accepts
+// until that request is answered. Then clients wait in the queue until systemd has started
+// a third process.
+func TestThePredecessorAcceptsAfterACrashDuringTheDrain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start(example(t, "v1"))
@@ -37,8 +37,8 @@ func TestCrashDuringDrainIsCovered(t *testing.T) {
 	s.onlyTheKilledLost(run, killed)
 }
 
-// TestCrashOnTrialIsUndone kills a successor that already serves, within its
-// trial: it never was the main process, so nobody restarts anything.
+// A serving successor is killed within its trial. It was never the main process, so systemd
+// restarts nothing.
 func TestCrashOnTrialIsUndone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -63,8 +63,7 @@ func TestCrashOnTrialIsUndone(t *testing.T) {
 	s.onlyTheKilledLost(run, killed)
 }
 
-// TestUnhealthyOnTrialIsUndone has a successor that says itself that it cannot
-// serve: not even what it had in work is lost.
+// The successor reports that it cannot serve. Its requests in progress are answered, too.
 func TestUnhealthyOnTrialIsUndone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -88,8 +87,8 @@ func TestUnhealthyOnTrialIsUndone(t *testing.T) {
 	s.nothingLost(run)
 }
 
-// TestRestartRefusesNobody restarts under load: clients wait in the socket's queue.
-func TestRestartRefusesNobody(t *testing.T) {
+// Under load, clients wait in the queue of the socket.
+func TestARestartRefusesNoClient(t *testing.T) {
 	t.Parallel()
 	for _, own := range []bool{false, true} {
 		t.Run(fmt.Sprintf("self-bound=%v", own), func(t *testing.T) {
@@ -118,8 +117,8 @@ func (s *site) restarts(n int) {
 	}
 }
 
-// TestKeptConnectionsOutliveARestart has connections without a request go through the
-// fd store: no client finds one closed, and none opens a second one.
+// Connections without a request pass through the fd store. No client finds its connection
+// closed, and none opens a second one.
 func TestKeptConnectionsOutliveARestart(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -138,7 +137,7 @@ func TestKeptConnectionsOutliveARestart(t *testing.T) {
 	}
 }
 
-// TestCrashKeepsASelfBoundPort has no .socket unit: the fd store keeps the port.
+// Without a .socket unit the fd store keeps the port.
 func TestCrashKeepsASelfBoundPort(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

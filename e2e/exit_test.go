@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestStopDuringTheStartIsNotAFailure stops a unit whose program has called New and
-// not Ready.
+// The program has called New and not Ready.
 func TestStopDuringTheStartIsNotAFailure(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

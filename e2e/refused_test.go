@@ -46,7 +46,7 @@ func (s *site) remains(main int, reload error, status ...string) {
 	}
 }
 
-// TestAMainProcessOutsideOfItsUnitIsNotReplaced: the manager would refuse MAINPID=.
+// The manager would refuse MAINPID=.
 func TestAMainProcessOutsideOfItsUnitIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -64,8 +64,8 @@ func TestAMainProcessOutsideOfItsUnitIsNotReplaced(t *testing.T) {
 	}
 }
 
-// TestAManagerThatRefusesMAINPIDIsNoticed: the new program goes away, and the old one
-// serves. The successor leaves the cgroup of the unit while it is on trial.
+// The successor leaves the cgroup of the unit while it is on trial. It exits, and the old
+// process serves.
 func TestAManagerThatRefusesMAINPIDIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -130,7 +130,7 @@ func TestPAMNameIsRefused(t *testing.T) {
 	s.must(s.machine.Signal(main, 9)) // systemctl stop does not reach the cgroup of a session
 }
 
-// TestAnUpgradeSendsNoRefusedNotification, which the log would have as a warning.
+// The manager would log a refused notification as a warning.
 func TestAnUpgradeSendsNoRefusedNotification(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

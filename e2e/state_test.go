@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestStateSurvives counts requests in the server's memory, and goes through
-// everything that ends a process: nothing may be forgotten or counted twice.
-func TestStateSurvives(t *testing.T) {
+// The server counts requests in its memory. Its process ends in each possible way. No
+// request may be forgotten or counted twice.
+func TestStateSurvivesEveryEndOfAProcess(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	good := server(t, "v1")
@@ -37,14 +37,14 @@ func TestStateSurvives(t *testing.T) {
 		hit("/hit", "a restart")
 	}
 
-	run := s.load() // nobody: what counts here is what we ask ourselves
+	run := s.load() // only for s.kill; the test sends the counted requests
 	defer run.Stop()
 	hit("/hit?checkpoint", "a checkpoint")
 	s.kill(s.mainPID(), run)
 	s.awaitRestart(1)
 	hit("/hit", "a kill")
 	s.must(s.machine.Reload(s.ctx, unitName))
-	s.kill(s.mainPID(), run) // has no checkpoint but what it was handed
+	s.kill(s.mainPID(), run) // has only the state of the handover, no checkpoint
 	s.awaitRestart(2)
 	hit("/hit", "a kill right after an upgrade")
 	if entries := s.show("NFileDescriptorStore"); entries != "1" {
@@ -52,8 +52,8 @@ func TestStateSurvives(t *testing.T) {
 	}
 }
 
-// TestStateForAnotherProgramIsKept upgrades to a program that saves nothing and
-// back, and restarts it in between: the counter is still there.
+// The test upgrades to a program that saves no state, restarts it, and upgrades back. The
+// counter goes on.
 func TestStateForAnotherProgramIsKept(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -69,8 +69,8 @@ func TestStateForAnotherProgramIsKept(t *testing.T) {
 	}
 }
 
-// TestKeptFilesSurvive has the server keep files of one name, and goes through
-// upgrades, a restart with the store's order turned round, and a kill.
+// The server keeps several files of one name. The test upgrades, restarts with the order of
+// the store reversed, and kills.
 func TestKeptFilesSurvive(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -93,7 +93,7 @@ func TestKeptFilesSurvive(t *testing.T) {
 	see("/notes?forget", "the first is forgotten", "b,c")
 	s.must(s.machine.Reload(s.ctx, unitName))
 	see("/notes", "an upgrade", "b,c")
-	run := s.load() // nobody
+	run := s.load() // only for s.kill
 	defer run.Stop()
 	s.kill(s.mainPID(), run)
 	s.awaitRestart(1)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTheStateOfTheStartOutlivesACrash of the first process, without a Checkpoint.
+// The first process crashes without a Checkpoint.
 func TestTheStateOfTheStartOutlivesACrash(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -27,8 +27,8 @@ func TestTheStateOfTheStartOutlivesACrash(t *testing.T) {
 	}
 }
 
-// TestAnOlderStateDoesNotWinAfterATrial has the main process checkpoint while its
-// successor is on trial. The next process restores the state of the successor.
+// The main process calls Checkpoint while its successor is on trial. The next process
+// restores the state of the successor.
 func TestAnOlderStateDoesNotWinAfterATrial(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -27,9 +27,8 @@ var ports = []port{
 // vsock has no client here: a kernel that is not a host needs a module for that.
 var vsock = port{"vsock", "Stream", "vsock::8080", "vsock", "vsock::8080"}
 
-// TestEachKindOfAddressSurvives asks sockets of all kinds after an upgrade, a restart, a
-// kill, a stop and a start, and a crash loop, under each preset and as a user who is not
-// root.
+// The test asks sockets of all kinds after an upgrade, a restart, a kill, a stop and a
+// start, and a crash loop. It does so under each preset, and as a user other than root.
 func TestEachKindOfAddressSurvives(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
@@ -61,7 +60,7 @@ func TestEachKindOfAddressSurvives(t *testing.T) {
 			selfBound(&d)
 			d.User, d.Binds = "nobody", len(ports)
 			for _, p := range ports {
-				if p.name != "packets" { // its directory is nobody's to make
+				if p.name != "packets" { // the user nobody cannot make its directory
 					d.Args = append(d.Args, p.name+"="+p.network+"="+p.address)
 				}
 			}
@@ -102,8 +101,8 @@ func (s *site) livesOnEverywhere(d units.Daemon) {
 	s.answersEverywhere(d, "after a crash loop", "generation=1 ")
 }
 
-// answersEverywhere asks each socket as a user who is not root: nobody, who may connect to
-// the paths that it has bound, too.
+// answersEverywhere asks each socket as the user nobody. That user may also connect to the
+// paths that it has bound.
 func (s *site) answersEverywhere(d units.Daemon, when, want string) {
 	s.Helper()
 	for _, p := range ports {
@@ -117,8 +116,8 @@ func (s *site) answersEverywhere(d units.Daemon, when, want string) {
 	}
 }
 
-// awaitActive waits until the service serves; restarts is how often systemd has
-// restarted it, 0 for any number.
+// awaitActive waits until the service serves after the given number of restarts by
+// systemd, or any number for 0.
 func (s *site) awaitActive(restarts int) {
 	s.Helper()
 	for s.ctx.Err() == nil { // systemctl is slow enough

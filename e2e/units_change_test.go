@@ -9,9 +9,9 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// TestChangesThatNeedARestart shows what units.Changes says: an upgrade leaves the
-// environment as it was, a restart does not; and a restart of the socket is one of the service.
-func TestChangesThatNeedARestart(t *testing.T) {
+// These are the claims of units.Changes. An upgrade does not change the environment, a
+// restart does. A restart of the socket restarts the service.
+func TestSomeChangesNeedARestart(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		old, err := daemon(root.Version).Units()
@@ -53,8 +53,7 @@ func (s *site) hasEnvironment(assignment string) bool {
 	return strings.Contains("\x00"+string(environ), "\x00"+assignment+"\x00")
 }
 
-// TestDefaultsOfUnitsAreThoseOfTheLibrary holds two packages together that must not
-// import each other.
+// Package units must not import the library, so this test compares their defaults.
 func TestDefaultsOfUnitsAreThoseOfTheLibrary(t *testing.T) {
 	files, err := daemon(252).Units()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// TestEmptyAssignmentsLeaveWhatTheTableSays asks systemd what is left of each setting
-// of the table that package units reads files by.
-func TestEmptyAssignmentsLeaveWhatTheTableSays(t *testing.T) {
+// The test asks systemd for the value of each setting in the table of package units after
+// an empty assignment.
+func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
 	rows := emptyRows(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
@@ -111,7 +111,7 @@ func (r emptyRow) files(i int) (files []units.File) {
 	return files
 }
 
-// base is what a unit needs, but for what the row is about.
+// base returns the settings that a unit needs, without the setting of the row.
 func (r emptyRow) base() string {
 	switch {
 	case r.key == "ExecStart":

@@ -108,8 +108,8 @@ func (s *site) becomes(state string) {
 	}
 }
 
-// TestFailureActionEndsTheMachine has a crash that Restart= would have mended. It ends
-// the systemd that it happens on, so it has one for itself.
+// Without FailureAction=, Restart= would have repaired the crash. The test ends its systemd,
+// so it boots a separate one.
 func TestFailureActionEndsTheMachine(t *testing.T) {
 	if !thorough() {
 		t.Skip("told with -full: it boots a systemd to see it end")

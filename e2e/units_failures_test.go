@@ -23,9 +23,8 @@ type mishap struct {
 	happens    func(*site)
 }
 
-// TestWhatRulesSayHappens shows for each bad unit that the rule finds it, and that
-// what the rule says will happen does.
-func TestWhatRulesSayHappens(t *testing.T) {
+// For each bad unit, the rule finds the fault, and the predicted effect occurs.
+func TestEffectsOfRulesOccur(t *testing.T) {
 	if !thorough() {
 		t.Skip("told with -full: sixty mishaps, of which each takes its time")
 	}

@@ -4,8 +4,8 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// failuresToBelong are of units by which a process leaves the unit, is another user than
-// its helpers, or shares with another service what it should have alone.
+// failuresToBelong are faults of units: a process leaves the unit, runs as another user than
+// its helpers, or shares a resource with another service.
 var failuresToBelong = []mishap{
 	{rule: "pam-name", change: asUser("nobody"), dropIn: "[Service]\nPAMName=cutover-session\nRestart=no\n", happens: func(s *site) {
 		// As pam_systemd does, which needs systemd-logind.

@@ -11,10 +11,9 @@ import (
 
 const sdunitsPath = "/usr/local/bin/sdunits"
 
-// TestInstalledUnitIsCheckedBesideItsProcess has sdunits ask each systemd what it has
-// read, and look at what the main process has of it: before and after a change, after
-// an upgrade, and after a restart.
-func TestInstalledUnitIsCheckedBesideItsProcess(t *testing.T) {
+// sdunits asks systemd for the loaded unit and compares it with the main process: before
+// and after a change, after an upgrade, and after a restart.
+func TestInstalledUnitIsComparedWithItsProcess(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		d := daemon(root.Version)

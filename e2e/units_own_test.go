@@ -7,8 +7,8 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
-// TestProgramInstallsItsOwnUnits has nothing but the program: it prints the units that
-// the example ships, installs them, and finds what somebody has changed.
+// The program alone prints the units of the example, installs them, and reports a later
+// change of them.
 func TestProgramInstallsItsOwnUnits(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)

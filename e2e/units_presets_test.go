@@ -27,9 +27,9 @@ var presets = []struct {
 // selfBound is a program that has no .socket unit.
 func selfBound(d *units.Daemon) { d.Sockets, d.Binds, d.Network = nil, 1, true }
 
-// TestPresetsSurvive upgrades, also in place, restarts and kills a server under load
-// in each sandbox, and asks systemd's own tools about the units.
-func TestPresetsSurvive(t *testing.T) {
+// In each sandbox the test upgrades, restarts and kills a server under load, also with
+// upgrades in place. It checks the units with the tools of systemd.
+func TestServersSurviveInEachPreset(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		for _, p := range presets {
@@ -107,8 +107,8 @@ func (s *site) livesOn() {
 	s.onlyTheKilledLost(run, killed)
 }
 
-// livesOnInPlace has the units of d run a server that upgrades in place: v1 becomes v2
-// and that v1 again, which is killed: what it counts goes on from the last upgrade.
+// livesOnInPlace runs a server that upgrades in place under the units of d. v1 becomes v2,
+// v2 becomes v1, and v1 is killed. Its counter goes on from the last upgrade.
 func (s *site) livesOnInPlace(d units.Daemon) {
 	s.Helper()
 	d.Args = []string{"-inplace"}
@@ -138,8 +138,8 @@ func (s *site) livesOnInPlace(d units.Daemon) {
 	s.onlyTheKilledLost(run, killed)
 }
 
-// TestBinaryThatIsReplacedIsUpgraded has no one call reload: the .path unit does.
-func TestBinaryThatIsReplacedIsUpgraded(t *testing.T) {
+// The .path unit calls reload.
+func TestAReplacedBinaryIsUpgraded(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		d := daemon(root.Version)

@@ -9,9 +9,9 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// TestReleaseLinkIsFollowed moves the link that WorkingDirectory= goes through, and deletes
-// the release that it led to. In one unit the binary lies beyond the same link, in the
-// other it does not, so only systemd knows where the new program has to work.
+// The test moves the symbolic link in WorkingDirectory=, and deletes the old release. In
+// one unit the path of the binary contains the same link. In the other it does not, so only
+// systemd knows the working directory of the new program.
 func TestReleaseLinkIsFollowed(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)

@@ -38,7 +38,7 @@ func eachSystemd(t *testing.T, f func(*testing.T, machine.Root)) {
 	}
 }
 
-// daemon describes the example's server, for the systemd that it is to run on.
+// daemon describes the server of the example, for this version of systemd.
 func daemon(version int) units.Daemon {
 	return units.Daemon{
 		Name: "cutover-http", Binary: binaryPath, Systemd: version,
@@ -92,7 +92,7 @@ func (s *site) clear(files []units.File) {
 	s.run("sh", "-c", "systemctl stop "+names+"; systemctl reset-failed "+names+"; rm -f "+strings.Join(paths, " "))
 }
 
-// run runs a program in the machine and returns what it printed, and whether it
+// run runs a program in the machine. It returns the output and whether the program
 // succeeded.
 func (s *site) run(name string, arg ...string) (string, bool) {
 	s.Helper()

@@ -12,7 +12,7 @@ import (
 
 const short = "\nTimeoutStartSec=1s\nRestart=no\n"
 
-// failuresToStart are units that do not come up, or not as what they are.
+// failuresToStart are faults of units that do not start, or start with the wrong state.
 var failuresToStart = []mishap{
 	{rule: "address-families", dropIn: "[Service]\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_INET AF_INET6" + short,
 		happens: doesNotStart("timeout", "exit-code", "protocol")},
@@ -113,7 +113,7 @@ func doesNotStart(results ...string) func(*site) {
 	}
 }
 
-// answersWithin reports whether somebody serves address, who has d for it.
+// answersWithin reports whether a process answers at address within d.
 func (s *site) answersWithin(d time.Duration, address string) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
@@ -134,7 +134,7 @@ func endsWith(status string) func(*site) {
 	}
 }
 
-// takenByTheSocket expects that the program cannot bind what the .socket unit has.
+// takenByTheSocket expects that the program cannot bind the address of the .socket unit.
 func takenByTheSocket(s *site) {
 	s.Helper()
 	s.must(s.machine.Start(s.ctx, "cutover-http.socket"))

@@ -8,8 +8,8 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-// failuresToTell are of units by which systemd believes somebody whom it should not,
-// or is not told in time.
+// failuresToTell are faults of units by which systemd accepts messages of a wrong process,
+// or gets a message too late.
 var failuresToTell = []mishap{
 	{rule: "notify-access-all", dropIn: "[Service]\nNotifyAccess=all\nTimeoutStopSec=1s\nRestart=no\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
@@ -77,7 +77,7 @@ var failuresToTell = []mishap{
 	}},
 	{rule: "notify-reload-twice", since: 253, until: 258, dropIn: "[Service]\nType=notify-reload\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		err := s.machine.Reload(s.ctx, unitName)                      // which of the two it reports, and what it takes the other for, is not certain
+		err := s.machine.Reload(s.ctx, unitName)                      // the result is not certain
 		for s.ctx.Err() == nil && s.show("ActiveState") != "active" { // systemctl is slow enough
 		}
 		if a := s.get("/"); err == nil && a.generation != 3 || err != nil && a.generation == 1 {

@@ -110,6 +110,7 @@ func TestAStopDuringAnUpgradeEndsBoth(t *testing.T) {
 			a.one.signal(unix.SIGTERM)
 			a.upgrade.fails(phaseAt(place), "this process is stopping")
 			a.two.endAt(place)
+			a.one.state("leaving") // the answer comes before the listeners are closed
 			s.deserted(a.address)
 			a.one.do("drain")
 			a.one.do("close")

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestEmptyAssignmentsLeaveWhatTheTableSays holds us to the table that e2e holds every
+// TestEmptyAssignmentsHaveTheEffectOfTheTable holds us to the table that e2e holds every
 // systemd to.
-func TestEmptyAssignmentsLeaveWhatTheTableSays(t *testing.T) {
+func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
 	table, err := os.ReadFile("testdata/empty.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// serveOn calls u.Ready, answers queries, and returns when this generation was
-// replaced or stopped and has answered what it had read.
+// serveOn calls u.Ready and answers queries. It returns when this generation was replaced
+// or stopped, and has answered the queries that it had read.
 //
 // Shutdown of the dns package is not for that: it ends TCP connections on which a query
 // may be under way, and closes the sockets, on which this process has to read again if

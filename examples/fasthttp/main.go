@@ -69,8 +69,8 @@ func serve(ctx context.Context) (err error) {
 	return err
 }
 
-// serveOn calls u.Ready, serves srv on ln and returns when this generation was
-// replaced or stopped and has answered what it had in work.
+// serveOn calls u.Ready and serves srv on ln. It returns when this generation was replaced
+// or stopped, and has answered its requests.
 func serveOn(ctx context.Context, u *reexec.Upgrader, ln net.Listener, srv *fasthttp.Server) error {
 	c := newConnections(u, srv)
 	served := make(chan error, 1)

@@ -74,8 +74,7 @@ var costly = map[string]string{
 	"POST": "POST /some/path HTTP/1.1\r\nHost: example.org\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"key\":\"val\"}",
 }
 
-// TestARequestAllocatesNoMore than one of net/http alone.
-func TestARequestAllocatesNoMore(t *testing.T) {
+func TestARequestAllocatesNoMoreThanWithNetHTTP(t *testing.T) {
 	bare, ours := costs(t)
 	for name, request := range costly {
 		a, b := newAsker(t, bare, request), newAsker(t, ours, request)

@@ -24,9 +24,9 @@ func (s *clockSocket) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// TestAnArrivalHasTheTimesOfAnIdleConnection until a request begins, whose times count
-// from there.
-func TestAnArrivalHasTheTimesOfAnIdleConnection(t *testing.T) {
+// The idle timeout holds until a request begins. The timeouts of the request count from
+// its first byte.
+func TestAMovedConnectionHasTheIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &clockSocket{}
 		srv := &http.Server{ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 2 * time.Second, IdleTimeout: time.Minute}
@@ -58,8 +58,8 @@ func TestAnArrivalHasTheTimesOfAnIdleConnection(t *testing.T) {
 	})
 }
 
-// TestAWakeEndsNoReadByItself, and leaves the server's deadline what it is.
-func TestAWakeEndsNoReadByItself(t *testing.T) {
+// The deadline of the server stays the same.
+func TestReadGoesOnAfterAWake(t *testing.T) {
 	client, c := pair(t)
 	c.stays.Store(true) // there is nowhere to go
 	read := make(chan error, 1)
@@ -97,7 +97,7 @@ func TestAWakeEndsNoReadByItself(t *testing.T) {
 	}
 }
 
-// TestAHijackedConnectionIsNotWoken, for it may be read past its wrapper.
+// A program may read a hijacked connection without its wrapper.
 func TestAHijackedConnectionIsNotWoken(t *testing.T) {
 	client, c := pair(t)
 	c.wake()

@@ -107,7 +107,7 @@ func TestFramingFindsTheEndsOfRequests(t *testing.T) {
 	}
 }
 
-func TestFramingIsLostInWhatIsNotPlain(t *testing.T) {
+func TestFramingIsLostInAmbiguousRequests(t *testing.T) {
 	for name, text := range strange {
 		var f framing
 		f.whole([]byte(text))
@@ -122,8 +122,7 @@ func TestFramingIsLostInWhatIsNotPlain(t *testing.T) {
 	}
 }
 
-// TestFramingStopsAtTheEnd of a request if it is asked to.
-func TestFramingStopsAtTheEnd(t *testing.T) {
+func TestUpToEndStopsAtTheEndOfARequest(t *testing.T) {
 	for _, first := range []string{get, counted + "3\r\n\r\nabc", coded + "1\r\na\r\n0\r\nA: b\r\n\r\n"} {
 		var f framing
 		if n := f.upToEnd([]byte(first + get)); n != len(first) || f.requests != 1 {
@@ -132,8 +131,8 @@ func TestFramingStopsAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestFramingRemembersThePost for the line ends that may come after it.
-func TestFramingRemembersThePost(t *testing.T) {
+// Line ends may follow a POST.
+func TestFramingKnowsThatTheLastRequestWasAPost(t *testing.T) {
 	var f framing
 	for _, text := range []string{"GET", "POST", "HEAD"} {
 		f.whole([]byte(text + get[3:]))
@@ -143,8 +142,8 @@ func TestFramingRemembersThePost(t *testing.T) {
 	}
 }
 
-// FuzzFraming compares with what net/http reads of the same bytes, and with itself
-// where they come in other pieces.
+// FuzzFraming compares framing with net/http for the same bytes, and with itself for the
+// same bytes in other pieces.
 func FuzzFraming(f *testing.F) {
 	for _, c := range framed {
 		f.Add([]byte(c.bytes), uint8(3))

@@ -13,8 +13,7 @@ type held struct{ generation }
 
 func (held) Hold() func() { return func() {} }
 
-// TestWhoHasJustConnectedIsGivenMoreTime than who was served before.
-func TestWhoHasJustConnectedIsGivenMoreTime(t *testing.T) {
+func TestAnIdleConnectionWithoutARequestHasMoreGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTracker(held{}, new(http.Server))
 		defer tr.end()

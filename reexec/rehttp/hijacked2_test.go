@@ -18,8 +18,8 @@ import (
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
-// TestHijackedHTTP2IsReported when the generation drains, and when it is cut: nothing tells
-// its client to go.
+// The report is made when the generation drains, and when the connection is cut. The
+// client gets no GOAWAY.
 func TestHijackedHTTP2IsReported(t *testing.T) {
 	for name, request := range map[string]string{
 		"preface": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -29,9 +29,9 @@ func withTLS(t *testing.T, ln net.Listener) (net.Listener, *http.Transport) {
 	return tls.NewListener(ln, config), client
 }
 
-// TestAStopDoesNotCutStreams of HTTP/2, with TLS and without: a connection with a
-// request in work is not idle, and a client is told to go elsewhere with the next.
-func TestAStopDoesNotCutStreams(t *testing.T) {
+// A connection with a request in progress is not idle. Its client gets GOAWAY with the
+// next answer.
+func TestAStopDoesNotCutHTTP2Streams(t *testing.T) {
 	protocols := map[string]func(*testing.T, *house) (net.Listener, string, *http.Transport){
 		"with TLS": func(t *testing.T, h *house) (net.Listener, string, *http.Transport) {
 			ln, client := withTLS(t, h.ln)
@@ -100,9 +100,9 @@ func fetch(t *testing.T, client *http.Transport, url string) <-chan string {
 	return result
 }
 
-// TestAGoodbyeIsSaidThroughTLS: what the program is told of is what Hijack has returned,
-// also where net/http speaks TLS on a listener that was wrapped.
-func TestAGoodbyeIsSaidThroughTLS(t *testing.T) {
+// Goodbye gets the connection that Hijack has returned, also if net/http speaks TLS on a
+// wrapped listener.
+func TestGoodbyeGetsTheTLSConnection(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	hijacked, told := make(chan net.Conn, 1), make(chan net.Conn, 1)
 	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -14,9 +14,9 @@ func (gate) Name() string { return "http" }
 
 func (held) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
-// TestAListenerIsOfTheServerThatServesIt, whoever has wrapped it before: else its
-// connections would be told to move by nobody.
-func TestAListenerIsOfTheServerThatServesIt(t *testing.T) {
+// Another server has wrapped the listener before. If the listener belonged to that server,
+// its connections would not move.
+func TestAListenerBelongsToTheServerThatServesIt(t *testing.T) {
 	first, second := newTracker(held{}, new(http.Server)), newTracker(held{}, new(http.Server))
 	defer first.end()
 	defer second.end()

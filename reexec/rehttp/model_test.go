@@ -33,10 +33,10 @@ type guest struct {
 	dialled int
 }
 
-// due is an answer that has to come.
+// due is an expected answer.
 type due struct{ number, answer string }
 
-// TestEveryRequestHasOneAnswer whatever clients do, over many generations.
+// Clients take random steps, over many generations.
 func TestEveryRequestHasOneAnswer(t *testing.T) {
 	for name, refuse := range map[string]func() bool{
 		"moves succeed": func() bool { return false },

@@ -58,7 +58,7 @@ func (h *house) hearAll(c *caller, n int) (last bool) {
 	return last
 }
 
-// TestPipelinedRequestsAreAnswered although the generation ends when the first is.
+// The generation begins to drain with the first answer.
 func TestPipelinedRequestsAreAnswered(t *testing.T) {
 	for kind, request := range headers {
 		t.Run(kind, func(t *testing.T) {
@@ -79,8 +79,8 @@ func TestPipelinedRequestsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestARequestThatComesMeanwhileIsAnswered: the answer in work would have said close.
-func TestARequestThatComesMeanwhileIsAnswered(t *testing.T) {
+// The request arrives during an answer that would otherwise say close.
+func TestARequestDuringTheLastAnswerIsAnswered(t *testing.T) {
 	for kind, request := range headers {
 		t.Run(kind, func(t *testing.T) {
 			h := newHouse(t, reexec.Options{})
@@ -117,8 +117,8 @@ func TestARequestThatComesMeanwhileIsAnswered(t *testing.T) {
 	}
 }
 
-// TestAnswersSayCloseWhateverTheHandlerSets, and keep what has another meaning.
-func TestAnswersSayCloseWhateverTheHandlerSets(t *testing.T) {
+// Other options of the handler's Connection field are kept.
+func TestAnswersSayCloseIfTheHandlerSetsConnection(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET /copy":    `["close"]`,
 		"GET /upgrade": `["close" "Upgrade"]`,
@@ -155,8 +155,8 @@ func TestAnswersSayCloseWhateverTheHandlerSets(t *testing.T) {
 	}
 }
 
-// TestAnUpgradeDoesNotSayClose: the answer 101 of a proxy has one Connection field.
-func TestAnUpgradeDoesNotSayClose(t *testing.T) {
+// The answer 101 of a proxy has one Connection field.
+func TestAnAnswer101DoesNotSayClose(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.srv.Handler.(*http.ServeMux).HandleFunc("/chat", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "Upgrade")
@@ -184,8 +184,8 @@ func TestAnUpgradeDoesNotSayClose(t *testing.T) {
 	}
 }
 
-// TestClosingIdleConnectionsTakesNoTime, though each lingers: net/http holds its lock.
-func TestClosingIdleConnectionsTakesNoTime(t *testing.T) {
+// net/http holds its lock while it closes them, and each connection lingers.
+func TestClosingIdleConnectionsDoesNotBlock(t *testing.T) {
 	const clients = 40 // of half a second each
 	h := newHouse(t, reexec.Options{})
 	idle := make(chan struct{}, clients)

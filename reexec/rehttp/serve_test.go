@@ -16,7 +16,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
-func TestAStopAnswersWhatIsInWork(t *testing.T) {
+func TestAStopAnswersRequestsInProgress(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
 	working, idle := h.call(), h.call()
@@ -37,8 +37,7 @@ func TestAStopAnswersWhatIsInWork(t *testing.T) {
 	}
 }
 
-// TestANewRequestOfAnOldConnectionIsTheLast in a stop.
-func TestANewRequestOfAnOldConnectionIsTheLast(t *testing.T) {
+func TestAnAnswerDuringAStopSaysClose(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
 	first, second := h.call(), h.call()
@@ -57,8 +56,7 @@ func TestANewRequestOfAnOldConnectionIsTheLast(t *testing.T) {
 	}
 }
 
-// TestTheDeadlineCutsWhatHangs.
-func TestTheDeadlineCutsWhatHangs(t *testing.T) {
+func TestTheDrainDeadlineCutsAHangingRequest(t *testing.T) {
 	h := newHouse(t, reexec.Options{Drain: time.Millisecond})
 	h.open(t.Context(), h.ln)
 	c := h.call()
@@ -88,7 +86,7 @@ func TestTheEndOfItsContextStopsTheServer(t *testing.T) {
 	}
 }
 
-func TestAServerThatWasStoppedBeforeServesNobody(t *testing.T) {
+func TestServeAfterAStopReturnsNoError(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.u.Stop()
 	h.open(t.Context(), h.ln)
@@ -100,7 +98,7 @@ func TestAServerThatWasStoppedBeforeServesNobody(t *testing.T) {
 	}
 }
 
-func TestAServerThatFailsSaysSo(t *testing.T) {
+func TestServeReturnsTheErrorOfAFailedServer(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
 	c := h.call()
@@ -116,8 +114,7 @@ func TestAServerThatFailsSaysSo(t *testing.T) {
 	}
 }
 
-// TestAConnectionOfASlowAcceptIsServed: it comes out when the gate is shut and
-// nothing else is in work.
+// Accept returns the connection when the gate is shut and no request is in progress.
 func TestAConnectionOfASlowAcceptIsServed(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	slow := &held{Listener: h.ln, has: make(chan struct{}), goOn: make(chan struct{})}
@@ -151,8 +148,8 @@ func (l *held) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// TestTheProgramsOwnConnStateIsCalled in the order that net/http has.
-func TestTheProgramsOwnConnStateIsCalled(t *testing.T) {
+// The order of the calls is that of net/http.
+func TestConnStateOfTheProgramIsCalled(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
 	c := h.call()
@@ -172,9 +169,8 @@ func TestTheProgramsOwnConnStateIsCalled(t *testing.T) {
 	}
 }
 
-// TestAHijackedConnectionIsWaitedFor until the program closes it, and the program is
-// told that it should.
-func TestAHijackedConnectionIsWaitedFor(t *testing.T) {
+// Serve waits until the program closes the connection. Goodbye tells the program.
+func TestServeWaitsForAHijackedConnection(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	hijacked := make(chan net.Conn, 1)
 	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -219,8 +215,7 @@ func TestAHijackedConnectionIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestTheDeadlineTellsWhatItCuts.
-func TestTheDeadlineTellsWhatItCuts(t *testing.T) {
+func TestCutErrorNamesTheCutRequests(t *testing.T) {
 	h := newHouse(t, reexec.Options{Drain: time.Millisecond})
 	hijacked := make(chan net.Conn, 1)
 	h.srv.Handler.(*http.ServeMux).HandleFunc("/hijack", func(w http.ResponseWriter, _ *http.Request) {
@@ -259,8 +254,7 @@ func TestTheDeadlineTellsWhatItCuts(t *testing.T) {
 	close(h.goOn)
 }
 
-// TestShutdownByTheProgramWaitsForTheAnswers, as with a server that nobody has taken
-// over.
+// Shutdown by the program behaves like that of a server without this package.
 func TestShutdownByTheProgramWaitsForTheAnswers(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.open(t.Context(), h.ln)
@@ -281,8 +275,7 @@ func TestShutdownByTheProgramWaitsForTheAnswers(t *testing.T) {
 	}
 }
 
-// TestTwoServersOfOneGeneration end together.
-func TestTwoServersOfOneGeneration(t *testing.T) {
+func TestTwoServersOfOneGenerationEndTogether(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	ln, err := h.u.Listen(t.Context(), "admin", "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -307,8 +300,7 @@ func TestTwoServersOfOneGeneration(t *testing.T) {
 	}
 }
 
-// TestHealthSaysThatThisProcessEnds.
-func TestHealthSaysThatThisProcessEnds(t *testing.T) {
+func TestHealthAnswers503AfterAStop(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	h.srv.Handler.(*http.ServeMux).Handle("/health", rehttp.Health(h.u))
 	h.open(t.Context(), h.ln)

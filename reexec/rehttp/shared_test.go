@@ -22,7 +22,7 @@ func (h *house) second(t *testing.T) (net.Listener, *house) {
 	return ln, &house{TB: t, address: ln.Addr().String()}
 }
 
-// TestOneServerOnSeveralListenersLosesNothing in whatever way a program serves them.
+// A program can serve several listeners in these ways.
 func TestOneServerOnSeveralListenersLosesNothing(t *testing.T) {
 	type serve func(*testing.T, *house, net.Listener) error
 	by := func(t *testing.T, h *house, ln net.Listener) error { return rehttp.Serve(t.Context(), h.u, h.srv, ln) }
@@ -83,9 +83,8 @@ func secured(c *caller) *caller {
 	return newCaller(tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}))
 }
 
-// TestASlowAcceptOfOneListenerHoldsUpTheOther: its connection is served although the other
-// one is done.
-func TestASlowAcceptOfOneListenerHoldsUpTheOther(t *testing.T) {
+// The connection of the slow Accept is served although the other listener is done.
+func TestTheServerWaitsForASlowAcceptOfOneListener(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	ln, second := h.second(t)
 	slow := &held{Listener: ln, has: make(chan struct{}), goOn: make(chan struct{})}
@@ -106,7 +105,6 @@ func TestASlowAcceptOfOneListenerHoldsUpTheOther(t *testing.T) {
 	}
 }
 
-// TestOneListenerServedTwiceLosesNothing.
 func TestOneListenerServedTwiceLosesNothing(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	other := make(chan error, 1)
@@ -128,8 +126,8 @@ func TestOneListenerServedTwiceLosesNothing(t *testing.T) {
 	}
 }
 
-// TestALostListenerLeavesTheOthersServed: only the error of the last ends the server.
-func TestALostListenerLeavesTheOthersServed(t *testing.T) {
+// Only the error of the last listener ends the server.
+func TestTheServerGoesOnAfterTheErrorOfOneListener(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	ln, second := h.second(t)
 	other := make(chan error, 1)
@@ -152,7 +150,7 @@ func TestALostListenerLeavesTheOthersServed(t *testing.T) {
 	}
 }
 
-// TestAServerOfTwoUpgradersIsRefused, of which the first is closed.
+// The first Upgrader is closed.
 func TestAServerOfTwoUpgradersIsRefused(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	if _, err := (&rehttp.Server{Upgrader: h.u, HTTP: h.srv}).Wrap(h.ln); err != nil {
@@ -167,8 +165,7 @@ func TestAServerOfTwoUpgradersIsRefused(t *testing.T) {
 	}
 }
 
-// TestTwoServersWithOneHandlerAreFollowedApart.
-func TestTwoServersWithOneHandlerAreFollowedApart(t *testing.T) {
+func TestTwoServersWithOneHandlerHaveTwoTrackers(t *testing.T) {
 	h := newHouse(t, reexec.Options{})
 	s := &rehttp.Server{Upgrader: h.u, HTTP: h.srv}
 	ln, err := s.Wrap(h.ln)

@@ -51,8 +51,7 @@ func (s *sniffer) Accept() (net.Conn, error) {
 	}
 }
 
-// TestConnectionsThatASnifferHasAcceptedAreAnswered: its Accept has not returned them
-// when the generation ends.
+// Accept of the sniffer has not returned the connections when the generation drains.
 func TestConnectionsThatASnifferHasAcceptedAreAnswered(t *testing.T) {
 	const clients = 20
 	h := newHouse(t, reexec.Options{})

@@ -83,8 +83,8 @@ func (c *caller) hear() (body string, last bool) {
 	return string(text), r.Close
 }
 
-// TestWhatMayNotMoveStays, is answered where it is, and told to go elsewhere.
-func TestWhatMayNotMoveStays(t *testing.T) {
+// Such a connection gets its answer from this generation, and the answer says close.
+func TestConnectionsThatMayNotMoveStay(t *testing.T) {
 	for name, first := range map[string]string{
 		"HTTP/1.0":    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 		"a fold":      "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
@@ -115,8 +115,8 @@ func TestWhatMayNotMoveStays(t *testing.T) {
 	}
 }
 
-// TestTheLastAnswerArrives though its client sends more requests after the header of that
-// answer, which nobody reads, and takes its time to read.
+// After the header of that answer, the client sends more requests and reads slowly. No
+// process reads those requests.
 func TestTheLastAnswerArrives(t *testing.T) {
 	const size = 256 << 10
 	d := newDynasty(t)
@@ -157,7 +157,7 @@ func TestTheLastAnswerArrives(t *testing.T) {
 	d.end()
 }
 
-// TestTLSStays where it lies above the wrapper of a program with its own accept loop,
+// A program with its own accept loop speaks TLS above the wrapper. The connection stays
 // also before its first byte.
 func TestTLSStays(t *testing.T) {
 	u := httptest.NewUnstartedServer(nil) // for its certificate
@@ -206,8 +206,8 @@ func TestTLSStays(t *testing.T) {
 	}
 }
 
-// TestALineEndAfterAPostMoves: net/http forgives it where it has read the POST.
-func TestALineEndAfterAPostMoves(t *testing.T) {
+// net/http skips line ends only if it has read the POST before.
+func TestALineEndAfterAPostIsSkippedByTheSuccessor(t *testing.T) {
 	d := newDynasty(t)
 	d.begin()
 	c := d.call()
@@ -230,8 +230,7 @@ func TestALineEndAfterAPostMoves(t *testing.T) {
 	d.end()
 }
 
-// TestAHijackedConnectionIsLikeNetHTTPs.
-func TestAHijackedConnectionIsLikeNetHTTPs(t *testing.T) {
+func TestAHijackedConnectionIsLikeThatOfNetHTTP(t *testing.T) {
 	d := newDynasty(t)
 	hijacked := make(chan net.Conn, 1)
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -288,9 +287,8 @@ func TestAHijackedConnectionIsLikeNetHTTPs(t *testing.T) {
 	d.end()
 }
 
-// TestAClientThatLeavesIsNoticed by a handler also while this generation drains, when
-// nothing is read behind its request.
-func TestAClientThatLeavesIsNoticed(t *testing.T) {
+// While this generation drains, net/http reads nothing behind the request.
+func TestAHandlerNoticesThatItsClientLeaves(t *testing.T) {
 	d := newDynasty(t)
 	begun, noticed := make(chan struct{}, 2), make(chan struct{})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -316,8 +314,7 @@ func TestAClientThatLeavesIsNoticed(t *testing.T) {
 	d.end()
 }
 
-// TestAConnectionOnItsWayIsNotShut by the end of the grace that idle ones have.
-func TestAConnectionOnItsWayIsNotShut(t *testing.T) {
+func TestTheEndOfTheGraceDoesNotShutAMovingConnection(t *testing.T) {
 	client, c := pair(t)
 	if !c.beginMove() {
 		t.Fatal("it cannot move")
@@ -343,8 +340,7 @@ func TestAConnectionOnItsWayIsNotShut(t *testing.T) {
 	}
 }
 
-// TestAFileIsSentByTheKernel, and not read by this process: that would be 32 KiB at a
-// time.
+// Without sendfile, the process would read the file in pieces of 32 KiB.
 func TestAFileIsSentByTheKernel(t *testing.T) {
 	const size = 64 << 20
 	f, err := os.Create(t.TempDir() + "/file")
@@ -400,9 +396,8 @@ func reads(t *testing.T) int {
 	return of("/proc/self/io") - of("/proc/thread-self/io")
 }
 
-// TestAPipelineThatNeverRestsMoves at the end of a request, though the next ones are
-// there already.
-func TestAPipelineThatNeverRestsMoves(t *testing.T) {
+// The connection moves at the end of a request although the next ones have arrived.
+func TestAConnectionWithEndlessPipeliningMoves(t *testing.T) {
 	d := newDynasty(t)
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for range 100 { // net/http reads behind the request meanwhile

@@ -84,9 +84,9 @@ func (c watchedConn) Control(f func(uintptr)) error {
 	return c.RawConn.Control(f)
 }
 
-// TestAStopDoesNotCutWhatHasArrived stops a server that has a request and did not come
-// to read it, or to know it, for longer than an idle connection is kept.
-func TestAStopDoesNotCutWhatHasArrived(t *testing.T) {
+// The server does not run for longer than the grace of an idle connection, so it has not
+// read the request, or does not know the connection.
+func TestAStopDoesNotCutAnUnreadRequest(t *testing.T) {
 	for _, read := range []bool{false, true} {
 		t.Run(fmt.Sprintf("read=%v", read), func(t *testing.T) {
 			if err := stopStarved(t, read, reexec.Options{}); err != nil {

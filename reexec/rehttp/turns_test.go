@@ -70,7 +70,7 @@ func TestConnectionsTakeTurnsToClose(t *testing.T) {
 	})
 }
 
-func TestNobodyHasATurn(t *testing.T) {
+func TestAnAnswerWithoutATurnSaysClose(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		do   func(*tracker, leaver) (asked []net.Conn)

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// TestIdleConnectionsHoldNobodyUp: one in use moves while they are on their way, and so
-// does each whatever becomes of the others.
-func TestIdleConnectionsHoldNobodyUp(t *testing.T) {
+// A connection in use moves while the idle ones are on their way. Each connection moves
+// independently of the others.
+func TestIdleConnectionsDelayNoOtherMove(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
 			const idle = 24
@@ -64,8 +64,8 @@ func TestIdleConnectionsHoldNobodyUp(t *testing.T) {
 	}
 }
 
-// TestAConnectionMovesToWhoComesAfterOneThatEnds and has refused it.
-func TestAConnectionMovesToWhoComesAfterOneThatEnds(t *testing.T) {
+// The successor ends and has refused the connection.
+func TestAConnectionMovesToTheProcessAfterTheSuccessor(t *testing.T) {
 	d := newDynasty(t)
 	refused := make(chan struct{})
 	d.refuse = func() bool {
@@ -96,9 +96,8 @@ func TestAConnectionMovesToWhoComesAfterOneThatEnds(t *testing.T) {
 	}
 }
 
-// TestNobodyIsToldToCloseWhileAGoodbyeIsDue: the successor has drained, and the process
-// after it takes the connection later.
-func TestNobodyIsToldToCloseWhileAGoodbyeIsDue(t *testing.T) {
+// The successor has drained, and the next process takes the connection later.
+func TestAnswersDoNotSayCloseBeforeTheNextProcessIsKnown(t *testing.T) {
 	d := newDynasty(t)
 	d.drain = patience
 	working, goOn := make(chan struct{}, 10), make(chan struct{})
@@ -136,8 +135,8 @@ func TestNobodyIsToldToCloseWhileAGoodbyeIsDue(t *testing.T) {
 	}
 }
 
-// TestADrainEndsWhereNobodyAnswersForAMove, as with a successor that hangs.
-func TestADrainEndsWhereNobodyAnswersForAMove(t *testing.T) {
+// A successor that hangs does not answer for the connections.
+func TestADrainEndsIfNoMoveIsAnswered(t *testing.T) {
 	d := newDynasty(t)
 	offered, never := make(chan struct{}), make(chan struct{})
 	d.refuse = func() bool {
