@@ -53,10 +53,10 @@ func (q *queries) invalid([]byte, error) { q.done() }
 // package drops or refuses by itself would not be done.
 func acceptAll(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
 
-// visitors is a listener whose connections hold the generation until they are closed.
+// visitors is a listener that knows its open connections. The listener below holds the
+// generation for each until it is closed.
 type visitors struct {
 	net.Listener
-	u *reexec.Upgrader
 
 	mu   sync.Mutex
 	open map[*visitor]bool
@@ -64,11 +64,11 @@ type visitors struct {
 
 type visitor struct {
 	net.Conn
-	left func()
+	of *visitors
 }
 
-func newVisitors(ln net.Listener, u *reexec.Upgrader) *visitors {
-	return &visitors{Listener: ln, u: u, open: map[*visitor]bool{}}
+func newVisitors(ln net.Listener) *visitors {
+	return &visitors{Listener: ln, open: map[*visitor]bool{}}
 }
 
 func (v *visitors) Accept() (net.Conn, error) {
@@ -76,14 +76,7 @@ func (v *visitors) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	release := v.u.Hold()
-	one := &visitor{Conn: c}
-	one.left = func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		delete(v.open, one)
-		release()
-	}
+	one := &visitor{c, v}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.open[one] = true
@@ -91,7 +84,9 @@ func (v *visitors) Accept() (net.Conn, error) {
 }
 
 func (one *visitor) Close() error {
-	defer one.left()
+	one.of.mu.Lock()
+	delete(one.of.open, one)
+	one.of.mu.Unlock()
 	return one.Conn.Close()
 }
 
@@ -101,9 +96,9 @@ const grace = 250 * time.Millisecond
 
 // hurry ends connections once the process is stopping: by a stop, or because the manager
 // is about to restart it. Queries that have arrived are still answered.
-func (v *visitors) hurry(ended <-chan struct{}) {
+func (v *visitors) hurry(stopping, ended <-chan struct{}) {
 	select {
-	case <-v.u.Stopping():
+	case <-stopping:
 	case <-ended:
 		return
 	}

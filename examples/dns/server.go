@@ -18,11 +18,11 @@ import (
 // Shutdown of the dns package is not for that: it ends TCP connections on which a query
 // may be under way, and closes the sockets, on which this process has to read again if
 // its successor crashes. Here a UDP query holds the generation from its reading to its
-// answer, and a TCP connection until its end: the dns package waits 8 s for another
-// query.
+// answer, and the listener holds it for a TCP connection until its end: the dns package
+// waits 8 s for another query.
 func serveOn(ctx context.Context, u *reexec.Upgrader, packets net.PacketConn, ln net.Listener) error {
 	q := &queries{PacketConn: packets, u: u}
-	v := newVisitors(ln, u)
+	v := newVisitors(ln)
 	served := make(chan error, 2)
 	for _, s := range []*dns.Server{
 		{PacketConn: q, Handler: q.handler(answer(u)), MsgInvalidFunc: q.invalid, MsgAcceptFunc: acceptAll},
@@ -36,7 +36,7 @@ func serveOn(ctx context.Context, u *reexec.Upgrader, packets net.PacketConn, ln
 		<-u.Draining()
 		ended := make(chan struct{})
 		defer close(ended)
-		go v.hurry(ended) // ends with ended
+		go v.hurry(u.Stopping(), ended) // ends with ended
 		err = u.Drain(context.Background())
 	}
 	err = errors.Join(err, packets.Close(), ln.Close())

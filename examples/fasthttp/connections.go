@@ -20,25 +20,20 @@ import (
 //   - Serve returns when the listener is closed and leaves connections behind, so a
 //     program that takes that for the end exits on them.
 //
-// Instead each connection holds the generation, every answer says "Connection: close"
-// once it drains, and an idle connection stays open until its client has used it once
-// more or the drain deadline.
+// Instead the listener holds the generation for each connection until it is closed,
+// every answer says "Connection: close" once the generation drains, and an idle
+// connection stays open until its client has used it once more or the drain deadline.
 type connections struct {
 	u *reexec.Upgrader
 
 	mu      sync.Mutex
-	open    map[net.Conn]*connection
+	idle    map[net.Conn]bool // of the open connections
 	hurried bool
-}
-
-type connection struct {
-	idle    bool
-	release func()
 }
 
 // newConnections sets ConnState and wraps Handler of srv.
 func newConnections(u *reexec.Upgrader, srv *fasthttp.Server) *connections {
-	c := &connections{u: u, open: map[net.Conn]*connection{}}
+	c := &connections{u: u, idle: map[net.Conn]bool{}}
 	srv.ConnState = c.note
 	next := srv.Handler
 	srv.Handler = func(r *fasthttp.RequestCtx) {
@@ -52,22 +47,17 @@ func newConnections(u *reexec.Upgrader, srv *fasthttp.Server) *connections {
 	return c
 }
 
-// note follows a connection. fasthttp calls it with StateNew before it accepts the
-// next one, until when the listener holds the generation for it.
+// note follows a connection.
 func (c *connections) note(nc net.Conn, s fasthttp.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch s {
-	case fasthttp.StateNew:
-		c.open[nc] = &connection{release: c.u.Hold()}
+	case fasthttp.StateNew, fasthttp.StateIdle:
 		c.setIdle(nc, true)
-	case fasthttp.StateActive, fasthttp.StateIdle:
-		c.setIdle(nc, s == fasthttp.StateIdle)
+	case fasthttp.StateActive:
+		c.setIdle(nc, false)
 	case fasthttp.StateHijacked, fasthttp.StateClosed:
-		if k := c.open[nc]; k != nil {
-			delete(c.open, nc)
-			k.release()
-		}
+		delete(c.idle, nc)
 	}
 }
 
@@ -76,11 +66,7 @@ func (c *connections) note(nc net.Conn, s fasthttp.ConnState) {
 const grace = 250 * time.Millisecond
 
 func (c *connections) setIdle(nc net.Conn, idle bool) {
-	k := c.open[nc]
-	if k == nil {
-		return
-	}
-	k.idle = idle
+	c.idle[nc] = idle
 	if idle && c.hurried {
 		time.AfterFunc(grace, func() { c.closeIdle(nc) })
 	}
@@ -91,7 +77,7 @@ func (c *connections) setIdle(nc net.Conn, idle bool) {
 func (c *connections) closeIdle(nc net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.open[nc]; k == nil || !k.idle {
+	if !c.idle[nc] {
 		return
 	}
 	if r, ok := nc.(interface{ CloseRead() error }); !ok || r.CloseRead() != nil {
@@ -110,7 +96,7 @@ func (c *connections) hurry(ended <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hurried = true
-	for nc, k := range c.open {
-		c.setIdle(nc, k.idle)
+	for nc, idle := range c.idle {
+		c.setIdle(nc, idle)
 	}
 }

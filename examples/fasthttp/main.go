@@ -87,10 +87,5 @@ func serveOn(ctx context.Context, u *reexec.Upgrader, ln net.Listener, srv *fast
 	go c.hurry(ended) // ends with ended
 	late := u.Drain(context.Background())
 	_ = ln.Close()
-	err := <-served
-	// A connection may have come out of a slow Accept between the two.
-	if again := u.Drain(context.Background()); late == nil {
-		late = again
-	}
-	return errors.Join(late, err)
+	return errors.Join(late, <-served)
 }

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/examples/http3/internal/load"
 )
@@ -160,5 +162,27 @@ func TestALateCopyOfTheFirstPacket(t *testing.T) {
 	}
 	if a, err := read(resp); err != nil || a.generation != 1 {
 		t.Errorf("the request in work was answered by %+v, %v", a, err)
+	}
+}
+
+// The server stands still for longer than quic-go's default timeout. It reads the packets of
+// the client before it gives the handshake up.
+func TestAHandshakeOutlivesAServerThatStandsStill(t *testing.T) {
+	const still = 6 * time.Second
+	s := newSite(t)
+	pid := s.ask().pid
+	r := s.relay()
+	count := 0
+	r.forward = func(datagram []byte) {
+		count++
+		if count == 3 { // the server has the ClientHello, and has answered it
+			s.must(syscall.Kill(pid, syscall.SIGSTOP))
+			time.AfterFunc(still, func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // the answer below shows whether it lives
+		}
+		r.send(datagram)
+	}
+	r.run()
+	if a, err := s.through(r, "/"); err != nil || a.pid != pid {
+		t.Errorf("%+v answers, %v; want process %d", a, err, pid)
 	}
 }

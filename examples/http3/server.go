@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -20,7 +21,18 @@ type server struct {
 	handler http.Handler
 	tls     *tls.Config
 	conns   sync.WaitGroup // open connections
+
+	mu   sync.Mutex
+	open int  // how many connections there are
+	over bool // no connection may begin any more
 }
+
+// handshakeTimeout limits the silence in a handshake; quic-go allows twice that for the
+// whole handshake. The default of quic-go is 5 seconds. A server without processor time for
+// so long gives the handshake up before it reads the packets that have come meanwhile, and
+// the client is lost. That happens in an upgrade on a starved machine, because all clients
+// make a handshake then. A client has a limit as well (5 seconds in quic-go).
+const handshakeTimeout = 15 * time.Second
 
 // serve calls Ready, serves on conn, and returns when this generation was replaced
 // or stopped and its clients have left, or have had their time.
@@ -43,7 +55,7 @@ func (s *server) serve(ctx context.Context, conn *reexec.FlowConn) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	ln, err := t.Listen(http3.ConfigureTLSConfig(s.tls), &quic.Config{})
+	ln, err := t.Listen(http3.ConfigureTLSConfig(s.tls), &quic.Config{HandshakeIdleTimeout: handshakeTimeout})
 	if err != nil {
 		return err
 	}
@@ -55,7 +67,16 @@ func (s *server) serve(ctx context.Context, conn *reexec.FlowConn) (err error) {
 		defer close(accepting)
 		s.accept(life, ln)
 	}()
-	err = s.u.Drain(ctx)
+	for {
+		if err = s.u.Drain(ctx); err != nil || s.finish() {
+			break
+		}
+	}
+	if err == nil {
+		// quic-go would refuse a handshake that begins now. Without an answer the client
+		// repeats its first packets, and the next process reads them.
+		err = conn.Close()
+	}
 	end()
 	<-accepting
 	err = errors.Join(err, ln.Close())
@@ -65,13 +86,48 @@ func (s *server) serve(ctx context.Context, conn *reexec.FlowConn) (err error) {
 
 // hold keeps the generation for a connection, from its first packet on.
 func (s *server) hold(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return nil, errOver
+	}
 	release := s.u.Hold()
 	s.conns.Add(1)
+	s.open++
 	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.open--
+		s.mu.Unlock()
 		release()
 		s.conns.Done()
 	})
 	return ctx, nil
+}
+
+var errOver = errors.New("this process has no connections any more")
+
+// finish lets no connection begin any more, unless one is open. quic-go queues the first
+// packet of a client before it calls hold, and Drain does not see that queue.
+func (s *server) finish() (finished bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = s.open == 0
+	return s.over
+}
+
+// A client that is asked to leave makes a new connection, and a handshake costs more than
+// many requests. So the server asks its clients one after the other, 50 milliseconds apart
+// on average, and all of them within longest.
+const (
+	apart   = 50 * time.Millisecond
+	longest = 8 * time.Second
+)
+
+// turn returns how long one connection waits until it is asked to leave.
+func (s *server) turn() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return rand.N(min(time.Duration(s.open)*apart, longest) + 1)
 }
 
 func (s *server) accept(life context.Context, ln *quic.Listener) {
@@ -108,7 +164,7 @@ func (s *server) attend(life context.Context, conn *quic.Conn) {
 	defer end()
 	gone := conn.Context().Done()
 	go func() { // ends with conn
-		if await(gone, s.u.Draining(), nil) && await(gone, first, time.After(moment)) {
+		if await(gone, s.u.Draining(), nil) && await(gone, s.u.Stopping(), time.After(s.turn())) && await(gone, first, time.After(moment)) {
 			_ = h.Shutdown(life) // Drain reports the requests that the end of life cuts
 		}
 	}()

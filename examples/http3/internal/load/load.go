@@ -75,11 +75,17 @@ func (r *Run) result() Result {
 
 func (r *Run) client() *http3.Transport { return Client(func() { r.dials.Add(1) }) }
 
+// patience limits the silence in a request or a handshake. It is long enough to distinguish
+// a server that hangs from one that is slow.
+const patience = 30 * time.Second
+
 // Client returns a client that trusts every server, and calls dialing at each new
 // connection, if it is not nil.
 func Client(dialing func()) *http3.Transport {
 	return &http3.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the example's own certificate
+		// With the default of 5 seconds a client without processor time counts as a loss.
+		QUICConfig: &quic.Config{HandshakeIdleTimeout: patience, KeepAlivePeriod: 10 * time.Second},
 		Dial: func(ctx context.Context, addr string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
 			if dialing != nil {
 				dialing()
@@ -91,8 +97,7 @@ func Client(dialing func()) *http3.Transport {
 
 // ask makes a request that is not idempotent.
 func (r *Run) ask(c *http3.Transport, n int) {
-	// Long enough for a server that hangs to be told from one that is slow.
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		text, err := post(ctx, c, r.url, n%2000)
