@@ -79,7 +79,7 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 	return s
 }
 
-// fromPredecessor takes what a predecessor handed over.
+// fromPredecessor takes the descriptors of a predecessor.
 func fromPredecessor(entries []handover.Entry, fds []*fd.FD) *sockets {
 	s := &sockets{}
 	for i, e := range entries {

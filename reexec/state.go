@@ -148,7 +148,7 @@ func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]
 	return nil
 }
 
-// saveOne calls save, and keeps what it returns unless ctx has ended meanwhile.
+// saveOne calls save, and keeps the returned state unless ctx has ended meanwhile.
 func (s *states) saveOne(ctx context.Context, name string, save func() (State, error), saved func(size int)) error {
 	state, err := save()
 	if err != nil {

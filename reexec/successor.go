@@ -134,9 +134,9 @@ func (s *successor) say(ctx context.Context, m handover.Message) error {
 	return s.line.Send(ctx, m)
 }
 
-// listen posts what the successor says, its hanging up, and its end.
+// listen posts the messages of the successor, the end of its line, and its exit.
 func (s *successor) listen(post func(event) bool, supervised bool) {
-	go s.endReading() // ends with the process or close; what it does later is harmless
+	go s.endReading() // ends with the process or close; a late call does no harm
 	for {
 		m, err := s.line.Receive(s.listening)
 		if err != nil {
@@ -203,7 +203,7 @@ func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
 	close(s.silent)
 	<-s.process.Over()
 	if !s.process.Dead() {
-		return // closed: nobody is interested any more
+		return // closed by us
 	}
 	kind := evGone
 	if !supervised {

@@ -13,18 +13,14 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// format is what the data of a moved connection is: the method of its last request
-// where that matters, and nothing if there was none.
+// format names the encoding of the data of a moved connection: the data says whether the last
+// request was a POST, and is empty if there was no request.
 const format = "http/1.1"
 
 const (
 	dataIdle = "idle"
 	dataPost = "idle POST"
 )
-
-// lingering is how long a connection may go on to be read that will be closed, as in
-// net/http.
-const lingering = 500 * time.Millisecond
 
 // socket is a *net.TCPConn or *net.UnixConn, as the listener has returned it.
 type socket interface {
@@ -34,9 +30,9 @@ type socket interface {
 	CloseWrite() error
 }
 
-// tcpConn and unixConn have the methods of what they were accepted as, so that net/http
-// finds ReadFrom, CloseWrite and the others; Read, Close and the deadlines are those of
-// conn, which lie less deep than those of package net.
+// tcpConn and unixConn have the methods of the accepted connection, so that net/http finds
+// ReadFrom, CloseWrite and the others. Read, Close and the deadlines are those of conn,
+// because conn is embedded less deeply than the connection of package net.
 type (
 	tcpConn struct {
 		*net.TCPConn
@@ -53,10 +49,10 @@ var _, _ net.Conn = (*tcpConn)(nil), (*unixConn)(nil)
 // conn knows where the requests end that net/http reads from a socket, and moves it to
 // the successor when net/http wants to read the next one.
 //
-// That is exact: net/http says StateIdle when it has read a request to its end and
-// written the answer. If it has begun as many requests as have come to their end in
-// what was read, and no byte was read after the last, it has none in its buffer, and
-// the kernel has whatever else the client has sent.
+// That is exact: net/http reports StateIdle when it has read a request to its end and
+// written the answer. If net/http has begun as many requests as have ended in the bytes that
+// were read, and no byte was read after the last of them, its buffer is empty, and every
+// other byte of the client is still in the kernel.
 type conn struct {
 	client
 	socket socket
@@ -144,7 +140,7 @@ func (c *conn) begin() {
 	}
 }
 
-// Read is where a connection moves: it ends then.
+// Read moves the connection if it can, and returns io.EOF then.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.read(p)
@@ -169,9 +165,9 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.take(p)
 }
 
-// readLimited reads while this generation drains. It moves the connection if it can, and
-// else gives net/http no byte behind the end of the request: the kernel tells then what
-// is behind it, and the connection can move after it.
+// readLimited reads while this generation drains. It moves the connection if it can. If not,
+// it gives net/http no byte behind the end of the request: then the kernel knows the bytes
+// behind it, and the connection can move after the request.
 func (c *conn) readLimited(p []byte) (int, error) {
 	if c.between() {
 		if !c.stays.Load() && c.canMove() && c.move() {
@@ -204,7 +200,7 @@ func (c *conn) allowed(p []byte) (int, error) {
 	}
 }
 
-// take reads, and follows what was read.
+// take reads and follows the framing of the bytes.
 func (c *conn) take(p []byte) (int, error) {
 	for {
 		n, err := c.receive(p)
@@ -316,11 +312,11 @@ func (c *conn) endMove(err error) {
 	defer c.mu.Unlock()
 	c.moving, c.withdraw = false, nil
 	c.moved = err == nil
-	c.stays.Store(c.moved || c.canMove()) // refused; where nobody takes any, somebody may later
+	c.stays.Store(c.moved || c.canMove()) // refused; if no process takes connections now, another one may later
 	c.ended = c.ended || c.moved
 }
 
-// data is what the successor has to know.
+// data returns the data of the moved connection.
 func (c *conn) data() []byte {
 	switch {
 	case c.in.post:
@@ -329,50 +325,6 @@ func (c *conn) data() []byte {
 		return []byte(dataIdle)
 	}
 	return nil
-}
-
-// Close closes the connection, unless it is another process's. While this generation
-// drains it returns before the end, because net/http may hold its lock.
-func (c *conn) Close() error {
-	c.mu.Lock()
-	moved, last := c.moved, !c.ended && !c.moving && !c.hijacked.Load()
-	c.ended = true
-	c.mu.Unlock()
-	if moved {
-		return nil
-	}
-	if !last || !closed(c.t.u.Draining()) || !c.t.lingers(c) {
-		defer c.t.forget(&c.client)
-		return c.socket.Close()
-	}
-	return nil
-}
-
-// lingers reports whether c is closed later, after linger. The end of attend waits for it.
-func (t *tracker) lingers(c *conn) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.life.Err() != nil {
-		return false
-	}
-	c.lingering.Store(true)
-	t.attending.Go(func() { // ends after lingering
-		c.linger()
-		_ = c.socket.Close() // its client has all that it will get
-		t.forget(&c.client)
-	})
-	return true
-}
-
-// linger lets the last answer arrive. A client that was not asked before to close may
-// have sent more requests, and a socket that is closed with something unread in it
-// resets the connection, also of what was written and has not arrived (RFC 9112, 9.6).
-func (c *conn) linger() {
-	if c.socket.CloseWrite() != nil { // the client has gone
-		return
-	}
-	_ = c.socket.SetReadDeadline(time.Now().Add(lingering)) // or the read fails at once
-	_, _ = io.Copy(io.Discard, c.socket)                    // up to the end, from which nothing follows
 }
 
 // shut ends reading; false means that the connection is on its way to another process.

@@ -36,8 +36,8 @@ func (t *tracker) finish(ctx context.Context) error {
 	return t.result
 }
 
-// leave makes the connections move that can, and tells the hijacked ones. What it
-// begins ends with over.
+// leave moves the connections that can move, and calls Goodbye for the hijacked ones. Its
+// goroutines end with over.
 func (t *tracker) leave(over <-chan struct{}) {
 	var idle []*conn
 	var staying []*client
@@ -202,9 +202,9 @@ func (t *tracker) awaitIdle() int {
 	return len(idle)
 }
 
-// closeIdle closes a connection that has no request in work. One that has arrived and
-// was not read is in work: where the time is over and nobody has read, this process
-// did not run.
+// closeIdle closes a connection that has no request in work. A request that has arrived and
+// is not read yet counts as in work: if the grace is over and the request is unread, this
+// process did not get the processor.
 func (t *tracker) closeIdle(k *client) {
 	switch {
 	case t.life.Err() != nil || !k.idle.Load() || !t.hurried.Load():
@@ -251,7 +251,7 @@ func underTLS(c net.Conn) net.Conn {
 	return c
 }
 
-// A CutError says what was cut at the drain deadline.
+// A CutError lists the work that was cut at the drain deadline.
 type CutError struct {
 	Requests []string // not answered to the end: method, path and client
 	Hijacked []string // addresses of the clients, with " (HTTP/2)" where a handler speaks that
@@ -266,7 +266,7 @@ func (e *CutError) Error() string {
 
 func (e *CutError) Unwrap() error { return e.Err }
 
-// cut ends what is left, and reports it.
+// cut closes the remaining connections, and reports them.
 func (t *tracker) cut(why error) error {
 	e := &CutError{Err: why, Idle: t.awaitIdle()}
 	var hijacked []net.Conn

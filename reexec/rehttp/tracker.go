@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// idleGrace is how long a process that somebody waits for keeps a connection that
-// has no request in work: long enough for one that is on its way, short enough
-// for a restart. After a successful upgrade nobody waits for us, and such
-// connections have until the drain deadline.
+// idleGrace is the time for which a stopping process keeps a connection without a request in
+// work: long enough for a request that is on its way, short enough for a restart. After an
+// upgrade such connections have until the drain deadline, because no restart waits for the
+// end of the process.
 const idleGrace = 250 * time.Millisecond
 
 // freshGrace is the same for a connection on which nothing has come yet. Its first
@@ -26,7 +26,7 @@ type tracker struct {
 	u   generation
 	srv *http.Server
 
-	life context.Context // of what is done for connections; ends with finish
+	life context.Context // bounds all work for connections; ends with finish
 	end  context.CancelFunc
 
 	attending sync.WaitGroup // what attend has begun
@@ -92,7 +92,7 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	}
 }
 
-// meet returns what is known of c; a connection that is new is noted.
+// meet returns the client of c, and makes one for a new connection.
 func (t *tracker) meet(c net.Conn) *client {
 	for under := c; ; {
 		if own, ok := under.(owned); ok {
@@ -115,7 +115,7 @@ func (t *tracker) meet(c net.Conn) *client {
 	return k
 }
 
-// forget ends what is known of a connection that was closed or has moved.
+// forget removes the client of a connection that was closed or has moved.
 func (t *tracker) forget(k *client) {
 	t.mu.Lock()
 	delete(t.clients, k)
@@ -127,7 +127,7 @@ func (t *tracker) forget(k *client) {
 	k.release()
 	select {
 	case t.left <- struct{}{}:
-	default: // nobody has looked since the one before
+	default: // the previous one is still unread
 	}
 }
 
