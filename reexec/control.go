@@ -25,15 +25,8 @@ func (u *Upgrader) serveControl() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if fd.Short(err) && u.reserve.Lend(lent) {
-			continue // the command is still there
-		}
 		if err != nil { // for example no free descriptor: a reload must work again when one is free
-			u.log.Warn("a reload or status command cannot be accepted, trying again", "error", err)
-			select {
-			case <-time.After(acceptPause):
-			case <-u.life.Done():
-			}
+			u.awaitCommand(err)
 			continue
 		}
 		u.task(func() { // ends with its command, or with life
@@ -41,6 +34,22 @@ func (u *Upgrader) serveControl() {
 			defer c.Close()
 			u.serveCommand(c)
 		})
+	}
+}
+
+// awaitCommand follows an Accept that has failed with err. If a command waits and no
+// descriptor is free, the command gets some of the reserve.
+func (u *Upgrader) awaitCommand(err error) {
+	waiting := u.control.Waiting()
+	if waiting && fd.Short(err) && u.reserve.Lend(lent) {
+		return
+	}
+	if waiting || !fd.Short(err) {
+		u.log.Warn("a reload or status command cannot be accepted, trying again", "error", err)
+	}
+	select {
+	case <-time.After(acceptPause):
+	case <-u.life.Done():
 	}
 }
 

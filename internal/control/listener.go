@@ -111,6 +111,10 @@ func (l *Listener) Accept() (*Conn, error) {
 	}
 }
 
+// Waiting reports whether a command waits for Accept. accept(2) reports a shortage of
+// descriptors also where none waits.
+func (l *Listener) Waiting() bool { return fd.Readable(l.ln) }
+
 // trusted reports whether the process at the other end of c belongs to root or to the
 // user of this process.
 func trusted(c *net.UnixConn) bool {

@@ -119,8 +119,10 @@ func serve(ctx context.Context) (err error) {
 		return err
 	}
 	hits := new(counter)
-	if err := hits.keep(u); err != nil {
-		return err
+	if *starved == "" { // to save state, the library frees some of its reserved descriptors
+		if err := hits.keep(u); err != nil {
+			return err
+		}
 	}
 	kept := &notes{u: u}
 	if kept.all, err = u.Claim("note"); err != nil {
@@ -139,15 +141,17 @@ func starve(file string) error {
 	if _, err := os.Stat(file); err != nil {
 		return nil
 	}
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	limit.Cur = uint64(len(open) - 1) // one was for the directory
+	limit.Cur = 0 // the lowest free number: the limit is about numbers and not about how many there are
+	for {
+		if _, err := os.Lstat("/proc/self/fd/" + strconv.FormatUint(limit.Cur, 10)); err != nil {
+			break
+		}
+		limit.Cur++
+	}
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
