@@ -97,7 +97,7 @@ var failuresToTell = []mishap{
 
 // failuresToHold are of units that leave too little room for descriptors and clients.
 var failuresToHold = []mishap{
-	{rule: "fd-store-small", change: func(d *units.Daemon) { selfBound(d); d.Binds = 2 }, dropIn: "[Service]\nFileDescriptorStoreMax=1\n", happens: func(s *site) {
+	{rule: "fd-store-small", until: 253, change: bindsTwo, dropIn: "[Service]\nFileDescriptorStoreMax=1\n", happens: func(s *site) {
 		s.deploy(server(s, "v1"))
 		s.must(s.machine.Start(s.ctx, unitName))
 		if a := s.get("/notes?add=kept"); a.rest != "notes=kept" {
@@ -113,6 +113,20 @@ var failuresToHold = []mishap{
 			s.Error("the journal does not say so")
 		}
 	}},
+	{rule: "fd-store-small", since: 254, change: bindsTwo, dropIn: "[Service]\nFileDescriptorStoreMax=1\n", happens: func(s *site) {
+		s.deploy(server(s, "v1"))
+		s.must(s.machine.Start(s.ctx, unitName))
+		if a, err := s.tryGet("/notes?add=kept"); err == nil || !strings.Contains(err.Error(), "raise FileDescriptorStoreMax=") {
+			s.Errorf("saving the note: %+v, %v, want an error that names FileDescriptorStoreMax=", a, err)
+		}
+		if status := s.show("StatusText"); !strings.Contains(status, "raise FileDescriptorStoreMax=") {
+			s.Errorf("StatusText=%s, want FileDescriptorStoreMax= in it", status)
+		}
+		s.must(s.machine.Restart(s.ctx, unitName))
+		if a := s.get("/notes"); a.rest != "notes=" {
+			s.Errorf("after the restart %+v, want no note", a)
+		}
+	}},
 	{rule: "socket-backlog", dropIn: "[Socket]\nBacklog=16\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGSTOP))
@@ -121,4 +135,10 @@ var failuresToHold = []mishap{
 		}
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
 	}},
+}
+
+// bindsTwo has the daemon bind its socket and state that it leaves a second descriptor in the fd store.
+func bindsTwo(d *units.Daemon) {
+	selfBound(d)
+	d.Binds = 2
 }

@@ -30,7 +30,7 @@ var storeRules = []*rule{{
 		ID: "fd-store-small", Severity: Error,
 		Title: "FileDescriptorStoreMax= must have room for all that the program leaves there",
 		Why: "That is every socket that it binds itself, and the idle connections that it leaves there over a restart. " +
-			"systemd closes a descriptor that does not fit, and the rest of the message. The sender does not notice; the journal says \"Cannot store more fds\".",
+			"systemd closes a descriptor that does not fit, and the rest of the message. Before 254 the sender does not notice; the journal says \"Cannot store more fds\". Since 254 the library knows the limit: saving state fails, and STATUS= says to raise FileDescriptorStoreMax=.",
 		Effect: "some sockets are closed at a crash or a restart, and their clients refused; or connections are cut off",
 		Write:  "FileDescriptorStoreMax= of twice the sockets that the program binds, 64 at least, and of its connections (Conns= in [X-Cutover])",
 		Bad:    "[Service]\nFileDescriptorStoreMax=64\nRestartKillSignal=SIGUSR2\n[X-Cutover]\nBinds=3\nConns=1024\n",
