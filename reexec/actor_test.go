@@ -165,6 +165,12 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.listeners[arg(0)].Close()
 	case "ready":
 		return "", a.u.Ready(ctx)
+	case "services":
+		return "", a.services(ctx, o.Args)
+	case "address":
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.listeners[arg(0)].Addr().String(), nil
 	case "upgrade":
 		return "", a.u.Upgrade(ctx)
 	case "cancel":

@@ -21,7 +21,8 @@ import (
 // address, like net.Listen. The name is FileDescriptorName= of the socket unit. Only the
 // name decides: a changed address takes effect with the next bind under that name. Until
 // then the log and STATUS= show both addresses. After Ready they also show the sockets of
-// the unit that no Listen has claimed.
+// the unit that no Listen has claimed. An empty network means tcp, or unix if the address
+// begins with "/" or "@".
 //
 // Accept waits until this generation accepts, see Ready, and waits again while a successor
 // accepts. Close closes this process's descriptor, and later generations do not get the
@@ -38,6 +39,7 @@ import (
 // deadline, and after a stop as soon as nothing is held. So a program whose main function
 // only accepts finishes its connections and ends.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
+	network = networkOf(network, address, "tcp", "unix")
 	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
 	k, err := u.sockets.claim(name, inherit, bind)
@@ -55,11 +57,13 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // finish its answers. A UDP socket also has the methods of a [net.Conn], and ReadMsgUDP,
 // WriteMsgUDP, SetReadBuffer and SetWriteBuffer of *net.UDPConn. Reads through its
 // SyscallConn wait in the same way. [Upgrader.Hold] describes how long a datagram is held.
-// Reads return net.ErrClosed in the same cases as Accept, see Listen.
+// Reads return net.ErrClosed in the same cases as Accept, see Listen. An empty network means
+// udp, or unixgram if the address begins with "/" or "@".
 //
 // An upgrade ends connections over UDP, such as QUIC, because their datagrams go to the
 // successor. Use ListenFlows for such a protocol.
 func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address string) (net.PacketConn, error) {
+	network = networkOf(network, address, "udp", "unixgram")
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
 	k, err := u.sockets.claim(name, u.inheritPacket, bind)
 	if err != nil {
@@ -69,6 +73,18 @@ func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address stri
 	c := k.use.(net.PacketConn)
 	u.compare(k, network, address, c.LocalAddr())
 	return c, nil
+}
+
+// networkOf returns network. If it is empty, networkOf returns ip or unix, by the form of
+// address.
+func networkOf(network, address, ip, unix string) string {
+	switch {
+	case network != "":
+		return network
+	case strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@"):
+		return unix
+	}
+	return ip
 }
 
 // bindListener opens a new listening socket.

@@ -19,6 +19,7 @@ import (
 // programs are what the test binary is when its first argument says so.
 var programs = map[string]func() int{
 	"actor":  actorMain,
+	"whole":  wholeMain,
 	"reload": func() int { return report(reexec.Reload(context.Background())) },
 }
 

@@ -5,14 +5,18 @@ import "net"
 // This file runs the accept loops of Serve. A server may have several: each ends when its
 // listener is closed, and the server is shut down after the last.
 
-// serve serves ln until it is closed, and tells the error.
-func (t *tracker) serve(ln net.Listener) (served <-chan error) {
+// serve serves ln, with TLS if secure is set, until ln is closed, and tells the error.
+func (t *tracker) serve(ln net.Listener, secure bool) (served <-chan error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.loops++
 	result := make(chan error, 1)
 	go func() { // ends when ln is closed; awaitLoops waits
-		result <- t.srv.Serve(ln)
+		if secure {
+			result <- t.srv.ServeTLS(ln, "", "")
+		} else {
+			result <- t.srv.Serve(ln)
+		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.loops--; t.loops == 0 {

@@ -26,6 +26,8 @@ type Server struct {
 	// for handlers. Handlers with long answers should watch Upgrader.Draining themselves.
 	Goodbye func(net.Conn)
 
+	secure bool // Serve serves TLS
+
 	once sync.Once
 	t    *tracker
 	err  error // set if t is nil after once
@@ -71,7 +73,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	defer t.attend()()
 	ln, _ = t.wrap(ln) // fails after the Ready of another server; the connections then do not move
-	served := t.serve(ln)
+	served := t.serve(ln, s.secure)
 
 	if err := t.u.Ready(ctx); err != nil {
 		_ = ln.Close() // makes the accept loop return

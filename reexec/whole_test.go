@@ -1,0 +1,221 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/reexec"
+)
+
+// This file tests programs that are one call of Serve or Main.
+
+// services makes the services that words name, and runs them.
+func (a *actor) services(ctx context.Context, words []string) error {
+	var all []reexec.Service
+	for _, word := range words {
+		all = append(all, reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			return a.service(ctx, word)
+		}))
+	}
+	return a.u.Serve(ctx, all...)
+}
+
+func (a *actor) service(ctx context.Context, word string) (func(context.Context) error, error) {
+	drained := func(context.Context) error { return a.u.Drain(context.Background()) }
+	switch word {
+	case "talk":
+		_, err := a.listen(ctx, "a", "tcp", anywhere)
+		return drained, err
+	case "failing":
+		return func(context.Context) error { <-a.goOn; return errors.New("the disk is full") }, nil
+	case "stuck":
+		return func(context.Context) error { select {} }, nil
+	case "early": // returns when the generation drains, and does not wait in Drain
+		return func(context.Context) error { <-a.u.Draining(); return nil }, nil
+	case "":
+		return nil, nil
+	default: // an address
+		_, err := a.u.Listen(ctx, "b", "tcp", word)
+		return drained, err
+	}
+}
+
+// serves starts an actor that has "talk" and another service, and returns the address.
+func (r *remote) serves(options, other string) (running *outcome) {
+	r.Helper()
+	r.do("new", options)
+	return r.begin("services", "talk", other)
+}
+
+// address returns the address of the actor's listener a.
+func (r *remote) address() string {
+	r.Helper()
+	return r.do("address", "a")
+}
+
+func TestServicesFinishTheirWorkAfterAnUpgrade(t *testing.T) {
+	for _, other := range []string{"", "early"} {
+		t.Run(other, func(t *testing.T) {
+			s := newStage(t)
+			one := s.start()
+			running := one.serves("{}", other)
+			one.state("serving")
+			address := one.address()
+			guest := s.visit("tcp", address)
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			two.serves("{}", other)
+			upgrade.text()
+			one.state("draining")
+			s.hosted(address, two)
+			guest.talk()
+			guest.leave()
+			running.text()
+			one.do("close")
+		})
+	}
+}
+
+func TestAFailedServiceUndoesTheUpgrade(t *testing.T) {
+	for other, reason := range map[string]string{"failing": "the disk is full", "192.0.2.1:1": "listen tcp 192.0.2.1:1: bind: "} {
+		t.Run(other, func(t *testing.T) {
+			s := newStage(t)
+			one := s.start()
+			one.serves(`{"Trial":60000000000}`, "")
+			one.state("serving")
+			address := one.address()
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			running := two.serves("{}", other)
+			if other == "failing" {
+				two.state("probation")
+				s.hosted(address, two)
+				two.do("go on")
+				running.fails(reason)
+			} // else the predecessor kills it
+			upgrade.fails(reason)
+			s.hosted(address, one)
+		})
+	}
+}
+
+func TestServicesAreReplacedInPlace(t *testing.T) {
+	for _, other := range []string{"", "early"} {
+		t.Run(other, func(t *testing.T) {
+			s := newStage(t)
+			one := s.start()
+			one.serves(inPlace, other)
+			one.state("serving")
+			address := one.address()
+			guest := s.visit("tcp", address)
+			one.begin("upgrade")
+			tried := s.next()
+			tried.serves(inPlace, other).text()
+			tried.do("close")
+			tried.exit("0")
+			one.state("clearing")
+			guest.talk()
+			guest.leave()
+			next := s.next()
+			next.serves(inPlace, other)
+			next.state("serving")
+			s.hosted(address, next)
+			if next.PID != one.PID {
+				t.Errorf("process %d goes on, want %d", next.PID, one.PID)
+			}
+		})
+	}
+}
+
+func TestAServiceThatDoesNotReturnIsLeftBehind(t *testing.T) {
+	s := newStage(t)
+	one := s.start()
+	running := one.serves("{}", "stuck")
+	one.state("serving")
+	one.do("stop")
+	running.text()
+	one.await("services have not returned after the drain: this process ends without them", "services=1")
+	one.do("close")
+}
+
+// wholeVariable has the path of the socket of wholeMain.
+const wholeVariable = "REEXEC_TEST_WHOLE"
+
+// wholeMain is a program of one call. It answers each connection with its generation.
+func wholeMain() int {
+	args := os.Args
+	os.Args = slices.Delete(slices.Clone(args), 1, 2) // the word by which the test binary is this program
+	asStarted := func(c reexec.Command) (reexec.Command, error) { c.Args = args; return c, nil }
+	return reexec.Main(reexec.Options{Next: asStarted}, reexec.ServiceFunc(
+		func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			ln, err := u.Listen(ctx, "a", "unix", os.Getenv(wholeVariable))
+			return func(context.Context) error {
+				for {
+					c, err := ln.Accept()
+					if errors.Is(err, net.ErrClosed) {
+						return nil
+					}
+					if err != nil {
+						return err
+					}
+					fmt.Fprintln(c, u.Generation())
+					c.Close()
+				}
+			}, err
+		}))
+}
+
+func TestMainIsAProgramWithItsCommands(t *testing.T) {
+	s := newStage(t)
+	path := filepath.Join(s.dir, "whole")
+	env := append(s.environ(), wholeVariable+"="+path)
+	m, err := upgradetest.NewManager(upgradetest.Options{Env: env})
+	s.must(err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			text, err := m.Log(context.Background(), unit)
+			t.Logf("journal (%v):\n%s", err, text)
+		}
+		s.must(m.Close())
+	})
+	s.must(m.Install(s.ctx, unit, fmt.Sprintf("[Service]\nType=notify\nExecStart=%[1]s whole\nExecReload=%[1]s whole reload\n", s.path)))
+	s.must(m.Start(s.ctx, unit))
+	for generation := 1; generation <= 2; generation++ {
+		g, err := s.tryVisit("unix", path)
+		if err != nil {
+			t.Fatalf("generation %d: %v", generation, err)
+		}
+		if g.host != generation {
+			t.Errorf("generation %d answers, want %d", g.host, generation)
+		}
+		g.leave()
+		pid, err := m.Show(s.ctx, unit, "MainPID")
+		s.must(err)
+		status := exec.CommandContext(s.ctx, s.path, "whole", "status")
+		status.Env = append(env, "MAINPID="+pid)
+		if text, err := status.Output(); err != nil || !strings.HasPrefix(string(text), fmt.Sprintf("generation %d, process %s, serving", generation, pid)) {
+			t.Errorf("status prints %q, %v", text, err)
+		}
+		if generation == 1 {
+			s.must(m.Reload(s.ctx, unit))
+		}
+	}
+	s.must(m.Stop(s.ctx, unit))
+	if result, err := m.Show(s.ctx, unit, "Result"); err != nil || result != "success" {
+		t.Errorf("Result=%s, %v", result, err)
+	}
+	if err := exec.CommandContext(s.ctx, s.path, "whole", "status").Run(); err == nil {
+		t.Error("status succeeds without a main process")
+	}
+}
