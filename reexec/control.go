@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -65,7 +66,7 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 		c.Gone()
 		cancel(fmt.Errorf("the reload command has ended"))
 	}()
-	if r.Verb == control.Upgrade {
+	if r.Verb == ask.Upgrade {
 		defer u.workDir.hear(r)()
 		_ = u.upgrade(ctx, c) // the command gets the result, too
 		return
@@ -76,11 +77,11 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 }
 
 // execute answers a command other than an upgrade.
-func (u *Upgrader) execute(r control.Request) control.Answer {
-	if r.Verb != control.Status {
-		return control.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
+func (u *Upgrader) execute(r ask.Request) ask.Answer {
+	if r.Verb != ask.Status {
+		return ask.Answer{Error: fmt.Sprintf("reexec: the running program does not know the command %q; it is older than this one", r.Verb)}
 	}
 	s := u.Status()
-	return control.Answer{Generation: s.Generation, PID: s.PID, State: s.State, Successor: s.Successor,
+	return ask.Answer{Generation: s.Generation, PID: s.PID, State: s.State, Successor: s.Successor,
 		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -192,7 +193,7 @@ func (u *Upgrader) inherit(i *image) error {
 func (u *Upgrader) answerCommand() {
 	for _, c := range []*control.Conn{u.command, u.pred.takeCommand()} {
 		if c != nil {
-			_ = c.Answer(control.Answer{Generation: u.generation, PID: os.Getpid()}) // the command may have gone
+			_ = c.Answer(ask.Answer{Generation: u.generation, PID: os.Getpid()}) // the command may have gone
 			_ = c.Close()
 		}
 	}

@@ -3,6 +3,7 @@ package reexec
 import (
 	"time"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
@@ -45,11 +46,11 @@ func (r *request) reply(result error, generation int) {
 
 // answerTo returns the answer to a reload command. generation is the number of the
 // successor.
-func answerTo(result error, generation int) control.Answer {
+func answerTo(result error, generation int) ask.Answer {
 	if result != nil {
-		return control.Answer{Error: result.Error()}
+		return ask.Answer{Error: result.Error()}
 	}
-	return control.Answer{Generation: generation}
+	return ask.Answer{Generation: generation}
 }
 
 // post gives e to the loop. It blocks while the loop is busy, and returns false after the

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/ask"
 )
 
 // A command is a reload command under way.
@@ -146,7 +146,7 @@ func TestTheReloadCommandNeedsToKnowWhom(t *testing.T) {
 func TestACommandOfALaterVersionIsAnswered(t *testing.T) {
 	s := newStage(t)
 	one, _ := s.open("{}")
-	a, err := control.Ask(s.ctx, one.control(), one.PID, control.Request{Verb: "dance"})
+	a, err := ask.Process(s.ctx, one.control(), one.PID, ask.Request{Verb: "dance"})
 	if err != nil || !strings.Contains(a.Error, `does not know the command "dance"`) {
 		t.Errorf("answer %+v, %v", a, err)
 	}
@@ -154,7 +154,7 @@ func TestACommandOfALaterVersionIsAnswered(t *testing.T) {
 
 // control is the address of a process without a runtime directory.
 func (r *remote) control() string {
-	return control.Address(func(string) (string, bool) { return "", false }, r.PID)
+	return ask.Address(func(string) (string, bool) { return "", false }, r.PID)
 }
 
 // TestCommandsAreHeardAfterAShortageOfDescriptors, which a busy server may have.
@@ -169,7 +169,7 @@ func TestCommandsAreHeardAfterAShortageOfDescriptors(t *testing.T) {
 	s.must(err)
 	one.await("a reload or status command cannot be accepted, trying again", "too many open files")
 	one.do("limit", "1000")
-	if a, err := control.Ask(s.ctx, one.control(), one.PID, control.Request{Verb: control.Status}); err != nil || a.State != "serving" {
+	if a, err := ask.Process(s.ctx, one.control(), one.PID, ask.Request{Verb: ask.Status}); err != nil || a.State != "serving" {
 		t.Errorf("after the shortage: %+v, %v", a, err)
 	}
 	reload := one.reload()

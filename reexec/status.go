@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/ask"
 )
 
 // A Report is the status of the main process of a unit.
@@ -55,11 +55,7 @@ func (r Report) String() string {
 // finds the process like [Reload]. In an operator's shell, $RUNTIME_DIRECTORY or $MAINPID
 // must be set by hand.
 func Status(ctx context.Context) (Report, error) {
-	pid, err := mainPID(startEnviron().lookup)
-	if err != nil {
-		return Report{}, err
-	}
-	a, err := ask(ctx, pid, control.Request{Verb: control.Status})
+	a, err := askService(ctx, ask.Request{Verb: ask.Status})
 	if err != nil {
 		return Report{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/activation"
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -131,7 +132,7 @@ func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if control.Taken(control.Address(start.lookup, os.Getpid())) {
+	if control.Taken(ask.Address(start.lookup, os.Getpid())) {
 		return nil, errTwice
 	}
 	u := &Upgrader{
@@ -204,7 +205,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 // listenControl opens the control socket. Any user can take our abstract name. Then no
 // reload command reaches this process, but it still serves.
 func (u *Upgrader) listenControl() (*control.Listener, error) {
-	address := control.Address(u.environ.lookup, os.Getpid())
+	address := ask.Address(u.environ.lookup, os.Getpid())
 	l, err := control.Listen(address, os.Getpid())
 	if err != nil && strings.HasPrefix(address, "@") {
 		u.log.Warn("the control socket cannot be opened, so no reload or status command reaches this process: set RuntimeDirectory= in the unit", "error", err)

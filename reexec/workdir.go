@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/ask"
 )
 
 // A workDir is the working directory at the start of a generation. A successor gets the
@@ -50,7 +50,7 @@ func linkTo(dir, program string) string {
 // hear keeps the directory of a reload command until forget is called. The manager sets that
 // directory by the current unit file. Commands of another invocation of the unit do not
 // count, because a person may have started them.
-func (d *workDir) hear(r control.Request) (forget func()) {
+func (d *workDir) hear(r ask.Request) (forget func()) {
 	if d.invocation == "" || r.Invocation != d.invocation {
 		r.Dir = ""
 	}
@@ -72,17 +72,4 @@ func (d *workDir) now() string {
 		}
 	}
 	return ""
-}
-
-// workPlace adds the working directory of a reload command to r if the manager has executed
-// the command without a shell, because a shell may have changed the directory. A shell sets
-// PWD.
-func workPlace(r control.Request, lookup func(string) (string, bool)) control.Request {
-	if _, shell := lookup("PWD"); shell {
-		return r
-	}
-	if r.Invocation, _ = lookup("INVOCATION_ID"); r.Invocation != "" {
-		r.Dir, _ = os.Getwd() // "" if it was deleted: the main process then uses another one
-	}
-	return r
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 )
 
@@ -33,7 +34,7 @@ func TestAddress(t *testing.T) {
 		{"/" + strings.Repeat("d", 200), abstract},
 	}
 	for _, tt := range tests {
-		if got := control.Address(environment(tt.directory), 4711); got != tt.want {
+		if got := ask.Address(environment(tt.directory), 4711); got != tt.want {
 			t.Errorf("Address with RUNTIME_DIRECTORY=%s = %q, want %q", tt.directory, got, tt.want)
 		}
 	}
@@ -49,7 +50,7 @@ func TestAddressFitsAUnixSocket(t *testing.T) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			address := control.Address(environment(dir), pid)
+			address := ask.Address(environment(dir), pid)
 			l, err := control.Listen(address, pid)
 			if err != nil {
 				t.Errorf("pid %d, directory of %d bytes: %v", pid, length, err)
@@ -66,7 +67,7 @@ func TestAddressFitsAUnixSocket(t *testing.T) {
 }
 
 func TestAddressesOfTwoProcessesDiffer(t *testing.T) {
-	a, b := control.Address(environment("unset"), 1), control.Address(environment("unset"), 2)
+	a, b := ask.Address(environment("unset"), 1), ask.Address(environment("unset"), 2)
 	if a == b || !strings.HasSuffix(a, "/"+strconv.Itoa(1)) {
 		t.Errorf("processes 1 and 2 have the addresses %q and %q", a, b)
 	}

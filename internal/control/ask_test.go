@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 )
 
@@ -19,21 +20,21 @@ const patience = 30 * time.Second
 
 // outcome is the result of an Ask.
 type outcome struct {
-	answer control.Answer
+	answer ask.Answer
 	err    error
 }
 
-// ask asks our own process in the background.
-func ask(ctx context.Context, address string) <-chan outcome {
+// asking asks our own process in the background.
+func asking(ctx context.Context, address string) <-chan outcome {
 	result := make(chan outcome, 1)
 	go func() { // ends with ctx, or the answer
-		a, err := control.Ask(ctx, address, os.Getpid(), control.Request{Verb: control.Upgrade})
+		a, err := ask.Process(ctx, address, os.Getpid(), ask.Request{Verb: ask.Upgrade})
 		result <- outcome{a, err}
 	}()
 	return result
 }
 
-func abstract() string { return control.Address(environment("unset"), os.Getpid()) }
+func abstract() string { return ask.Address(environment("unset"), os.Getpid()) }
 
 // accept returns the next conversation, after its request.
 func accept(t testing.TB, l *control.Listener) *control.Conn {
@@ -41,7 +42,7 @@ func accept(t testing.TB, l *control.Listener) *control.Conn {
 	c, err := l.Accept()
 	must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	if r, err := c.Request(patience); err != nil || r != (control.Request{Version: 1, Verb: "upgrade"}) {
+	if r, err := c.Request(patience); err != nil || r != (ask.Request{Version: 1, Verb: "upgrade"}) {
 		t.Fatalf("request %+v, %v", r, err)
 	}
 	return c
@@ -49,8 +50,8 @@ func accept(t testing.TB, l *control.Listener) *control.Conn {
 
 func TestAnAnswerComesBack(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
-	for _, want := range []control.Answer{{Generation: 2}, {Error: strings.Repeat("why ", 1000)}} {
-		result := ask(context.Background(), abstract())
+	for _, want := range []ask.Answer{{Generation: 2}, {Error: strings.Repeat("why ", 1000)}} {
+		result := asking(context.Background(), abstract())
 		must(t, accept(t, l).Answer(want))
 		if o := <-result; o.err != nil || o.answer != want {
 			t.Errorf("Ask = %+v, %v, want %+v", o.answer, o.err, want)
@@ -62,8 +63,8 @@ func TestAnAnswerComesBack(t *testing.T) {
 func TestALongErrorIsCut(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	for _, why := range []string{strings.Repeat("x", 70000), strings.Repeat("<", 200<<10), strings.Repeat("\xff", 1<<20)} {
-		result := ask(context.Background(), abstract())
-		must(t, accept(t, l).Answer(control.Answer{Error: why}))
+		result := asking(context.Background(), abstract())
+		must(t, accept(t, l).Answer(ask.Answer{Error: why}))
 		if o := <-result; o.err != nil || !strings.Contains(o.answer.Error, "(cut, ") || len(o.answer.Error) < 8<<10 {
 			t.Errorf("an error of %d bytes arrives as %d bytes, %v", len(why), len(o.answer.Error), o.err)
 		}
@@ -73,7 +74,7 @@ func TestALongErrorIsCut(t *testing.T) {
 func TestHangingUpTakesTheRequestBack(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
 	ctx, cancel := context.WithCancelCause(context.Background())
-	result := ask(ctx, abstract())
+	result := asking(ctx, abstract())
 	c := accept(t, l)
 	gone := make(chan struct{})
 	go func() { // ends with the command, as it should
@@ -86,14 +87,14 @@ func TestHangingUpTakesTheRequestBack(t *testing.T) {
 		t.Errorf("Ask = %v, want the cause of its context", o.err)
 	}
 	<-gone
-	if err := c.Answer(control.Answer{}); err == nil {
+	if err := c.Answer(ask.Answer{}); err == nil {
 		t.Error("an answer to nobody was sent")
 	}
 }
 
 func TestAServerThatHangsUpIsNoAnswer(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
-	result := ask(context.Background(), abstract())
+	result := asking(context.Background(), abstract())
 	must(t, accept(t, l).Close())
 	if o := <-result; o.err == nil || !strings.Contains(o.err.Error(), "no answer from the main process") {
 		t.Errorf("Ask = %+v, %v", o.answer, o.err)
@@ -102,7 +103,7 @@ func TestAServerThatHangsUpIsNoAnswer(t *testing.T) {
 
 func TestAskFailsWithoutAListener(t *testing.T) {
 	for _, address := range []string{abstract(), t.TempDir() + "/control.sock"} {
-		if o := <-ask(context.Background(), address); o.err == nil || !strings.Contains(o.err.Error(), "does not answer") {
+		if o := <-asking(context.Background(), address); o.err == nil || !strings.Contains(o.err.Error(), "does not answer") {
 			t.Errorf("Ask at %s = %+v, %v", address, o.answer, o.err)
 		}
 	}
@@ -111,7 +112,7 @@ func TestAskFailsWithoutAListener(t *testing.T) {
 // The squatter listens at the address of the main process.
 func TestASquatterGetsNoRequest(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
-	_, err := control.Ask(context.Background(), abstract(), os.Getpid()+1, control.Request{Verb: control.Upgrade})
+	_, err := ask.Process(context.Background(), abstract(), os.Getpid()+1, ask.Request{Verb: ask.Upgrade})
 	if err == nil || !strings.Contains(err.Error(), "belongs to process") {
 		t.Errorf("Ask = %v, want it to name the process that listens", err)
 	}
@@ -129,7 +130,7 @@ func TestTheBytesOfMessagesDoNotChange(t *testing.T) {
 	ln, err := net.Listen("unixpacket", abstract())
 	must(t, err)
 	defer ln.Close()
-	result := ask(context.Background(), abstract())
+	result := asking(context.Background(), abstract())
 	c, err := ln.Accept()
 	must(t, err)
 	defer c.Close()
@@ -140,14 +141,14 @@ func TestTheBytesOfMessagesDoNotChange(t *testing.T) {
 	}
 	_, err = c.Write([]byte(`{"error":"e","generation":4,"pid":9,"state":"serving","successor":8,"draining":2,"later":[1]}`))
 	must(t, err)
-	want := control.Answer{Error: "e", Generation: 4, PID: 9, State: "serving", Successor: 8, Draining: 2}
+	want := ask.Answer{Error: "e", Generation: 4, PID: 9, State: "serving", Successor: 8, Draining: 2}
 	if o := <-result; o.err != nil || o.answer != want {
 		t.Errorf("answer %+v, %v", o.answer, o.err)
 	}
 }
 
 // request sends text as a request and returns the result of the server.
-func request(t testing.TB, l *control.Listener, text string) (control.Request, error) {
+func request(t testing.TB, l *control.Listener, text string) (ask.Request, error) {
 	t.Helper()
 	client, err := net.Dial("unixpacket", abstract())
 	must(t, err)
@@ -162,7 +163,7 @@ func request(t testing.TB, l *control.Listener, text string) (control.Request, e
 
 func TestRequestsOfOtherVersionsAreRead(t *testing.T) {
 	l := listen(t, abstract(), os.Getpid())
-	if r, err := request(t, l, `{"version":2,"verb":"dance","more":{}}`); err != nil || r != (control.Request{Version: 2, Verb: "dance"}) {
+	if r, err := request(t, l, `{"version":2,"verb":"dance","more":{}}`); err != nil || r != (ask.Request{Version: 2, Verb: "dance"}) {
 		t.Errorf("Request = %+v, %v", r, err)
 	}
 	for _, text := range []string{"", "{", "[]", "\x00", `{"verb":"` + strings.Repeat("x", 64<<10) + `"}`} {
@@ -185,7 +186,7 @@ func TestARequestThatDoesNotComeTimesOut(t *testing.T) {
 	}
 	c.Interrupt()
 	c.Interrupt()
-	must(t, c.Answer(control.Answer{Error: "too late"})) // it is not affected
+	must(t, c.Answer(ask.Answer{Error: "too late"})) // it is not affected
 }
 
 func TestInterruptEndsARequest(t *testing.T) {

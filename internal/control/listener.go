@@ -1,3 +1,5 @@
+// Package control is the main process's side of its conversation with an operator's command;
+// see package ask.
 package control
 
 import (
@@ -5,11 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -20,7 +21,7 @@ import (
 func Listen(address string, pid int) (*Listener, error) {
 	l := &Listener{address: address, bound: address}
 	if !strings.HasPrefix(address, "@") {
-		l.bound = unpublished(address, pid)
+		l.bound = ask.Unpublished(address, pid)
 		_ = os.Remove(l.bound) // removes the socket of a dead process that had this pid
 	}
 	if err := l.listen(l.bound); err != nil {
@@ -74,13 +75,8 @@ func (l *Listener) Publish(predecessor int) error {
 // Discard removes the unpublished socket of the process pid, which is a dead successor.
 func (l *Listener) Discard(pid int) {
 	if !strings.HasPrefix(l.address, "@") {
-		_ = os.Remove(unpublished(l.address, pid)) // usually it does not exist
+		_ = os.Remove(ask.Unpublished(l.address, pid)) // usually it does not exist
 	}
-}
-
-// unpublished returns the path of the socket of the process pid before Publish.
-func unpublished(address string, pid int) string {
-	return filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
 }
 
 // Close stops listening. It removes a published socket from its directory if unlink is
@@ -106,7 +102,7 @@ func (l *Listener) Accept() (*Conn, error) {
 		if trusted(uc) {
 			return c, nil
 		}
-		_ = c.Answer(Answer{Error: "permission denied: only root and the service's own user may ask"})
+		_ = c.Answer(ask.Answer{Error: "permission denied: only root and the service's own user may ask"})
 		_ = c.Close()
 	}
 }
@@ -141,7 +137,7 @@ func ownerOf(address string) (fd.Peer, bool) {
 
 // Taken reports whether this process already listens at address, published or not.
 func Taken(address string) bool {
-	for _, a := range []string{address, unpublished(address, os.Getpid())} {
+	for _, a := range []string{address, ask.Unpublished(address, os.Getpid())} {
 		if owner, ok := ownerOf(a); ok && owner.PID == os.Getpid() {
 			return true
 		}
@@ -174,10 +170,10 @@ func Adopt(f *fd.FD) (*Conn, error) {
 func (c *Conn) Close() error { return c.uc.Close() }
 
 // Request reads the request of the command. It waits for at most timeout.
-func (c *Conn) Request(timeout time.Duration) (Request, error) {
+func (c *Conn) Request(timeout time.Duration) (ask.Request, error) {
 	_ = c.uc.SetReadDeadline(time.Now().Add(timeout)) // fails on a closed connection only, as does the read
-	var r Request
-	err := read(c.uc, maxMessage, &r)
+	var r ask.Request
+	err := ask.Receive(c.uc, ask.MaxMessage, &r)
 	return r, err
 }
 
@@ -191,8 +187,8 @@ func (c *Conn) Gone() {
 // Interrupt ends a running Request or Gone. It does not affect Answer.
 func (c *Conn) Interrupt() { _ = c.uc.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed connection only
 
-// Answer sends a. It cuts an error of more than maxError bytes.
-func (c *Conn) Answer(a Answer) error {
-	a.Error = excerpt.Of(a.Error, maxError)
-	return write(c.uc, a)
+// Answer sends a. It cuts an error of more than ask.MaxError bytes.
+func (c *Conn) Answer(a ask.Answer) error {
+	a.Error = excerpt.Of(a.Error, ask.MaxError)
+	return ask.Send(c.uc, a)
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 )
 
@@ -38,7 +39,7 @@ func serve(t testing.TB, l *control.Listener, n int) {
 				return
 			}
 			if _, err := c.Request(patience); err == nil {
-				_ = c.Answer(control.Answer{Generation: n}) // the test sees if it does not come
+				_ = c.Answer(ask.Answer{Generation: n}) // the test sees if it does not come
 			}
 			_ = c.Close()
 		}
@@ -52,7 +53,7 @@ func serve(t testing.TB, l *control.Listener, n int) {
 // answers returns the generation that answers at address, or 0 without an answer.
 func answers(t testing.TB, address string) int {
 	t.Helper()
-	a, err := control.Ask(context.Background(), address, os.Getpid(), control.Request{Verb: control.Upgrade})
+	a, err := ask.Process(context.Background(), address, os.Getpid(), ask.Request{Verb: ask.Upgrade})
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return 0
 	}
@@ -155,7 +156,7 @@ func TestTheNameOfADeadProcessIsNoObstacle(t *testing.T) {
 }
 
 func TestAnAbstractAddressHasOneListener(t *testing.T) {
-	address := control.Address(environment("unset"), os.Getpid())
+	address := ask.Address(environment("unset"), os.Getpid())
 	first := listen(t, address, os.Getpid())
 	if l, err := control.Listen(address, os.Getpid()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second Listen = %v, %v, want EADDRINUSE", l, err)
@@ -174,7 +175,7 @@ func TestListenErrorNamesTheAddress(t *testing.T) {
 }
 
 func TestCloseEndsAccept(t *testing.T) {
-	l := listen(t, control.Address(environment("unset"), os.Getpid()), os.Getpid())
+	l := listen(t, ask.Address(environment("unset"), os.Getpid()), os.Getpid())
 	done := make(chan error, 1)
 	go func() { // ends with the listener
 		_, err := l.Accept()

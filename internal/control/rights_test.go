@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 )
 
@@ -32,8 +33,8 @@ var programs = map[string]func(args []string) int{
 func askProgram(args []string) int {
 	pid, err := strconv.Atoi(args[1])
 	if err == nil {
-		var a control.Answer
-		if a, err = control.Ask(context.Background(), args[0], pid, control.Request{Verb: control.Upgrade}); err == nil && a.Error == "" {
+		var a ask.Answer
+		if a, err = ask.Process(context.Background(), args[0], pid, ask.Request{Verb: ask.Upgrade}); err == nil && a.Error == "" {
 			fmt.Println("generation", a.Generation)
 			return 0
 		}
@@ -66,7 +67,7 @@ func listenProgram(args []string, publish bool) int {
 			return 1
 		}
 		if _, err := c.Request(patience); err == nil {
-			_ = c.Answer(control.Answer{Generation: 5}) // the test sees if it does not come
+			_ = c.Answer(ask.Answer{Generation: 5}) // the test sees if it does not come
 		}
 		_ = c.Close()
 	}
@@ -165,7 +166,7 @@ func TestASocketInADirectoryIsNotForForeignUsers(t *testing.T) {
 	must(t, err)
 	defer os.RemoveAll(dir)
 	must(t, os.Chmod(dir, 0o755))
-	address := control.Address(environment(dir), os.Getpid())
+	address := ask.Address(environment(dir), os.Getpid())
 	l := listen(t, address, os.Getpid())
 	serve(t, l, 1)
 	must(t, l.Publish(0))
@@ -208,7 +209,7 @@ func TestListenerOfAnotherPIDNamespaceIsKnownByItsUser(t *testing.T) {
 
 func TestSocketOfALiveServiceIsNotReplaced(t *testing.T) {
 	dir := t.TempDir()
-	address := control.Address(environment(dir), os.Getpid())
+	address := ask.Address(environment(dir), os.Getpid())
 	other := begin(t, started("publish", address))
 	ours := listen(t, address, os.Getpid())
 	serve(t, ours, 7)
@@ -217,20 +218,20 @@ func TestSocketOfALiveServiceIsNotReplaced(t *testing.T) {
 		t.Errorf("Publish = %v, want it to name the other process", err)
 	}
 	for pid, want := range map[int]int{os.Getpid(): 7, other: 5, 0: 5} { // 0: by the name alone
-		a, err := control.Ask(context.Background(), address, pid, control.Request{Verb: control.Upgrade})
+		a, err := ask.Process(context.Background(), address, pid, ask.Request{Verb: ask.Upgrade})
 		if err != nil || a.Generation != want {
 			t.Errorf("Ask of process %d = %+v, %v, want generation %d", pid, a, err, want)
 		}
 	}
 	must(t, ours.Publish(other)) // it is our predecessor
 	must(t, ours.Close(true))
-	if _, err := control.Ask(context.Background(), address, other, control.Request{}); err == nil || !strings.Contains(err.Error(), "RuntimeDirectory=") {
+	if _, err := ask.Process(context.Background(), address, other, ask.Request{}); err == nil || !strings.Contains(err.Error(), "RuntimeDirectory=") {
 		t.Errorf("Ask = %v, want it to say why the name may be gone", err)
 	}
 }
 
 func TestProcessKnowsThatItListens(t *testing.T) {
-	for _, address := range []string{abstract(), control.Address(environment(t.TempDir()), os.Getpid())} {
+	for _, address := range []string{abstract(), ask.Address(environment(t.TempDir()), os.Getpid())} {
 		if control.Taken(address) {
 			t.Errorf("%s is taken before Listen", address)
 		}

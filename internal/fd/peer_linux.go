@@ -1,7 +1,6 @@
 package fd
 
 import (
-	"fmt"
 	"os"
 	"syscall"
 
@@ -26,17 +25,4 @@ func PeerOf(c syscall.Conn) (Peer, error) {
 		return Peer{}, os.NewSyscallError("getsockopt SO_PEERCRED", optErr)
 	}
 	return Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
-}
-
-// OwnerOf returns the user that owns the file or directory at path.
-func OwnerOf(path string) (uid int, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, fmt.Errorf("stat %s: no owner", path)
-	}
-	return int(s.Uid), nil
 }

@@ -1,5 +1,5 @@
-// Package control is the conversation of an operator's command, such as
-// `myapp reload`, with the main process of a service.
+// Package ask is the side of an operator's command, such as `myapp reload`, in its
+// conversation with the main process of a service. Package control is the other side.
 //
 // The main process listens on an AF_UNIX SOCK_SEQPACKET socket. The socket lies in the
 // runtime directory of the unit. Without such a directory it has an abstract name that
@@ -8,15 +8,22 @@
 //
 // The two programs may have different versions: unknown fields are ignored, and the
 // answer to an unknown verb is an error.
-package control
+//
+// The command may run as root and outside of the sandbox, while the main process is
+// compromised. SECURITY.md lists the attacks and the defences.
+//
+// The package is small because a command that imports nothing else starts quickly: it uses
+// neither package net nor a package that does.
+package ask
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -51,16 +58,16 @@ type Answer struct {
 }
 
 const (
-	// maxMessage bounds a sent request or answer. Older programs read messages of up to
+	// MaxMessage bounds a sent request or answer. Older programs read messages of up to
 	// this size.
-	maxMessage = 64 << 10
+	MaxMessage = 64 << 10
 
 	// maxReceived bounds a received answer. Older programs send answers that are longer
-	// than maxMessage.
+	// than MaxMessage.
 	maxReceived = 256 << 10
 
-	// maxError bounds a sent error, in bytes. JSON needs at most six bytes for one.
-	maxError = 9 << 10
+	// MaxError bounds a sent error, in bytes. JSON needs at most six bytes for one.
+	MaxError = 9 << 10
 )
 
 // maxPath is the longest path that fits into sockaddr_un with its NUL, unix(7).
@@ -75,7 +82,7 @@ const maxPID = 4 << 20
 func Address(lookup func(string) (string, bool), pid int) string {
 	if dirs, ok := lookup("RUNTIME_DIRECTORY"); ok && dirs != "" {
 		dir, _, _ := strings.Cut(dirs, ":")
-		if p := filepath.Join(dir, "control.sock"); len(unpublished(p, maxPID)) <= maxPath {
+		if p := filepath.Join(dir, "control.sock"); len(Unpublished(p, maxPID)) <= maxPath {
 			return p
 		}
 	}
@@ -84,20 +91,27 @@ func Address(lookup func(string) (string, bool), pid int) string {
 	return fmt.Sprintf("@cutover/%s/%d", namespace, pid)
 }
 
-func write(c *net.UnixConn, v any) error {
+// Unpublished returns the path of the socket of the process pid before its process
+// publishes it at address.
+func Unpublished(address string, pid int) string {
+	return filepath.Join(filepath.Dir(address), "."+strconv.Itoa(pid)+".sock")
+}
+
+// Send writes one message.
+func Send(c io.Writer, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if len(b) > maxMessage {
-		return fmt.Errorf("message of %d bytes, at most %d are possible", len(b), maxMessage)
+	if len(b) > MaxMessage {
+		return fmt.Errorf("message of %d bytes, at most %d are possible", len(b), MaxMessage)
 	}
 	_, err = c.Write(b)
 	return err
 }
 
-// read reads one message of less than limit bytes.
-func read(c *net.UnixConn, limit int, v any) error {
+// Receive reads one message of less than limit bytes.
+func Receive(c io.Reader, limit int, v any) error {
 	buf := make([]byte, limit)
 	n, err := c.Read(buf)
 	if err != nil {

@@ -1,0 +1,52 @@
+package ask
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// Service sends r to the main process of the unit. It finds that process by the variables
+// that systemd sets for an ExecReload= command, see MainPID and Address.
+func Service(ctx context.Context, lookup func(string) (string, bool), r Request) (Answer, error) {
+	pid, err := MainPID(lookup)
+	if err != nil {
+		return Answer{}, err
+	}
+	if r.Verb == Upgrade {
+		r = workPlace(r, lookup)
+	}
+	return Process(ctx, Address(lookup, pid), pid, r)
+}
+
+// MainPID returns the pid of the unit's main process, or 0 if RUNTIME_DIRECTORY is enough to
+// find it.
+func MainPID(lookup func(string) (string, bool)) (int, error) {
+	if v, ok := lookup("MAINPID"); ok {
+		pid, err := strconv.Atoi(v)
+		if err != nil || pid <= 0 {
+			return 0, fmt.Errorf("MAINPID=%q is no process id", v)
+		}
+		return pid, nil
+	}
+	if _, ok := lookup("RUNTIME_DIRECTORY"); ok {
+		return 0, nil
+	}
+	return 0, errors.New("neither MAINPID nor RUNTIME_DIRECTORY is set: " +
+		"run this command as ExecReload= of the unit (systemctl reload), or set MAINPID to the pid of its main process")
+}
+
+// workPlace adds the working directory of a reload command to r if the manager has executed
+// the command without a shell, because a shell may have changed the directory. A shell sets
+// PWD.
+func workPlace(r Request, lookup func(string) (string, bool)) Request {
+	if _, shell := lookup("PWD"); shell {
+		return r
+	}
+	if r.Invocation, _ = lookup("INVOCATION_ID"); r.Invocation != "" {
+		r.Dir, _ = os.Getwd() // "" if it was deleted: the main process then uses another one
+	}
+	return r
+}
