@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,20 +36,28 @@ func pairArrival(t *testing.T) (*arrival, net.Conn) {
 	return &arrival{handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])}, peer
 }
 
-// TestAMovedConnectionWaitsForADescriptor: Accept fails as accept(2) does where none
-// is free, and the connection comes out of the next one. It is not parallel to any
-// other: the limit is of the whole process.
+// Accept fails like accept(2) if no descriptor is free, and the next Accept returns the
+// connection. The test is not parallel to others, because the limit is of the process.
 func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
+	for _, limit := range []uint64{4, 1} { // fcntl(2) has another error if the limit is below its first number
+		t.Run(strconv.FormatUint(limit, 10), func(t *testing.T) { testMovedConnectionWaits(t, limit) })
+	}
+}
+
+func testMovedConnectionWaits(t *testing.T, low uint64) {
 	gates, _, _ := twoGates(t)
 	g := gates[0]
 	a, peer := pairArrival(t)
 	g.enqueue(queued{a, g.drain.hold()})
+	if err := g.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the gate is shut
+		t.Fatal(err)
+	}
 
 	var limit, none unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	none.Cur, none.Max = 4, limit.Max // with less it is fcntl that is wrong, which begins at 3
+	none.Cur, none.Max = low, limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package fd
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +11,9 @@ func closeRaw(raw int) error { return os.NewSyscallError("close", unix.Close(raw
 
 func dup(raw int) (*FD, error) {
 	n, err := unix.FcntlInt(uintptr(raw), unix.F_DUPFD_CLOEXEC, firstFree)
+	if errors.Is(err, unix.EINVAL) {
+		err = unix.EMFILE // RLIMIT_NOFILE allows no number from firstFree on
+	}
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
