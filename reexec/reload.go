@@ -17,6 +17,10 @@ import (
 // Reload finds the process by $RUNTIME_DIRECTORY or $MAINPID, which systemd sets for
 // ExecReload=. If $MAINPID is set, Reload verifies that it is connected to that process.
 // The process and the command may have different versions of the program.
+//
+// A program that cannot have such a command, for example because a package such as cobra or
+// kingpin parses its arguments, uses reexec/cmd/cutover-reload instead. That command also
+// starts faster, and works if the new program is broken.
 func Reload(ctx context.Context) error {
 	_, err := askService(ctx, ask.Request{Verb: ask.Upgrade})
 	return err

@@ -19,6 +19,7 @@ type contract struct {
 	root    string    // of the files that the units name
 	program Daemon    // from the facts in the unit; complete except for names
 	systemd int
+	user    bool // the manager is that of a user, who has all rights that its services have
 }
 
 // contracts returns the services to which the rules apply. Other services may upgrade in
@@ -29,7 +30,7 @@ func contracts(all []*merged, o Options) []*contract {
 		if kindOf(m.name) != "service" || !o.applies(m) {
 			continue
 		}
-		c := &contract{service: m, program: readFacts(m), root: o.Root, others: slices.Concat(all, o.neighbours)}
+		c := &contract{service: m, program: readFacts(m), root: o.Root, user: o.User, others: slices.Concat(all, o.neighbours)}
 		if o.Program != nil && o.Program.Name+".service" == m.name {
 			c.program = *o.Program
 		}

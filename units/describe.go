@@ -27,7 +27,12 @@ func Describe(files []File) (Daemon, error) {
 		d.Args = start.argv[1:]
 	}
 	if reload := c.service.list("Service", "ExecReload"); len(reload) > 0 {
-		d.Reload = parseCommand(reload[0].value).argv[1:]
+		cmd := parseCommand(reload[0].value)
+		if cmd.binary() != d.Binary && len(cmd.argv) == 1 {
+			d.Reload, d.ReloadCommand = nil, cmd.binary()
+		} else {
+			d.Reload = cmd.argv[1:]
+		}
 	}
 	for _, s := range inOrder(c.sockets, m.words("Unit", "Requires")) {
 		d.Sockets = append(d.Sockets, describeSocket(s))

@@ -25,12 +25,14 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// programs returns the binaries of ExecStart= and ExecReload=, each once. It leaves out shells,
-// because the distribution's links lead to other paths.
+// programs returns the binaries of ExecStart= and ExecReload= that systemd executes in the
+// sandbox, each once. It leaves out shells, because the distribution's links lead to other
+// paths.
 func (c *contract) programs() (paths []string) {
 	for _, a := range c.service.list("Service", "ExecStart", "ExecReload") {
-		binary := parseCommand(a.value).binary()
-		if path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
+		cmd := parseCommand(a.value)
+		binary := cmd.binary()
+		if !strings.Contains(cmd.prefix, "+") && path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
 			paths = append(paths, binary)
 		}
 	}

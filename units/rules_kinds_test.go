@@ -67,6 +67,16 @@ func TestRulesFindRelatives(t *testing.T) {
 		{"ExecReload=\nExecReload=/bin/kill -HUP $MAINPID", "exec-reload-async"},
 		{"ExecReload=/bin/systemctl restart other.service", ""},
 
+		{"ExecReload=\nExecReload=+/usr/bin/cutover-reload", ""},
+		{"ExecReload=\nExecReload=+/usr/bin/cutover-reload\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib", ""},
+		{"ReadWritePaths=-/opt/app\nExecReload=\nExecReload=+/opt/app/ctl reload", "exec-reload-root"},
+		{"ReadWritePaths=-/opt/app\nExecReload=\nExecReload=/opt/app/ctl reload", ""},
+		{"ExecReload=\nExecReload=+/home/deploy/ctl reload", "exec-reload-root"},
+		{"StateDirectory=myapp\nEnvironmentFile=-/var/lib/myapp/env\nExecReload=\nExecReload=+/usr/bin/cutover-reload", "exec-reload-root"},
+		{"StateDirectory=myapp\nEnvironmentFile=-/var/lib/myapp/env", ""},
+		{"ExecReload=\nExecReload=!/usr/bin/myapp reload", "exec-reload-elevated"},
+		{"ExecReload=\nExecReload=!!/usr/bin/myapp reload", ""},
+
 		{"RestartSec=1min", "restart-pause"},
 		{"RestartSec=5", ""},
 		{"RestartSec=infinity", "restart-pause"},

@@ -58,8 +58,7 @@ func (d Daemon) life() []setting {
 		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
 		{s, "NotifyAccess", "main", ""},
 		{s, "ExecStart", commandLine(append([]string{d.Binary}, d.Args...)...), ""},
-		{s, "ExecReload", commandLine(append([]string{d.Binary}, d.Reload...)...),
-			"Asks the main process to replace itself and waits; its exit status is the result."},
+		d.reload(),
 		{s, "TimeoutStartSec", formatSpan(d.ReadyTimeout),
 			"For a start, and for a broken new program that does not even get to ask: once it\n" +
 				"has been asked, the main process itself extends the time for the upgrade."},
@@ -70,6 +69,16 @@ func (d Daemon) life() []setting {
 		list = append(list, setting{s, "RestartKillSignal", "SIGUSR2", "Tells a restart from a stop: idle connections go to the fd store, for the next process."})
 	}
 	return append(list, setting{s, "Restart", "on-failure", ""}, setting{s, "RestartSec", "100ms", ""})
+}
+
+func (d Daemon) reload() setting {
+	s := setting{"Service", "ExecReload", commandLine(append([]string{d.Binary}, d.Reload...)...),
+		"Asks the main process to replace itself and waits; its exit status is the result."}
+	if d.ReloadCommand != "" {
+		s.value = "+" + commandLine(d.ReloadCommand)
+		s.why += "\n+: as root, without the sandbox, which takes longer to build than the upgrade takes."
+	}
+	return s
 }
 
 func (d Daemon) resources() []setting {

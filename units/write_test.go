@@ -33,6 +33,9 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 		ReadyTimeout: span(), Trial: span(), Drain: span(), Systemd: 247 + r.IntN(20), Binds: r.IntN(100), Conns: r.IntN(2) * r.IntN(9000),
 	}
 	d.Binary = filepath.Clean(d.Binary)
+	if r.IntN(4) == 0 {
+		d.Reload, d.ReloadCommand = nil, filepath.Clean("/"+strings.ReplaceAll(word(), `\`, "")+"/cutover-reload")
+	}
 	for range r.IntN(3) {
 		d.Args = append(d.Args, word(), "")
 	}

@@ -78,6 +78,7 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.StringVar(&d.Name, "name", d.Name, "`name` of the service")
 	flags.StringVar(&d.Description, "description", d.Description, "what it is, in a `line` for people")
 	flags.StringVar(&d.Binary, "binary", d.Binary, "`path` of the program")
+	flags.StringVar(&d.ReloadCommand, "reload-command", d.ReloadCommand, "`path` of an installed cutover-reload, which asks for upgrades as root, without the sandbox; without it the program does")
 	flags.Var((*listen)(&d.Sockets), "listen", "let systemd listen: `NAME=ADDRESS`, once for each address; NAME:datagram=ADDRESS for datagrams, NAME:seqpacket=ADDRESS")
 	flags.IntVar(&d.Binds, "binds", d.Binds, "how many `sockets` the program binds itself")
 	flags.IntVar(&d.Conns, "conns", d.Conns, "how many idle `connections` the program may leave in the fd store when it is restarted (RestartKillSignal=SIGUSR2)")
