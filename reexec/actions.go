@@ -116,7 +116,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actUnstow:
 		u.unstow(p)
 	case actCover:
-		u.drain.cover()
+		u.drain.NewEpoch()
 	case actResume:
 		u.resume(p)
 	case actExpire:

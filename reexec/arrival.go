@@ -65,7 +65,7 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 			refused = append(refused, i)
 		}
 	}
-	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.isOver()})
+	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
 	ours := err == nil || errors.Is(err, io.EOF) // on EOF the predecessor has ended, and no other process has the connections
 	if !ours {
 		p.self = append(p.self, event{kind: evOrphaned, err: err})
@@ -93,13 +93,13 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 	if g == nil {
 		return nil
 	}
-	h, ok := u.drain.tryHold()
+	h, ok := u.drain.TryHold()
 	if !ok {
 		return nil
 	}
 	return func() {
 		if a.fd == nil {
-			h.release()
+			h.Release()
 			return
 		}
 		u.park(&parked{queued: queued{a, h}, gate: g})

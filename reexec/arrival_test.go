@@ -19,6 +19,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // pairArrival returns an arrival, and the other end of its connection.
@@ -48,7 +49,7 @@ func testMovedConnectionWaits(t *testing.T, low uint64) {
 	gates, _, _ := twoGates(t)
 	g := gates[0]
 	a, peer := pairArrival(t)
-	g.enqueue(queued{a, g.drain.hold()})
+	g.enqueue(queued{a, g.drain.Hold()})
 	if err := g.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the gate is shut
 		t.Fatal(err)
 	}
@@ -69,8 +70,8 @@ func testMovedConnectionWaits(t *testing.T, low uint64) {
 	if !errors.Is(err, syscall.EMFILE) || !errors.As(err, &temporary) || !temporary.Temporary() {
 		t.Errorf("Accept without a free descriptor: %v, want a temporary EMFILE", err)
 	}
-	if holds := g.drain.count(); holds != 1 {
-		t.Errorf("the generation is held %d times for one connection", g.drain.count())
+	if holds := g.drain.Count(); holds != 1 {
+		t.Errorf("the generation is held %d times for one connection", g.drain.Count())
 	}
 	c, err := g.Accept()
 	if err != nil {
@@ -126,8 +127,8 @@ func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	bad, _ := pairArrival(t)
 	bad.close()
 	good, _ := pairArrival(t)
-	gates[0].enqueue(queued{bad, gates[0].drain.hold()})
-	gates[0].enqueue(queued{good, gates[0].drain.hold()})
+	gates[0].enqueue(queued{bad, gates[0].drain.Hold()})
+	gates[0].enqueue(queued{good, gates[0].drain.Hold()})
 	if err := gates[0].SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := newGate("a", ln.(acceptor), newDrain(func() {}))
+		g := newGate("a", ln.(acceptor), drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = g.Close() }) // or the test has
 		gates = append(gates, g)
 	}

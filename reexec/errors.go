@@ -3,6 +3,8 @@ package reexec
 import (
 	"errors"
 	"fmt"
+
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // Errors that a caller can test with errors.Is.
@@ -28,7 +30,7 @@ var (
 	ErrTried = fmt.Errorf("%w: it was tried and found good, the running process now executes this program", ErrStopped)
 
 	// ErrDrainDeadline: work was still held when the time for the drain was over.
-	ErrDrainDeadline = errors.New("reexec: drain deadline reached")
+	ErrDrainDeadline = drain.ErrDeadline
 )
 
 // A Phase is a step of an upgrade.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // acceptor has the methods of *net.TCPListener and *net.UnixListener that a gate needs.
@@ -24,11 +25,11 @@ type gate struct {
 	acceptor
 	*turnstile
 	name  string
-	drain *drain
+	drain *drain.Counter
 	close func() error // closes our descriptor once
 }
 
-func newGate(name string, a acceptor, d *drain) *gate {
+func newGate(name string, a acceptor, d *drain.Counter) *gate {
 	return &gate{a, newTurnstile(a.SetDeadline), name, d, sync.OnceValue(a.Close)}
 }
 
@@ -43,7 +44,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if first.arrival != nil {
 			moved, err := first.open()
 			if err == nil {
-				moved.Conn = accepted.New(moved.Conn, first.release)
+				moved.Conn = accepted.New(moved.Conn, first.Release)
 				return moved, nil
 			}
 			if err := g.fails(first, err); err != nil {
@@ -56,7 +57,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		}
 		c, err := g.acceptor.Accept()
 		if err == nil {
-			c = accepted.New(c, g.drain.hold().release)
+			c = accepted.New(c, g.drain.Hold().Release)
 		}
 		g.leave()
 		// shut interrupts Accept by a deadline, which takes no connection.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // counted is a listener that knows how many calls are inside its Accept.
@@ -46,7 +47,7 @@ func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string)
 			t.Fatal(err)
 		}
 		inside[i] = &counted{acceptor: l.(acceptor)}
-		gates[i] = newGate("a", inside[i], newDrain(func() {}))
+		gates[i] = newGate("a", inside[i], drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, inside, ln.Addr().String()
@@ -226,7 +227,7 @@ func TestAConnectionIsHeldUntilItIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		conns = append(conns, c)
-		if n := g.drain.count(); n != i+1 {
+		if n := g.drain.Count(); n != i+1 {
 			t.Errorf("%d held after Accept %d", n, i+1)
 		}
 	}
@@ -240,14 +241,14 @@ func TestAConnectionIsHeldUntilItIsClosed(t *testing.T) {
 		t.Error(err)
 	}
 	for left := len(conns); left > 0; left-- {
-		if n := g.drain.count(); n != left {
+		if n := g.drain.Count(); n != left {
 			t.Errorf("%d held with %d connections open", n, left)
 		}
 		for range 2 { // the second Close fails, and releases nothing
 			_ = conns[left-1].Close()
 		}
 	}
-	if n := g.drain.count(); n != 0 {
+	if n := g.drain.Count(); n != 0 {
 		t.Errorf("%d held in the end", n)
 	}
 }
@@ -277,13 +278,13 @@ func TestAnIdleAcceptReleasesNothing(t *testing.T) {
 			runtime.Gosched()
 		}
 		g.shut()
-		if n := g.drain.count(); n != 1 {
+		if n := g.drain.Count(); n != 1 {
 			t.Fatalf("%d held, want the connection in work", n)
 		}
 		g.open()
 	}
 	_ = c.Close()
-	if n := g.drain.count(); n != 0 {
+	if n := g.drain.Count(); n != 0 {
 		t.Errorf("%d held after Close", n)
 	}
 	_ = g.Close() // the socket is open
@@ -298,23 +299,23 @@ func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
 	g := gates[0]
 	a, _ := pairArrival(t)
 	b, _ := pairArrival(t)
-	g.enqueue(queued{a, g.drain.hold()})
+	g.enqueue(queued{a, g.drain.Hold()})
 	c, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.enqueue(queued{b, g.drain.hold()})
+	g.enqueue(queued{b, g.drain.Hold()})
 	d, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for left, conn := range []net.Conn{1: c, 0: d} {
-		if n := g.drain.count(); n != 2-left {
+		if n := g.drain.Count(); n != 2-left {
 			t.Errorf("%d held, want %d", n, 2-left)
 		}
 		_ = conn.Close() // its hold is of interest
 	}
-	if n := g.drain.count(); n != 0 {
+	if n := g.drain.Count(); n != 0 {
 		t.Errorf("%d held in the end", n)
 	}
 }

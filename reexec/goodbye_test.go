@@ -18,6 +18,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // middle is a generation that drains between two others, for which the test speaks:
@@ -40,7 +41,7 @@ func newMiddle(t *testing.T) *middle {
 		events:   make(chan event),
 		loopDone: make(chan struct{}),
 	}
-	m.drain = newDrain(func() {})
+	m.drain = drain.NewCounter(func() {})
 	m.endings.Store(newEndings())
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.act = m.perform

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // named is a route for datagrams that begin with the number of their owner.
@@ -43,7 +44,7 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 			t.Fatal(err)
 		}
 		udp := p.(*net.UDPConn)
-		s := &FlowConn{turnstile: newTurnstile(udp.SetReadDeadline), readers: newReaders(newDrain(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
+		s := &FlowConn{turnstile: newTurnstile(udp.SetReadDeadline), readers: newReaders(drain.NewCounter(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
 		t.Cleanup(func() { _ = s.Close() }) // most tests have done so
 		var inboxes, ways []*socket
 		if i > 0 {

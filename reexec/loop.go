@@ -208,9 +208,9 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 // enter closes and opens the channels, the drain and the parking for a new state.
 func (u *Upgrader) enter(p *present) {
 	s := p.state
-	u.drain.set(s == draining || s == leaving || s == ended)
+	u.drain.SetEnding(s == draining || s == leaving || s == ended)
 	if s == clearing || s == leaving {
-		u.drain.clear()
+		u.drain.NotifyIdle()
 	}
 	switch s {
 	case recovering, restoring:
@@ -229,7 +229,7 @@ func (u *Upgrader) enter(p *present) {
 		u.leaveParking(p)
 	}
 	if s == ended {
-		u.drain.expire() // the loop does not run the deadline any more
+		u.drain.Expire() // the loop does not run the deadline any more
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // world is what the actions of a loop change, in memory.
@@ -35,7 +36,7 @@ func newWorld() *world {
 		act:       w.perform,
 	}
 	w.endings.Store(newEndings())
-	w.drain = newDrain(w.postOldIdle)
+	w.drain = drain.NewCounter(w.postOldIdle)
 	w.life, w.endLife = context.WithCancel(context.Background())
 	return w
 }
@@ -73,9 +74,9 @@ func (w *world) perform(p *present, e event, a action) {
 	case actRefuse:
 		w.answer[e.request] = append(w.answer[e.request], refusal(p.state))
 	case actCover:
-		w.drain.cover()
+		w.drain.NewEpoch()
 	case actExpire:
-		w.drain.expire()
+		w.drain.Expire()
 	case actReport:
 		w.state, w.succ = p.state, p.succ
 		e.report <- Report{} // what is written before it the test may read

@@ -99,7 +99,7 @@ func (u *Upgrader) sayDraining(p *present) {
 	d := u.pred.drains()
 	d.Generations++
 	d.Generation = u.generation
-	d.Held += u.drain.count()
+	d.Held += u.drain.Count()
 	if p.overdue {
 		d.Overdue++
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // datagrams has the methods of net's packet sockets that a packetGate needs.
@@ -24,7 +26,7 @@ type packetGate struct {
 	close   func() error // closes our descriptor once
 }
 
-func newPacketGate(s datagrams, d *drain) *packetGate {
+func newPacketGate(s datagrams, d *drain.Counter) *packetGate {
 	return &packetGate{s, newTurnstile(s.SetReadDeadline), newReaders(d), sync.OnceValue(s.Close)}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // twoPacketGates are those of two generations for one UDP socket.
@@ -32,7 +33,7 @@ func twoPacketGates(t *testing.T) (gates [2]*packetGate, address net.Addr) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gates[i] = newPacketGate(p.(datagrams), newDrain(func() {}))
+		gates[i] = newPacketGate(p.(datagrams), drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, c.LocalAddr()
@@ -180,7 +181,7 @@ func (p *pool) send() {
 
 func (p *pool) holds(want int, when string) {
 	p.Helper()
-	if n := p.g.readers.drain.count(); n != want {
+	if n := p.g.readers.drain.Count(); n != want {
 		p.Errorf("%d held %s, want %d", n, when, want)
 	}
 }
@@ -236,7 +237,7 @@ func TestADatagramIsHeldUntilItsOwnReaderReadsAgain(t *testing.T) {
 	p.holds(2, "with two datagrams in work")
 	p.g.shut()
 	busy <- struct{}{}
-	for p.g.readers.drain.count() != 1 {
+	for p.g.readers.drain.Count() != 1 {
 		runtime.Gosched()
 	}
 	_ = p.g.Close() // the socket is open

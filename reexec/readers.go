@@ -4,13 +4,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/goroutine"
 )
 
 // readers are the goroutines that read a packet socket. A datagram is held until the goroutine
 // that has read it reads again. A read of another goroutine does not release it.
 type readers struct {
-	drain *drain
+	drain *drain.Counter
 	ended atomic.Bool
 	last  atomic.Pointer[reader] // the last reader: a socket with one reader needs no look-up
 
@@ -27,7 +28,7 @@ type reader struct {
 	laden atomic.Uint64 // era of the hold on its datagram plus 1; 0 if it holds none
 }
 
-func newReaders(d *drain) *readers {
+func newReaders(d *drain.Counter) *readers {
 	return &readers{drain: d, all: map[goroutine.ID]*reader{}}
 }
 
@@ -60,7 +61,7 @@ func (rs *readers) find(id goroutine.ID) *reader {
 
 // hold holds the datagram that r has read.
 func (rs *readers) hold(r *reader) {
-	r.laden.Store(uint64(rs.drain.hold().era) + 1)
+	r.laden.Store(uint64(rs.drain.Hold().Epoch()) + 1)
 	if rs.ended.Load() {
 		rs.release(r)
 	}
@@ -72,7 +73,7 @@ func (rs *readers) release(r *reader) bool {
 	if era == 0 {
 		return false
 	}
-	held{rs.drain, uint32(era - 1)}.release()
+	rs.drain.Release(uint32(era - 1))
 	return true
 }
 

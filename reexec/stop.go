@@ -38,18 +38,18 @@ func (u *Upgrader) expire(p *present) {
 	if !p.overdue {
 		p.overdue = true
 		u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
-			"generation", u.generation, "held", u.drain.count())
+			"generation", u.generation, "held", u.drain.Count())
 		if p.succ != nil {
 			u.sayDraining(p)
 		}
 	}
-	u.endAccept(u.drain.expire)
+	u.endAccept(u.drain.Expire)
 }
 
 // refuseAll ends Accept in a process that was asked to end and has no work left. A program
 // that waits only for its accept loop ends then.
 func (u *Upgrader) refuseAll() {
-	if u.drain.isIdle() { // work may have begun since this event was posted
+	if u.drain.Idle() { // work may have begun since this event was posted
 		u.endAccept(func() {})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // turnstile lets calls of a socket in, or makes them wait. It can be opened and shut any number
@@ -25,7 +27,7 @@ type turnstile struct {
 // queued is a connection that waits for Accept.
 type queued struct {
 	*arrival
-	held
+	drain.Hold
 }
 
 type position uint8
@@ -99,7 +101,7 @@ func (t *turnstile) putBack(q queued) {
 // discard closes and releases a connection that no call returns.
 func (q queued) discard() {
 	q.close()
-	q.release()
+	q.Release()
 }
 
 // tryEnter is enter without waiting. The call is inside if the returned position is isOpen.

@@ -18,6 +18,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // Ownership. The loop goroutine alone reads and writes present, which has the state of the
@@ -57,7 +58,7 @@ type Upgrader struct {
 	receives receivers
 	parking  parking
 	arrived  []*arrival // connections of the fd store or the image, until actAnnounce
-	drain    *drain
+	drain    *drain.Counter
 	fdStore  fdStore
 	reserve  fd.Reserve
 	control  *control.Listener
@@ -155,7 +156,7 @@ func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.endings.Store(newEndings())
-	u.drain = newDrain(u.postOldIdle)
+	u.drain = drain.NewCounter(u.postOldIdle)
 	u.act = u.perform
 	u.states.afford = u.afford
 	u.signals = catchSignals(o.Signals, o.RestartSignal)
@@ -291,7 +292,7 @@ func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 // datagram that ReadFrom returns is held until the same goroutine calls ReadFrom again, or
 // the socket is closed. So a goroutine calls Hold before it ends, and before it reads on
 // while another goroutine answers.
-func (u *Upgrader) Hold() (release func()) { return u.drain.ask() }
+func (u *Upgrader) Hold() (release func()) { return u.drain.Ask() }
 
 // Drain blocks until this generation was replaced or stopped, and everything held is
 // released. It returns [ErrDrainDeadline] if Options.Drain ends earlier, or Close is
@@ -300,7 +301,7 @@ func (u *Upgrader) Hold() (release func()) { return u.drain.ask() }
 // If the successor dies while this generation drains, the listeners accept again, so that
 // no client waits for the manager's restart. They do so while work from before is held;
 // Drain returns after that time, too.
-func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.wait(ctx) }
+func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.Wait(ctx) }
 
 // DrainTime returns Options.Drain, or its default.
 func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }

@@ -1,4 +1,4 @@
-package reexec
+package drain_test
 
 import (
 	"context"
@@ -7,22 +7,27 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
 // drained reports whether wait would return now, and what.
-func drained(d *drain) (done bool, err error) {
-	done, _, err = d.check()
-	return done, err
+func drained(d *drain.Counter) (done bool, err error) {
+	notYet := errors.New("not yet")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(notYet)
+	err = d.Wait(ctx)
+	return err != notYet, err
 }
 
 func TestDrainWaitsForWhatIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDrain(func() { t.Error("there is no old work") })
+		d := drain.NewCounter(func() { t.Error("there is no old work") })
 		result := make(chan error, 1)
-		go func() { result <- d.wait(t.Context()) }() // ends when all is released
+		go func() { result <- d.Wait(t.Context()) }() // ends when all is released
 		steps := []func(){}
-		first, second := d.ask(), d.ask()
-		steps = append(steps, first, func() { d.set(true) }, first, second)
+		first, second := d.Ask(), d.Ask()
+		steps = append(steps, first, func() { d.SetEnding(true) }, first, second)
 		for i, step := range steps {
 			synctest.Wait()
 			if len(result) > 0 {
@@ -37,25 +42,25 @@ func TestDrainWaitsForWhatIsHeld(t *testing.T) {
 }
 
 func TestDrainEndsWithItsContext(t *testing.T) {
-	d := newDrain(func() {})
+	d := drain.NewCounter(func() {})
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(why)
-	if err := d.wait(ctx); !errors.Is(err, why) {
+	if err := d.Wait(ctx); !errors.Is(err, why) {
 		t.Errorf("Drain = %v, want the cause of its context", err)
 	}
 }
 
 func TestDrainEndsAtItsDeadline(t *testing.T) {
-	d := newDrain(func() {})
-	release := d.ask()
-	d.expire()
+	d := drain.NewCounter(func() {})
+	release := d.Ask()
+	d.Expire()
 	if done, _ := drained(d); done {
 		t.Error("Drain returns while work comes")
 	}
-	d.set(true)
-	if done, err := drained(d); !done || !errors.Is(err, ErrDrainDeadline) {
-		t.Errorf("Drain: %v, %v, want ErrDrainDeadline", done, err)
+	d.SetEnding(true)
+	if done, err := drained(d); !done || !errors.Is(err, drain.ErrDeadline) {
+		t.Errorf("Drain: %v, %v, want ErrDeadline", done, err)
 	}
 	release()
 	if done, err := drained(d); !done || err != nil {
@@ -66,14 +71,14 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 // TestOldWorkIsToldFromNew after each cover.
 func TestOldWorkIsToldFromNew(t *testing.T) {
 	told := 0
-	d := newDrain(func() { told++ })
-	d.cover()
+	d := drain.NewCounter(func() { told++ })
+	d.NewEpoch()
 	if told != 1 {
 		t.Errorf("told %d times of old work, want once: there is none", told)
 	}
-	a, b := d.ask(), d.ask()
-	d.cover()
-	c := d.ask()
+	a, b := d.Ask(), d.Ask()
+	d.NewEpoch()
+	c := d.Ask()
 	a()
 	a() // a second call does nothing
 	c()
@@ -84,10 +89,10 @@ func TestOldWorkIsToldFromNew(t *testing.T) {
 	if told != 2 {
 		t.Errorf("told %d times, want 2", told)
 	}
-	e := d.ask()
-	d.cover()
-	f := d.ask()
-	d.cover()
+	e := d.Ask()
+	d.NewEpoch()
+	f := d.Ask()
+	d.NewEpoch()
 	f()
 	if told != 2 {
 		t.Error("told while work of two eras ago is held")
@@ -100,42 +105,42 @@ func TestOldWorkIsToldFromNew(t *testing.T) {
 
 // TestHoldsOfManyGoroutinesAddUp, some of them released twice.
 func TestHoldsOfManyGoroutinesAddUp(t *testing.T) {
-	d := newDrain(func() {})
-	d.set(true)
+	d := drain.NewCounter(func() {})
+	d.SetEnding(true)
 	var all sync.WaitGroup
 	for range 50 {
-		release := d.ask()
+		release := d.Ask()
 		for range 2 {
 			all.Go(func() {
-				d.hold().release()
+				d.Hold().Release()
 				release()
 			})
 		}
 	}
-	if err := d.wait(t.Context()); err != nil {
+	if err := d.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 	all.Wait()
-	if n := d.count(); n != 0 {
+	if n := d.Count(); n != 0 {
 		t.Errorf("%d held in the end", n)
 	}
 }
 
 // TestAConnectionThatItsProgramHoldsCountsOnce in what an operator is told.
 func TestAConnectionThatItsProgramHoldsCountsOnce(t *testing.T) {
-	d := newDrain(func() {})
+	d := drain.NewCounter(func() {})
 	for i, want := range []int{1, 1, 2, 2, 2} {
 		if i%2 == 0 {
-			d.hold()
+			d.Hold()
 		} else {
-			d.ask()
+			d.Ask()
 		}
-		if i < 4 && d.count() != want {
-			t.Errorf("%d after %d holds, want %d", d.count(), i+1, want)
+		if i < 4 && d.Count() != want {
+			t.Errorf("%d after %d holds, want %d", d.Count(), i+1, want)
 		}
 	}
-	d.expire()
-	d.set(true)
+	d.Expire()
+	d.SetEnding(true)
 	if _, err := drained(d); err == nil || !strings.Contains(err.Error(), "with 3 held") {
 		t.Errorf("Drain = %v, want the 3 connections that are held", err)
 	}
