@@ -31,8 +31,9 @@ var mayImport = map[string][]string{
 	"reexec/rehttp":   {"reexec", "reexec/internal/accepted", "internal/fd"},
 	"reexec/retls":    {"reexec"},
 	"examples":        {"activation", "notify", "reexec", "reexec/rehttp", "reexec/retls", "units"},
-	"units":           {},
-	"units/cmd":       {"units"},
+	"units":           {"units/internal/applied"},
+	"units/cmd":       {"units", "units/internal/applied"},
+	"units/internal":  {},
 
 	"examples/internal/supervised": {"e2e/upgradetest", "units"},
 	"examples/http3/load":          {"examples/http3/internal/load"},

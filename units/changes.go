@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/applied"
 )
 
 // Rules on a new version of a unit. Changes and CheckInstalled apply them.
@@ -81,7 +83,7 @@ func Changes(old, new []File) (findings []Finding) {
 func changed(old, new *merged, section string) (all []fault) {
 	var seen []string
 	for _, a := range slices.Concat(old.all, new.all) {
-		if a.section != section || slices.Contains(seen, a.key) || byManager(a.key) {
+		if a.section != section || slices.Contains(seen, a.key) || applied.ByManager(a.key) {
 			continue
 		}
 		seen = append(seen, a.key)
@@ -111,19 +113,4 @@ func effective(m *merged, section, key string) string {
 		values = append(values, a.value)
 	}
 	return strings.Join(values, " ")
-}
-
-// byManager reports whether systemd itself acts by a setting, so that a daemon-reload is
-// enough. An unknown setting needs a start.
-func byManager(key string) bool {
-	for _, prefix := range []string{"Restart", "Timeout", "ExecReload", "ExecStop", "ExecStartPost", "ExecStartPre", "ExecCondition", "Kill",
-		"FinalKill", "SendSIG", "OOMPolicy", "NotifyAccess", "FileDescriptorStore", "SuccessExit", "StartLimit", "TriggerLimit", "PollLimit",
-		"Memory", "CPU", "IO", "Tasks", "IPAddress", "IPAccounting", "Device", "Slice", "RuntimeMax", "RuntimeDirectoryPreserve",
-		"Accept", "FlushPending", "RemoveOnStop", "MaxConnections"} {
-		if strings.HasPrefix(key, prefix) && !slices.Contains([]string{"IOSchedulingClass", "IOSchedulingPriority", "CPUAffinity", "CPUSchedulingPolicy",
-			"CPUSchedulingPriority", "CPUSchedulingResetOnFork", "MemoryDenyWriteExecute", "MemoryKSM", "KeyringMode"}, key) {
-			return true
-		}
-	}
-	return false
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/units/internal/applied"
 )
 
 // outdated returns the settings of a unit that its main process p does not have. It compares
@@ -169,7 +171,7 @@ func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]str
 func newer(m *merged, section string, started time.Time, known map[string]bool) (all []fault) {
 	first, keys := map[*File]assignment{}, map[*File][]string{}
 	for _, a := range m.all {
-		if a.section != section || byManager(a.key) {
+		if a.section != section || applied.ByManager(a.key) {
 			continue
 		}
 		if a.key == "EnvironmentFile" {

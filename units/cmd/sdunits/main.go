@@ -1,6 +1,6 @@
 // Command sdunits writes, checks and explains the systemd units of programs that are
-// replaced while they run. It reads files only, and with check -installed what systemctl
-// and /proc show: no network, no root.
+// replaced while they run, and writes the scripts of their packages. It reads
+// files only, and with check -installed the output of systemctl and /proc: no network, no root.
 package main
 
 import (
@@ -15,6 +15,7 @@ const usage = `Usage: sdunits <command> [options]
 
   new       write the units of a program
   check     say what is wrong with units: what will happen in an upgrade, what to write
+  package   write what Debian and RPM packages of the program need
   explain   tell more about a rule, or list all rules
 
 sdunits <command> -h says more. Examples:
@@ -24,6 +25,7 @@ sdunits <command> -h says more. Examples:
   sdunits check myapp.service             # the files that this machine has
   sdunits check -installed myapp.service  # what systemd has read, and its process has of it
   sdunits check -against /old/units ./units
+  sdunits package -o packaging ./units
   sdunits explain kill-mode
 `
 
@@ -37,7 +39,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func([]string, io.Writer, io.Writer) (int, error){
-		"new": newUnits, "check": check, "explain": explain,
+		"new": newUnits, "check": check, "package": packageUnits, "explain": explain,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
