@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"strconv"
+
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -17,6 +19,18 @@ var failuresToBelong = []mishap{
 		err := s.machine.Reload(s.ctx, unitName)
 		if a, failed := s.tryGet("/"); err == nil && failed == nil && a.generation == 2 && s.mainPID() == a.pid {
 			s.Errorf("the upgrade went well: %+v answers", a)
+		}
+	}},
+	{rule: "outside-cgroup", change: asUser("root"), dropIn: "[Service]\nRestart=no\nExecStart=\nExecStart=/bin/sh -c " +
+		"'mkdir -p " + sessionGroup + "; echo $$$$ > " + sessionGroup + "/cgroup.procs; exec " + binaryPath + "'\n", happens: func(s *site) {
+		defer s.run("sh", "-c", "echo 1 > "+sessionGroup+"/cgroup.kill")
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.background("/sleep?d=60s")
+		first := s.mainPID()
+		s.must(s.machine.Reload(s.ctx, unitName))
+		s.must(s.machine.Stop(s.ctx, unitName))
+		if _, there := s.run("test", "-d", "/proc/"+strconv.Itoa(first)); !there {
+			s.Errorf("process %d, which drains, has ended with the service, want it left behind", first)
 		}
 	}},
 	{rule: "runtime-directory-shared", change: asUser("root"), dropIn: "[Service]\nRestart=no\n",

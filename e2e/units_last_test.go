@@ -58,10 +58,10 @@ var failuresToLast = []mishap{
 		_, _ = s.tryGet("/") // wakes the socket, which cannot start the service
 		s.socketFails("service-start-limit-hit")
 	}},
-	{rule: "socket-trigger-limit", dropIn: "[Socket]\nTriggerLimitBurst=3\nTriggerLimitIntervalSec=1min\n", happens: func(s *site) {
+	// Without Restart= nothing starts the socket again.
+	{rule: "socket-trigger-limit", lacks: "Restart=on-failure", dropIn: "[Socket]\nTriggerLimitBurst=3\nTriggerLimitIntervalSec=1min\n", happens: func(s *site) {
 		s.deploy("/bin/false")
 		s.must(s.machine.Start(s.ctx, "cutover-http.socket"))
-		// The restart of the service starts the socket again, which fails again.
 		for s.showOf("cutover-http.socket", "Result") != "trigger-limit-hit" {
 			s.must(s.ctx.Err())
 			_, _ = s.tryGet("/") // each wakes the service

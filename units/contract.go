@@ -50,7 +50,7 @@ func (c *contract) claim(all []*merged) {
 	for _, s := range all {
 		switch {
 		case kindOf(s.name) != "socket":
-		case socketService(s) == c.service.name || slices.Contains(c.service.words("Service", "Sockets"), s.name):
+		case slices.Contains(c.service.names(), socketService(s)) || slices.Contains(c.service.unitNames("Service", "Sockets"), s.name):
 			s.systemd = c.systemd
 			c.sockets = append(c.sockets, s)
 		case s.name == strings.TrimSuffix(c.service.name, ".service")+".socket":
@@ -65,7 +65,7 @@ func (o Options) applies(m *merged) bool {
 	if o.All || m.sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.name {
 		return true
 	}
-	for _, a := range m.list("Service", "ExecStart", "ExecReload") {
+	for _, a := range m.lists("Service", "ExecStart", "ExecReload") {
 		if slices.ContainsFunc(programsIn(a.value), func(name string) bool { return usesLibrary(filepath.Join(o.Root, name)) }) {
 			return true
 		}
@@ -111,7 +111,7 @@ func kindOf(unit string) string {
 // socketService returns the name of the service that gets the sockets of socket unit m.
 func socketService(m *merged) string {
 	if a := m.last("Socket", "Service"); a.value != "" {
-		return a.value
+		return expand(m.name, a.value)
 	}
 	return strings.TrimSuffix(m.name, ".socket") + ".service"
 }

@@ -49,6 +49,7 @@ func load(root, name string) ([]File, error) {
 	switch {
 	case err == nil && info.IsDir():
 		files, err := readDir(name)
+		files = withoutAliases(files)
 		if err == nil && len(files) == 0 {
 			err = fmt.Errorf("%s has no unit files: %w", name, fs.ErrNotExist)
 		}
@@ -59,6 +60,21 @@ func load(root, name string) ([]File, error) {
 		return nil, err
 	}
 	return installed(root, name)
+}
+
+// withoutAliases leaves out links to other units among files, as systemctl enable makes them
+// for Alias=. An instance of a template is a unit.
+func withoutAliases(files []File) []File {
+	return slices.DeleteFunc(files, func(f File) bool {
+		target, err := filepath.EvalSymlinks(f.Path)
+		base := filepath.Base(target)
+		if err != nil || base == f.Name || isDropIn(f.Name) {
+			return false
+		}
+		template, _, ok := strings.Cut(f.Name, "@")
+		instance := ok && strings.HasPrefix(base, template+"@.")
+		return !instance && slices.ContainsFunc(files, func(other File) bool { return other.Name == base && other.Text == f.Text })
+	})
 }
 
 // loadFile reads the file at path and the files that belong to it. For a drop-in it reads the

@@ -171,3 +171,32 @@ func TestChangesNeedARestartOrNot(t *testing.T) {
 		t.Errorf("a setting that went away: %v", got)
 	}
 }
+
+func TestLinkForAnAliasIsNoUnit(t *testing.T) {
+	dir := t.TempDir()
+	text := "[Service]\nExecStart=/usr/bin/x\nRuntimeDirectory=x\n[Install]\nAlias=web.service\n"
+	if err := os.WriteFile(filepath.Join(dir, "x.service"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("x.service", filepath.Join(dir, "web.service")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := units.Load("", dir)
+	if err != nil || len(files) != 1 || files[0].Name != "x.service" {
+		t.Errorf("Load = %v, %v, want x.service alone", files, err)
+	}
+}
+
+func TestServiceIsKnownByItsAlias(t *testing.T) {
+	service := "[Unit]\nRequires=web.socket\n[Service]\nType=notify\nExecStart=/usr/bin/x\n[Install]\nAlias=web.service\n"
+	socket := "[Unit]\nPartOf=web.service\n[Socket]\nListenStream=80\nFileDescriptorName=http\n"
+	var found []string
+	for _, f := range mustCheckAll([]units.File{{Name: "x.service", Text: service}, {Name: "web.socket", Text: socket}}) {
+		if f.Unit == "web.socket" {
+			found = append(found, f.Rule)
+		}
+	}
+	if !slices.Contains(found, "socket-stops") {
+		t.Errorf("%v, want socket-stops", found)
+	}
+}

@@ -46,6 +46,15 @@ func (m *merged) list(section string, keys ...string) (values []assignment) {
 	return values
 }
 
+// lists returns the values of several settings, each of which an empty assignment resets for
+// itself.
+func (m *merged) lists(section string, keys ...string) (values []assignment) {
+	for _, key := range keys {
+		values = append(values, m.list(section, key)...)
+	}
+	return values
+}
+
 // onlyAdds reports whether an empty assignment leaves the values before it: dependencies
 // cannot be removed (systemd.unit(5)), and Sockets= is a dependency.
 func onlyAdds(section, key string) bool {

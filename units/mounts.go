@@ -29,7 +29,7 @@ func within(name, dir string) bool {
 // sandbox, each once. It leaves out shells, because the distribution's links lead to other
 // paths.
 func (c *contract) programs() (paths []string) {
-	for _, a := range c.service.list("Service", "ExecStart", "ExecReload") {
+	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
 		cmd := parseCommand(a.value)
 		binary := cmd.binary()
 		if !strings.Contains(cmd.prefix, "+") && path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
@@ -89,6 +89,18 @@ func (c *contract) hidesHome(name string) (assignment, bool) {
 	tmp := c.of("PrivateTmp")
 	if (isYes(tmp.value) || tmp.value == "disconnected") && in("/tmp", "/var/tmp") {
 		return tmp, true
+	}
+	return assignment{}, false
+}
+
+// otherRoot returns the setting by which name is in another root than that of the host.
+// Directories that systemd makes are in both.
+func (c *contract) otherRoot(name string) (assignment, bool) {
+	shared := slices.ContainsFunc(directories(c.service), func(d directory) bool { return within(name, d.path) })
+	for _, key := range []string{"RootDirectory", "RootImage"} {
+		if a := c.of(key); a.value != "" && a.value != "/" && !shared && !bound(c.service, name) {
+			return a, true
+		}
 	}
 	return assignment{}, false
 }

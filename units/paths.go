@@ -97,9 +97,15 @@ func (c *contract) systemdBinds() (all []place) {
 // or its environment, and that no .socket unit has.
 func (c *contract) programBinds() (all []place) {
 	passed := c.systemdBinds()
-	for _, a := range c.service.list("Service", "ExecStart", "Environment") {
-		for _, word := range splitWords(strings.TrimLeft(a.value, execPrefixes)) {
-			p := socketPath(expand(c.service.name, word))
+	for _, a := range c.service.lists("Service", "ExecStart", "Environment") {
+		words := splitWords(strings.TrimLeft(a.value, execPrefixes))
+		for _, word := range words {
+			if strings.ContainsAny(word, " \t") { // a shell's line
+				words = append(words, shellWords(word)...)
+			}
+		}
+		for _, word := range words {
+			p := socketPath(c.path(word))
 			known := func(other place) bool { return other.path == p }
 			if p != "" && !slices.ContainsFunc(passed, known) {
 				all = append(all, place{p, c.service, a})
@@ -107,6 +113,33 @@ func (c *contract) programBinds() (all []place) {
 		}
 	}
 	return all
+}
+
+// path returns text with specifiers replaced, and variables such as ${RUNTIME_DIRECTORY}.
+func (c *contract) path(text string) string {
+	for key, base := range directoryBases {
+		names := c.service.words("Service", key)
+		variable := strings.ToUpper(strings.TrimSuffix(key, "Directory")) + "_DIRECTORY"
+		if len(names) == 1 && strings.Contains(text, variable) {
+			name, _, _ := strings.Cut(names[0], ":")
+			dir := path.Join(base, name)
+			text = strings.NewReplacer("${"+variable+"}", dir, "$"+variable, dir).Replace(text)
+		}
+	}
+	return expand(c.service.name, text)
+}
+
+// removes returns the paths and patterns that a step deletes.
+func (s step) removes() (paths []string) {
+	if s.program() != "rm" && s.program() != "unlink" {
+		return nil
+	}
+	for _, word := range s.words[1:] {
+		if !strings.HasPrefix(word, "-") {
+			paths = append(paths, word)
+		}
+	}
+	return paths
 }
 
 var (

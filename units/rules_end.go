@@ -180,14 +180,14 @@ func (c *contract) notDeadly(key string) []fault {
 func socketStops(c *contract) (all []fault) {
 	all = c.each(func(s *merged) (faults []fault) {
 		for _, a := range s.list("Unit", "PartOf", "BindsTo", "BindTo", "Requires", "Requisite", "StopPropagatedFrom") {
-			if slices.Contains(strings.Fields(a.value), c.service.name) {
+			if s.namesUnit(a.value, c.service.names()) {
 				faults = append(faults, wrongf(s, a, "%s=%s in the socket of %s", a.key, a.value, c.service.name)...)
 			}
 		}
 		return faults
 	})
 	for _, a := range c.service.list("Unit", "PropagatesStopTo") {
-		stops := func(s *merged) bool { return slices.Contains(strings.Fields(a.value), s.name) }
+		stops := func(s *merged) bool { return c.service.namesUnit(a.value, s.names()) }
 		if slices.ContainsFunc(c.sockets, stops) {
 			all = append(all, wrongf(c.service, a, "PropagatesStopTo=%s", a.value)...)
 		}

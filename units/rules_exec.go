@@ -1,5 +1,11 @@
 package units
 
+import (
+	"path"
+	"path/filepath"
+	"slices"
+)
+
 // Rules on the program that ExecStart= really starts.
 
 var execRules = []*rule{{
@@ -64,11 +70,36 @@ var execRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
-		ID: "exec-start-name", Severity: Error,
-		Title: "argv[0] must be the path of the program",
-		Why: "With the prefix @ the second word is the name by which the program is called. A program that was built with a library that looks up argv[0] finds none, or another program of that name in PATH. " +
-			"ExecReload= asks for an upgrade to the program at the path.",
-		Effect: "the start fails, or an upgrade starts another program",
+		ID: "exec-start-launcher", Severity: Warning,
+		Title: "a program before the service must execute it in its own process",
+		Why: "ExecReload= names the program, and ExecStart= has it as an argument of another program that sdunits does not know. If that one executes the program, all is well. " +
+			"If it starts a child and waits, systemd ignores the messages of the child, and a successor would be a child of the waiting program.",
+		Effect: "if the other program stays, READY=1 and MAINPID= are ignored, and sockets are not passed: the start fails",
+		Write:  "ExecStart= with the program itself, or nothing if the other program executes it",
+		Bad:    "[Service]\nExecStart=/opt/launcher/run -- /usr/bin/myapp\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) []fault {
+		a, start := c.binary()
+		last, stays := c.follow(start.argv)
+		if stays != nil || len(last) < 2 || usesLibrary(filepath.Join(c.root, last[0])) {
+			return nil
+		}
+		for _, r := range c.service.list("Service", "ExecReload") {
+			program := parseCommand(r.value).binary()
+			if path.IsAbs(program) && program != last[0] && slices.Contains(last[1:], program) {
+				return wrongf(c.service, a, "ExecStart=%s: %s starts %s", a.value, last[0], program)
+			}
+		}
+		return nil
+	},
+}, {
+	Rule: Rule{
+		ID: "exec-start-name", Severity: Warning,
+		Title: "argv[0] should be the path of the program",
+		Why: "With the prefix @ the second word is the name by which the program is called. The library takes the path by which systemd executed the program, so upgrades go well. " +
+			"A program that looks for its own file by os.Args[0] finds none, or another program of that name in PATH. So does a program that was built with a version of the library that looks up os.Args[0].",
+		Effect: "a program that looks itself up by its name does not start, or an upgrade starts another program",
 		Write:  "ExecStart= without @ and without the name",
 		Bad:    "[Service]\nExecStart=@/usr/bin/myapp mysvc\n",
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",

@@ -27,6 +27,18 @@ var identityRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
+		ID: "outside-cgroup", Severity: Error,
+		Title: "no command may move the program into another cgroup",
+		Why: "systemd finds the processes of a unit by their cgroup. A successor begins in the cgroup of its predecessor, and systemd accepts a main process outside of the unit from root alone. " +
+			"cgexec and cgclassify move processes, and so does a shell that writes to cgroup.procs. A cgroup below that of the unit (Delegate=) counts as the unit.",
+		Effect: "`systemctl stop` leaves generations that drain behind, limits of the unit do not hold, and without root no upgrade can be committed",
+		Write:  "Slice=, CPUWeight=, MemoryMax= and the like",
+		Bad:    "[Service]\nExecStart=/usr/bin/cgexec -g cpu:web /usr/bin/myapp\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\nCPUWeight=200\n",
+	},
+	find: outsideCgroup,
+}, {
+	Rule: Rule{
 		ID: "runtime-directory-shared", Severity: Error,
 		Title: "each service needs a RuntimeDirectory= that no other service has",
 		Why: "The control socket of the main process lies in RuntimeDirectory=. Two services with one directory, such as two instances of a template, replace the socket of each other. " +
@@ -63,12 +75,30 @@ var identityRules = []*rule{{
 	find: environmentTaken,
 }}
 
+// outsideCgroup finds commands that move a process of the service into another cgroup.
+func outsideCgroup(c *contract) (all []fault) {
+	for _, a := range c.service.lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
+		cmd := parseCommand(a.value)
+		steps, _ := cmd.steps()
+		moves := slices.ContainsFunc(cmd.argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") })
+		for _, s := range steps {
+			moves = moves || slices.ContainsFunc(s.words, func(word string) bool { return path.Base(word) == "cgexec" || path.Base(word) == "cgclassify" }) ||
+				s.program() == "tee" && strings.Contains(strings.Join(s.words, " "), "cgroup.procs")
+		}
+		inside := strings.Contains(a.value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.value, "/"+name+"/") })
+		if moves && !inside {
+			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.key, a.value)...)
+		}
+	}
+	return all
+}
+
 // sharedDirectory finds a runtime directory that another instance or another unit has.
 func sharedDirectory(c *contract) (all []fault) {
 	for _, a := range c.service.list("Service", "RuntimeDirectory") {
-		for dir := range strings.FieldsSeq(a.value) {
+		for _, dir := range shellWords(a.value) {
 			dir, _, _ = strings.Cut(dir, ":")
-			if isTemplate(c.service.name) && !strings.ContainsAny(strings.ReplaceAll(dir, "%%", ""), "%") {
+			if isTemplate(c.service.name) && !perInstance(dir) {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.name)...)
 			} else if other := c.sharing(dir); other != "" {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
@@ -80,6 +110,12 @@ func sharedDirectory(c *contract) (all []fault) {
 
 func isTemplate(unit string) bool { return strings.Contains(unit, "@") }
 
+// perInstance reports whether a text differs between the instances of a template.
+func perInstance(text string) bool {
+	text = strings.ReplaceAll(text, "%%", "")
+	return slices.ContainsFunc([]string{"%i", "%I", "%n", "%N"}, func(specifier string) bool { return strings.Contains(text, specifier) })
+}
+
 // sharing returns the name of another service whose runtime directory is dir, or is
 // above or below it.
 func (c *contract) sharing(dir string) (unit string) {
@@ -88,31 +124,33 @@ func (c *contract) sharing(dir string) (unit string) {
 		if m.name == c.service.name || kindOf(m.name) != "service" {
 			continue
 		}
-		for _, word := range m.words("Service", "RuntimeDirectory") {
-			word, _, _ = strings.Cut(word, ":")
-			if theirs, known := resolved(m.name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
-				return m.name
+		for _, a := range m.list("Service", "RuntimeDirectory") {
+			for _, word := range shellWords(a.value) {
+				word, _, _ = strings.Cut(word, ":")
+				if theirs, known := resolved(m.name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
+					return m.name
+				}
 			}
 		}
 	}
 	return ""
 }
 
-// resolved is text with the specifiers of a unit's name resolved, of which ok says
-// whether that can be done.
+// resolved returns text with the specifiers of a unit's name resolved. Two templates are
+// compared for the same instance. ok is false if another specifier remains.
 func resolved(unit, text string) (result string, ok bool) {
-	stem, _, _ := cutLast(unit, ".")
-	if strings.HasSuffix(stem, "@") && strings.ContainsAny(strings.ReplaceAll(text, "%%", ""), "%") {
-		return "", false // no instance
+	if stem, kind, _ := cutLast(unit, "."); strings.HasSuffix(stem, "@") {
+		unit = stem + "INSTANCE." + kind
 	}
 	result = path.Clean(expand(unit, text))
 	return result, !strings.Contains(result, "%")
 }
 
-// changers are programs that run another one as another user, in the same process,
-// with what stands before or in the argument that names the user.
+// changers are programs that run another one as another user in the same process, with
+// their options that name the user. nil means that the first argument names it.
 var changers = map[string][]string{
-	"setpriv": {"--reuid", "--ruid", "--euid"}, "chpst": {"-u", "-U"}, "capsh": {"--user", "--uid"},
+	"setpriv": {"--reuid", "--ruid", "--euid"}, "chpst": {"-u", "-U"}, "capsh": {"--user", "--uid"}, "chroot": {"--userspec"},
+	"start-stop-daemon": {"-c", "--chuid"}, "unshare": {"-S", "--setuid"}, "nsenter": {"-S", "--setuid"},
 	"setuidgid": nil, "s6-setuidgid": nil, "s6-envuidgid": nil, "gosu": nil, "su-exec": nil,
 }
 
@@ -120,22 +158,38 @@ var changers = map[string][]string{
 func (c command) becomes() string {
 	all, _ := c.steps()
 	for _, s := range all {
-		flags, known := changers[s.program()]
-		if !known {
-			continue
+		words := s.words
+		for range 16 { // more programs than a command line has
+			if len(words) == 0 {
+				break
+			}
+			next, _, _ := unwrap(path.Base(words[0]), words[1:])
+			if user := changesTo(words[:max(1, len(words)-len(next))]); user != "" {
+				return user
+			}
+			words = next
 		}
-		for i, word := range s.words[1:] {
-			if flags == nil {
-				return word
-			}
-			name, value, joined := strings.Cut(word, "=")
-			switch {
-			case !slices.Contains(flags, name):
-			case joined:
-				return value
-			case i+2 < len(s.words):
-				return s.words[i+2]
-			}
+	}
+	return ""
+}
+
+// changesTo returns the user that a program changes to by its own arguments, "" for none.
+func changesTo(words []string) string {
+	flags, known := changers[path.Base(words[0])]
+	if !known {
+		return ""
+	}
+	for i, word := range words[1:] {
+		if flags == nil {
+			return word
+		}
+		name, value, joined := strings.Cut(word, "=")
+		switch {
+		case !slices.Contains(flags, name):
+		case joined:
+			return value
+		case i+2 < len(words):
+			return words[i+2]
 		}
 	}
 	return ""
@@ -179,7 +233,7 @@ func userChanged(c *contract) (all []fault) {
 var systemdVariables = strings.Fields("NOTIFY_SOCKET LISTEN_PID LISTEN_FDS LISTEN_FDNAMES WATCHDOG_PID WATCHDOG_USEC MAINPID RUNTIME_DIRECTORY")
 
 func environmentTaken(c *contract) (all []fault) {
-	for _, a := range c.service.list("Service", "Environment", "UnsetEnvironment") {
+	for _, a := range c.service.lists("Service", "Environment", "UnsetEnvironment") {
 		for _, word := range shellWords(a.value) {
 			name, _, assigned := strings.Cut(word, "=")
 			if slices.Contains(systemdVariables, name) && (assigned == (a.key == "Environment")) {

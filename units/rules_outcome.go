@@ -135,7 +135,7 @@ func (c *contract) ends(cmd command) string {
 		switch {
 		case sends && signal != "HUP" && signal != "0" && signal != "CONT" && signal != "WINCH" && signal != "CHLD":
 			return "sends SIG" + signal + " to the program"
-		case s.program() == "systemctl" && c.names(s.words) && slices.ContainsFunc(s.words, isRestart):
+		case c.names(s.words) && (s.asksManager() || s.program() == "systemctl" && slices.ContainsFunc(s.words, isRestart)):
 			return "asks systemd for another job of this service"
 		case (s.program() == "service" || s.program() == "invoke-rc.d" || path.Dir(s.words[0]) == "/etc/init.d") && slices.ContainsFunc(s.words, isRestart):
 			return "restarts a service"
@@ -146,14 +146,20 @@ func (c *contract) ends(cmd command) string {
 
 // names reports whether a command names the service itself.
 func (c *contract) names(words []string) bool {
-	stem, _, _ := cutLast(c.service.name, ".")
-	for _, word := range words {
-		if word == "%n" || word == "%N" || word == stem || word == c.service.name || word == strings.Replace(c.service.name, "@.", "@%i.", 1) ||
-			isTemplate(stem) && strings.TrimSuffix(word, ".service") == stem+"%i" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(words, func(word string) bool {
+		word = expand(c.service.name, strings.TrimPrefix(word, "string:")) // of dbus-send
+		return slices.ContainsFunc(c.service.names(), func(name string) bool {
+			return word == name || word == strings.TrimSuffix(name, ".service")
+		})
+	})
+}
+
+// asksManager reports whether a step ends units through a method of systemd on D-Bus.
+func (s step) asksManager() bool {
+	return slices.Contains([]string{"busctl", "dbus-send", "gdbus"}, s.program()) && slices.ContainsFunc(s.words, func(word string) bool {
+		method := word[strings.LastIndexByte(word, '.')+1:]
+		return slices.Contains(strings.Fields("RestartUnit TryRestartUnit ReloadOrRestartUnit ReloadOrTryRestartUnit StopUnit KillUnit"), method)
+	})
 }
 
 func isRestart(word string) bool {

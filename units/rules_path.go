@@ -1,5 +1,10 @@
 package units
 
+import (
+	"path"
+	"slices"
+)
+
 // Rules on the paths of unix sockets: below which directories they do not stay.
 
 var pathRules = []*rule{{
@@ -69,9 +74,21 @@ var pathRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
+		ID: "socket-path-deleted", Severity: Error,
+		Title: "no command may delete the path of a socket",
+		Why: "Programs that bind a path themselves delete it before a start. Here the socket is open already: systemd has bound it for the .socket unit, or it comes back from the fd store. " +
+			"It goes on listening, on a socket that has no path any more. The library deletes the path of a dead process itself.",
+		Effect: "after the command has run, clients get \"no such file or directory\", while the units are active",
+		Write:  "no rm and no unlink of the path",
+		Bad:    "[Service]\nExecStartPre=-/bin/rm -f /run/myapp.sock\n[Socket]\nListenStream=/run/myapp.sock\n",
+		Mended: "[Service]\n# no ExecStartPre=\n[Socket]\nListenStream=/run/myapp.sock\n",
+	},
+	find: pathDeleted,
+}, {
+	Rule: Rule{
 		ID: "bound-path-hidden", Severity: Error,
 		Title: "clients must see the path of a socket that the program binds",
-		Why: "PrivateTmp= gives the service a /tmp and a /var/tmp that no other process sees, and a new one at each restart. ProtectHome=tmpfs and TemporaryFileSystem= do so for other directories. " +
+		Why: "PrivateTmp= gives the service a /tmp and a /var/tmp that no other process sees, and a new one at each restart. ProtectHome=tmpfs and TemporaryFileSystem= do so for other directories, and RootDirectory= and RootImage= for all of them but RuntimeDirectory= and its like. " +
 			"A .socket unit binds its path outside the sandbox, so these settings do not hide it.",
 		Effect: "clients get \"no such file or directory\"",
 		Write:  "a path below RuntimeDirectory= with RuntimeDirectoryPreserve=restart, or a .socket unit for the socket",
@@ -80,7 +97,11 @@ var pathRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, p := range c.programBinds() {
-			if at, hidden := c.hides(p.path); hidden {
+			at, hidden := c.hides(p.path)
+			if !hidden {
+				at, hidden = c.otherRoot(p.path)
+			}
+			if hidden {
 				all = append(all, wrongf(p.unit, p.at, "%s=%s hides %s", at.key, at.value, p.path)...)
 			}
 		}
@@ -95,6 +116,27 @@ func (c *contract) directories() (all []directory) {
 	for _, m := range c.others {
 		if m.name != c.service.name && kindOf(m.name) == "service" {
 			all = append(all, directories(m)...)
+		}
+	}
+	return all
+}
+
+// pathDeleted finds commands of the service that delete the path of a socket.
+func pathDeleted(c *contract) (all []fault) {
+	places := append(c.systemdBinds(), c.programBinds()...)
+	for _, a := range c.service.lists("Service", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost") {
+		steps, _ := parseCommand(a.value).steps()
+		for _, s := range steps {
+			for _, word := range s.removes() {
+				name := path.Clean(c.path(word))
+				gone := func(p place) bool {
+					matches, _ := path.Match(name, p.path) // a bad pattern matches nothing
+					return matches || within(p.path, name)
+				}
+				if i := slices.IndexFunc(places, gone); i >= 0 {
+					all = append(all, wrongf(c.service, a, "%s=%s deletes %s", a.key, a.value, places[i].path)...)
+				}
+			}
 		}
 	}
 	return all

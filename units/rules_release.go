@@ -31,10 +31,23 @@ var releaseRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
+		ID: "release-mounted", Severity: Error,
+		Title: "a mount must not go through the link to a release",
+		Why: "systemd follows the link once, at the start, when it mounts RootDirectory=, BindPaths= or BindReadOnlyPaths=. A successor lives in the same mounts. " +
+			"When the link moves to another release, the successor still finds the old one. A link inside of a mounted directory is followed again at each upgrade.",
+		Effect: "an upgrade starts the old program again, and says success",
+		Write:  "a mount of the directory that has the link in it, and the link in ExecStart= and ExecReload=",
+		Bad:    "[Service]\nExecStart=/opt/myapp/myapp\nExecReload=/opt/myapp/myapp reload\nBindReadOnlyPaths=/srv/myapp/current:/opt/myapp\n",
+		Mended: "[Service]\nExecStart=/srv/myapp/current/myapp\nExecReload=/srv/myapp/current/myapp reload\nBindReadOnlyPaths=/srv/myapp\n",
+	},
+	find: releaseMounted,
+}, {
+	Rule: Rule{
 		ID: "log-file", Severity: Warning,
 		Title: "an upgrade keeps the log file that systemd has opened",
 		Why: "systemd opens StandardOutput=append:, file: and truncate: at a start, and a successor inherits the open file. " +
-			"After a rotation by rename each generation writes to the renamed file, also once it is deleted. systemd makes an empty new file for the reload command, so the rotation looks complete.",
+			"After a rotation by rename each generation writes to the renamed file, also once it is deleted. systemd makes an empty new file for the reload command, so the rotation looks complete. " +
+			"A file that a shell in ExecStart= has opened is the same.",
 		Effect: "after a rotation by rename and `systemctl reload` the program writes to the old file until a restart",
 		Write:  "StandardOutput=journal, or a rotation that copies and truncates (copytruncate of logrotate) with append:",
 		Bad:    "[Service]\nStandardOutput=append:/var/log/myapp.log\n",
@@ -48,9 +61,61 @@ var releaseRules = []*rule{{
 				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
 			}
 		}
+		a, start := c.binary()
+		if file := redirectsTo(c.shellText(start)); file != "" {
+			all = append(all, wrongf(c.service, a, "ExecStart=%s opens %s", a.value, file)...)
+		}
 		return all
 	},
 }}
+
+// releaseMounted finds mounts of the binaries whose source is behind a link.
+func releaseMounted(c *contract) (all []fault) {
+	if a := c.of("RootDirectory"); a.value != "" {
+		if link := c.linkIn(expand(c.service.name, a.value)); link != "" {
+			all = append(all, wrongf(c.service, a, "RootDirectory=%s goes through the link %s", a.value, link)...)
+		}
+	}
+	for _, b := range binds(c.service) {
+		has := func(program string) bool { return within(program, b.target) && program != b.target } // a file is binary-pinned
+		if link := c.linkIn(expand(c.service.name, b.source)); link != "" && slices.ContainsFunc(c.programs(), has) {
+			all = append(all, wrongf(c.service, b.at, "%s=%s goes through the link %s", b.at.key, b.at.value, link)...)
+		}
+	}
+	return all
+}
+
+// shellText returns the line or the file that a shell reads, "" for another program.
+func (c *contract) shellText(cmd command) string {
+	if line, _, ok := cmd.script(); ok {
+		return line
+	}
+	for _, name := range cmd.argv {
+		if text, _ := (&follower{root: c.root}).read(name); strings.HasPrefix(text, "#!") {
+			return text
+		}
+	}
+	return ""
+}
+
+// redirectsTo returns the file to which a shell's text sends the output of the program that
+// it executes, "" if there is none.
+func redirectsTo(text string) string {
+	for _, p := range splitScript(text) {
+		words := shellWords(p.text)
+		for i, word := range words {
+			_, file, _ := strings.Cut(word, ">")
+			file = strings.TrimLeft(file, ">|")
+			if file == "" && strings.HasSuffix(word, ">") && i+1 < len(words) {
+				file = words[i+1]
+			}
+			if slices.Contains(words[:i], "exec") && isRedirection(word) && path.IsAbs(file) && !within(file, "/dev") && !within(file, "/proc") {
+				return file
+			}
+		}
+	}
+	return ""
+}
 
 // fileOutputs are the kinds of StandardOutput= that open a file.
 var fileOutputs = []string{"append", "file", "truncate"}

@@ -192,7 +192,7 @@ var sandboxRules = []*rule{{
 		Mended: "[Service]\nRootDirectory=/srv/myapp\n[X-Cutover]\nSystemd=252\n",
 	},
 	find: func(c *contract) (all []fault) {
-		images := c.service.list("Service", "ExtensionImages", "ExtensionDirectories")
+		images := c.service.lists("Service", "ExtensionImages", "ExtensionDirectories")
 		if a := c.of("RootImage"); a.value != "" {
 			images = append(images, a)
 		}

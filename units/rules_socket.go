@@ -21,7 +21,7 @@ var socketRules = []*rule{{
 		Mended: "[Unit]\nRequires=myapp.socket\n",
 	},
 	find: func(c *contract) []fault {
-		needed := slices.Concat(c.service.words("Unit", "Requires"), c.service.words("Unit", "BindsTo"), c.service.words("Service", "Sockets"))
+		needed := slices.Concat(c.service.unitNames("Unit", "Requires", "BindsTo"), c.service.unitNames("Service", "Sockets"))
 		return c.each(func(s *merged) []fault {
 			if slices.Contains(needed, s.name) {
 				return nil
@@ -126,8 +126,9 @@ var socketRules = []*rule{{
 		first := map[string]string{}
 		return c.each(func(s *merged) []fault {
 			a := s.last("Socket", "FileDescriptorName")
-			other, again := first[a.value]
-			first[a.value] = s.name
+			name := expand(s.name, a.value)
+			other, again := first[name]
+			first[name] = s.name
 			if !again || a.value == "" {
 				return nil
 			}
@@ -138,7 +139,7 @@ var socketRules = []*rule{{
 	Rule: Rule{
 		ID: "socket-address-twice", Severity: Error,
 		Title:  "an address can be listened on once",
-		Why:    "The second .socket unit fails with \"Address already in use\", and with it what requires it.",
+		Why:    "The second socket fails with \"Address already in use\", and with it the .socket unit and all that requires it. A port alone and [::] also take the addresses of IPv4, unless BindIPv6Only=ipv6-only.",
 		Effect: "one of the two units cannot start",
 		Write:  "each Listen*= address once",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8080\nFileDescriptorName=admin\nBacklog=4096\n",
@@ -148,11 +149,11 @@ var socketRules = []*rule{{
 		first := map[string]string{}
 		return c.each(func(s *merged) (all []fault) {
 			for _, a := range listening(s) {
-				line := a.key + "=" + a.value
-				if other, again := first[line]; again && !isYes(s.last("Socket", "ReusePort").value) {
-					all = append(all, fault{s, a, line + ", as in " + other})
+				address := bindAddress(s, a)
+				if other, again := first[address]; again && !isYes(s.last("Socket", "ReusePort").value) {
+					all = append(all, wrongf(s, a, "%s=%s, as in %s", a.key, a.value, other)...)
 				}
-				first[line] = s.name
+				first[address] = s.name
 			}
 			return all
 		})
@@ -219,6 +220,21 @@ var socketRules = []*rule{{
 func listening(s *merged) []assignment {
 	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
 		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")
+}
+
+// bindAddress returns a text that is the same for two Listen lines that the kernel does not
+// bind both.
+func bindAddress(s *merged, a assignment) string {
+	e, ok := endpointOf(s, a)
+	switch {
+	case !ok:
+		return a.key + "=" + expand(s.name, a.value)
+	case e.network == "unix":
+		return e.path
+	case e.at.Addr().IsUnspecified() && (e.at.Addr().Is4() || s.last("Socket", "BindIPv6Only").value != "ipv6-only"):
+		return e.network + " " + strconv.Itoa(int(e.at.Port()))
+	}
+	return e.network + " " + e.at.String()
 }
 
 // onSocket finds a boolean setting of sockets that is on.

@@ -39,7 +39,6 @@ var wrappers = map[string]wrapper{
 	"flock":         {values: "-E -w --timeout --wait", operands: 1, needs: "-F --no-fork"},
 	"strace":        {values: "-e -o -s -u -E -P -a -S -O", needs: "-D -DD -DDD --daemonize"},
 	"systemd-cat":   {values: "-t --identifier -p --priority --stderr-priority"},
-	"cgexec":        {values: "-g"},
 	"gosu":          {operands: 1},
 	"su-exec":       {operands: 1},
 	"setuidgid":     {operands: 1},
@@ -50,12 +49,24 @@ var wrappers = map[string]wrapper{
 	"runcon":        {values: "-t -u -r -l"},
 	"faketime":      {values: "-f", operands: 1},
 	"systemd-creds": {waits: "-h"},
+	"authbind":      {values: "--depth"},
+	"aa-exec":       {values: "-p --profile -n --namespace"},
+	"setlock":       {operands: 1},
+	"softlimit":     {values: "-m -a -d -s -l -o -p -f -c -r -t"},
+	"s6-softlimit":  {values: "-m -a -d -s -l -o -p -f -c -r -t"},
+	"proxychains4":  {values: "-f"},
+	"chamber":       {},
+	"direnv":        {operands: 2},
+	"eatmydata":     {},
+	"cgexec":        {values: "-g"},
 }
 
 // waiters start a child. They stay the main process while the child serves, or exit before it.
 var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini-static dumb-init catatonit docker-init s6-svscan runsv runsvdir supervisord supervise svscan " +
 	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-run systemd-inhibit systemd-nspawn firejail " +
-	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon")
+	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon " +
+	"sg newgrp login machinectl bwrap nsjail minijail0 proot runc crun conmon lxc-execute dbus-run-session xvfb-run foreman honcho hivemind overmind forego s6-supervise pm2 forever monit circusd " +
+	"chronic logsave envconsul consul-template doppler op teller infisical berglas vals ssh-agent")
 
 // An obstacle is a program that stays between systemd and the daemon.
 type obstacle struct {
