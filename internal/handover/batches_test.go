@@ -161,6 +161,28 @@ func TestConnectionsArriveWithoutDescriptorsIfThereIsNoRoom(t *testing.T) {
 	}
 }
 
+// The predecessor answers the command itself then, and a hint of a newer program is skipped.
+func TestHintsArriveWithoutDescriptorsIfThereIsNoRoom(t *testing.T) {
+	b, raw := wire(t)
+	fds := files(t, 1)
+	writeRaw(t, raw, "CO\x01\x85{}", fds)
+	writeRaw(t, raw, "CO\x01\xfa{}", fds)
+	writeRaw(t, raw, "CO\x01\x06{}", nil)
+	before := len(leak.Descriptors())
+	limit(t, 1)
+	first, err := b.Receive(context.Background())
+	if c, ok := first.(handover.Command); err != nil || !ok || len(c.FDs) != 0 {
+		t.Errorf("Receive = %#v, %v, want a Command without a descriptor", first, err)
+	}
+	if got, err := b.Receive(context.Background()); err != nil || got != (handover.Go{}) {
+		t.Errorf("the next message: %v, %v", got, err)
+	}
+	limit(t, 1024)
+	if after := len(leak.Descriptors()); after != before {
+		t.Errorf("%d descriptors left open", after-before)
+	}
+}
+
 // The predecessor ends after a part of the set.
 func TestALineThatBreaksBetweenBatchesLeavesNoDescriptor(t *testing.T) {
 	breaks := map[string]func(testing.TB, *handover.Conn){

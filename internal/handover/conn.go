@@ -167,12 +167,17 @@ func (c *Conn) decode(frame []byte, fds []*fd.FD, flags int) (Message, error) {
 	if !fd.Truncated(flags) {
 		return decode(frame, fds)
 	}
-	m, _ := decode(frame, nil) // m is nil on error
-	if _, ok := m.(Connections); ok {
+	if m, err := decode(frame, nil); err == nil && goesWithout(m) {
 		fd.CloseAll(fds)
 		return m, nil
 	}
 	return nil, fmt.Errorf("%w: message cut off (LimitNOFILE= too low?)", ErrProtocol)
+}
+
+// goesWithout reports whether the receiver can do without the descriptors of m, for which it
+// had no room. m is nil if its kind is unknown and may be skipped.
+func goesWithout(m Message) bool {
+	return m == nil || m.kind() == kindConnections || m.kind() >= kindOptional
 }
 
 // gone returns io.EOF for the errors that the end of the other process causes, else err.

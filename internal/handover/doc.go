@@ -44,7 +44,8 @@
 //
 // The framing byte is 1. A reader ignores unknown fields of a body. It also ignores
 // unknown kinds from 128 on, so that a newer program can add hints without a new
-// version. An unknown kind below 128 is an error.
+// version. An unknown kind below 128 is an error. If a reader has no room for the
+// descriptors of Connections, or of a kind from 128 on, it gets the message without them.
 //
 // A frame has at most 128 KiB. Longer lists are split into several messages, and a longer
 // reason of a Failed is cut; bounds.go has the list.

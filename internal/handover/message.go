@@ -119,7 +119,8 @@ type Serving struct{}
 
 // Command is the conversation with the command that waits for the upgrade, if there is
 // one. It precedes Committing. The successor answers the command, too, because the
-// predecessor may be killed before its answer. The receiver owns the FDs.
+// predecessor may be killed before its answer. FDs is empty if the receiver had no room for
+// the descriptor; then only the predecessor answers. The receiver owns the FDs.
 type Command struct {
 	FDs []*fd.FD `json:"-"`
 }
