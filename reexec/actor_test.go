@@ -170,6 +170,9 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "address":
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		for a.listeners[arg(0)] == nil {
+			a.more.Wait() // as in observed
+		}
 		return a.listeners[arg(0)].Addr().String(), nil
 	case "upgrade":
 		return "", a.u.Upgrade(ctx)

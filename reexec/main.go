@@ -15,6 +15,7 @@ import (
 //		os.Exit(reexec.Main(reexec.Options{},
 //			rehttp.Service("http", ":8080", &http.Server{Handler: mux}),
 //			rehttp.Service("metrics", "127.0.0.1:9090", &http.Server{Handler: metrics}),
+//			reexec.Stream("smtp", ":25", smtpServer.Serve),
 //		))
 //	}
 //

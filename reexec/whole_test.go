@@ -24,38 +24,66 @@ import (
 func (a *actor) services(ctx context.Context, words []string) error {
 	var all []reexec.Service
 	for _, word := range words {
-		all = append(all, reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
-			return a.service(ctx, word)
-		}))
+		all = append(all, a.service(word))
 	}
 	return a.u.Serve(ctx, all...)
 }
 
-func (a *actor) service(ctx context.Context, word string) (func(context.Context) error, error) {
-	drained := func(context.Context) error { return a.u.Drain(context.Background()) }
+func (a *actor) service(word string) reexec.Service {
 	switch word {
 	case "talk":
-		_, err := a.listen(ctx, "a", "tcp", anywhere)
-		return drained, err
-	case "failing":
-		return func(context.Context) error { <-a.goOn; return errors.New("the disk is full") }, nil
-	case "stuck":
-		return func(context.Context) error { select {} }, nil
-	case "early": // returns when the generation drains, and does not wait in Drain
-		return func(context.Context) error { <-a.u.Draining(); return nil }, nil
-	case "":
-		return nil, nil
-	default: // an address
-		_, err := a.u.Listen(ctx, "b", "tcp", word)
-		return drained, err
+		return reexec.Stream("a", anywhere, a.acceptAll)
+	case "background":
+		return reexec.Stream("a", anywhere, func(ln net.Listener) error {
+			go a.acceptAll(ln) // ends when ln is closed
+			return nil
+		})
+	case "brief":
+		s := reexec.Stream("a", anywhere, a.acceptAll)
+		s.EndSessions = true
+		return s
+	case "graceful":
+		return &reexec.StreamService{Name: "a", Address: anywhere, New: a.newGraceful}
+	}
+	return reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+		switch word {
+		case "failing":
+			return func(context.Context) error { <-a.goOn; return errors.New("the disk is full") }, nil
+		case "stuck":
+			return func(context.Context) error { select {} }, nil
+		case "early": // returns when the generation drains, and does not wait in Drain
+			return func(context.Context) error { <-u.Draining(); return nil }, nil
+		case "":
+			return nil, nil
+		default: // an address
+			_, err := u.Listen(ctx, "b", "tcp", word)
+			return func(context.Context) error { return u.Drain(context.Background()) }, err
+		}
+	})
+}
+
+// acceptAll is a server that knows nothing of upgrades.
+func (a *actor) acceptAll(ln net.Listener) error {
+	a.serves(ln)
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		go a.converse(c, func() {}) // ends with the client
 	}
 }
 
-// serves starts an actor that has "talk" and another service, and returns the address.
-func (r *remote) serves(options, other string) (running *outcome) {
+// serves makes the address of ln known.
+func (a *actor) serves(ln net.Listener) {
+	a.set(func() { a.listeners["a"] = ln; a.more.Broadcast() })
+}
+
+// serves runs services in the actor.
+func (r *remote) serves(options string, services ...string) (running *outcome) {
 	r.Helper()
 	r.do("new", options)
-	return r.begin("services", "talk", other)
+	return r.begin("services", services...)
 }
 
 // address returns the address of the actor's listener a.
@@ -69,13 +97,13 @@ func TestServicesFinishTheirWorkAfterAnUpgrade(t *testing.T) {
 		t.Run(other, func(t *testing.T) {
 			s := newStage(t)
 			one := s.start()
-			running := one.serves("{}", other)
+			running := one.serves("{}", "talk", other)
 			one.state("serving")
 			address := one.address()
 			guest := s.visit("tcp", address)
 			upgrade := one.begin("upgrade")
 			two := s.next()
-			two.serves("{}", other)
+			two.serves("{}", "talk", other)
 			upgrade.text()
 			one.state("draining")
 			s.hosted(address, two)
@@ -92,12 +120,12 @@ func TestAFailedServiceUndoesTheUpgrade(t *testing.T) {
 		t.Run(other, func(t *testing.T) {
 			s := newStage(t)
 			one := s.start()
-			one.serves(`{"Trial":60000000000}`, "")
+			one.serves(`{"Trial":60000000000}`, "talk", "")
 			one.state("serving")
 			address := one.address()
 			upgrade := one.begin("upgrade")
 			two := s.next()
-			running := two.serves("{}", other)
+			running := two.serves("{}", "talk", other)
 			if other == "failing" {
 				two.state("probation")
 				s.hosted(address, two)
@@ -115,20 +143,20 @@ func TestServicesAreReplacedInPlace(t *testing.T) {
 		t.Run(other, func(t *testing.T) {
 			s := newStage(t)
 			one := s.start()
-			one.serves(inPlace, other)
+			one.serves(inPlace, "talk", other)
 			one.state("serving")
 			address := one.address()
 			guest := s.visit("tcp", address)
 			one.begin("upgrade")
 			tried := s.next()
-			tried.serves(inPlace, other).text()
+			tried.serves(inPlace, "talk", other).text()
 			tried.do("close")
 			tried.exit("0")
 			one.state("clearing")
 			guest.talk()
 			guest.leave()
 			next := s.next()
-			next.serves(inPlace, other)
+			next.serves(inPlace, "talk", other)
 			next.state("serving")
 			s.hosted(address, next)
 			if next.PID != one.PID {
@@ -141,7 +169,7 @@ func TestServicesAreReplacedInPlace(t *testing.T) {
 func TestAServiceThatDoesNotReturnIsLeftBehind(t *testing.T) {
 	s := newStage(t)
 	one := s.start()
-	running := one.serves("{}", "stuck")
+	running := one.serves("{}", "talk", "stuck")
 	one.state("serving")
 	one.do("stop")
 	running.text()

@@ -58,6 +58,19 @@ func Release(c any) {
 	}
 }
 
+// Then makes the hold of c call f, too. c comes from New and is not in use yet. f must not
+// refer to c, see hold.
+func Then(c any, f func()) {
+	switch c := c.(type) {
+	case *TCPConn:
+		c.hold.then(f)
+	case *UnixConn:
+		c.hold.then(f)
+	case *Conn:
+		c.hold.then(f)
+	}
+}
+
 // Close closes the connection.
 func (c *TCPConn) Close() error {
 	defer c.hold.release()
@@ -94,6 +107,14 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 type hold struct {
 	released atomic.Bool
 	end      func()
+}
+
+func (h *hold) then(f func()) {
+	end := h.end
+	h.end = func() {
+		end()
+		f()
+	}
 }
 
 func (h *hold) release() {

@@ -1,0 +1,199 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// graceful is a server that, like many, cuts the connections that it does not know yet when it
+// is shut down.
+type graceful struct {
+	a    *actor
+	ln   net.Listener
+	mu   sync.Mutex
+	down bool
+	open map[net.Conn]bool
+	work sync.WaitGroup
+}
+
+func (a *actor) newGraceful() (func(net.Listener) error, func(context.Context) error) {
+	g := &graceful{a: a, open: map[net.Conn]bool{}}
+	return g.serve, g.shutdown
+}
+
+func (g *graceful) serve(ln net.Listener) error {
+	g.ln = ln
+	g.a.serves(ln)
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		g.a.say(reply{What: "accepted"})
+		go func() { // ends with the client
+			<-g.a.goOn
+			if g.admit(c) {
+				defer g.work.Done()
+				g.a.converse(c, func() {})
+			} else {
+				c.Close()
+			}
+		}()
+	}
+}
+
+func (g *graceful) admit(c net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.down {
+		g.open[c] = true
+		g.work.Add(1)
+	}
+	return !g.down
+}
+
+func (g *graceful) shutdown(ctx context.Context) error {
+	g.ln.Close()
+	g.mu.Lock()
+	g.down = true
+	for c := range g.open {
+		_, _ = io.WriteString(c, "goodbye\n") // its client may have gone
+	}
+	g.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { g.work.Wait(); close(ended) }() // ends with the clients
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// reads checks the next line that the client gets; "" is the end of the connection.
+func (g *guest) reads(want string) {
+	g.Helper()
+	line, err := g.lines.ReadString('\n')
+	switch {
+	case want == "" && (err == nil || line != ""):
+		g.Errorf("guest of process %d gets %q, want the end", g.host, line)
+	case want != "" && line != want+"\n":
+		g.Errorf("guest of process %d gets %q, %v, want %q", g.host, line, err, want)
+	}
+}
+
+// replaced starts an actor with a service, and then its successor.
+func (s *stage) replaced(options, service string, before func(one *remote, address string)) (one, two *remote, running *outcome, address string) {
+	s.Helper()
+	one = s.start()
+	running = one.serves(options, service)
+	one.state("serving")
+	address = one.address()
+	before(one, address)
+	upgrade := one.begin("upgrade")
+	two = s.next()
+	two.serves(options, service)
+	upgrade.text()
+	one.state("draining")
+	return one, two, running, address
+}
+
+func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
+	for _, service := range []string{"talk", "background", "graceful"} {
+		t.Run(service, func(t *testing.T) {
+			s := newStage(t)
+			visit := func(r *remote, address string) *guest {
+				if service == "graceful" {
+					go r.do("go on")
+				}
+				g := s.visit("tcp", address)
+				if g.host != r.PID {
+					t.Errorf("process %d accepts, want %d", g.host, r.PID)
+				}
+				return g
+			}
+			var g *guest
+			one, two, running, address := s.replaced("{}", service, func(one *remote, address string) { g = visit(one, address) })
+			if service == "graceful" {
+				g.reads("goodbye")
+			}
+			g.talk()
+			visit(two, address).leave()
+			two.signal(unix.SIGKILL)
+			one.state("serving")
+			last := visit(one, address)
+			last.talk()
+			g.leave()
+			one.do("stop")
+			if service == "graceful" {
+				last.reads("goodbye")
+			}
+			last.reads("") // it is silent
+			running.text()
+			one.do("close")
+		})
+	}
+}
+
+func TestADrainDeadlineCutsAStreamAndIsLogged(t *testing.T) {
+	for _, service := range []string{"talk", "graceful"} {
+		t.Run(service, func(t *testing.T) {
+			s := newStage(t)
+			var g *guest
+			one, _, running, _ := s.replaced(`{"Drain":1000000}`, service, func(one *remote, address string) {
+				if service == "graceful" {
+					go one.do("go on")
+				}
+				g = s.visit("tcp", address)
+			})
+			if _, err := io.Copy(io.Discard, g.lines); err != nil && !errors.Is(err, unix.ECONNRESET) {
+				t.Error(err)
+			}
+			running.text()
+			one.await("work was cut at the drain deadline", `service "a": cut 1 of its clients (`+netip.MustParseAddrPort(g.conn.LocalAddr().String()).String())
+			one.do("close")
+		})
+	}
+}
+
+func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
+	s := newStage(t)
+	var g *guest
+	one, two, running, address := s.replaced("{}", "brief", func(_ *remote, address string) { g = s.visit("tcp", address) })
+	g.reads("")
+	running.text()
+	one.do("close")
+	s.hosted(address, two)
+}
+
+func TestAGracefulStopWaitsUntilTheServerKnowsTheConnection(t *testing.T) {
+	s := newStage(t)
+	var conn net.Conn
+	one, _, running, _ := s.replaced("{}", "graceful", func(one *remote, address string) {
+		var err error
+		conn, err = net.Dial("tcp", address)
+		s.must(err)
+		one.await("accepted", "")
+	})
+	defer conn.Close()
+	one.do("go on") // the server admits the connection after the commit
+	text, want := make([]byte, 64), "goodbye\n"
+	for got := ""; len(got) < len(want) || got[len(got)-len(want):] != want; {
+		n, err := conn.Read(text)
+		if err != nil {
+			t.Fatalf("the client gets %q, %v, want its greeting and %q", got, err, want)
+		}
+		got += string(text[:n])
+	}
+	conn.Close()
+	running.text()
+	one.do("close")
+}
