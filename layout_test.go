@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"activation":        {"internal/fd"},
 	"notify":            {"internal/fd"},
 	"reexec": {"activation", "notify", "internal/excerpt", "internal/fault", "internal/fd", "internal/handover", "internal/ask", "internal/control",
-		"reexec/internal/accepted", "reexec/internal/drain", "reexec/internal/goroutine"},
+		"reexec/internal/accepted", "reexec/internal/drain", "reexec/internal/goroutine", "reexec/internal/storename"},
 	"reexec/internal": {},
 	"reexec/cmd":      {"internal/ask"},
 	"reexec/rehttp":   {"reexec", "reexec/internal/accepted", "internal/fd"},

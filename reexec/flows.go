@@ -14,6 +14,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // A FlowConn is a UDP socket for a protocol that has connections, such as QUIC. These
@@ -329,9 +330,9 @@ func (s *sockets) takeFlows(of handover.Entry) (inboxes, outlets []*socket) {
 	kept := s.all[:0]
 	for _, k := range s.all {
 		switch {
-		case k.Name == flowName(of) && k.Origin == handover.OriginInbox:
+		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginInbox:
 			inboxes = append(inboxes, k)
-		case k.Name == flowName(of) && k.Origin == handover.OriginOutlet:
+		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginOutlet:
 			outlets = append(outlets, k)
 		default:
 			kept = append(kept, k)

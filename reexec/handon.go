@@ -9,6 +9,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file gives the sockets to the next process. If the program forgets a file after that,
@@ -40,7 +41,7 @@ func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own 
 		e.Unstored = !k.kept
 		entries, files = append(entries, e), append(files, file)
 		if c, ok := k.use.(*FlowConn); ok {
-			e, f, err := c.outlets.handOn(flowName(k.Entry))
+			e, f, err := c.outlets.handOn(storename.Flow(k.Name, k.Index))
 			if err != nil {
 				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
 			}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -18,14 +17,6 @@ import (
 // A predecessor makes the inbox of its successor, so it can pass datagrams to the flows of
 // an undone trial. Each successor gets all outlets. A send to the outlet of a process that
 // has ended fails, and the outlet is closed.
-
-// flowPrefix is the prefix of the names of inboxes and outlets. Index and name of their
-// socket follow.
-const flowPrefix = storePrefix + "flows."
-
-func flowName(socket handover.Entry) string {
-	return flowPrefix + strconv.Itoa(socket.Index) + "." + socket.Name
-}
 
 // inboxBuffer is the requested size. The kernel limits it to net.core.wmem_max, 212992 bytes
 // by default, as it limits the buffer of the UDP socket.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // A Kept is an open file of any kind, such as a connection, a FIFO or a memfd. Every later
@@ -44,7 +45,7 @@ func (keptFile) shut() {}
 // A connection whose other end has closed hangs up, and the manager removes a file that
 // hangs up from the fd store. Later generations still get the file until Forget.
 func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
-	if err := checkSocketName(name); err != nil {
+	if err := storename.Check(name); err != nil {
 		return nil, err
 	}
 	if file == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // MaxMoved is the largest Moved.Data, in bytes.
@@ -62,7 +63,7 @@ func (u *Upgrader) ReceiveIdle(name string, limit func(data []byte) time.Duratio
 }
 
 func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, formats []string) error {
-	if err := checkSocketName(name); err != nil {
+	if err := storename.Check(name); err != nil {
 		return err
 	}
 	for _, f := range formats {

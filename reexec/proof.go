@@ -9,6 +9,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file finds out whether the manager took MAINPID=. The manager answers no notification,
@@ -22,16 +23,6 @@ import (
 //
 // No process has to remove the entries: the manager drops an entry when the process with the
 // other end closes it or dies.
-
-// Names of the marks in the fd store. Older versions of this library take them for unclaimed
-// sockets, and remove them.
-var (
-	successorMark   = storeName(storePrefix+"main.successor", 0)
-	predecessorMark = storeName(storePrefix+"main.predecessor", 0)
-)
-
-// isMark reports whether name is the name of a mark in the fd store.
-func isMark(name string) bool { return name == successorMark || name == predecessorMark }
 
 // proof is the predecessor's side of both marks.
 type proof struct {
@@ -50,8 +41,8 @@ type mark struct {
 func (u *Upgrader) prove(ctx context.Context) *proof {
 	p := &proof{}
 	var err error
-	if p.successor, err = u.storeMark(ctx, successorMark); err == nil {
-		p.predecessor, err = u.storeMark(ctx, predecessorMark)
+	if p.successor, err = u.storeMark(ctx, storename.SuccessorMark); err == nil {
+		p.predecessor, err = u.storeMark(ctx, storename.PredecessorMark)
 	}
 	if err == nil {
 		err = u.barrier(ctx)
@@ -146,7 +137,7 @@ func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	}
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	if err := u.notifier.Remove(ctx, predecessorMark); err != nil {
+	if err := u.notifier.Remove(ctx, storename.PredecessorMark); err != nil {
 		return unknown
 	}
 	switch u.first(s, confirmTimeout, p.successor.gone, p.predecessor.gone) {
@@ -180,10 +171,10 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 // acknowledge asks the manager to remove the successor's mark, which the manager does only for
 // the main process. Then it sends Acknowledged to the predecessor.
 func (u *Upgrader) acknowledge(p *present) {
-	u.sockets.discard(predecessorMark)
+	u.sockets.discard(storename.PredecessorMark)
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	if err := u.notifier.Remove(ctx, successorMark); err != nil {
+	if err := u.notifier.Remove(ctx, storename.SuccessorMark); err != nil {
 		u.log.Warn("removal of the mark is not sent to the manager", "error", err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // socket is one named descriptor of this generation. It is held until the program claims it,
@@ -52,7 +53,7 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
-		if isMark(d.Name) { // the mark of a process whose death the manager has not noticed yet
+		if storename.IsMark(d.Name) { // the mark of a process whose death the manager has not noticed yet
 			_ = fd.New(d.Release()).Close() // nothing was written
 			s.discard(d.Name)
 			continue
@@ -60,12 +61,12 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 		if moved.collect(d) {
 			continue
 		}
-		if n, ok := parseStateName(d.Name); ok {
+		if n, ok := storename.ParseState(d.Name); ok {
 			kept.putStored(n, d.File())
 			continue
 		}
 		e := handover.Entry{Name: d.Name, Origin: handover.OriginUnit}
-		if name, index, ok := parseStoreName(d.Name); ok {
+		if name, index, ok := storename.ParseSocket(d.Name); ok {
 			e = handover.Entry{Name: name, Index: index, Origin: handover.OriginOwn}
 		} else {
 			e.Index = units[d.Name]
@@ -97,7 +98,7 @@ func (s *sockets) sort() {
 // claim gives the program the next socket called name, made by inherit. If there is none, bind
 // makes a new one. On error inherit closes the descriptor that it was given.
 func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind func() (claimed, error)) (*socket, error) {
-	if err := checkSocketName(name); err != nil {
+	if err := storename.Check(name); err != nil {
 		return nil, err
 	}
 	k, err := s.claimNext(name, inherit)
@@ -170,7 +171,7 @@ func (s *sockets) remove(k *socket) (stored string, ok bool) {
 		s.forgotten = append(s.forgotten, k.Entry)
 	}
 	if k.kept && k.Origin == handover.OriginOwn {
-		stored = storeName(k.Name, k.Index)
+		stored = storename.Socket(k.Name, k.Index)
 	}
 	return stored, true
 }
@@ -252,7 +253,7 @@ func (s *sockets) unwanted() (names []string) {
 		}
 		_ = k.held.Close() // the program does not use it
 		if k.kept {
-			s.obsolete = append(s.obsolete, storeName(k.Name, k.Index))
+			s.obsolete = append(s.obsolete, storename.Socket(k.Name, k.Index))
 		}
 		return true
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // MaxState is the largest State.Data, in bytes. Keep larger data in a file.
@@ -74,15 +75,15 @@ func (s *states) put(name string, file *os.File) {
 // putStored is put for a file of the fd store, which it consumes. A process that died
 // between storing a newer state and removing the older one has left both. putStored keeps
 // the newer one.
-func (s *states) putStored(n stateName, file *os.File) {
+func (s *states) putStored(n storename.State, file *os.File) {
 	newer := func(other string) bool {
-		o, _ := parseStateName(other) // the zero value counts as older
-		return o.name == n.name && o.sequence > n.sequence
+		o, _ := storename.ParseState(other) // the zero value counts as older
+		return o.Name == n.Name && o.Sequence > n.Sequence
 	}
 	if slices.ContainsFunc(s.stored, newer) {
 		_ = file.Close() // only read, and obsolete
 	} else {
-		s.put(n.name, file)
+		s.put(n.Name, file)
 	}
 	s.stored = append(s.stored, n.String())
 }
@@ -265,7 +266,7 @@ func (u *Upgrader) Restore(name string, restore func(State) error) error {
 }
 
 func register[F any](u *Upgrader, m map[string]F, name string, f F) error {
-	if err := checkSocketName(name); err != nil {
+	if err := storename.Check(name); err != nil {
 		return err
 	}
 	if closed(u.told) {

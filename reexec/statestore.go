@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file stores the last known states in the fd store.
@@ -38,14 +39,14 @@ func (s *states) sweep(ctx context.Context, n *notify.Notifier) error {
 	defer s.mu.Unlock()
 	newest := map[string]int{}
 	for _, stored := range s.stored {
-		if o, ok := parseStateName(stored); ok && s.files[o.name] != nil {
-			newest[o.name] = max(newest[o.name], o.sequence)
+		if o, ok := storename.ParseState(stored); ok && s.files[o.Name] != nil {
+			newest[o.Name] = max(newest[o.Name], o.Sequence)
 		}
 	}
 	var errs []error
 	s.stored = slices.DeleteFunc(s.stored, func(stored string) bool {
-		o, ok := parseStateName(stored)
-		if sequence, known := newest[o.name]; ok && known && sequence == o.sequence {
+		o, ok := storename.ParseState(stored)
+		if sequence, known := newest[o.Name]; ok && known && sequence == o.Sequence {
 			return false
 		}
 		err := removeState(ctx, n, stored)
@@ -68,11 +69,11 @@ func (s *states) keepOne(ctx context.Context, n *notify.Notifier, name string) e
 	defer s.mu.Unlock()
 	sequence := 1
 	for _, stored := range s.stored {
-		if o, ok := parseStateName(stored); ok && o.name == name {
-			sequence = max(sequence, o.sequence+1)
+		if o, ok := storename.ParseState(stored); ok && o.Name == name {
+			sequence = max(sequence, o.Sequence+1)
 		}
 	}
-	stored := stateName{sequence, name}.String()
+	stored := storename.State{Sequence: sequence, Name: name}.String()
 	if err := storeCopy(ctx, n, stored, s.files[name]); err != nil {
 		return err
 	}

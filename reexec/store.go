@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file stores the sockets and states of the main process in the fd store. An entry counts
@@ -88,7 +89,7 @@ func (u *Upgrader) storeSockets() error {
 func (u *Upgrader) storeSocket(k *socket) error {
 	ctx, cancel := context.WithTimeout(u.life, storeTimeout)
 	defer cancel()
-	return u.notifier.Store(ctx, storeName(k.Name, k.Index), k.use)
+	return u.notifier.Store(ctx, storename.Socket(k.Name, k.Index), k.use)
 }
 
 // checkRoom returns an error if the fd store is full, because the manager drops a further file

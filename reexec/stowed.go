@@ -2,14 +2,12 @@ package reexec
 
 import (
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file keeps connections open when there is no successor: the program that execve starts
@@ -68,50 +66,21 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 	}
 	ctx, cancel := saying(u.life)
 	defer cancel()
-	name := connectionName{name: m.Name, format: m.Format}
+	name := storename.Connection{Format: m.Format, Name: m.Name}
 	if len(m.Data) > 0 {
-		name.sequence = p.moves.stored + 1 // the same number in the name of the data
+		name.Sequence = p.moves.stored + 1 // the same number in the name of the data
 		data, err := notify.Memfd("data", m.Data)
 		if err != nil {
 			return err
 		}
 		defer data.Close()
-		if err := u.notifier.Store(ctx, name.dataName(), data); err != nil {
+		if err := u.notifier.Store(ctx, name.Data(), data); err != nil {
 			return err
 		}
 		p.moves.stored++
 	}
 	p.moves.stored++
 	return u.notifier.Store(ctx, name.String(), m.file)
-}
-
-// connectionName is the name of a connection in the fd store. It has the listener's name, the
-// format, and the number of the entry with the data, 0 if there are none.
-type connectionName struct {
-	sequence     int
-	format, name string
-}
-
-const (
-	connectionPrefix = storePrefix + "conn."
-	dataPrefix       = storePrefix + "data."
-)
-
-func (n connectionName) String() string {
-	return fmt.Sprintf("%s%d!%s!%s", connectionPrefix, n.sequence, n.format, n.name)
-}
-
-func (n connectionName) dataName() string { return dataPrefix + strconv.Itoa(n.sequence) }
-
-func parseConnectionName(s string) (n connectionName, ok bool) {
-	rest, ok := strings.CutPrefix(s, connectionPrefix)
-	parts := strings.SplitN(rest, "!", 3)
-	if !ok || len(parts) != 3 {
-		return n, false
-	}
-	sequence, err := strconv.Atoi(parts[0])
-	n = connectionName{sequence, parts[1], parts[2]}
-	return n, err == nil && n.String() == s
 }
 
 // storedConnections collects the connections that an earlier process put into the fd store.
@@ -122,17 +91,17 @@ type storedConnections struct {
 }
 
 type foundConnection struct {
-	connectionName
+	storename.Connection
 	fd *fd.FD
 }
 
 // collect takes d if it is a connection or the data of one. Otherwise it returns false.
 func (s *storedConnections) collect(d *activation.Descriptor) bool {
-	n, ok := parseConnectionName(d.Name)
+	n, ok := storename.ParseConnection(d.Name)
 	switch {
 	case ok:
 		s.found = append(s.found, foundConnection{n, fd.New(d.Release())})
-	case strings.HasPrefix(d.Name, dataPrefix):
+	case storename.IsData(d.Name):
 		s.collectData(d)
 	default:
 		return false
@@ -155,12 +124,12 @@ func (s *storedConnections) collectData(d *activation.Descriptor) {
 // arrivals returns the connections that are complete, and closes the others.
 func (s *storedConnections) arrivals() (all []*arrival) {
 	for _, f := range s.found {
-		data := s.data[f.dataName()]
-		if f.sequence > 0 && data == nil {
+		data := s.data[f.Data()]
+		if f.Sequence > 0 && data == nil {
 			_ = f.fd.Close() // the program cannot serve it without its data
 			continue
 		}
-		all = append(all, &arrival{handover.Connection{Name: f.name, Format: f.format, Data: data}, f.fd})
+		all = append(all, &arrival{handover.Connection{Name: f.Name, Format: f.Format, Data: data}, f.fd})
 	}
 	return all
 }
