@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
 )
 
 // TestStatusNamesSocketsThatServeOtherwise changes the address in the unit of a program that
@@ -62,7 +63,7 @@ func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 			s.must(s.machine.Start(s.ctx, unitName))
 			s.checkSays("listens on", false)
 		})
-		t.Run("unclaimed address", func(t *testing.T) {
+		t.Run("second address", func(t *testing.T) {
 			s := outer.in(t)
 			d := daemon(root.Version)
 			d.Sockets[0].Listen = append(d.Sockets[0].Listen, "127.0.0.1:8092")
@@ -73,10 +74,32 @@ func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 			s.deploy(example(t, "v1"))
 			s.must(s.machine.DaemonReload(s.ctx))
 			s.must(s.machine.Start(s.ctx, unitName))
-			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
-			s.checkSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
+			second := &client{s.TB, s.ctx, "127.0.0.1:8092", s.dial}
+			run := second.load(lightKept, lightFresh)
+			for range 3 {
+				s.must(s.machine.Reload(s.ctx, unitName))
+			}
+			second.nothingLost(run)
+			s.must(s.machine.Restart(s.ctx, unitName))
+			second.get("/")
+			s.statusSays("claimed", false)
+			s.checkSays("claimed", false)
+		})
+		t.Run("unclaimed name", func(t *testing.T) {
+			s := outer.in(t)
+			d := daemon(root.Version)
+			d.Sockets = append(d.Sockets, units.Socket{Name: "admin", Listen: []string{"127.0.0.1:8092"}})
+			files, err := d.Units()
+			s.must(err)
+			s.put(files)
+			defer s.clear(files)
+			s.deploy(example(t, "v1"))
+			s.must(s.machine.DaemonReload(s.ctx))
+			s.must(s.machine.Start(s.ctx, unitName))
+			s.statusSays(`no Listen has claimed socket "admin" at 127.0.0.1:8092`, true)
+			s.checkSays(`no Listen has claimed socket "admin" at 127.0.0.1:8092`, true)
 			s.must(s.machine.Reload(s.ctx, unitName))
-			s.statusSays(`no Listen has claimed socket "http" at 127.0.0.1:8092`, true)
+			s.statusSays(`no Listen has claimed socket "admin" at 127.0.0.1:8092`, true)
 		})
 	})
 }

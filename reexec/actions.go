@@ -33,7 +33,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actFinish:
 		u.sockets.finish()
 	case actSayReady:
-		u.sockets.endClaims()
+		u.join()
 		fault.At(fault.Initialised)
 		u.tellPredecessor(p, handover.Ready{Receives: u.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)

@@ -102,7 +102,7 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 			h.Release()
 			return
 		}
-		u.park(&parked{queued: queued{a, h}, gate: g})
+		u.park(&parked{queued: queued{arrival: a, Hold: h}, gate: g})
 	}
 }
 

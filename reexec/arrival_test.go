@@ -49,7 +49,7 @@ func testMovedConnectionWaits(t *testing.T, low uint64) {
 	gates, _, _ := twoGates(t)
 	g := gates[0]
 	a, peer := pairArrival(t)
-	g.enqueue(queued{a, g.drain.Hold()})
+	g.enqueue(queued{arrival: a, Hold: g.drain.Hold()})
 	if err := g.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the gate is shut
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	bad, _ := pairArrival(t)
 	bad.close()
 	good, _ := pairArrival(t)
-	gates[0].enqueue(queued{bad, gates[0].drain.Hold()})
-	gates[0].enqueue(queued{good, gates[0].drain.Hold()})
+	gates[0].enqueue(queued{arrival: bad, Hold: gates[0].drain.Hold()})
+	gates[0].enqueue(queued{arrival: good, Hold: gates[0].drain.Hold()})
 	if err := gates[0].SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}

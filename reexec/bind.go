@@ -24,6 +24,11 @@ import (
 // the unit that no Listen has claimed. An empty network means tcp, or unix if the address
 // begins with "/" or "@".
 //
+// A .socket unit with several addresses passes several listeners of one name. A program can
+// call Listen once for each. Accept of the first one also returns the connections of the
+// listeners that are left at Ready, so one Listen serves all addresses. This is not so for
+// packet sockets.
+//
 // Accept waits until this generation accepts, see Ready, and waits again while a successor
 // accepts. Close closes this process's descriptor, and later generations do not get the
 // listener; Upgrader.Close closes the listener, too. Possible sockets are TCP, unix stream

@@ -27,10 +27,12 @@ type gate struct {
 	name  string
 	drain *drain.Counter
 	close func() error // closes our descriptor once
+
+	followers []*gate // other listeners of the name that are closed with this one; mu of the turnstile guards it
 }
 
 func newGate(name string, a acceptor, d *drain.Counter) *gate {
-	return &gate{a, newTurnstile(a.SetDeadline), name, d, sync.OnceValue(a.Close)}
+	return &gate{acceptor: a, turnstile: newTurnstile(a.SetDeadline), name: name, drain: d, close: sync.OnceValue(a.Close)}
 }
 
 // Name returns the name given to Listen.
@@ -41,6 +43,10 @@ func (g *gate) Name() string { return g.name }
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		first, ok := g.enter()
+		if d := first.delivered; d != nil {
+			close(d.taken)
+			return d.conn, d.err
+		}
 		if first.arrival != nil {
 			moved, err := first.open()
 			if err == nil {
@@ -109,5 +115,5 @@ func (g *gate) refuse() error {
 // long as systemd or another generation holds it. A second call does nothing.
 func (g *gate) Close() error {
 	g.end()
-	return g.close()
+	return errors.Join(g.close(), g.closeFollowers())
 }

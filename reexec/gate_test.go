@@ -299,12 +299,12 @@ func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
 	g := gates[0]
 	a, _ := pairArrival(t)
 	b, _ := pairArrival(t)
-	g.enqueue(queued{a, g.drain.Hold()})
+	g.enqueue(queued{arrival: a, Hold: g.drain.Hold()})
 	c, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.enqueue(queued{b, g.drain.Hold()})
+	g.enqueue(queued{arrival: b, Hold: g.drain.Hold()})
 	d, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 // has go into the fd store before READY=1.
 func (u *Upgrader) announce(p *present) error {
 	u.fdStore.own(true)
+	u.join()
 	u.look()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)

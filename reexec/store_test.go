@@ -79,3 +79,78 @@ func TestASocketOfAUnitIsNotStored(t *testing.T) {
 		t.Errorf("after a crash the sockets are at %q, want %q", again, addresses)
 	}
 }
+
+// TestOneListenServesAllAddressesOfItsName over an upgrade and a crash.
+func TestOneListenServesAllAddressesOfItsName(t *testing.T) {
+	s := newStage(t)
+	v := s.service(252, "RestartSec=0")
+	addresses := v.socketUnit(3)
+	r, _ := v.start(1)
+	served := func(by *remote) {
+		t.Helper()
+		for _, a := range addresses {
+			s.hosted(a, by)
+		}
+		if status, err := v.manager.Show(s.ctx, unit, "StatusText"); err != nil || strings.Contains(status, "claimed") {
+			t.Errorf("STATUS=%s, %v, want no unclaimed socket", status, err)
+		}
+	}
+	served(r)
+	held := s.visit("tcp", addresses[2])
+	job := v.job(v.manager.Reload)
+	next := s.next()
+	next.do("new", signals)
+	next.do("listen", "a", "tcp", anywhere)
+	next.do("ready")
+	v.succeeds(job)
+	next.state("serving")
+	served(next)
+	held.talk() // the predecessor answers to the end
+	held.leave()
+	r.do("drain")
+	r.do("close")
+	r.exit("0")
+	served(next)
+	next.kill()
+	r = s.next()
+	v.opened(r, 1)
+	served(r)
+}
+
+// TestClosedListenerServesNoAddressOfItsName also ends a drain.
+func TestClosedListenerServesNoAddressOfItsName(t *testing.T) {
+	s := newStage(t)
+	v := s.service(252, "RestartSec=0")
+	addresses := v.socketUnit(2)
+	r, _ := v.start(1)
+	s.hosted(addresses[1], r)
+	r.do("close listener", "a")
+	s.must(v.manager.Stop(s.ctx, "a.socket"))
+	for _, a := range addresses {
+		if _, err := s.tryVisit("tcp", a); err == nil {
+			t.Errorf("%s is open", a)
+		}
+	}
+	r.do("stop")
+	r.do("drain")
+	r.do("close")
+	r.exit("0")
+}
+
+// socketUnit starts a .socket unit with n addresses of the name a, and returns them.
+func (v *service) socketUnit(n int) (addresses []string) {
+	v.Helper()
+	v.must(v.manager.Install(v.ctx, "a.socket", "[Socket]\n"+strings.Repeat("ListenStream=127.0.0.1:0\n", n)+"FileDescriptorName=a\n"))
+	v.must(v.manager.Start(v.ctx, "a.socket"))
+	listen, err := v.manager.Show(v.ctx, "a.socket", "Listen")
+	v.must(err)
+	for word := range strings.FieldsSeq(listen) {
+		if strings.HasPrefix(word, "127.") {
+			addresses = append(addresses, word)
+		}
+	}
+	if len(addresses) != n {
+		v.Fatalf("the unit listens on %q", listen)
+	}
+	return addresses
+}

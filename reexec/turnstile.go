@@ -20,7 +20,7 @@ type turnstile struct {
 	position position
 	inside   int
 	deadline time.Time // deadline of the program, zero if there is none
-	queue    []queued  // connections of another process
+	queue    []queued  // connections of another process or listener
 	called   bool      // calls inside were interrupted so that one returns a queued connection
 }
 
@@ -28,6 +28,7 @@ type turnstile struct {
 type queued struct {
 	*arrival
 	drain.Hold
+	delivered *delivery // a connection of another listener of this process, instead of arrival
 }
 
 type position uint8
@@ -100,6 +101,10 @@ func (t *turnstile) putBack(q queued) {
 
 // discard closes and releases a connection that no call returns.
 func (q queued) discard() {
+	if q.delivered != nil {
+		q.delivered.discard()
+		return
+	}
 	q.close()
 	q.Release()
 }

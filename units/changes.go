@@ -46,9 +46,9 @@ var (
 		ID: "socket-stray", Severity: Warning,
 		Title: "a socket of the running program serves another address than the unit or the program says",
 		Why: "The name decides which socket a program gets. A listener that the program has bound itself comes back from the fd store at a restart, also if ExecStart= has another address by then. " +
-			"Of two addresses under one FileDescriptorName= a program may claim one only. The library names such sockets in STATUS=, which `sdunits check -installed` reads.",
+			"A .socket unit may have a name for which the program calls no Listen, or two packet sockets of one name for one ListenPacket. The library names such sockets in STATUS=, which `sdunits check -installed` reads.",
 		Effect: "clients of the new address are refused, and clients of a socket that no Listen has claimed wait without an answer",
-		Write:  "`systemctl stop` and `systemctl start` to move a listener, which empties the fd store; in the program one Listen for each address of the unit",
+		Write:  "`systemctl stop` and `systemctl start` to move a listener, which empties the fd store; in the program a Listen for each name, and a ListenPacket for each address",
 		Bad:    "[Service]\n# systemctl show -P StatusText myapp.service: generation 1 serves; socket \"http\" listens on 127.0.0.1:8080, not on 127.0.0.1:8091: stop and start the unit to move it\n",
 		Mended: "[Service]\n# systemctl show -P StatusText myapp.service: generation 1 serves\n",
 	}}
