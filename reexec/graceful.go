@@ -63,11 +63,14 @@ func (s *StreamService) acceptGracefully(l *sessions) error {
 
 // open makes a listener for a server, which gets the connections from now on.
 func (d *distributor) open(serve func(net.Listener) error, shutdown func(context.Context) error) *serverListener {
-	r := &serverListener{distributor: d, shutdown: shutdown, arrivals: make(chan acceptResult), closed: make(chan struct{})}
+	r := &serverListener{distributor: d, shutdown: shutdown, arrivals: make(chan acceptResult), begun: make(chan struct{}), closed: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.current = r
-	r.served = startServing(serve, r)
+	r.served = startServing(func(ln net.Listener) error {
+		defer r.begin() // a server that does not accept
+		return serve(ln)
+	}, r)
 	return r
 }
 
@@ -107,6 +110,8 @@ type serverListener struct {
 	served   <-chan error // result of the server, nil once it was read
 	arrivals chan acceptResult
 	unused   sync.WaitGroup // connections that the server has not used
+	first    sync.Once
+	begun    chan struct{} // closed by the first Accept: the server can be shut down
 	once     sync.Once
 	closed   chan struct{}
 }
@@ -118,6 +123,7 @@ type acceptResult struct {
 
 // Accept returns the next connection of the distributor.
 func (r *serverListener) Accept() (net.Conn, error) {
+	r.begin()
 	select {
 	case a := <-r.arrivals:
 		return a.conn, a.err
@@ -126,6 +132,8 @@ func (r *serverListener) Accept() (net.Conn, error) {
 	}
 }
 
+func (r *serverListener) begin() { r.first.Do(func() { close(r.begun) }) }
+
 // Close closes this listener. The listener of the Upgrader stays open.
 func (r *serverListener) Close() error {
 	r.once.Do(func() { close(r.closed) })
@@ -133,8 +141,9 @@ func (r *serverListener) Close() error {
 }
 
 // leave shuts the server down when it has used each of its connections. The listener gets no
-// more of them. At the end of ctx it does not wait.
+// more of them. At the end of ctx it does not wait for the clients.
 func (r *serverListener) leave(ctx context.Context) {
+	<-r.begun
 	used := make(chan struct{})
 	go func() { // ends when the server has used or closed each connection
 		r.unused.Wait()

@@ -32,9 +32,10 @@ type StreamService struct {
 	// New, used if Serve is nil, makes a server that can be shut down gracefully, and returns
 	// its functions. serve is like Serve. shutdown tells the clients to leave, as GOAWAY
 	// does, and waits until they have left or ctx ends, at the drain deadline. It is called
-	// when this generation drains and the server knows each of its connections: it has used
-	// each by a first Read, Write, deadline or Close. A new server is made then for the case
-	// that this generation accepts again, so New is called several times.
+	// when this generation drains and the server knows each of its connections: it has called
+	// Accept, and used each connection by a first Read, Write, deadline or Close. A new server
+	// is made then for the case that this generation accepts again, so New is called several
+	// times.
 	New func() (serve func(net.Listener) error, shutdown func(ctx context.Context) error)
 
 	// EndSessions ends all connections when a successor has taken over, as a stop does, but

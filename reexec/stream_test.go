@@ -111,10 +111,14 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 		t.Run(service, func(t *testing.T) {
 			s := newStage(t)
 			visit := func(r *remote, address string) *guest {
+				var admitted *outcome
 				if service == "graceful" {
-					go r.do("go on")
+					admitted = r.begin("go on")
 				}
 				g := s.visit("tcp", address)
+				if admitted != nil {
+					admitted.text()
+				}
 				if g.host != r.PID {
 					t.Errorf("process %d accepts, want %d", g.host, r.PID)
 				}
@@ -150,7 +154,7 @@ func TestADrainDeadlineCutsAStreamAndIsLogged(t *testing.T) {
 			var g *guest
 			one, _, running, _ := s.replaced(`{"Drain":1000000}`, service, func(one *remote, address string) {
 				if service == "graceful" {
-					go one.do("go on")
+					defer one.begin("go on").text()
 				}
 				g = s.visit("tcp", address)
 			})
