@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,16 +87,26 @@ func (c *chaosSite) signal(pid int, sig syscall.Signal) bool {
 	return true
 }
 
-// awaitStopped waits until no thread of a process runs.
+// awaitStopped waits until no thread of a process runs. The state of the process is that
+// of its first thread alone: another one may still accept a connection.
 func (c *chaosSite) awaitStopped(host int) {
 	c.Helper()
-	for began := time.Now(); time.Since(began) < patience; {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", host))
-		if err != nil || !strings.Contains(string(status), "\nState:\tR") && !strings.Contains(string(status), "\nState:\tS") {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", host))
+		c.must(err)
+		if !slices.ContainsFunc(threads, runs) {
 			return
 		}
 	}
 	c.Errorf("process %d does not stop", host)
+}
+
+// runs reports whether the thread that a status file of /proc describes is neither stopped
+// nor ended.
+func runs(file string) bool {
+	status, err := os.ReadFile(file)
+	_, state, found := strings.Cut(string(status), "\nState:\t")
+	return err == nil && found && !strings.ContainsAny(state[:1], "TtZX")
 }
 
 // socketsOf returns the client addresses of the connections that end with the processes
