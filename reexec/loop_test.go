@@ -247,3 +247,20 @@ func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
 		t.Errorf("answers %v, want one", w.answer[late])
 	}
 }
+
+// Ready would return ErrStopped in a process that accepts, if a stop came in between.
+func TestRestoredIsClosedBeforeTheGenerationAccepts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		defer w.endLife()
+		w.states, w.restored = &states{}, make(chan struct{})
+		go w.restore()  // ends with the event
+		synctest.Wait() // until it posts the event
+		if !closed(w.restored) {
+			t.Error("the loop may let this generation accept, and restored is open")
+		}
+		if e := <-w.events; e.kind != evRestored {
+			t.Errorf("event %v, want %v", e.kind, evRestored)
+		}
+	})
+}

@@ -62,13 +62,17 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	}
 }
 
-// restore calls the program's functions of Restore, and stores the first state.
+// restore calls the program's functions of Restore, and stores the first state. It closes
+// restored before the loop may let this generation accept: a Ready that finds restored open
+// when the process is stopped returns ErrStopped, and the program does not serve.
 func (u *Upgrader) restore() {
 	u.restoreErr = u.states.restoreAll(u.life, u.log)
-	if u.restoreErr == nil {
-		u.saveFirst()
-		fault.At(fault.Restored)
-		u.post(event{kind: evRestored})
+	if u.restoreErr != nil {
+		close(u.restored)
+		return
 	}
+	u.saveFirst()
+	fault.At(fault.Restored)
 	close(u.restored)
+	u.post(event{kind: evRestored})
 }
