@@ -69,9 +69,11 @@
 // # Hooks and hijacked connections
 //
 // Hooks of http.Server.RegisterOnShutdown run with Shutdown, which is the last step of Serve;
-// at the drain deadline they do not run. A handler with a long answer waits for
-// Upgrader.Draining instead, or the program starts the hook itself:
+// at the drain deadline they do not run. An earlier Shutdown would end the accept loop, which
+// this generation needs again if its successor dies. So a handler with a long answer waits for
+// Upgrader.Draining, or the program starts the hook itself:
 //
+//	endStreams := sync.OnceFunc(...)
 //	go func() { <-u.Draining(); endStreams() }()
 //
 // HTTP/2 that a handler speaks on a hijacked connection (golang.org/x/net/http2/h2c) is
