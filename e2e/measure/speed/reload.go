@@ -1,0 +1,93 @@
+package speed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/units"
+)
+
+// A reload is a way to reload a service.
+type reload struct {
+	name    string
+	harden  units.Hardening
+	command bool // by cutover-reload
+}
+
+var reloadKinds = []reload{
+	{"plain", units.None, false}, {"plain, cutover-reload", units.None, true},
+	{"strict", units.Strict, false}, {"strict, cutover-reload", units.Strict, true},
+}
+
+// reloads measures `systemctl reload` beyond a reload of nothing. The unit is the start of the
+// server's program beyond that of /bin/true.
+func (b *bench) reloads(ctx context.Context) error {
+	if err := machine.Available(); err != nil {
+		b.absent = append(b.absent, fmt.Sprintf("systemctl reload: %v", err))
+		return nil
+	}
+	m, err := machine.Boot(ctx, machine.Options{})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := b.install(ctx, m); err != nil {
+		return err
+	}
+	return b.timeReloads(ctx, m)
+}
+
+func (b *bench) install(ctx context.Context, m *machine.Machine) error {
+	for _, program := range []string{"speed", "cutover-reload"} {
+		if err := m.CopyFile(b.path(program), "/usr/bin/"+program); err != nil {
+			return err
+		}
+	}
+	err := m.Install(ctx, "speed-nothing.service", "[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/true\n")
+	if err == nil {
+		err = m.Start(ctx, "speed-nothing.service")
+	}
+	for i, k := range reloadKinds {
+		d := units.Daemon{Name: fmt.Sprintf("speed-%d", i), Binary: "/usr/bin/speed", Hardening: k.harden,
+			Sockets: []units.Socket{{Name: "http", Listen: []string{fmt.Sprintf("127.0.0.1:%d", 8100+i)}}}}
+		if k.command {
+			d.ReloadCommand = "/usr/bin/cutover-reload"
+		}
+		files, ferr := d.Units()
+		err = errors.Join(err, ferr)
+		for _, f := range files {
+			err = errors.Join(err, m.WriteFile("/etc/systemd/system/"+f.Name, []byte(f.Text), 0o644))
+		}
+		err = errors.Join(err, m.DaemonReload(ctx))
+		err = errors.Join(err, m.Start(ctx, d.Name+".service"))
+	}
+	return err
+}
+
+func (b *bench) timeReloads(ctx context.Context, m *machine.Machine) error {
+	commands := [][]string{{"/bin/true"}, {"/usr/bin/speed", "-mode", "hello"}, {"systemctl", "reload", "speed-nothing"}}
+	for i := range reloadKinds {
+		commands = append(commands, []string{"systemctl", "reload", fmt.Sprintf("speed-%d", i)})
+	}
+	took := make([][]float64, len(commands))
+	for round := range b.rounds {
+		for i := range commands {
+			i = (i + round) % len(commands)
+			began := time.Now()
+			if out, err := m.Command(ctx, commands[i][0], commands[i][1:]...).CombinedOutput(); err != nil {
+				return fmt.Errorf("%v: %w\n%s", commands[i], err, out)
+			}
+			took[i] = append(took[i], float64(time.Since(began).Microseconds())/1000)
+		}
+	}
+	start, nothing := median(took[1])-median(took[0]), median(took[2])
+	for i, k := range reloadKinds {
+		beyond := median(took[i+3]) - nothing
+		b.rows = append(b.rows, row{figure: fmt.Sprintf("systemctl reload, %s, beyond nothing (%.0f ms) / start of the program", k.name, nothing),
+			ours: beyond, baseline: start, unit: "ms", ratio: beyond / start})
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package speed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	callers     = 8                      // each with a connection, and the next request when the last is answered
+	roundLength = 250 * time.Millisecond // of one server, then it is the other one's turn
+	turns       = 3                      // rounds of serving for a round of upgrades
+)
+
+// http measures kept connections.
+func (b *bench) http(ctx context.Context) error {
+	return b.serve(ctx, "HTTP/1, kept connections", "http", func(c net.Conn) func() error {
+		br := bufio.NewReader(c)
+		return func() error { return ask(c, br) }
+	})
+}
+
+// udp measures echoes.
+func (b *bench) udp(ctx context.Context) error {
+	return b.serve(ctx, "UDP echo", "udp", func(c net.Conn) func() error {
+		text, answer := []byte("a datagram of an ordinary length"), make([]byte, 512)
+		return func() error {
+			if _, err := c.Write(text); err != nil {
+				return err
+			}
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second)) // one may be lost
+			_, err := c.Read(answer)
+			return err
+		}
+	})
+}
+
+// serve compares a mode of the server with its bare one.
+func (b *bench) serve(ctx context.Context, figure, mode string, client func(net.Conn) func() error) error {
+	network := map[string]string{"http": "tcp", "udp": "udp"}[mode]
+	var both [2]*measured
+	for i, args := range [][]string{{"-mode", mode}, {"-mode", mode, "-bare"}} {
+		m, err := b.meet(ctx, network, client, args...)
+		if err != nil {
+			return err
+		}
+		defer m.hangUp()
+		both[i] = m
+	}
+	for i := range b.rounds * turns {
+		for j := range both {
+			if err := both[(i+j)%2].round(); err != nil {
+				return err
+			}
+		}
+	}
+	b.compare(figure+", answers a second / bare", "/s", both[0].rates, both[1].rates)
+	b.compare(figure+", processor time for each / bare", "us", both[0].cpus, both[1].cpus)
+	_ = both[1].in.Close() // it ends, and stop reaps both
+	return both[0].stop()
+}
+
+// measured is a server with its clients and the figures of its rounds.
+type measured struct {
+	*server
+	conns []net.Conn
+	ask   []func() error
+	rates []float64 // answers a second
+	cpus  []float64 // microseconds for each
+}
+
+func (b *bench) meet(ctx context.Context, network string, client func(net.Conn) func() error, args ...string) (*measured, error) {
+	s, err := b.start(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	m := &measured{server: s}
+	for range callers {
+		c, err := net.Dial(network, s.addr)
+		if err != nil {
+			return nil, err
+		}
+		m.conns, m.ask = append(m.conns, c), append(m.ask, client(c))
+	}
+	err = m.round() // to warm up
+	m.rates, m.cpus = nil, nil
+	return m, err
+}
+
+func (m *measured) hangUp() {
+	for _, c := range m.conns {
+		_ = c.Close() // it has been used, and is no more
+	}
+}
+
+// round has all clients ask for a while.
+func (m *measured) round() error {
+	before, err := m.cpu()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	counts, failed := make([]int, len(m.ask)), make([]error, len(m.ask))
+	var all sync.WaitGroup
+	for i, ask := range m.ask {
+		all.Go(func() {
+			for time.Since(began) < roundLength && failed[i] == nil {
+				failed[i] = ask()
+				counts[i]++
+			}
+		})
+	}
+	all.Wait()
+	took := time.Since(began)
+	after, err := m.cpu()
+	if err := errors.Join(append(failed, err)...); err != nil {
+		return fmt.Errorf("%s: %w", m.addr, err)
+	}
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	m.rates = append(m.rates, float64(n)/took.Seconds())
+	m.cpus = append(m.cpus, float64((after-before).Microseconds())/float64(n))
+	return nil
+}
