@@ -204,8 +204,8 @@ func (a *alone) reload(program string) string {
 func TestAloneCrashDuringDrainIsCovered(t *testing.T) {
 	t.Parallel()
 	a := newAlone(t, server(t, "v1"))
-	long := a.background("/sleep?d=3s")
-	a.deploy(server(t, "v2"))
+	a.deploy(server(t, "v2")) // before the long request, because a build may take longer
+	long := a.background("/sleep?d=5s")
 	second := a.hangup()
 	run := a.load(lightKept, lightFresh)
 	a.pass(30)

@@ -16,8 +16,8 @@ func TestThePredecessorAcceptsAfterACrashDuringTheDrain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start(example(t, "v1"))
+	s.deploy(example(t, "v2")) // before the long request, because a build may take longer
 	long := s.background("/sleep?d=5s")
-	s.deploy(example(t, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 
 	run := s.load(lightKept, lightFresh)

@@ -21,15 +21,23 @@ func TestAlonePacketsAreAllAnswered(t *testing.T) {
 	a := startAlone(t, server)
 	c := a.dialEcho()
 	const datagrams, upgrades = 3000, 10
-	go func() { // ends after the last datagram
+	unanswered := make(chan struct{}, 100) // more could overflow a socket buffer on a busy machine
+	go func() {                            // ends after the last datagram, or with the test
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for i := range datagrams {
 			<-tick.C
-			fmt.Fprint(c, i) // one that is not sent shows as a missing answer
+			select {
+			case unanswered <- struct{}{}:
+				fmt.Fprint(c, i) // one that is not sent shows as a missing answer
+			case <-t.Context().Done():
+				return
+			}
 		}
 	}()
 	made := 0
+	reloaded := make(chan string, 1) // the reload command runs beside the answers
+	reloaded <- ""
 	answered, generations := map[int]bool{}, map[int]int{}
 	for len(answered) < datagrams {
 		e, err := receiveEcho(c)
@@ -38,16 +46,22 @@ func TestAlonePacketsAreAllAnswered(t *testing.T) {
 		}
 		if answered[e.datagram] {
 			t.Errorf("datagram %d was answered twice", e.datagram)
+			continue
 		}
+		<-unanswered
 		answered[e.datagram] = true
 		generations[e.generation]++
 		if e.generation == made+1 && made < upgrades && len(answered) > (made+1)*datagrams/(upgrades+2) {
-			made++
-			a.pid = e.pid
-			if why := a.reload(server); why != "" {
+			if why := <-reloaded; why != "" {
 				t.Fatal(why)
 			}
+			made++
+			a.pid = e.pid
+			go func() { reloaded <- a.reload(server) }() // ends with the command
 		}
+	}
+	if why := <-reloaded; why != "" {
+		t.Error(why)
 	}
 	t.Log("answers by generation:", generations)
 	if len(generations) != upgrades+1 {
