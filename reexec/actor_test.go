@@ -42,6 +42,7 @@ type actor struct {
 	more      *sync.Cond    // of observed
 	goOn      chan struct{} // for a Restore
 	moves     bool          // connections move
+	packets   net.PacketConn
 	next      func(reexec.Command) (reexec.Command, error)
 }
 
@@ -167,6 +168,13 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.u.Ready(ctx)
 	case "services":
 		return "", a.services(ctx, o.Args)
+	case "packet address":
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for a.packets == nil {
+			a.more.Wait() // as in observed
+		}
+		return a.packets.LocalAddr().String(), nil
 	case "address":
 		a.mu.Lock()
 		defer a.mu.Unlock()

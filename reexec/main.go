@@ -16,6 +16,7 @@ import (
 //			rehttp.Service("http", ":8080", &http.Server{Handler: mux}),
 //			rehttp.Service("metrics", "127.0.0.1:9090", &http.Server{Handler: metrics}),
 //			reexec.Stream("smtp", ":25", smtpServer.Serve),
+//			reexec.Packet("dns", ":53", serveUDP),
 //		))
 //	}
 //

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Service is one server of a program, with its sockets. [Stream] and rehttp.Service return
-// one, and a program can write one as a [ServiceFunc].
+// A Service is one server of a program, with its sockets. [Stream], [Packet] and
+// rehttp.Service return one, and a program can write one as a [ServiceFunc].
 //
 // Listen runs before Ready. It claims the sockets of the service, by Upgrader.Listen and its
 // like, and calls Receive if the service takes connections that move. ctx ends if the

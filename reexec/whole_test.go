@@ -42,6 +42,8 @@ func (a *actor) service(word string) reexec.Service {
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.EndSessions = true
 		return s
+	case "echo":
+		return reexec.Packet("u", anywhere, a.echo)
 	case "graceful":
 		return &reexec.StreamService{Name: "a", Address: anywhere, New: a.newGraceful}
 	}

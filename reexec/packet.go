@@ -1,0 +1,285 @@
+package reexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/drain"
+)
+
+// answerTime is the default of PacketService.Answer.
+const answerTime = time.Second
+
+// A PacketService is a server of datagrams with questions and answers, such as DNS, as a
+// [Service]. While another generation reads the socket, reads wait. Each datagram holds this
+// generation until an answer is sent to its sender, so a server may answer on any goroutine.
+// The socket is closed last.
+type PacketService struct {
+	Name    string // of the socket: FileDescriptorName= of the socket unit
+	Address string // bound if no socket was passed: "host:port", or the path of a unix socket
+
+	// Serve reads until ReadFrom returns net.ErrClosed. If it returns an error earlier, the
+	// service has failed. If it returns nil and has not closed the socket, the server reads on
+	// other goroutines.
+	Serve func(net.PacketConn) error
+
+	// Answer limits the time for which a draining generation waits for the answer to a
+	// datagram. Datagrams that get no answer delay the end of the process by this time. Zero
+	// means one second.
+	Answer time.Duration
+}
+
+// Packet returns a [PacketService] with serve as its server:
+//
+//	reexec.Packet("dns", ":53", serveUDP)
+func Packet(name, address string, serve func(net.PacketConn) error) *PacketService {
+	return &PacketService{Name: name, Address: address, Serve: serve}
+}
+
+// Listen claims the socket.
+func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error) {
+	c, err := u.ListenPacket(ctx, s.Name, "", s.Address)
+	if err != nil {
+		return nil, err
+	}
+	q := &questions{d: u.drain, limit: s.Answer}
+	if q.limit == 0 {
+		q.limit = answerTime
+	}
+	return func(context.Context) error { return s.read(u, c.(packetSocket), q) }, nil
+}
+
+// packetSocket has the methods of the sockets that ListenPacket returns.
+type packetSocket interface {
+	datagrams
+	ended() bool
+}
+
+// read runs Serve until this generation has drained.
+func (s *PacketService) read(u *Upgrader, c packetSocket, q *questions) error {
+	served, drained, over := make(chan error, 1), u.drained(), make(chan struct{})
+	defer close(over)
+	go q.attend(u, over)                       // ends with over
+	go func() { served <- s.Serve(q.on(c)) }() // ends when c is closed
+	for {
+		select {
+		case err := <-served:
+			served = nil
+			switch {
+			case closed(u.Draining()), err == nil && !c.ended(): // as in StreamService.ended
+			case err == nil || errors.Is(err, net.ErrClosed) && c.ended():
+				return nil
+			default:
+				return fmt.Errorf("reexec: service %q: %w", s.Name, err)
+			}
+		case late := <-drained:
+			err := q.cut(s.Name, late)
+			_ = c.Close() // the server may have closed it
+			if served != nil {
+				<-served // says that the socket is closed
+			}
+			return err
+		}
+	}
+}
+
+// questions counts the datagrams of each sender that have no answer yet. It holds the
+// generation while there are any. Datagrams that never get an answer leave after one to two
+// times limit, with the next datagram that is read.
+type questions struct {
+	d     *drain.Counter
+	limit time.Duration
+
+	mu    sync.Mutex
+	now   map[sender]int // asked since turned
+	past  map[sender]int // asked before
+	turns time.Time      // when now becomes past
+	hold  drain.Hold
+}
+
+// sender is the address of a UDP socket, or of another one.
+type sender struct {
+	udp   netip.AddrPort
+	other string
+}
+
+func senderOf(a net.Addr) sender {
+	switch a := a.(type) {
+	case nil:
+		return sender{}
+	case *net.UDPAddr:
+		return senderAt(a.AddrPort())
+	default:
+		return sender{other: a.String()}
+	}
+}
+
+func senderAt(a netip.AddrPort) sender {
+	return sender{udp: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
+}
+
+// ask notes a datagram.
+func (q *questions) ask(from sender) {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.After(q.turns) {
+		q.past, q.now, q.turns = q.now, map[sender]int{}, now.Add(q.limit)
+		q.settle()
+	}
+	q.now[from]++
+	if q.hold == (drain.Hold{}) {
+		q.hold = q.d.Hold()
+	}
+}
+
+// answer notes that a datagram is sent.
+func (q *questions) answer(to sender) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	of := q.past
+	if of[to] == 0 {
+		of = q.now
+	}
+	switch of[to] {
+	case 0:
+		return
+	case 1:
+		delete(of, to)
+	default:
+		of[to]--
+	}
+	q.settle()
+}
+
+// settle releases the hold if no datagram waits for an answer. It runs under mu.
+func (q *questions) settle() {
+	if len(q.past)+len(q.now) == 0 {
+		q.hold.Release()
+		q.hold = drain.Hold{}
+	}
+}
+
+// attend gives up the datagrams without an answer, limit after this generation has begun to
+// drain. It returns when over is closed.
+func (q *questions) attend(u *Upgrader, over <-chan struct{}) {
+	for {
+		e := u.endings.Load()
+		select {
+		case <-e.draining:
+		case <-over:
+			return
+		}
+		late := time.NewTimer(q.limit)
+		select {
+		case <-late.C:
+			q.giveUp()
+			select {
+			case <-e.resumed:
+			case <-over:
+				return
+			}
+		case <-e.resumed:
+			late.Stop()
+		case <-over:
+			late.Stop()
+			return
+		}
+	}
+}
+
+func (q *questions) giveUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	clear(q.past)
+	clear(q.now)
+	q.settle()
+}
+
+// cut reports the senders that have no answer after the error late of Drain.
+func (q *questions) cut(name string, late error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := &CutError{Service: name, Err: late}
+	for _, of := range []map[sender]int{q.past, q.now} {
+		for s := range of {
+			if e.Work = append(e.Work, s.other); s.udp.IsValid() {
+				e.Work[len(e.Work)-1] = s.udp.String()
+			}
+		}
+	}
+	if !errors.Is(late, ErrDrainDeadline) || len(e.Work) == 0 {
+		return nil // answered, or the work of another service was cut
+	}
+	return e
+}
+
+// on returns c with its questions.
+func (q *questions) on(c packetSocket) net.PacketConn {
+	if u, ok := c.(*udpGate); ok {
+		return &udpQuestions{u, q}
+	}
+	return &packetQuestions{c, q}
+}
+
+// packetQuestions is a packet socket that notes questions and answers.
+type packetQuestions struct {
+	packetSocket
+	q *questions
+}
+
+// ReadFrom reads a datagram and notes it.
+func (c *packetQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.packetSocket.ReadFrom(b)
+	if err == nil {
+		c.q.ask(senderOf(from))
+	}
+	return n, from, err
+}
+
+// WriteTo sends a datagram and notes it.
+func (c *packetQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
+	defer c.q.answer(senderOf(to))
+	return c.packetSocket.WriteTo(b, to)
+}
+
+// udpQuestions is packetQuestions for UDP.
+type udpQuestions struct {
+	*udpGate
+	q *questions
+}
+
+// ReadFrom reads a datagram and notes it.
+func (c *udpQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.udpGate.ReadFrom(b)
+	if err == nil {
+		c.q.ask(senderOf(from))
+	}
+	return n, from, err
+}
+
+// WriteTo sends a datagram and notes it.
+func (c *udpQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
+	defer c.q.answer(senderOf(to))
+	return c.udpGate.WriteTo(b, to)
+}
+
+// ReadMsgUDP reads a datagram and notes it.
+func (c *udpQuestions) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
+	n, oobn, flags, from, err = c.udpGate.ReadMsgUDP(b, oob)
+	if err == nil {
+		c.q.ask(senderOf(from))
+	}
+	return n, oobn, flags, from, err
+}
+
+// WriteMsgUDP sends a datagram and notes it.
+func (c *udpQuestions) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
+	defer c.q.answer(senderOf(to))
+	return c.udpGate.WriteMsgUDP(b, oob, to)
+}
