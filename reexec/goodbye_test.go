@@ -260,7 +260,7 @@ func TestThePauseBeginsWhenAPortionIsTaken(t *testing.T) {
 	m.enter(m.p)
 	m.dispatch(m.p, event{kind: evPauseOver}) // before it is taken
 	m.p.pause.Stop()
-	m.p.moves.pause = time.Hour
+	m.p.moves.pause, m.p.moves.began = time.Hour, time.Time{} // a slow portion
 	m.settle(m.p, handover.Taken{})
 	if !m.p.pause.Stop() || len(m.p.moves.sent) > 0 {
 		t.Error("what is parked leaves without a pause")
@@ -274,6 +274,29 @@ func TestThePauseBeginsWhenAPortionIsTaken(t *testing.T) {
 		t.Errorf("%d leave after the pause, and what went in it, want 1", len(m.p.moves.sent))
 	}
 	m.settle(m.p, handover.Taken{})
+}
+
+// A machine with nothing else to do takes larger portions without pauses, a busy one smaller
+// portions with whole pauses.
+func TestPortionsAndPausesFollowTheLoad(t *testing.T) {
+	const whole = 3 * time.Millisecond
+	for _, c := range []struct {
+		took          time.Duration
+		portion, next int
+		pause         time.Duration
+	}{
+		{time.Millisecond, minPortion, 2 * minPortion, 0},
+		{time.Millisecond, fd.MaxRights, fd.MaxRights, 0},
+		{quick, minPortion, minPortion, quick / 8},
+		{slow, 2 * minPortion, 2 * minPortion, slow / 8},
+		{2 * slow, 4 * minPortion, 2 * minPortion, whole},
+		{time.Hour, minPortion, minPortion, whole},
+	} {
+		d := departures{portion: c.portion, pause: whole}
+		if pause := d.adapt(c.took); pause != c.pause || d.portion != c.next {
+			t.Errorf("after %d in %v: %d after %v, want %d after %v", c.portion, c.took, d.portion, pause, c.next, c.pause)
+		}
+	}
 }
 
 // TestThePauseDoesNotBeginAnew with what goes in it.
@@ -304,6 +327,7 @@ func TestTheThirdGetsWhatIsParked(t *testing.T) {
 	if len(m.p.moves.sent) != minPortion {
 		t.Fatalf("%d are sent again, want %d", len(m.p.moves.sent), minPortion)
 	}
+	m.p.moves.began = time.Time{} // slow, so the next portion is no larger
 	m.settle(m.p, handover.Taken{})
 	<-m.p.pause.C
 	m.dispatch(m.p, event{kind: evPauseOver})

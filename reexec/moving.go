@@ -22,7 +22,8 @@ type departures struct {
 	sent    []*moving
 	stored  int           // number of descriptors that were put into the fd store
 	portion int           // number of parked connections in a portion
-	pause   time.Duration // pause after a portion
+	pause   time.Duration // longest pause after a portion
+	began   time.Time     // time at which the last portion was sent
 	pausing bool          // parked connections wait for evPauseOver
 	parked  bool          // the last batch is a portion of parked connections
 }
@@ -33,17 +34,20 @@ var errEnded = errors.New("the process that was to take it has ended")
 // than a frame's 128 KiB.
 const maxBatch = 64 << 10
 
-// Parked connections leave in portions with pauses. So a client that sends a request at this
-// moment waits only for a few others, and a processor is free for it.
+// Parked connections leave in portions. So a client that sends a request at this moment waits
+// only for a few others. On a busy machine pauses between the portions leave a processor to
+// it; see adapt.
 const (
 	minPortion = 32
 	maxPortion = 128
 	maxPause   = 5 * time.Millisecond
 	allPauses  = 100 * time.Millisecond
+	quick      = 3 * time.Millisecond // of a portion until it is taken
+	slow       = 8 * time.Millisecond
 )
 
-// portions returns the size of the portions of n connections and the pause after each, so that
-// all leave within a part of the drain time.
+// portions returns the first size of the portions of n connections and the longest pause after
+// each, so that all leave within a part of the drain time.
 func portions(n int, drain time.Duration) (portion int, pause time.Duration) {
 	portion = min(max(minPortion, n/64), maxPortion)
 	pauses := max(1, (n-1)/portion)
@@ -96,8 +100,8 @@ func (u *Upgrader) sendConnections(p *present) {
 			}
 			if len(parked) > 0 {
 				p.moves.waiting = append(p.moves.waiting, parked...)
-				p.moves.parked = true
-				u.rest(p)
+				p.moves.parked, p.moves.began = true, time.Now()
+				u.rest(p, p.moves.pause)
 			}
 			continue
 		}
@@ -109,9 +113,25 @@ func (u *Upgrader) sendConnections(p *present) {
 }
 
 // rest starts the pause, when a portion is sent and again when the portion is taken.
-func (u *Upgrader) rest(p *present) {
+func (u *Upgrader) rest(p *present, pause time.Duration) {
 	p.moves.pausing = true
-	p.pause.Reset(p.moves.pause)
+	p.pause.Reset(pause)
+}
+
+// adapt sets the size of the next portion and returns the pause before it, after a portion
+// that took that long. Where a processor is free, a portion is taken within a time that no
+// client notices: the next one is larger, and a pause benefits no client. Where requests wait
+// for a processor, the portion has waited, too: the next one is smaller, and the pause whole.
+func (d *departures) adapt(took time.Duration) (pause time.Duration) {
+	switch {
+	case took < quick:
+		d.portion = min(2*d.portion, fd.MaxRights)
+		return 0
+	case took > slow:
+		d.portion = max(d.portion/2, minPortion)
+		return d.pause
+	}
+	return min(d.pause, took/8)
 }
 
 // sendParked ends a pause and sends the next portion. If the last portion is not taken yet,
@@ -197,7 +217,7 @@ func (u *Upgrader) settle(p *present, t handover.Taken) {
 	p.moves.sent = nil
 	if p.moves.parked {
 		p.moves.parked = false
-		u.rest(p)
+		u.rest(p, p.moves.adapt(time.Since(p.moves.began)))
 	}
 	if t.Ending {
 		p.moves.retry(refused)
