@@ -8,6 +8,9 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // This file receives the connections of an earlier process, from the line, the fd store or
@@ -34,6 +37,28 @@ func (a *arrival) open() (*Moved, error) {
 	}
 	a.close()
 	return &Moved{conn, a.Format, a.Data}, nil
+}
+
+// queued is a connection that waits for Accept, and holds this generation.
+type queued struct {
+	*arrival
+	drain.Hold
+}
+
+// Open returns the Moved for Accept.
+func (q queued) Open() (net.Conn, error) {
+	moved, err := q.open()
+	if err != nil {
+		return nil, err
+	}
+	moved.Conn = accepted.New(moved.Conn, q.Release)
+	return moved, nil
+}
+
+// Discard closes and releases a connection that the program does not get.
+func (q queued) Discard() {
+	q.close()
+	q.Release()
 }
 
 func arriveAll(m handover.Connections) []*arrival {
@@ -108,7 +133,7 @@ func (u *Upgrader) admit(a *arrival) (enqueue func()) {
 
 // gateFor returns the gate that would have accepted f, or nil. All gates have the name of f's
 // listener.
-func gateFor(f *fd.FD, gates []*gate) (best *gate) {
+func gateFor(f *fd.FD, gates []*gate.Listener) (best *gate.Listener) {
 	if len(gates) == 1 {
 		return gates[0] // its address may have changed
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // pairArrival returns an arrival, and the other end of its connection.
@@ -37,6 +38,19 @@ func pairArrival(t *testing.T) (*arrival, net.Conn) {
 	return &arrival{handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])}, peer
 }
 
+// newListener returns a listener behind a gate that is shut, and the counter of its holds.
+func newListener(t *testing.T) (*gate.Listener, *drain.Counter) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := drain.NewCounter(func() {})
+	g := gate.NewListener("a", ln.(gate.Acceptor), held)
+	t.Cleanup(func() { _ = g.Close() }) // most tests have done so
+	return g, held
+}
+
 // Accept fails like accept(2) if no descriptor is free, and the next Accept returns the
 // connection. The test is not parallel to others, because the limit is of the process.
 func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
@@ -46,10 +60,9 @@ func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
 }
 
 func testMovedConnectionWaits(t *testing.T, low uint64) {
-	gates, _, _ := twoGates(t)
-	g := gates[0]
+	g, held := newListener(t)
 	a, peer := pairArrival(t)
-	g.enqueue(queued{arrival: a, Hold: g.drain.Hold()})
+	g.Enqueue(queued{arrival: a, Hold: held.Hold()})
 	if err := g.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the gate is shut
 		t.Fatal(err)
 	}
@@ -70,8 +83,8 @@ func testMovedConnectionWaits(t *testing.T, low uint64) {
 	if !errors.Is(err, syscall.EMFILE) || !errors.As(err, &temporary) || !temporary.Temporary() {
 		t.Errorf("Accept without a free descriptor: %v, want a temporary EMFILE", err)
 	}
-	if holds := g.drain.Count(); holds != 1 {
-		t.Errorf("the generation is held %d times for one connection", g.drain.Count())
+	if holds := held.Count(); holds != 1 {
+		t.Errorf("the generation is held %d times for one connection", held.Count())
 	}
 	c, err := g.Accept()
 	if err != nil {
@@ -123,16 +136,16 @@ func TestOnlyConnectionsMove(t *testing.T) {
 
 // TestWhatCannotBeUsedIsSkipped has Accept return the next one.
 func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
-	gates, _, _ := twoGates(t)
+	g, held := newListener(t)
 	bad, _ := pairArrival(t)
 	bad.close()
 	good, _ := pairArrival(t)
-	gates[0].enqueue(queued{arrival: bad, Hold: gates[0].drain.Hold()})
-	gates[0].enqueue(queued{arrival: good, Hold: gates[0].drain.Hold()})
-	if err := gates[0].SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	g.Enqueue(queued{arrival: bad, Hold: held.Hold()})
+	g.Enqueue(queued{arrival: good, Hold: held.Hold()})
+	if err := g.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := gates[0].Accept()
+	c, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +154,7 @@ func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 
 // TestAMovedConnectionComesOutOfItsOwnListener where several have one name.
 func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
-	var gates []*gate
+	var gates []*gate.Listener
 	for _, at := range []struct{ network, address string }{
 		{"tcp", "127.0.0.1:0"}, {"tcp", "127.0.0.1:0"}, {"tcp4", "0.0.0.0:0"}, {"unix", t.TempDir() + "/s"},
 	} {
@@ -149,7 +162,7 @@ func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := newGate("a", ln.(acceptor), drain.NewCounter(func() {}))
+		g := gate.NewListener("a", ln.(gate.Acceptor), drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = g.Close() }) // or the test has
 		gates = append(gates, g)
 	}
@@ -169,7 +182,7 @@ func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
 }
 
 // acceptedBy returns a connection to the listener of g.
-func acceptedBy(t *testing.T, g *gate) *fd.FD {
+func acceptedBy(t *testing.T, g *gate.Listener) *fd.FD {
 	t.Helper()
 	address := g.Addr().String()
 	if tcp, ok := g.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
@@ -180,7 +193,7 @@ func acceptedBy(t *testing.T, g *gate) *fd.FD {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	c, err := g.acceptor.Accept()
+	c, err := g.Acceptor.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,13 +222,13 @@ func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
 // TestParkingThatIsEmptyCostsNothing: when the last connection has spoken, no goroutine
 // and no descriptor is left of it.
 func TestParkingThatIsEmptyCostsNothing(t *testing.T) {
-	gates, _, _ := twoGates(t)
+	g, _ := newListener(t)
 	for range 3 {
 		var p parking
 		var watch sync.WaitGroup
 		for range 2 {
 			a, peer := pairArrival(t)
-			if !p.add(&parked{queued: queued{arrival: a}, gate: gates[0]}, watch.Go) {
+			if !p.add(&parked{queued: queued{arrival: a}, gate: g}, watch.Go) {
 				t.Fatal("a connection cannot be parked")
 			}
 			if _, err := peer.Write([]byte("x")); err != nil {
@@ -226,5 +239,31 @@ func TestParkingThatIsEmptyCostsNothing(t *testing.T) {
 				t.Error("nothing is parked, and somebody waits")
 			}
 		}
+	}
+}
+
+// TestAMovedConnectionIsHeldUntilItIsClosed, from the queue on.
+func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
+	g, held := newListener(t)
+	a, _ := pairArrival(t)
+	b, _ := pairArrival(t)
+	g.Enqueue(queued{arrival: a, Hold: held.Hold()})
+	c, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Enqueue(queued{arrival: b, Hold: held.Hold()})
+	d, err := g.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, conn := range []net.Conn{1: c, 0: d} {
+		if n := held.Count(); n != 2-left {
+			t.Errorf("%d held, want %d", n, 2-left)
+		}
+		_ = conn.Close() // its hold is of interest
+	}
+	if n := held.Count(); n != 0 {
+		t.Errorf("%d held in the end", n)
 	}
 }

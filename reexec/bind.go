@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // This file makes sockets from addresses and from descriptors that were passed to this
@@ -119,12 +120,12 @@ func (u *Upgrader) gateFor(name string, l net.Listener) (claimed, error) {
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
-	a, ok := l.(acceptor)
+	a, ok := l.(gate.Acceptor)
 	if !ok {
 		_ = l.Close() // it cannot be used; the error below is the reason
 		return nil, fmt.Errorf("a %s listener cannot be handed over", l.Addr().Network())
 	}
-	return newGate(name, a, u.drain), nil
+	return gate.NewListener(name, a, u.drain), nil
 }
 
 // bindPacket opens a new packet socket.
@@ -151,14 +152,14 @@ func (u *Upgrader) inheritPacket(f *fd.FD) (claimed, error) {
 
 // packetGateFor puts c, which it closes on error, behind a gate.
 func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
-	d, ok := c.(datagrams)
+	d, ok := c.(gate.Datagrams)
 	if !ok {
 		_ = c.Close() // it cannot be used; the error below is the reason
 		return nil, fmt.Errorf("a %s socket cannot be handed over", c.LocalAddr().Network())
 	}
-	g := newPacketGate(d, u.drain)
+	g := gate.NewPacketConn(d, u.drain)
 	if udp, ok := c.(*net.UDPConn); ok {
-		return &udpGate{g, udp}, nil
+		return &gate.UDPConn{PacketConn: g, UDP: udp}, nil
 	}
 	return g, nil
 }
@@ -193,9 +194,9 @@ func retryAbandoned[L any](ctx context.Context, network, address string, listen 
 func pathOf(c claimed) string {
 	var addr net.Addr
 	switch c := c.(type) {
-	case *gate:
+	case *gate.Listener:
 		addr = c.Addr()
-	case *packetGate:
+	case *gate.PacketConn:
 		addr = c.LocalAddr()
 	}
 	if u, ok := addr.(*net.UnixAddr); ok && strings.HasPrefix(u.Name, "/") {

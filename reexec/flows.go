@@ -14,6 +14,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -45,10 +46,10 @@ import (
 //   - A generation that does not call ListenFlows hands socket and inboxes on.
 //   - A full inbox loses datagrams, like a full socket.
 type FlowConn struct {
-	*turnstile // open while this process reads the socket, shut while it reads the inbox
+	gate *gate.Gate // open while this process reads the socket, shut while it reads the inbox
 
 	udp     *net.UDPConn
-	readers *readers
+	readers *gate.Readers
 	route   func(datagram []byte, from netip.AddrPort) uint32
 	outlets *outlets
 
@@ -58,6 +59,12 @@ type FlowConn struct {
 	left      atomic.Bool // the inbox may still have datagrams, but gets no new ones
 	finishing atomic.Bool // no process accepts, so no flow can begin
 }
+
+// flowSocket is a FlowConn among the sockets of a generation.
+type flowSocket struct{ *FlowConn }
+
+func (f flowSocket) Open() { f.open() }
+func (f flowSocket) Shut() { f.shut() }
 
 // ListenFlows is ListenPacket for a UDP socket with flows that stay with the process that
 // began them. route gets a datagram and its sender. It returns the number of the process
@@ -82,24 +89,24 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 		if err != nil {
 			return nil, err
 		}
-		g, ok := c.(*udpGate)
+		g, ok := c.(*gate.UDPConn)
 		if !ok {
 			_ = c.Close() // it cannot be used; the error below is the reason
 			return nil, errors.New("flows need a UDP socket")
 		}
-		return &FlowConn{
-			turnstile: newTurnstile(g.udp.SetReadDeadline),
-			readers:   newReaders(u.drain),
-			udp:       g.udp,
-			route:     route,
-			outlets:   &outlets{ways: map[uint32]*fd.FD{}},
-		}, nil
+		return flowSocket{&FlowConn{
+			gate:    gate.NewGate(g.UDP.SetReadDeadline),
+			readers: gate.NewReaders(u.drain),
+			udp:     g.UDP,
+			route:   route,
+			outlets: &outlets{ways: map[uint32]*fd.FD{}},
+		}}, nil
 	}
 	inherit := func(f *fd.FD) (claimed, error) { return made(u.inheritPacket(f)) }
 	bind := func() (claimed, error) { return made(u.bindPacket(ctx, network, address)) }
 	k, err := u.sockets.claim(name, inherit, bind)
 	if err == nil {
-		c := k.use.(*FlowConn)
+		c := k.use.(flowSocket).FlowConn
 		if err = c.join(u.sockets.takeFlows(k.Entry)); err == nil {
 			return c, nil
 		}
@@ -145,10 +152,10 @@ func (c *FlowConn) Owner() uint32 { return c.outlets.own }
 
 // ReadFrom waits for a datagram of this process.
 func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	self := c.readers.self()
+	self := c.readers.Self()
 	for {
 		n, from, ours, err := c.read(self, b)
-		if errors.Is(err, os.ErrDeadlineExceeded) && !c.overdue() || err == nil && !ours {
+		if errors.Is(err, os.ErrDeadlineExceeded) && !c.gate.Overdue() || err == nil && !ours {
 			continue // shut has interrupted the read, which took no datagram, or it was passed on
 		}
 		if err != nil {
@@ -158,13 +165,13 @@ func (c *FlowConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// read reads one datagram, from the socket if the turnstile is open, else from the inbox. A
+// read reads one datagram, from the socket if the gate is open, else from the inbox. A
 // datagram of the socket is held.
-func (c *FlowConn) read(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
-	switch c.tryEnter() {
-	case isOpen:
+func (c *FlowConn) read(self *gate.Reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
+	switch c.gate.TryEnter() {
+	case gate.IsOpen:
 		n, from, ours, err = c.readSocket(self, b)
-	case isShut:
+	case gate.IsShut:
 		n, from, ours, err = c.readInbox(b, c.inbox.Read)
 	default:
 		err = &net.OpError{Op: "read", Net: "udp", Addr: c.LocalAddr(), Err: net.ErrClosed}
@@ -173,21 +180,21 @@ func (c *FlowConn) read(self *reader, b []byte) (n int, from netip.AddrPort, our
 }
 
 // readSocket reads one datagram, and passes it on if another process owns it. It leaves the
-// turnstile.
-func (c *FlowConn) readSocket(self *reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
+// gate.
+func (c *FlowConn) readSocket(self *gate.Reader, b []byte) (n int, from netip.AddrPort, ours bool, err error) {
 	if c.left.Load() {
 		if n, from, ours, err = c.readInbox(b, c.receive); !errors.Is(err, syscall.EAGAIN) {
 			if ours {
-				c.readers.hold(self)
+				c.readers.Hold(self)
 			}
-			c.leave()
+			c.gate.Leave()
 			return n, from, ours, err
 		}
 		c.left.Store(false)
 	}
 	n, from, err = c.udp.ReadFromUDPAddrPort(b)
 	if err != nil {
-		c.leave()
+		c.gate.Leave()
 		return n, from, false, err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
@@ -196,15 +203,15 @@ func (c *FlowConn) readSocket(self *reader, b []byte) (n int, from netip.AddrPor
 }
 
 // ours calls route for a datagram, and passes the datagram on if another process owns it. It
-// leaves the turnstile before the call, because route may wait for the loop, which waits
-// for every call inside the turnstile.
-func (c *FlowConn) ours(self *reader, datagram []byte, from netip.AddrPort) (ours bool) {
-	c.readers.hold(self)
+// leaves the gate before the call, because route may wait for the loop, which waits
+// for every call inside the gate.
+func (c *FlowConn) ours(self *gate.Reader, datagram []byte, from netip.AddrPort) (ours bool) {
+	c.readers.Hold(self)
 	c.routes.begin()
-	c.leave()
+	c.gate.Leave()
 	defer func() { // also if route panics
 		if !ours {
-			c.readers.release(self)
+			c.readers.Release(self)
 		}
 		c.routes.end()
 	}()
@@ -253,7 +260,7 @@ func (c *FlowConn) turn(finishing bool) {
 	c.turning.Lock()
 	defer c.turning.Unlock()
 	c.finishing.Store(finishing)
-	c.turnstile.open()
+	c.gate.Open()
 	c.interruptInbox(time.Unix(1, 0))
 }
 
@@ -261,8 +268,8 @@ func (c *FlowConn) turn(finishing bool) {
 func (c *FlowConn) shut() {
 	c.turning.Lock()
 	defer c.turning.Unlock()
-	c.interruptInbox(c.programDeadline())
-	c.turnstile.shut()
+	c.interruptInbox(c.gate.Deadline())
+	c.gate.Shut()
 	c.left.Store(true)
 }
 
@@ -283,10 +290,10 @@ func (c *FlowConn) WriteTo(b []byte, to net.Addr) (int, error) { return c.udp.Wr
 func (c *FlowConn) SetReadDeadline(t time.Time) error {
 	c.turning.Lock()
 	defer c.turning.Unlock()
-	if c.whereabouts() == isShut {
+	if c.gate.Position() == gate.IsShut {
 		c.interruptInbox(t)
 	}
-	return c.setDeadline(t)
+	return c.gate.SetProgramDeadline(t)
 }
 
 // SetWriteDeadline sets the deadline of WriteTo, see net.PacketConn.
@@ -309,10 +316,10 @@ func (c *FlowConn) SyscallConn() (syscall.RawConn, error) { return c.udp.Syscall
 
 // Close closes this process's descriptors and so ends its flows. A second call does nothing.
 func (c *FlowConn) Close() error {
-	if !c.end() {
+	if !c.gate.End() {
 		return nil
 	}
-	c.readers.end()
+	c.readers.End()
 	err := c.udp.Close()
 	c.turning.Lock()
 	defer c.turning.Unlock()
@@ -346,7 +353,7 @@ func (s *sockets) takeFlows(of handover.Entry) (inboxes, outlets []*socket) {
 // finish lets the flows of this process continue, although no process accepts new ones.
 func (s *sockets) finish() {
 	s.each(func(c claimed) {
-		if f, ok := c.(*FlowConn); ok {
+		if f, ok := c.(flowSocket); ok {
 			f.finish()
 		}
 	})

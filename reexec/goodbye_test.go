@@ -19,6 +19,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // middle is a generation that drains between two others, for which the test speaks:
@@ -195,20 +196,20 @@ func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 }
 
 // parked parks n connections, which the successor takes, too.
-func (m *middle) parked(t *testing.T, n int) (g *gate, peers map[*arrival]net.Conn) {
+func (m *middle) parked(t *testing.T, n int) (g *gate.Listener, peers map[*arrival]net.Conn) {
 	t.Helper()
 	m.receives.set(map[string][]string{"a": {"f"}})
 	m.p.moves.portion = minPortion
-	gates, _, _ := twoGates(t)
+	g, _ = newListener(t)
 	peers = map[*arrival]net.Conn{}
 	for range n {
 		a, peer := pairArrival(t)
 		peers[a] = peer
-		if !m.parking.add(&parked{queued: queued{arrival: a}, gate: gates[0]}, m.task) {
+		if !m.parking.add(&parked{queued: queued{arrival: a}, gate: g}, m.task) {
 			t.Fatal("a connection cannot be parked")
 		}
 	}
-	return gates[0], peers
+	return g, peers
 }
 
 // TestWhatIsParkedLeavesAFewAtATime, with pauses, behind all else, and is watched until then.

@@ -34,7 +34,7 @@ func (s *StreamService) acceptGracefully(l *sessions) error {
 		case err := <-current.served:
 			current.served = nil
 			if err != nil {
-				_, _ = l.gate.Close(), current.Close() // the error of the server says enough
+				_, _ = l.Listener.Close(), current.Close() // the error of the server says enough
 				accepting.Wait()
 				return s.failure(err)
 			}
@@ -52,7 +52,7 @@ func (s *StreamService) acceptGracefully(l *sessions) error {
 			if late != nil {
 				cut()
 			}
-			_ = l.gate.Close()
+			_ = l.Listener.Close()
 			accepting.Wait()
 			shutdowns.Wait()
 			current.leave(ctx) // it has no connections

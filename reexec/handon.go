@@ -40,7 +40,7 @@ func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own 
 		e := k.Entry
 		e.Unstored = !k.kept
 		entries, files = append(entries, e), append(files, file)
-		if c, ok := k.use.(*FlowConn); ok {
+		if c, ok := k.use.(flowSocket); ok {
 			e, f, err := c.outlets.handOn(storename.Flow(k.Name, k.Index))
 			if err != nil {
 				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)

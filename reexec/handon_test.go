@@ -61,8 +61,8 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	m := newMiddle(t)
 	m.sockets = &sockets{}
 	m.receives.ours = map[string][]string{"a": {"f"}}
-	gates, _, _ := twoGates(t)
-	m.sockets.add("a", gates[0])
+	g, _ := newListener(t)
+	m.sockets.add("a", g)
 	a, _ := pairArrival(t)
 	other, _ := pairArrival(t)
 	defer a.close()

@@ -17,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // named is a route for datagrams that begin with the number of their owner.
@@ -44,7 +45,7 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 			t.Fatal(err)
 		}
 		udp := p.(*net.UDPConn)
-		s := &FlowConn{turnstile: newTurnstile(udp.SetReadDeadline), readers: newReaders(drain.NewCounter(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
+		s := &FlowConn{gate: gate.NewGate(udp.SetReadDeadline), readers: gate.NewReaders(drain.NewCounter(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
 		t.Cleanup(func() { _ = s.Close() }) // most tests have done so
 		var inboxes, ways []*socket
 		if i > 0 {

@@ -27,8 +27,8 @@ type Kept struct {
 // which process uses the file.
 type keptFile struct{ *os.File }
 
-func (keptFile) open() {}
-func (keptFile) shut() {}
+func (keptFile) Open() {}
+func (keptFile) Shut() {}
 
 // Keep keeps a duplicate of file under name. The caller still owns file. Several files may
 // have the same name. A file that is kept during an upgrade is not handed to that successor,

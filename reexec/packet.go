@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // answerTime is the default of PacketService.Answer.
@@ -56,8 +57,8 @@ func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 
 // packetSocket has the methods of the sockets that ListenPacket returns.
 type packetSocket interface {
-	datagrams
-	ended() bool
+	gate.Datagrams
+	Ended() bool
 }
 
 // read runs Serve until this generation has drained.
@@ -71,8 +72,8 @@ func (s *PacketService) read(u *Upgrader, c packetSocket, q *questions) error {
 		case err := <-served:
 			served = nil
 			switch {
-			case closed(u.Draining()), err == nil && !c.ended(): // as in StreamService.ended
-			case err == nil || errors.Is(err, net.ErrClosed) && c.ended():
+			case closed(u.Draining()), err == nil && !c.Ended(): // as in StreamService.ended
+			case err == nil || errors.Is(err, net.ErrClosed) && c.Ended():
 				return nil
 			default:
 				return fmt.Errorf("reexec: service %q: %w", s.Name, err)
@@ -221,7 +222,7 @@ func (q *questions) cut(name string, late error) error {
 
 // on returns c with its questions.
 func (q *questions) on(c packetSocket) net.PacketConn {
-	if u, ok := c.(*udpGate); ok {
+	if u, ok := c.(*gate.UDPConn); ok {
 		return &udpQuestions{u, q}
 	}
 	return &packetQuestions{c, q}
@@ -250,13 +251,13 @@ func (c *packetQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
 
 // udpQuestions is packetQuestions for UDP.
 type udpQuestions struct {
-	*udpGate
+	*gate.UDPConn
 	q *questions
 }
 
 // ReadFrom reads a datagram and notes it.
 func (c *udpQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.udpGate.ReadFrom(b)
+	n, from, err := c.UDPConn.ReadFrom(b)
 	if err == nil {
 		c.q.ask(senderOf(from))
 	}
@@ -266,12 +267,12 @@ func (c *udpQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
 // WriteTo sends a datagram and notes it.
 func (c *udpQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
 	defer c.q.answer(senderOf(to))
-	return c.udpGate.WriteTo(b, to)
+	return c.UDPConn.WriteTo(b, to)
 }
 
 // ReadMsgUDP reads a datagram and notes it.
 func (c *udpQuestions) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
-	n, oobn, flags, from, err = c.udpGate.ReadMsgUDP(b, oob)
+	n, oobn, flags, from, err = c.UDPConn.ReadMsgUDP(b, oob)
 	if err == nil {
 		c.q.ask(senderOf(from))
 	}
@@ -281,5 +282,5 @@ func (c *udpQuestions) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.
 // WriteMsgUDP sends a datagram and notes it.
 func (c *udpQuestions) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
 	defer c.q.answer(senderOf(to))
-	return c.udpGate.WriteMsgUDP(b, oob, to)
+	return c.UDPConn.WriteMsgUDP(b, oob, to)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // This file has the parked connections: idle connections of an earlier process. They wait for
@@ -23,13 +24,13 @@ type parking struct {
 // parked is an idle connection. It holds the generation.
 type parked struct {
 	queued
-	gate  *gate
+	gate  *gate.Listener
 	raw   int         // number of the descriptor, while it is parked
 	limit *time.Timer // closes it after the idle timeout; nil if there is none
 }
 
 // unpark gives the connection to the program.
-func (q *parked) unpark() { q.gate.enqueue(q.queued) }
+func (q *parked) unpark() { q.gate.Enqueue(q.queued) }
 
 // park waits for the peer of q, if q is idle.
 func (u *Upgrader) park(q *parked) {
@@ -90,7 +91,7 @@ func (p *parking) limit(q *parked, silent time.Duration) {
 	}
 	q.limit = time.AfterFunc(silent, func() {
 		if p.remove(q) {
-			q.discard()
+			q.Discard()
 		}
 	})
 }
@@ -184,7 +185,7 @@ func (p *parking) take(n int) (some []*parked) {
 func (p *parking) close() {
 	p.shutDown()
 	for _, q := range p.take(math.MaxInt) {
-		q.discard()
+		q.Discard()
 	}
 }
 
@@ -237,6 +238,6 @@ func (q *parked) left(err error) {
 	if err != nil {
 		q.unpark()
 	} else {
-		q.discard()
+		q.Discard()
 	}
 }

@@ -51,8 +51,8 @@ func (s *sockets) awaitRoutes(ctx context.Context) error {
 	s.mu.Lock()
 	flows := map[*FlowConn]string{}
 	for _, k := range s.all {
-		if f, ok := k.use.(*FlowConn); ok {
-			flows[f] = k.Name
+		if f, ok := k.use.(flowSocket); ok {
+			flows[f.FlowConn] = k.Name
 		}
 	}
 	s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // quietGrace is the time for which a session of a stopping process may be silent: long enough
@@ -19,7 +20,7 @@ const quietGrace = 500 * time.Millisecond
 
 // sessions is a listener that knows its open connections.
 type sessions struct {
-	*gate
+	*gate.Listener
 	u      *Upgrader
 	closed atomic.Bool // the server has closed the listener
 
@@ -43,13 +44,13 @@ type halfCloser interface {
 	CloseRead() error
 }
 
-func newSessions(u *Upgrader, g *gate) *sessions {
-	return &sessions{gate: g, u: u, open: map[*session]struct{}{}}
+func newSessions(u *Upgrader, g *gate.Listener) *sessions {
+	return &sessions{Listener: g, u: u, open: map[*session]struct{}{}}
 }
 
 // Accept returns a connection and notes it.
 func (l *sessions) Accept() (net.Conn, error) {
-	c, err := l.gate.Accept()
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (l *sessions) Accept() (net.Conn, error) {
 // Close closes the listener. The server may call it.
 func (l *sessions) Close() error {
 	l.closed.Store(true)
-	return l.gate.Close()
+	return l.Listener.Close()
 }
 
 func (l *sessions) forget(s *session) {

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -29,8 +30,8 @@ type socket struct {
 // or a file.
 type claimed interface {
 	syscall.Conn
-	open()
-	shut()
+	Open()
+	Shut()
 	Close() error
 }
 
@@ -210,11 +211,11 @@ func (s *sockets) count(is func(*socket) bool) (n int) {
 }
 
 // gatesOf returns the open listeners called name.
-func (s *sockets) gatesOf(name string) (open []*gate) {
+func (s *sockets) gatesOf(name string) (open []*gate.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if g, ok := k.use.(*gate); ok && g.name == name && !g.ended() {
+		if g, ok := k.use.(*gate.Listener); ok && g.Name() == name && !g.Ended() {
 			open = append(open, g)
 		}
 	}
@@ -304,14 +305,14 @@ func (s *sockets) each(f func(claimed)) {
 	}
 }
 
-func (s *sockets) open() { s.each(claimed.open) }
-func (s *sockets) shut() { s.each(claimed.shut) }
+func (s *sockets) open() { s.each(claimed.Open) }
+func (s *sockets) shut() { s.each(claimed.Shut) }
 
 // An acceptance is a socket with new work: a gate or packetGate. A FlowConn is not one,
 // because its flows continue until they are finished.
 type acceptance interface {
-	abandon() error
-	refuse() error
+	Abandon() error
+	Refuse() error
 }
 
 // abandon closes the listeners, and removes the paths of the unix sockets that this program
@@ -322,7 +323,7 @@ func (s *sockets) abandon() error {
 	var errs []error
 	for _, k := range s.all {
 		a, ok := k.use.(acceptance)
-		if _, flows := k.use.(*FlowConn); !ok && k.use != nil && !flows {
+		if _, flows := k.use.(flowSocket); !ok && k.use != nil && !flows {
 			errs = append(errs, k.use.Close())
 		}
 		if !ok {
@@ -331,7 +332,7 @@ func (s *sockets) abandon() error {
 		if path := pathOf(k.use); path != "" && k.Origin == handover.OriginOwn {
 			errs = append(errs, os.Remove(path))
 		}
-		errs = append(errs, a.abandon())
+		errs = append(errs, a.Abandon())
 	}
 	return errors.Join(errs...)
 }
@@ -340,7 +341,7 @@ func (s *sockets) abandon() error {
 func (s *sockets) refuse() {
 	s.each(func(c claimed) {
 		if a, ok := c.(acceptance); ok {
-			_ = a.refuse() // the sockets are not used again; Close reports nothing new
+			_ = a.Refuse() // the sockets are not used again; Close reports nothing new
 		}
 	})
 }

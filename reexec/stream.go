@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // A StreamService is any server with an accept loop as a [Service]. Serve or New must be set.
@@ -58,7 +60,7 @@ func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 	if err != nil {
 		return nil, err
 	}
-	l := newSessions(u, ln.(*gate))
+	l := newSessions(u, ln.(*gate.Listener))
 	return func(context.Context) error {
 		over := make(chan struct{})
 		defer close(over)
@@ -83,7 +85,7 @@ func (s *StreamService) accept(l *sessions) error {
 			}
 		case late := <-drained:
 			cut := l.cut(s.Name, late)
-			_ = l.gate.Close() // the server may have closed it
+			_ = l.Listener.Close() // the server may have closed it
 			if served != nil {
 				<-served // says that the listener is closed
 			}

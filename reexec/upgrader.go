@@ -24,22 +24,22 @@ import (
 // Ownership. The loop goroutine alone reads and writes present, which has the state of the
 // table, and what present points to. It alone writes these fields after New: arrived,
 // command, readyErr, closeErr, endings and receives.theirs of the Upgrader, and gone,
-// draining and until of the predecessor. It alone opens and shuts turnstiles. Nothing
+// draining and until of the predecessor. It alone opens and shuts gates. Nothing
 // changes opts, log, program, environ, notifier, signals, control, pred, generation,
 // version, parent, inPlace and act after New.
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
-//	fdStore.mu -> sockets.mu -> FlowConn.turning -> turnstile.mu -> drain.mu
+//	fdStore.mu -> sockets.mu -> FlowConn.turning -> Gate.mu -> Counter.mu
 //	fdStore.mu -> states.mu
 //	sockets.mu -> FlowConn.turning -> outlets.mu
-//	sockets.mu -> readers.mu -> drain.mu
-//	parking.mu -> turnstile.mu -> drain.mu
+//	sockets.mu -> Readers.mu -> Counter.mu
+//	parking.mu -> Gate.mu -> Counter.mu
 //
 // No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
 // of the program runs under a lock. fdStore.mu and states.mu are held while the manager is
-// sent a message. sockets.mu is held while shut waits for the calls inside a turnstile, so
-// a call inside takes none but turnstile.mu, readers.mu, routes.mu and drain.mu.
+// sent a message. sockets.mu is held while shut waits for the calls inside a gate, so
+// a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
 
 // An Upgrader is one generation of a program. It owns the sockets by name, notifies the
 // service manager, and can replace the process. Its methods may be called from any

@@ -1,4 +1,4 @@
-package reexec
+package gate
 
 import (
 	"errors"
@@ -12,46 +12,45 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
-// acceptor has the methods of *net.TCPListener and *net.UnixListener that a gate needs.
-type acceptor interface {
+// Acceptor has the methods of *net.TCPListener and *net.UnixListener that a gate needs.
+type Acceptor interface {
 	net.Listener
 	syscall.Conn
 	SetDeadline(time.Time) error
 }
 
-// gate is a listener behind a turnstile. Each connection that it returns is held until
+// A Listener is a listener behind a gate. Each connection that it returns is held until
 // it is closed.
-type gate struct {
-	acceptor
-	*turnstile
+type Listener struct {
+	Acceptor
+	*Gate
 	name  string
 	drain *drain.Counter
 	close func() error // closes our descriptor once
 
-	followers []*gate // other listeners of the name that are closed with this one; mu of the turnstile guards it
+	followers []*Listener // other listeners of the name that are closed with this one; mu of the gate guards it
 }
 
-func newGate(name string, a acceptor, d *drain.Counter) *gate {
-	return &gate{acceptor: a, turnstile: newTurnstile(a.SetDeadline), name: name, drain: d, close: sync.OnceValue(a.Close)}
+// NewListener puts a behind a gate that is shut. d counts the connections.
+func NewListener(name string, a Acceptor, d *drain.Counter) *Listener {
+	return &Listener{Acceptor: a, Gate: NewGate(a.SetDeadline), name: name, drain: d, close: sync.OnceValue(a.Close)}
 }
 
 // Name returns the name given to Listen.
-func (g *gate) Name() string { return g.name }
+func (g *Listener) Name() string { return g.name }
 
 // Accept waits until the gate is open, and for a connection. It returns connections of another
 // process also while the gate is shut.
-func (g *gate) Accept() (net.Conn, error) {
+func (g *Listener) Accept() (net.Conn, error) {
 	for {
-		first, ok := g.enter()
-		if d := first.delivered; d != nil {
-			close(d.taken)
-			return d.conn, d.err
+		first, ok := g.Enter()
+		if d, ok := first.(*delivery); ok {
+			return d.Open()
 		}
-		if first.arrival != nil {
-			moved, err := first.open()
+		if first != nil {
+			c, err := first.Open()
 			if err == nil {
-				moved.Conn = accepted.New(moved.Conn, first.Release)
-				return moved, nil
+				return c, nil
 			}
 			if err := g.fails(first, err); err != nil {
 				return nil, err
@@ -61,13 +60,13 @@ func (g *gate) Accept() (net.Conn, error) {
 		if !ok {
 			return nil, g.refusal()
 		}
-		c, err := g.acceptor.Accept()
+		c, err := g.Acceptor.Accept()
 		if err == nil {
 			c = accepted.New(c, g.drain.Hold().Release)
 		}
-		g.leave()
-		// shut interrupts Accept by a deadline, which takes no connection.
-		if !errors.Is(err, os.ErrDeadlineExceeded) || g.overdue() {
+		g.Leave()
+		// Shut interrupts Accept by a deadline, which takes no connection.
+		if !errors.Is(err, os.ErrDeadlineExceeded) || g.Overdue() {
 			return c, err
 		}
 	}
@@ -76,44 +75,44 @@ func (g *gate) Accept() (net.Conn, error) {
 // fails handles a queued connection that could not be opened. If no descriptor is free, it
 // keeps the connection and returns the error like accept(2), so that the program tries
 // again. Otherwise it closes the connection and returns nil.
-func (g *gate) fails(q queued, why error) error {
+func (g *Listener) fails(q Connection, why error) error {
 	var errno syscall.Errno
 	if errors.As(why, &errno) && (errno == syscall.EMFILE || errno == syscall.ENFILE) {
-		g.putBack(q)
+		g.PutBack(q)
 		return g.failure(os.NewSyscallError("dup", errno))
 	}
-	q.discard()
+	q.Discard()
 	return nil
 }
 
-func (g *gate) refusal() error {
-	if g.ended() {
+func (g *Listener) refusal() error {
+	if g.Ended() {
 		return g.failure(net.ErrClosed)
 	}
 	return g.failure(os.ErrDeadlineExceeded)
 }
 
-func (g *gate) failure(err error) error {
+func (g *Listener) failure(err error) error {
 	return &net.OpError{Op: "accept", Net: g.Addr().Network(), Addr: g.Addr(), Err: err}
 }
 
 // SetDeadline sets the deadline of Accept, which also counts while the gate is shut.
-func (g *gate) SetDeadline(t time.Time) error { return g.setDeadline(t) }
+func (g *Listener) SetDeadline(t time.Time) error { return g.SetProgramDeadline(t) }
 
-// abandon closes our descriptor, so that no client waits in the queue in vain. Accept goes on
+// Abandon closes our descriptor, so that no client waits in the queue in vain. Accept goes on
 // to block, because many programs exit when Accept fails, and would cut their connections.
-func (g *gate) abandon() error { return g.close() }
+func (g *Listener) Abandon() error { return g.close() }
 
-// refuse closes our descriptor. Accept returns the queued connections, and then
+// Refuse closes our descriptor. Accept returns the queued connections, and then
 // net.ErrClosed.
-func (g *gate) refuse() error {
-	g.turnstile.refuse()
+func (g *Listener) Refuse() error {
+	g.Gate.Refuse()
 	return g.close()
 }
 
 // Close ends Accept for good and closes our descriptor. The socket stays open as
 // long as systemd or another generation holds it. A second call does nothing.
-func (g *gate) Close() error {
-	g.end()
+func (g *Listener) Close() error {
+	g.End()
 	return errors.Join(g.close(), g.closeFollowers())
 }

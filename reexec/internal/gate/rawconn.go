@@ -1,4 +1,4 @@
-package reexec
+package gate
 
 import (
 	"net"
@@ -12,7 +12,7 @@ import (
 // options and answers are possible at any time.
 type gatedRaw struct {
 	syscall.RawConn
-	g *packetGate
+	g *PacketConn
 }
 
 // Read waits until the gate is open, and calls Read of the RawConn.
@@ -21,22 +21,22 @@ func (r gatedRaw) Read(f func(fd uintptr) (done bool)) error {
 }
 
 // SyscallConn returns the RawConn of the socket, with reads through the gate.
-func (g *udpGate) SyscallConn() (syscall.RawConn, error) {
-	rc, err := g.udp.SyscallConn()
+func (g *UDPConn) SyscallConn() (syscall.RawConn, error) {
+	rc, err := g.UDP.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	return gatedRaw{rc, g.packetGate}, nil
+	return gatedRaw{rc, g.PacketConn}, nil
 }
 
 // Read reads a datagram through the gate, like *net.UDPConn.
-func (g *udpGate) Read(b []byte) (int, error) {
+func (g *UDPConn) Read(b []byte) (int, error) {
 	n, _, err := g.ReadFrom(b)
 	return n, err
 }
 
 // Write returns the error of *net.UDPConn, because the socket has no peer.
-func (g *udpGate) Write(b []byte) (int, error) { return g.udp.Write(b) }
+func (g *UDPConn) Write(b []byte) (int, error) { return g.UDP.Write(b) }
 
 // RemoteAddr returns nil, because the socket has no peer.
-func (g *udpGate) RemoteAddr() net.Addr { return g.udp.RemoteAddr() }
+func (g *UDPConn) RemoteAddr() net.Addr { return g.UDP.RemoteAddr() }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package reexec
+package gate
 
 import (
 	"errors"
@@ -19,18 +19,18 @@ import (
 
 // counted is a listener that knows how many calls are inside its Accept.
 type counted struct {
-	acceptor
+	Acceptor
 	inside atomic.Int32
 }
 
 func (c *counted) Accept() (net.Conn, error) {
 	c.inside.Add(1)
 	defer c.inside.Add(-1)
-	return c.acceptor.Accept()
+	return c.Acceptor.Accept()
 }
 
 // twoGates returns the gates of two generations for one socket, and its address.
-func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string) {
+func twoGates(t *testing.T) (gates [2]*Listener, inside [2]*counted, address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,15 +46,15 @@ func twoGates(t *testing.T) (gates [2]*gate, inside [2]*counted, address string)
 		if err != nil {
 			t.Fatal(err)
 		}
-		inside[i] = &counted{acceptor: l.(acceptor)}
-		gates[i] = newGate("a", inside[i], drain.NewCounter(func() {}))
+		inside[i] = &counted{Acceptor: l.(Acceptor)}
+		gates[i] = NewListener("a", inside[i], drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, inside, ln.Addr().String()
 }
 
 // answer accepts for side i until its gate is closed, and says so to each client.
-func answer(t *testing.T, g *gate, side byte) {
+func answer(t *testing.T, g *Listener, side byte) {
 	for {
 		c, err := g.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -115,13 +115,21 @@ func TestEachConnectionIsAcceptedByOneSide(t *testing.T) {
 		asking.Wait()
 		close(done)
 	}()
-	for turn := 0; !closed(done); turn++ {
+	isDone := func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+	for turn := 0; !isDone(); turn++ {
 		from, to := turn%2, (turn+1)%2
-		gates[from].shut()
+		gates[from].Shut()
 		if n := inside[from].inside.Load(); n != 0 {
 			t.Errorf("shut has returned, and %d calls are inside Accept", n)
 		}
-		gates[to].open()
+		gates[to].Open()
 		runtime.Gosched()
 	}
 	for _, g := range gates {
@@ -150,8 +158,8 @@ func TestAnythingAtOnceEnds(t *testing.T) {
 		}
 		others.Go(func() {
 			for range 50 {
-				g.open()
-				g.shut()
+				g.Open()
+				g.Shut()
 			}
 		})
 		others.Go(func() {
@@ -179,10 +187,10 @@ func TestAnythingAtOnceEnds(t *testing.T) {
 }
 
 func TestCloseEndsAcceptInAnyPosition(t *testing.T) {
-	for name, prepare := range map[string]func(*gate){
-		"never opened": func(*gate) {},
-		"open":         (*gate).open,
-		"shut":         func(g *gate) { g.open(); g.shut() },
+	for name, prepare := range map[string]func(*Listener){
+		"never opened": func(*Listener) {},
+		"open":         (*Listener).Open,
+		"shut":         func(g *Listener) { g.Open(); g.Shut() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			gates, _, _ := twoGates(t)
@@ -214,7 +222,7 @@ func TestCloseEndsAcceptInAnyPosition(t *testing.T) {
 func TestAConnectionIsHeldUntilItIsClosed(t *testing.T) {
 	gates, _, address := twoGates(t)
 	g := gates[0]
-	g.open()
+	g.Open()
 	var conns []net.Conn
 	for i := range 3 {
 		client, err := net.Dial("tcp", address)
@@ -258,7 +266,7 @@ func TestAConnectionIsHeldUntilItIsClosed(t *testing.T) {
 func TestAnIdleAcceptReleasesNothing(t *testing.T) {
 	gates, inside, address := twoGates(t)
 	g := gates[0]
-	g.open()
+	g.Open()
 	client, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -277,11 +285,11 @@ func TestAnIdleAcceptReleasesNothing(t *testing.T) {
 		for inside[0].inside.Load() == 0 {
 			runtime.Gosched()
 		}
-		g.shut()
+		g.Shut()
 		if n := g.drain.Count(); n != 1 {
 			t.Fatalf("%d held, want the connection in work", n)
 		}
-		g.open()
+		g.Open()
 	}
 	_ = c.Close()
 	if n := g.drain.Count(); n != 0 {
@@ -290,32 +298,5 @@ func TestAnIdleAcceptReleasesNothing(t *testing.T) {
 	_ = g.Close() // the socket is open
 	if err := <-idle; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept = %v, want net.ErrClosed", err)
-	}
-}
-
-// TestAMovedConnectionIsHeldUntilItIsClosed, from the queue on.
-func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
-	gates, _, _ := twoGates(t)
-	g := gates[0]
-	a, _ := pairArrival(t)
-	b, _ := pairArrival(t)
-	g.enqueue(queued{arrival: a, Hold: g.drain.Hold()})
-	c, err := g.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.enqueue(queued{arrival: b, Hold: g.drain.Hold()})
-	d, err := g.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for left, conn := range []net.Conn{1: c, 0: d} {
-		if n := g.drain.Count(); n != 2-left {
-			t.Errorf("%d held, want %d", n, 2-left)
-		}
-		_ = conn.Close() // its hold is of interest
-	}
-	if n := g.drain.Count(); n != 0 {
-		t.Errorf("%d held in the end", n)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package reexec
+package gate
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 func TestReadThroughSyscallConnWaitsAtTheGate(t *testing.T) {
 	gates, address := twoPacketGates(t)
-	g := &udpGate{gates[0], gates[0].datagrams.(*net.UDPConn)}
+	g := &UDPConn{gates[0], gates[0].Datagrams.(*net.UDPConn)}
 	rc, err := g.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -47,23 +47,23 @@ func TestReadThroughSyscallConnWaitsAtTheGate(t *testing.T) {
 	if err := g.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	g.open()
+	g.Open()
 	if text, err := read(); text != "one" || err != nil {
 		t.Errorf("a read at an open gate = %q, %v", text, err)
 	}
 	got := make(chan string)
 	go func() { text, _ := read(); got <- text }() // joined below
-	g.shut()                                       // calls the read out, or comes before it
+	g.Shut()                                       // calls the read out, or comes before it
 	if _, err := client.Write([]byte("two")); err != nil {
 		t.Fatal(err)
 	}
-	gates[1].open()
+	gates[1].Open()
 	b := make([]byte, 100)
 	if n, _, err := gates[1].ReadFrom(b); string(b[:n]) != "two" || err != nil {
 		t.Errorf("the other generation reads %q, %v, want the datagram", b[:n], err)
 	}
-	gates[1].shut()
-	g.open()
+	gates[1].Shut()
+	g.Open()
 	if _, err := client.Write([]byte("three")); err != nil {
 		t.Fatal(err)
 	}

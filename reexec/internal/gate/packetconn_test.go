@@ -1,6 +1,6 @@
 //go:build linux
 
-package reexec
+package gate
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 )
 
 // twoPacketGates are those of two generations for one UDP socket.
-func twoPacketGates(t *testing.T) (gates [2]*packetGate, address net.Addr) {
+func twoPacketGates(t *testing.T) (gates [2]*PacketConn, address net.Addr) {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -33,7 +33,7 @@ func twoPacketGates(t *testing.T) (gates [2]*packetGate, address net.Addr) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gates[i] = newPacketGate(p.(datagrams), drain.NewCounter(func() {}))
+		gates[i] = NewPacketConn(p.(Datagrams), drain.NewCounter(func() {}))
 		t.Cleanup(func() { _ = gates[i].Close() }) // most tests have done so
 	}
 	return gates, c.LocalAddr()
@@ -77,8 +77,8 @@ func TestEachDatagramIsReadByOneSide(t *testing.T) {
 	go func() { // ends after its turns; joined below
 		defer close(turned)
 		for turn := range turns {
-			gates[turn%2].shut()
-			gates[(turn+1)%2].open()
+			gates[turn%2].Shut()
+			gates[(turn+1)%2].Open()
 		}
 	}()
 	for i := range datagrams {
@@ -128,7 +128,7 @@ func TestReadsWaitWhileShutAndWritesDoNot(t *testing.T) {
 	if err := g.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	g.open()
+	g.Open()
 	if n, _, err := g.ReadFrom(buf); err != nil || string(buf[:n]) != "in" {
 		t.Errorf("ReadFrom = %q, %v, want what came while it was shut", buf[:n], err)
 	}
@@ -144,7 +144,7 @@ func TestReadsWaitWhileShutAndWritesDoNot(t *testing.T) {
 // a time when they are told to.
 type pool struct {
 	*testing.T
-	g      *packetGate
+	g      *PacketConn
 	client net.Conn
 }
 
@@ -155,7 +155,7 @@ func newPool(t *testing.T) *pool {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	gates[0].open()
+	gates[0].Open()
 	return &pool{t, gates[0], client}
 }
 
@@ -212,8 +212,8 @@ func TestADatagramIsHeldUntilItsOwnReaderReadsAgain(t *testing.T) {
 	idle <- struct{}{} // a goroutine that has read nothing yet
 	p.awaitInside(1)
 	p.holds(1, "while a new goroutine reads")
-	p.g.shut()
-	p.g.open()
+	p.g.Shut()
+	p.g.Open()
 	p.awaitInside(1)
 	p.holds(1, "after the gate was shut and opened")
 	for range 3 {
@@ -235,7 +235,7 @@ func TestADatagramIsHeldUntilItsOwnReaderReadsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.holds(2, "with two datagrams in work")
-	p.g.shut()
+	p.g.Shut()
 	busy <- struct{}{}
 	for p.g.readers.drain.Count() != 1 {
 		runtime.Gosched()
