@@ -76,6 +76,11 @@ type Daemon struct {
 	// each start.
 	User string
 
+	// Credentials are keys, passwords and other files that the service's user may not read,
+	// as NAME:PATH. systemd reads PATH as root at each start and gives the program a copy,
+	// $CREDENTIALS_DIRECTORY/NAME. A successor reads the same copy.
+	Credentials []string
+
 	// Hardening selects the sandbox. "" means Standard.
 	Hardening Hardening
 
@@ -135,7 +140,7 @@ func (d Daemon) complete() (Daemon, error) {
 	for i := range d.Sockets {
 		d.Sockets[i].Kind = cmp.Or(d.Sockets[i].Kind, "Stream")
 	}
-	if err := errors.Join(d.checkProgram(), d.checkNumbers(), d.checkSockets(), d.checkPaths()); err != nil {
+	if err := errors.Join(d.checkProgram(), d.checkCredentials(), d.checkNumbers(), d.checkSockets(), d.checkPaths()); err != nil {
 		return d, fmt.Errorf("units: %w", err)
 	}
 	return d, nil
@@ -165,6 +170,25 @@ func (d Daemon) checkProgram() error {
 	}
 	if d.User != "" && !userName.MatchString(d.User) {
 		errs = append(errs, fmt.Errorf("user %q: no user's name", d.User))
+	}
+	return errors.Join(errs...)
+}
+
+// checkCredentials refuses values that LoadCredential= cannot have.
+func (d Daemon) checkCredentials() error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, c := range d.Credentials {
+		name, file, _ := strings.Cut(c, ":")
+		switch {
+		case !unitName.MatchString(name) || name == "." || name == "..":
+			errs = append(errs, fmt.Errorf("credential %q: NAME:PATH, with letters, digits and ._- in the name", c))
+		case !path.IsAbs(file) || path.Clean(file) != file || control.MatchString(file) || strings.TrimSpace(file) != file || strings.HasSuffix(file, `\`):
+			errs = append(errs, fmt.Errorf("credential %q: systemd wants an absolute path", c))
+		case seen[name]:
+			errs = append(errs, fmt.Errorf("credential %q: the name is there twice", c))
+		}
+		seen[name] = true
 	}
 	return errors.Join(errs...)
 }

@@ -21,6 +21,9 @@ func Describe(files []File) (Daemon, error) {
 	d := readFacts(m)
 	d.Description = unliteral(m.last("Unit", "Description").value)
 	d.User = c.of("User").value
+	for _, a := range c.service.list("Service", "LoadCredential") {
+		d.Credentials = append(d.Credentials, unliteral(a.value))
+	}
 	_, start := c.binary()
 	d.Binary = start.binary()
 	if len(start.argv) > 1 {

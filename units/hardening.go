@@ -1,10 +1,17 @@
 package units
 
-// sandbox returns the user and the sandbox of the service.
+// sandbox returns the user, the credentials and the sandbox of the service.
 func (d Daemon) sandbox() []setting {
 	list := []setting{{"Service", "DynamicUser", "yes", "The sandbox, " + string(d.Hardening) + ": upgrades are tested in it."}}
 	if d.User != "" {
 		list[0].key, list[0].value = "User", d.User
+	}
+	for i, c := range d.Credentials {
+		credential := setting{"Service", "LoadCredential", literal(c), ""}
+		if i == 0 {
+			credential.why = "The program reads $CREDENTIALS_DIRECTORY/NAME. A renewed file takes effect with a restart."
+		}
+		list = append(list, credential)
 	}
 	switch d.Hardening {
 	case Strict:

@@ -36,6 +36,9 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 	if r.IntN(4) == 0 {
 		d.Reload, d.ReloadCommand = nil, filepath.Clean("/"+strings.ReplaceAll(word(), `\`, "")+"/cutover-reload")
 	}
+	for i := range r.IntN(3) {
+		d.Credentials = append(d.Credentials, fmt.Sprintf("key.%d:/%s", i, filepath.Clean(strings.ReplaceAll(word(), `\`, ""))))
+	}
 	for range r.IntN(3) {
 		d.Args = append(d.Args, word(), "")
 	}
@@ -140,6 +143,9 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		"name":            func(d *units.Daemon) { d.Name = "a b" },
 		"absolute":        func(d *units.Daemon) { d.Binary = "myapp" },
 		"control":         func(d *units.Daemon) { d.Args = []string{"a\nExecStart=/bin/evil"} },
+		"there twice":     func(d *units.Daemon) { d.Credentials = []string{"a:/a", "a:/b"} },
+		"credential":      func(d *units.Daemon) { d.Credentials = []string{"a:b"} },
+		"NAME:PATH":       func(d *units.Daemon) { d.Credentials = []string{"a/b:/b"} },
 		"user":            func(d *units.Daemon) { d.User = "a b" },
 		"hardening":       func(d *units.Daemon) { d.Hardening = "much" },
 		"247":             func(d *units.Daemon) { d.Systemd = 246 },

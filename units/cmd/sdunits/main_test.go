@@ -20,7 +20,7 @@ func sdunits(args ...string) (status int, stdout, stderr string) {
 func TestFromNewToCheckToExplain(t *testing.T) {
 	dir := t.TempDir()
 	status, _, stderr := sdunits("new", "-name", "myapp", "-binary", "/usr/bin/myapp", "-listen", "http=8080", "-listen", "http=[::1]:81",
-		"-listen", "log:datagram=/run/log.sock", "-hardening", "strict", "-drain", "1m", "-watch", "-o", dir, "--", "-v", "serve")
+		"-listen", "log:datagram=/run/log.sock", "-hardening", "strict", "-drain", "1m", "-watch", "-credential", "tls.key=/etc/myapp/tls.key", "-o", dir, "--", "-v", "serve")
 	if status != 0 || stderr != "" {
 		t.Fatalf("new: %d, %s", status, stderr)
 	}
@@ -28,7 +28,8 @@ func TestFromNewToCheckToExplain(t *testing.T) {
 		t.Fatalf("check of what new wrote: %d, %s%s", status, out, stderr)
 	}
 	service, err := os.ReadFile(filepath.Join(dir, "myapp.service"))
-	if err != nil || !strings.Contains(string(service), "ExecStart=/usr/bin/myapp -v serve\n") || !strings.Contains(string(service), "TimeoutStopSec=75s\n") {
+	if err != nil || !strings.Contains(string(service), "ExecStart=/usr/bin/myapp -v serve\n") || !strings.Contains(string(service), "TimeoutStopSec=75s\n") ||
+		!strings.Contains(string(service), "LoadCredential=tls.key:/etc/myapp/tls.key\n") {
 		t.Errorf("%v:\n%s", err, service)
 	}
 	if err := (units.File{Name: "a.conf", Text: "[Service]\nKillMode=mixed\n"}).Install(filepath.Join(dir, "myapp.service.d")); err != nil {
@@ -97,6 +98,7 @@ func TestHelpAndMistakes(t *testing.T) {
 		{[]string{"new", "-binds", "x"}, misusage, "sdunits new -h says more"},
 		{[]string{"new"}, misusage, "no socket"},
 		{[]string{"new", "-listen", "http"}, misusage, "NAME=ADDRESS"},
+		{[]string{"new", "-credential", "key"}, misusage, "NAME=PATH"},
 		{[]string{"new", "-hardening", "much"}, misusage, "standard"},
 		{[]string{"write"}, misusage, "no command"},
 	} {

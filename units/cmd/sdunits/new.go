@@ -84,6 +84,14 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.IntVar(&d.Conns, "conns", d.Conns, "how many idle `connections` the program may leave in the fd store when it is restarted (RestartKillSignal=SIGUSR2)")
 	flags.BoolVar(&d.Network, "network", d.Network, "the program binds or connects to network sockets by itself")
 	flags.StringVar(&d.User, "user", d.User, "`user` to run as; without it one made up for each start")
+	flags.Func("credential", "a file that only root reads, such as a TLS key: `NAME=PATH`, once for each; the program reads $CREDENTIALS_DIRECTORY/NAME", func(text string) error {
+		name, path, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("NAME=PATH is wanted, such as tls.key=/etc/myapp/tls.key")
+		}
+		d.Credentials = append(d.Credentials, name+":"+path)
+		return nil
+	})
 	flags.Var((*hardening)(&d.Hardening), "hardening", "the sandbox: none, standard (the default) or strict")
 	flags.DurationVar(&d.ReadyTimeout, "ready", d.ReadyTimeout, "reexec.Options.ReadyTimeout (0: its default, 30s)")
 	flags.DurationVar(&d.Trial, "trial", d.Trial, "reexec.Options.Trial")
