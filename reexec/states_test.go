@@ -1,0 +1,102 @@
+package reexec
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"strings"
+	"testing"
+)
+
+var writeStates = flag.Bool("states", false, "write STATES.md from the state table")
+
+const statesFile = "STATES.md"
+
+// constants returns the comments of the constants of machine.go in the group that begins with
+// first, and their names.
+func constants(t *testing.T, first string) (names, comments []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "machine.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.CONST || g.Specs[0].(*ast.ValueSpec).Names[0].Name != first {
+			continue
+		}
+		for _, s := range g.Specs {
+			v := s.(*ast.ValueSpec)
+			names, comments = append(names, v.Names[0].Name), append(comments, strings.TrimSpace(v.Comment.Text()))
+		}
+	}
+	return names, comments
+}
+
+// statesPage returns STATES.md: a drawing, and for each state its events with an effect.
+func statesPage(t *testing.T) string {
+	t.Helper()
+	actions, meaning := constants(t, "actAnnounce")
+	_, states := constants(t, "starting")
+	var b strings.Builder
+	b.WriteString("# The life of a generation\n\nThis page is written from `machine.go` by `go test ./reexec -run TestStatesPage -states`. " +
+		"An arrow is a change of state, with its events. Each state can also end by Close.\n\n```mermaid\nstateDiagram-v2\n")
+	for s := range numStates {
+		for to := range numStates {
+			var on []string
+			for e := range numEvents {
+				if c := next(s, e); c.disposition == move && c.to == to && to != s && e != evClose {
+					on = append(on, e.String())
+				}
+			}
+			if len(on) > 0 {
+				fmt.Fprintf(&b, "    %v --> %v: %s\n", s, to, strings.Join(on, ", "))
+			}
+		}
+	}
+	b.WriteString("```\n")
+	for s := range numStates {
+		fmt.Fprintf(&b, "\n## %v\n\n%s.\n\n| event | next state | actions |\n|---|---|---|\n", s, states[s])
+		var ignored []string
+		for e := range numEvents {
+			c := next(s, e)
+			switch c.disposition {
+			case postpone:
+				fmt.Fprintf(&b, "| %v | | kept for the next state |\n", e)
+			case move:
+				var do []string
+				for _, a := range c.do {
+					do = append(do, strings.TrimPrefix(actions[a], "act"))
+				}
+				to := c.to.String()
+				if c.to == s {
+					to = ""
+				}
+				fmt.Fprintf(&b, "| %v | %s | %s |\n", e, to, strings.Join(do, ", "))
+			default:
+				ignored = append(ignored, e.String())
+			}
+		}
+		fmt.Fprintf(&b, "\nIgnored: %s.\n", strings.Join(ignored, ", "))
+	}
+	b.WriteString("\n## Actions\n\n| action | effect |\n|---|---|\n")
+	for i, a := range actions {
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.TrimPrefix(a, "act"), meaning[i])
+	}
+	return b.String()
+}
+
+func TestStatesPageIsCurrent(t *testing.T) {
+	want := statesPage(t)
+	if *writeStates {
+		if err := os.WriteFile(statesFile, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(statesFile); err != nil || string(got) != want {
+		t.Errorf("%s differs from the state table, %v: run go test ./reexec -run TestStatesPage -states", statesFile, err)
+	}
+}
