@@ -1,10 +1,25 @@
 // Package reexec replaces a network daemon while it runs, without a connected client
 // noticing.
 //
-// A program asks an [Upgrader] for its listeners by name. A listener comes from a socket
-// unit of systemd, from the fd store after a crash or restart, or from the process that
-// this one replaces; otherwise the Upgrader binds it now. The code is the same in all
-// four cases:
+// A program is a list of services, each a server with its sockets:
+//
+//	func main() {
+//		os.Exit(reexec.Main(reexec.Options{},
+//			rehttp.Service("http", ":8080", &http.Server{Handler: mux}),
+//			reexec.Stream("smtp", ":25", smtpServer.Serve),
+//			reexec.Packet("dns", ":53", serveUDP),
+//		))
+//	}
+//
+// [Main] has the commands for systemd, signals, the drain and the exit status. [Run] is Main
+// for a program with its own commands.
+//
+// # Step by step
+//
+// The same can be done by hand. A program asks an [Upgrader] for its listeners by name. A
+// listener comes from a socket unit of systemd, from the fd store after a crash or restart,
+// or from the process that this one replaces; otherwise the Upgrader binds it now. The code
+// is the same in all four cases:
 //
 //	u, err := reexec.New(reexec.Options{Signals: true})
 //	...

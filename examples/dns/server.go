@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,38 +11,29 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// serveOn calls u.Ready and answers queries. It returns when this generation was replaced
-// or stopped, and has answered the queries that it had read.
-//
-// Shutdown of the dns package is not for that: it ends TCP connections on which a query
-// may be under way, and closes the sockets, on which this process has to read again if
-// its successor crashes. Here a UDP query holds the generation from its reading to its
-// answer, and the listener holds it for a TCP connection until its end: the dns package
-// waits 8 s for another query.
-func serveOn(ctx context.Context, u *reexec.Upgrader, packets net.PacketConn, ln net.Listener) error {
-	q := &queries{PacketConn: packets, u: u}
-	v := newVisitors(ln)
-	served := make(chan error, 2)
-	for _, s := range []*dns.Server{
-		{PacketConn: q, Handler: q.handler(answer(u)), MsgInvalidFunc: q.invalid, MsgAcceptFunc: acceptAll},
-		{Listener: v, Handler: answer(u)},
-	} {
-		go func() { served <- s.ActivateAndServe() }() // ends when its socket is closed, see below
+// services returns the servers of the program, which share a handler. The handler needs the
+// Upgrader, so the first service makes it.
+func services(addr string) []reexec.Service {
+	var handler dns.Handler
+	return []reexec.Service{
+		reexec.ServiceFunc(func(_ context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			handler = answer(u)
+			return nil, nil
+		}),
+		reexec.Packet("udp", addr, func(c net.PacketConn) error {
+			// Queries wait here while the process does not run. The kernel limits the size to
+			// net.core.rmem_max; ReceiveBuffer= of the unit does not have that limit.
+			if b, ok := c.(interface{ SetReadBuffer(int) error }); ok {
+				if err := b.SetReadBuffer(4 << 20); err != nil {
+					return err
+				}
+			}
+			return (&dns.Server{PacketConn: c, Handler: handler}).ActivateAndServe()
+		}),
+		reexec.Stream("tcp", addr, func(ln net.Listener) error {
+			return (&dns.Server{Listener: ln, Handler: handler}).ActivateAndServe()
+		}),
 	}
-	err := u.Ready(ctx)
-	if err == nil {
-		defer context.AfterFunc(ctx, u.Stop)()
-		<-u.Draining()
-		ended := make(chan struct{})
-		defer close(ended)
-		go v.hurry(u.Stopping(), ended) // ends with ended
-		err = u.Drain(context.Background())
-	}
-	err = errors.Join(err, packets.Close(), ln.Close())
-	for range 2 {
-		<-served // with the error that its socket is closed
-	}
-	return err
 }
 
 // answer says who it is.

@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -27,38 +26,14 @@ var version = "dev"
 const restartSignal = syscall.Signal(12)
 
 func main() {
-	run := serve
-	if len(os.Args) > 1 && os.Args[1] == "reload" { // ExecReload=
-		run = reexec.Reload
-	}
-	if err := run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func serve(ctx context.Context) (err error) {
 	addr := flag.String("addr", "127.0.0.1:8080", "bind this `address` if no socket named http was passed")
 	trial := flag.Duration("trial", 0, "how long a successor serves on trial")
 	drain := flag.Duration("drain", 0, "how long to finish requests after an upgrade (0: the default)")
 	flag.Parse()
-
-	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: restartSignal, Trial: *trial, Drain: *drain})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, u.Close()) }()
-
-	ln, err := u.Listen(ctx, "http", "tcp", *addr)
-	if err != nil {
-		return err
-	}
-	err = rehttp.Serve(ctx, u, &http.Server{Handler: handler(u)}, ln)
-	if errors.Is(err, reexec.ErrDrainDeadline) {
-		fmt.Fprintln(os.Stderr, err) // clients that took too long are no failure of ours
-		err = nil
-	}
-	return err
+	os.Exit(reexec.Main(reexec.Options{RestartSignal: restartSignal, Trial: *trial, Drain: *drain},
+		reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			return rehttp.Service("http", *addr, &http.Server{Handler: handler(u)}).Listen(ctx, u)
+		})))
 }
 
 func handler(u *reexec.Upgrader) http.Handler {

@@ -29,19 +29,10 @@ const (
 )
 
 func main() {
-	run := serve
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "reload": // ExecReload=
-			run = reexec.Reload
-		case "units":
-			os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
-		}
+	if len(os.Args) > 1 && os.Args[1] == "units" {
+		os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	if err := run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	os.Exit(reexec.Main(reexec.Options{}, reexec.ServiceFunc(listen)))
 }
 
 // daemon describes the program; its units are made from it. Each session needs two
@@ -55,35 +46,25 @@ func daemon() units.Daemon {
 	}
 }
 
-func serve(ctx context.Context) (err error) {
-	u, err := reexec.New(reexec.Options{Signals: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, u.Close()) }()
+func listen(ctx context.Context, u *reexec.Upgrader) (serve func(context.Context) error, err error) {
 	ln, err := u.Listen(ctx, listener, "tcp", "127.0.0.1:7070")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := u.Receive(listener, format); err != nil {
-		return err
+		return nil, err
 	}
 	left, err := reclaim(u)
-	if err != nil {
-		return err
-	}
-	if err := u.Ready(ctx); errors.Is(err, reexec.ErrStopped) {
-		return nil // asked to end before it was ready, or only tried before an upgrade in place
-	} else if err != nil {
-		return err
-	}
-	for _, s := range left {
-		go s.run(u.Hold()) // ends with the session, or this process
-	}
-	go accept(u, ln) // ends when u closes ln
-	return u.Drain(ctx)
+	return func(context.Context) error {
+		for _, s := range left {
+			go s.run(u.Hold()) // ends with the session, or this process
+		}
+		accept(u, ln)
+		return nil
+	}, err
 }
 
+// accept returns when this generation has drained.
 func accept(u *reexec.Upgrader, ln net.Listener) {
 	for {
 		c, err := ln.Accept()
@@ -102,6 +83,6 @@ func accept(u *reexec.Upgrader, ln net.Listener) {
 			release()
 			continue
 		}
-		go s.run(release) // as in serve
+		go s.run(release) // as in listen
 	}
 }

@@ -1,0 +1,79 @@
+//go:build linux
+
+package reexec_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
+)
+
+// A program with a web server and a port for metrics.
+func ExampleMain() {
+	site, metrics := http.NewServeMux(), http.NewServeMux()
+	os.Exit(reexec.Main(reexec.Options{},
+		rehttp.Service("http", ":8080", &http.Server{Handler: site}),
+		rehttp.Service("metrics", "127.0.0.1:9090", &http.Server{Handler: metrics}),
+	))
+}
+
+// A TCP server that ends by itself, after its first client.
+func ExampleStream() {
+	received := make(chan string, 1)
+	client := func(address string) {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			received <- err.Error()
+			return
+		}
+		defer c.Close()
+		text, err := io.ReadAll(c)
+		received <- fmt.Sprintf("%s %v", text, err)
+	}
+	err := reexec.Run(context.Background(), reexec.Options{},
+		reexec.Stream("hello", "127.0.0.1:0", func(ln net.Listener) error {
+			defer ln.Close()
+			go client(ln.Addr().String())
+			c, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = fmt.Fprint(c, "hello")
+			return err
+		}))
+	fmt.Println(<-received, err)
+	// Output: hello <nil> <nil>
+}
+
+// A UDP server that answers each datagram with its text.
+func ExamplePacket() {
+	os.Exit(reexec.Main(reexec.Options{},
+		reexec.Packet("echo", ":7", func(c net.PacketConn) error {
+			b := make([]byte, 64<<10)
+			for {
+				n, from, err := c.ReadFrom(b)
+				if err != nil {
+					return err
+				}
+				if _, err := c.WriteTo(b[:n], from); err != nil {
+					return err
+				}
+			}
+		})))
+}
+
+// A handler that needs the Upgrader is made in a ServiceFunc.
+func ExampleServiceFunc() {
+	os.Exit(reexec.Main(reexec.Options{},
+		reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, u.Generation()) })
+			return rehttp.Service("http", ":8080", &http.Server{Handler: handler}).Listen(ctx, u)
+		})))
+}

@@ -1,0 +1,25 @@
+package rehttp_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
+)
+
+// A web server over TLS, with a health check on a port without TLS.
+func ExampleService() {
+	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	site := &http.Server{Handler: http.DefaultServeMux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}}
+	os.Exit(reexec.Main(reexec.Options{},
+		rehttp.Service("https", ":8443", site),
+		rehttp.Service("health", "127.0.0.1:9090", &http.Server{Handler: rehttp.Health(nil)}),
+	))
+}
