@@ -73,7 +73,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actRecall:
 		u.recall(p, e)
 	case actPart:
-		u.part(p, e)
+		u.letFinish(p, e)
 	case actUndone:
 		u.undone(p, e)
 	case actDone:
@@ -213,7 +213,7 @@ func (u *Upgrader) resume(p *present) {
 // dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *present) {
 	u.receives.set(p.succ.receives)
-	p.dismissed = u.parole(p, hangupGrace)
+	p.dismissed = u.reap(p, hangupGrace)
 }
 
 // dropSuccessor closes our descriptors of the successor.

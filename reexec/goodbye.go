@@ -16,7 +16,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 	if p.succ == nil || u.pred.older() == 0 || p.succ.process.Dead() {
 		return
 	}
-	u.listenOut(p)
+	u.drainReplies(p)
 	s := p.succ
 	if len(p.moves.sent) > 0 || s.process.Dead() {
 		return // the successor's next message may be an answer to us
@@ -34,9 +34,9 @@ func (u *Upgrader) sayGoodbye(p *present) {
 	u.tellPredecessor(p, handover.Goodbye{PID: s.process.PID, Superseded: p.relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
 }
 
-// listenOut handles the messages of the successor up to the answer to our last batch, and then
+// drainReplies handles the messages of the successor up to the answer to our last batch, and then
 // stops reading the line. It postpones all other events.
-func (u *Upgrader) listenOut(p *present) {
+func (u *Upgrader) drainReplies(p *present) {
 	p.moves.answer(&p.moves.waiting, ErrStopped)
 	u.unparkAll() // else the parked connections would be sent next
 	ctx, cancel := saying(u.life)
@@ -44,7 +44,7 @@ func (u *Upgrader) listenOut(p *present) {
 	late := ctx.Done()
 	for {
 		if len(p.moves.sent) == 0 || ctx.Err() != nil {
-			p.succ.hush(errHushed)
+			p.succ.stopReading(errReadingStopped)
 		}
 		select {
 		case e := <-u.events:

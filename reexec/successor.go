@@ -19,26 +19,26 @@ import (
 type successor struct {
 	process  *fd.Process
 	line     *handover.Conn
-	accepted bool                // it may have answers to finish; set before parole
+	accepted bool                // it may have answers to finish; set before reap
 	recalled atomic.Bool         // it was told to hang up
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
 
 	acknowledges bool          // it answers Acknowledge; set before evPrepared
 	acknowledged chan struct{} // closed when it has sent Acknowledged
 
-	listening context.Context         // context of listen
-	hush      context.CancelCauseFunc // ends listening
-	silent    chan struct{}           // closed when the line is not read any more
+	listening   context.Context         // context of listen
+	stopReading context.CancelCauseFunc // ends listening
+	silent      chan struct{}           // closed when the line is not read any more
 }
 
 func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
 	s := &successor{process: process, line: line, silent: make(chan struct{}), acknowledged: make(chan struct{})}
-	s.listening, s.hush = context.WithCancelCause(context.Background())
+	s.listening, s.stopReading = context.WithCancelCause(context.Background())
 	return s
 }
 
-// errHushed ends listen before sayGoodbye, because our predecessor reads the line then.
-var errHushed = errors.New("the predecessor reads the line to the successor")
+// errReadingStopped ends listen before sayGoodbye, because our predecessor reads the line then.
+var errReadingStopped = errors.New("the predecessor reads the line to the successor")
 
 // hangupGrace is the time to wait for the end of the line after the end of the process, and the
 // other way round. They end together unless a grandchild has inherited the line.
@@ -161,7 +161,7 @@ func (s *successor) listen(post func(event) bool, supervised bool) {
 // heardLast posts why no more is heard, unless we do not want to.
 func (s *successor) heardLast(post func(event) bool, err error) {
 	switch {
-	case errors.Is(err, errHushed):
+	case errors.Is(err, errReadingStopped):
 	case s.recalled.Load():
 		post(event{kind: evRecalled, from: s})
 	default:
@@ -172,7 +172,7 @@ func (s *successor) heardLast(post func(event) bool, err error) {
 // endReading ends the reading of a line that a grandchild keeps open.
 func (s *successor) endReading() {
 	<-s.process.Over()
-	time.AfterFunc(hangupGrace, func() { s.hush(nil) })
+	time.AfterFunc(hangupGrace, func() { s.stopReading(nil) })
 }
 
 func translate(m handover.Message) (event, bool) {
@@ -213,7 +213,7 @@ func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
 }
 
 func (s *successor) close() {
-	s.hush(nil)
+	s.stopReading(nil)
 	_ = s.line.Close()    // its reader ends, and the other side sees it
 	_ = s.process.Close() // its watcher ends
 }

@@ -39,11 +39,11 @@ func (u *Upgrader) recall(p *present, e event) {
 	}
 }
 
-// part lets a successor that has accepted, and does not any more, finish its answers.
-func (u *Upgrader) part(p *present, e event) {
+// letFinish lets a successor that has accepted, and does not any more, finish its answers.
+func (u *Upgrader) letFinish(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.succ.accepted = true
-	u.parole(p, u.opts.Drain+lastTimeout)
+	u.reap(p, u.opts.Drain+lastTimeout)
 }
 
 // reasonFor returns the reason for which e undoes the upgrade, or the earlier reason if it is
@@ -103,9 +103,9 @@ func (u *Upgrader) keepStore(p *present) {
 	}
 }
 
-// parole gives a rejected successor the time limit to exit, and then kills it. The returned
+// reap gives a rejected successor the time limit to exit, and then kills it. The returned
 // channel is closed when the successor has ended.
-func (u *Upgrader) parole(p *present, limit time.Duration) <-chan struct{} {
+func (u *Upgrader) reap(p *present, limit time.Duration) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
 	_ = s.line.Close() // tells the successor to end

@@ -115,7 +115,7 @@ func New(o Options) (*Upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := appear(o, line, start)
+	u, err := newUpgrader(o, line, start)
 	if err != nil && line != nil {
 		(&predecessor{line: line}).refuse(err) // the predecessor may not hear it: the line itself may be broken
 	}
@@ -126,9 +126,9 @@ func New(o Options) (*Upgrader, error) {
 // descriptors of the manager exist once in a process.
 var errTwice = errors.New("reexec: this process has an Upgrader already: call New once, and again only after Close")
 
-// appear makes the Upgrader of New. line leads to the predecessor and is nil if there is
+// newUpgrader makes the Upgrader of New. line leads to the predecessor and is nil if there is
 // none.
-func appear(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
+func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
