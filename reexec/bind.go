@@ -167,9 +167,9 @@ func (u *Upgrader) packetGateFor(c net.PacketConn) (claimed, error) {
 // mustBe closes f if f is not of kind, and returns an error that names the setting of the
 // unit.
 func mustBe(f *fd.FD, kind fd.Kind, setting string) error {
-	info, err := fd.Inspect(f)
-	if err == nil && info.Kind != kind {
-		err = fmt.Errorf("is a %v, not a %v: the unit needs %s", info.Kind, kind, setting)
+	is, err := fd.KindOf(f)
+	if err == nil && is != kind {
+		err = fmt.Errorf("is a %v, not a %v: the unit needs %s", is, kind, setting)
 	}
 	if err != nil {
 		_ = f.Close() // systemd or the predecessor has another descriptor of it

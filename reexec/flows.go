@@ -346,7 +346,7 @@ func (s *sockets) takeFlows(of handover.Entry) (inboxes, outlets []*socket) {
 		}
 	}
 	clear(s.all[len(kept):])
-	s.all = kept
+	s.all, s.waiting = kept, nil
 	return inboxes, outlets
 }
 

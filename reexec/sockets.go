@@ -42,6 +42,8 @@ type sockets struct {
 	all    []*socket
 	sealed bool // Ready was called: no socket can be claimed
 
+	waiting map[string][]*socket // unclaimed sockets by name, and claimed ones before them; nil until next needs it
+
 	obsolete  []string         // names to be removed from the fd store
 	handed    bool             // a successor was given the sockets
 	forgotten []handover.Entry // files that were forgotten after handed was set
@@ -179,12 +181,23 @@ func (s *sockets) remove(k *socket) (stored string, ok bool) {
 
 // next returns the first unclaimed socket called name, or nil.
 func (s *sockets) next(name string) *socket {
-	for _, k := range s.all {
-		if k.Name == name && k.held.Raw() >= 0 {
-			return k
+	if s.waiting == nil { // a socket that is added later is claimed
+		s.waiting = map[string][]*socket{}
+		for _, k := range s.all {
+			if k.held.Raw() >= 0 {
+				s.waiting[k.Name] = append(s.waiting[k.Name], k)
+			}
 		}
 	}
-	return nil
+	queue := s.waiting[name]
+	for len(queue) > 0 && queue[0].held.Raw() < 0 {
+		queue = queue[1:]
+	}
+	s.waiting[name] = queue
+	if len(queue) == 0 {
+		return nil
+	}
+	return queue[0]
 }
 
 // toStore counts the sockets that belong into the fd store.

@@ -29,6 +29,16 @@ func Inspect(f *FD) (Info, error) {
 	return info, nil
 }
 
+// KindOf returns Info.Kind. For a listener it makes one system call instead of the seven of
+// Inspect.
+func KindOf(f *FD) (Kind, error) {
+	if on, err := unix.GetsockoptInt(f.Raw(), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on != 0 {
+		return KindListener, nil
+	}
+	info, err := Inspect(f)
+	return info.Kind, err
+}
+
 // regularKind tells a message queue from the regular file that fstat shows.
 func regularKind(raw int) Kind {
 	const mqueueMagic = 0x19800202 // MQUEUE_MAGIC in ipc/mqueue.c, in no header

@@ -132,6 +132,27 @@ func TestInspectOfOtherDescriptors(t *testing.T) {
 	}
 }
 
+// KindOf takes a shorter way for listeners.
+func TestKindOfAgreesWithInspect(t *testing.T) {
+	listener := socketOf(t, unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err := errors.Join(unix.Bind(listener.Raw(), &unix.SockaddrUnix{}), unix.Listen(listener.Raw(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[fd.Kind]*fd.FD{
+		fd.KindListener: listener,
+		fd.KindSocket:   socketOf(t, unix.AF_UNIX, unix.SOCK_STREAM, 0),
+		fd.KindDatagram: socketOf(t, unix.AF_INET, unix.SOCK_DGRAM, 0),
+		fd.KindNetlink:  socketOf(t, unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_KOBJECT_UEVENT),
+	} {
+		if got, err := fd.KindOf(f); err != nil || got != want || got != inspect(t, f).Kind {
+			t.Errorf("KindOf = %v, %v, want %v", got, err, want)
+		}
+	}
+	if _, err := fd.KindOf(fd.New(-1)); err == nil {
+		t.Error("a closed descriptor has a kind")
+	}
+}
+
 func TestSameSocketTellsOneSocketFromTwo(t *testing.T) {
 	a, b, err := fd.Pair()
 	if err != nil {
