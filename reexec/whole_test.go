@@ -42,6 +42,8 @@ func (a *actor) service(word string) reexec.Service {
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.EndSessions = true
 		return s
+	case "web", "metrics":
+		return a.web(word)
 	case "echo":
 		return reexec.Packet("u", anywhere, a.echo)
 	case "graceful":
@@ -77,8 +79,10 @@ func (a *actor) acceptAll(ln net.Listener) error {
 }
 
 // serves makes the address of ln known.
-func (a *actor) serves(ln net.Listener) {
-	a.set(func() { a.listeners["a"] = ln; a.more.Broadcast() })
+func (a *actor) serves(ln net.Listener) { a.knows("a", ln) }
+
+func (a *actor) knows(name string, ln net.Listener) {
+	a.set(func() { a.listeners[name] = ln; a.more.Broadcast() })
 }
 
 // serves runs services in the actor.
