@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/cutover-go/cutover v0.0.0
+	github.com/gorilla/websocket v1.5.3
 )
 
 require (

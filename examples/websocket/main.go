@@ -1,35 +1,35 @@
-// Command websocket is a WebSocket server that is replaced while it runs: each client
-// gets a message, waits for its answers, and reconnects to the new process. The server
-// runs its accept loop itself; see server.go.
+// Command websocket is a WebSocket server that is replaced while it runs. The connections of
+// its clients move to the new process, with what the server knows of each client.
 //
 //	go build -C examples/websocket -o /usr/local/bin/cutover-websocket .
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
-	"fmt"
+	"net/http"
 	"os"
+	"syscall"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/rehttp"
 	"github.com/cutover-go/cutover/units"
 )
 
+// restartSignal is SIGUSR2, RestartKillSignal= of the unit, by its number on Linux. With it
+// connections move over a restart, too.
+const restartSignal = syscall.Signal(12)
+
 func main() {
-	run := serve
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "reload": // ExecReload=
-			run = reexec.Reload
-		case "units":
-			os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
-		}
+	if len(os.Args) > 1 && os.Args[1] == "units" {
+		os.Exit(daemon().Command(os.Args[2:], os.Stdout, os.Stderr))
 	}
-	if err := run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	addr := flag.String("addr", "127.0.0.1:8082", "bind this `address` if no socket named http was passed")
+	drain := flag.Duration("drain", 0, "how long clients may take to leave after an upgrade (0: the default)")
+	push := flag.Duration("push", 50*time.Millisecond, "push a message to each client in this interval")
+	flag.Parse()
+	os.Exit(reexec.Main(reexec.Options{RestartSignal: restartSignal, Drain: *drain},
+		rehttp.Service("http", *addr, &http.Server{Handler: handler(*push)})))
 }
 
 // daemon describes the program; its units are made from it.
@@ -37,30 +37,7 @@ func daemon() units.Daemon {
 	return units.Daemon{
 		Name: "cutover-websocket", Description: "Cutover example WebSocket server", Binary: "/usr/local/bin/cutover-websocket",
 		Sockets:   []units.Socket{{Name: "http", Listen: []string{"127.0.0.1:8082"}}},
+		Conns:     1000, // two entries of the fd store for each client at a restart
 		Hardening: units.Strict,
 	}
-}
-
-func serve(ctx context.Context) (err error) {
-	addr := flag.String("addr", "127.0.0.1:8082", "bind this `address` if no socket named http was passed")
-	drain := flag.Duration("drain", 0, "how long clients may take to leave after an upgrade (0: the default)")
-	flag.Parse()
-	u, err := reexec.New(reexec.Options{Signals: true, Drain: *drain})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, u.Close()) }()
-	ln, err := u.Listen(ctx, "http", "tcp", *addr)
-	if err != nil {
-		return err
-	}
-	err = newServer(u).serve(ctx, ln)
-	switch {
-	case errors.Is(err, reexec.ErrStopped):
-		err = nil // asked to end before Ready, or only tried before an upgrade in place
-	case errors.Is(err, reexec.ErrDrainDeadline):
-		fmt.Fprintln(os.Stderr, err) // clients that did not leave are no failure of ours
-		err = nil
-	}
-	return err
 }

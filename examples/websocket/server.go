@@ -2,143 +2,102 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
-	"github.com/coder/websocket"
+	coder "github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
 
-	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
+	"github.com/cutover-go/cutover/reexec/rews"
 )
 
-// goodbye asks a client to leave. It is a message and not a close frame (RFC 6455),
-// because after a close frame the client gets no more answers. The client waits for its
-// answers and then closes.
-const goodbye = "goodbye"
-
-// A server answers each message with who answers, and the message.
-type server struct {
-	u   *reexec.Upgrader
-	web *rehttp.Server
-
-	mu      sync.Mutex
-	clients map[net.Conn]*client
-}
-
-type client struct {
-	*websocket.Conn
-	dismiss sync.Once
-}
-
-func newServer(u *reexec.Upgrader) *server {
-	s := &server{u: u, clients: map[net.Conn]*client{}}
+// handler serves the same with two libraries, and pushes a message in each interval. The
+// connections of rews.Handler move.
+func handler(push time.Duration) http.Handler {
+	s := &server{push}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.attend)
-	mux.HandleFunc("GET /counts", s.counts)
-	mux.Handle("GET /healthz", rehttp.Health(u))
-	s.web = &rehttp.Server{
-		Upgrader: u,
-		HTTP:     &http.Server{Handler: mux, ConnContext: withConn},
-		Goodbye:  s.dismiss,
-	}
-	return s
+	mux.HandleFunc("GET /coder", s.coder)
+	mux.HandleFunc("GET /gorilla", s.gorilla)
+	return rews.Handler(mux)
 }
 
-// serve runs the accept loop with http.Server. rehttp's Server.Serve would do all of
-// this.
-func (s *server) serve(ctx context.Context, ln net.Listener) error {
-	ln, err := s.web.Wrap(ln)
-	if err != nil {
-		return err
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.web.HTTP.Serve(ln) }() // ends when ln is closed, which each path below does
-	if err := s.u.Ready(ctx); err != nil {
-		_ = ln.Close() // the error of Ready says why
-		<-served
-		return err
-	}
-	defer context.AfterFunc(ctx, s.u.Stop)()
-	select {
-	case <-s.u.Draining():
-	case err := <-served:
-		select {
-		case <-s.u.Draining(): // a stop has closed the listener
-			served <- err
-		default: // the accept loop has ended
-			return errors.Join(err, s.web.HTTP.Close())
-		}
-	}
-	late := s.web.Drain(context.Background())
-	<-served // says that the listener is closed
-	return late
-}
+type server struct{ push time.Duration }
 
-type connKey struct{}
-
-// withConn lets a handler know its connection by the value that dismiss gets.
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// attend serves one client until that leaves.
-func (s *server) attend(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, nil)
+func (s *server) coder(w http.ResponseWriter, r *http.Request) {
+	c, err := coder.Accept(w, r, &coder.AcceptOptions{Subprotocols: []string{"count"}})
 	if err != nil {
 		return // Accept has told the client
 	}
 	defer c.CloseNow()
-	conn := r.Context().Value(connKey{}).(net.Conn)
-	s.enter(conn, c)
-	defer s.leave(conn)
-	select {
-	case <-s.u.Draining(): // dismiss may have come before enter
-		s.dismiss(conn)
-	default:
+	ctx := context.Background() // coder closes the connection when the context of a call ends
+	s.serve(r,
+		func() ([]byte, error) { _, text, err := c.Read(ctx); return text, err },
+		func(text []byte) error { return c.Write(ctx, coder.MessageText, text) })
+}
+
+var upgrader = gorilla.Upgrader{Subprotocols: []string{"count"}, EnableCompression: true}
+
+func (s *server) gorilla(w http.ResponseWriter, r *http.Request) {
+	c, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // Upgrade has told the client
 	}
-	ctx := context.Background() // that of the request ends when we return, and not with the connection
-	for {
-		kind, message, err := c.Read(ctx)
-		if err != nil {
-			return // the client has gone
-		}
-		answer := fmt.Sprintf("generation=%d pid=%d %s", s.u.Generation(), os.Getpid(), message)
-		if c.Write(ctx, kind, []byte(answer)) != nil {
+	defer c.Close()
+	var mu sync.Mutex // gorilla allows one writer
+	s.serve(r,
+		func() ([]byte, error) { _, text, err := c.ReadMessage(); return text, err },
+		func(text []byte) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return c.WriteMessage(gorilla.TextMessage, text)
+		})
+}
+
+// A session is the state of a connection. It goes from one process to the next.
+type session struct{ Received, Pushed int }
+
+// serve serves a connection until it ends, or moves to the next process.
+func (s *server) serve(r *http.Request, read func() ([]byte, error), write func([]byte) error) {
+	var c session
+	generation := rehttp.Upgrader(r.Context()).Generation()
+	if state, moved := rews.State(r); moved {
+		if err := json.Unmarshal(state, &c); err != nil {
+			fmt.Fprintln(os.Stderr, err) // another version of this program has written it
 			return
 		}
 	}
-}
-
-func (s *server) enter(conn net.Conn, c *websocket.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients[conn] = &client{Conn: c}
-}
-
-func (s *server) leave(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.clients, conn)
-}
-
-// dismiss asks the client on conn to leave, once. One that does not read holds us up
-// no longer than its connection is open.
-func (s *server) dismiss(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.clients[conn]; c != nil {
-		go c.dismiss.Do(func() { // ends with the connection
-			_ = c.Write(context.Background(), websocket.MessageText, []byte(goodbye)) // one that has gone needs no word
-		})
+	ctx, stop := context.WithCancel(context.Background())
+	var pushing sync.WaitGroup
+	pushing.Go(func() {
+		for every := time.Tick(s.push); ; c.Pushed++ {
+			select {
+			case <-every:
+			case <-ctx.Done():
+				return
+			}
+			if write(fmt.Appendf(nil, "push %d", c.Pushed)) != nil {
+				return
+			}
+		}
+	})
+	for ; ; c.Received++ {
+		message, err := read()
+		if err != nil {
+			break // the client has gone, or err is rews.ErrMoving
+		}
+		if write(fmt.Appendf(nil, "answer %d %d %s", c.Received, generation, message)) != nil {
+			break
+		}
 	}
-}
-
-// counts says how many clients this generation has.
-func (s *server) counts(w http.ResponseWriter, _ *http.Request) {
-	c := s.web.Counts()
-	fmt.Fprintf(w, "generation=%d hijacked=%d\n", s.u.Generation(), c.Hijacked)
+	stop()
+	pushing.Wait()
+	state, err := json.Marshal(c)
+	if err == nil {
+		rews.Leave(r, state)
+	}
 }

@@ -201,6 +201,8 @@ func (r *reign) Stopping() <-chan struct{}   { return r.stopping }
 func (r *reign) Resumed() <-chan struct{}    { return nil }
 func (r *reign) DrainTime() time.Duration    { return r.drain }
 
+func (r *reign) Receive(string, ...string) error { return nil }
+
 func (r *reign) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
 func (r *reign) CanMove(name, what string) bool {

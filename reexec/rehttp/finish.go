@@ -51,7 +51,9 @@ func (t *tracker) leave(over <-chan struct{}) {
 			if k.speaks2.Load() {
 				hijacked2++
 			}
-			t.sayGoodbye(k)
+			if t.upgraded == nil || !t.upgraded.Owns(k.handed) {
+				t.sayGoodbye(k)
+			}
 		case !k.canMove():
 			staying = append(staying, k)
 			k.startLimits()
@@ -61,6 +63,9 @@ func (t *tracker) leave(over <-chan struct{}) {
 			k.own.wake()
 		}
 	})
+	if t.upgraded != nil {
+		t.upgraded.Leave()
+	}
 	t.takeTurns(staying)
 	t.offerAll(idle, over)
 	if hijacked2 > 0 {
@@ -174,6 +179,9 @@ func (t *tracker) attendOnce(over <-chan struct{}) bool {
 // hurry closes idle connections from now on, each after its grace.
 func (t *tracker) hurry() {
 	t.hurried.Store(true)
+	if t.upgraded != nil {
+		t.upgraded.Leave()
+	}
 	t.each(func(k *client) {
 		if k.idle.Load() {
 			t.setIdle(k)

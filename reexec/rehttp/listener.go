@@ -49,19 +49,29 @@ func (t *tracker) receive(name string) error {
 		return nil
 	}
 	err := t.u.ReceiveIdle(name, t.silence, format)
+	if err == nil && t.upgraded != nil {
+		err = t.u.Receive(name, t.upgraded.Format())
+	}
 	t.received[name] = err == nil
 	return err
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		m, ok := c.(*reexec.Moved)
+		switch {
+		case ok && m.Format == format:
+			return l.t.own(m.Conn, l.name, string(m.Data)), nil
+		case ok && l.t.upgraded != nil && m.Format == l.t.upgraded.Format():
+			l.resume(m)
+		default:
+			return l.t.own(c, l.name, ""), nil
+		}
 	}
-	if m, ok := c.(*reexec.Moved); ok && m.Format == format {
-		return l.t.own(m.Conn, l.name, string(m.Data)), nil
-	}
-	return l.t.own(c, l.name, ""), nil
 }
 
 // own wraps and notes a connection. data is empty unless the connection has moved here.

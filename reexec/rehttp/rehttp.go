@@ -34,6 +34,8 @@
 // differently. Unread bytes move with the connection, including parts of a request and
 // pipelined requests.
 //
+// Hijacked connections move if the Handler of the server is one of package rews.
+//
 // # Pipelined requests
 //
 // Rehttp decides with the header of an answer whether the answer says close. It does not

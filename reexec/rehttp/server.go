@@ -24,6 +24,7 @@ type Server struct {
 	// demands (a WebSocket with 1001, Going Away). Each call runs on a new goroutine,
 	// concurrently with the handler. A panic is logged to HTTP.ErrorLog, like net/http does
 	// for handlers. Handlers with long answers should watch Upgrader.Draining themselves.
+	// Goodbye is not called for connections of package rews.
 	Goodbye func(net.Conn)
 
 	secure bool // Serve serves TLS
@@ -44,6 +45,7 @@ type generation interface {
 	DrainTime() time.Duration
 	Drain(context.Context) error
 
+	Receive(name string, formats ...string) error
 	ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error
 	CanMove(name, format string) bool
 	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/cutover-go/cutover/reexec/internal/hijacked"
 )
 
 // takingOver guards the fields of every http.Server while a tracker replaces them:
@@ -40,6 +42,10 @@ func trackerOf(u generation, srv *http.Server) (*tracker, error) {
 // takeOver makes srv tell of its connections and requests.
 func (t *tracker) takeOver(srv *http.Server) {
 	next := orDefault(srv.Handler)
+	if h, ok := next.(hijacked.Handler); ok {
+		t.upgraded = h.Bind(t.u, t.logf)
+		next = t.upgraded
+	}
 	if !srv.DisableGeneralOptionsHandler {
 		srv.DisableGeneralOptionsHandler, next = true, options{next}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/hijacked"
 )
 
 // idleGrace is the time for which a stopping process keeps a connection without a request in
@@ -25,6 +27,8 @@ const freshGrace = time.Second
 type tracker struct {
 	u   generation
 	srv *http.Server
+
+	upgraded hijacked.Bound // Handler of srv if it is one of package rews, else nil
 
 	life context.Context // bounds all work for connections; ends with finish
 	end  context.CancelFunc

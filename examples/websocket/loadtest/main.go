@@ -14,7 +14,7 @@ import (
 
 func main() {
 	var c load.Config
-	flag.StringVar(&c.URL, "url", "ws://127.0.0.1:8082/", "where the server listens")
+	flag.StringVar(&c.URL, "url", "ws://127.0.0.1:8082", "where the server listens")
 	flag.IntVar(&c.Clients, "clients", 20, "how many there are")
 	flag.IntVar(&c.Rate, "rate", 20, "messages a second of each")
 	flag.Parse()
@@ -23,7 +23,7 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // its end is all it says
 		close(stop)
 	}()
-	if err := json.NewEncoder(os.Stdout).Encode(load.Run(stop, c)); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(load.Run(stop, c, func() {})); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,160 +1,137 @@
-// Package load has clients that send messages to the server, each one after the answer
-// to the one before, and counts those that have none.
+// Package load has clients that stay connected to the server. They send messages and check
+// that each answer and each push arrives once and in order.
 package load
 
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// patience is that of one answer. It says that something hangs, never that it is slow.
-const patience = 30 * time.Second
+// patience bounds the wait for the last answers: it says that something hangs.
+const patience = time.Minute
 
 // A Config says what to send.
 type Config struct {
-	URL     string
+	URL     string // without the path
 	Clients int
-	Rate    int // messages a second of each, from the first moment
+	Rate    int // messages a second of each client
 }
 
-// A Report is the result of all messages.
+// A Report is the result of all clients.
 type Report struct {
-	Sent, Answered int
-	Goodbyes       int // after which a client came again
-	Generations    map[int]int
-	First          []string // lost messages
+	Sent, Answered, Pushes int
+	Closed                 int // connections that have ended before the client closed them
+	Generations            map[int]int
+	First                  []string // what was lost, doubled or out of order
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("%d sent, %d answered, %d goodbyes, by generation %v %q", r.Sent, r.Answered, r.Goodbyes, r.Generations, r.First)
+	return fmt.Sprintf("%d sent, %d answered, %d pushes, %d closed, by generation %v %q", r.Sent, r.Answered, r.Pushes, r.Closed, r.Generations, r.First)
 }
 
 type run struct {
 	Config
-	mu     sync.Mutex
-	report Report
+	connected sync.WaitGroup
+	mu        sync.Mutex
+	report    Report
 }
 
-// Run sends until stop is closed, waits for all answers and reports.
-func Run(stop <-chan struct{}, c Config) Report {
+// Run sends until stop is closed, waits for all answers and reports. It calls connected when
+// all clients are connected.
+func Run(stop <-chan struct{}, c Config, connected func()) Report {
 	r := &run{Config: c, report: Report{Generations: map[int]int{}}}
 	var clients sync.WaitGroup
-	for range c.Clients {
-		clients.Go(func() { // ends with stop
-			for again := true; again; {
-				again = r.visit(stop)
-			}
-		})
+	r.connected.Add(c.Clients)
+	for i := range c.Clients {
+		path := []string{"/coder", "/gorilla"}[i%2]
+		clients.Go(func() { r.client(stop, path) }) // ends with stop
 	}
+	r.connected.Wait()
+	connected()
 	clients.Wait()
 	return r.report
 }
 
-// visit is one connection. It reports whether to come again: after a goodbye, and
-// after a loss.
-func (r *run) visit(stop <-chan struct{}) (again bool) {
-	c, _, err := websocket.Dial(context.Background(), r.URL, nil)
+// client is one connection.
+func (r *run) client(stop <-chan struct{}, path string) {
+	c, _, err := websocket.Dial(context.Background(), r.URL+path, &websocket.DialOptions{Subprotocols: []string{"count"}})
+	r.connected.Done()
 	if err != nil {
-		return r.lost(stop, fmt.Errorf("dial: %w", err))
+		r.note(func(p *Report) { p.Closed++ }, "%s: dial: %v", path, err)
+		return
 	}
 	defer c.CloseNow()
-	messages := receive(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answers, ended := make(chan int, 1), make(chan struct{})
+	go func() { defer close(ended); r.read(ctx, c, path, answers) }() // ends with c
 	tick := time.NewTicker(time.Second / time.Duration(r.Rate))
 	defer tick.Stop()
-	dismissed, err := r.ask(c, messages, 0) // at once, so that no generation goes unasked
-	for n := 1; err == nil && !dismissed; n++ {
+	for n := 0; ; {
 		select {
-		case m := <-messages:
-			dismissed = true
-			if m.err != nil || m.text != "goodbye" {
-				err = fmt.Errorf("unasked: %q, %v", m.text, m.err)
-			}
 		case <-tick.C:
-			dismissed, err = r.ask(c, messages, n)
-		case <-stop:
-			_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
-			return false
-		}
-	}
-	if err != nil {
-		return r.lost(stop, err)
-	}
-	r.count(func(p *Report) { p.Goodbyes++ })
-	_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
-	return true
-}
-
-// ask sends message n and waits for its answer.
-func (r *run) ask(c *websocket.Conn, messages <-chan message, n int) (dismissed bool, err error) {
-	r.count(func(p *Report) { p.Sent++ })
-	if err := c.Write(context.Background(), websocket.MessageText, fmt.Append(nil, n)); err != nil {
-		return false, err
-	}
-	late := time.After(patience)
-	for {
-		var m message
-		select {
-		case m = <-messages:
-		case <-late:
-			return false, fmt.Errorf("no answer within %v", patience)
-		}
-		if m.err != nil {
-			return false, m.err
-		}
-		if m.text == "goodbye" {
-			dismissed = true
-			continue
-		}
-		var generation, pid, got int
-		if _, err := fmt.Sscanf(m.text, "generation=%d pid=%d %d", &generation, &pid, &got); err != nil || got != n {
-			return false, fmt.Errorf("answer %q to %d, %v", m.text, n, err)
-		}
-		r.count(func(p *Report) { p.Answered++; p.Generations[generation]++ })
-		return dismissed, nil
-	}
-}
-
-type message struct {
-	text string
-	err  error
-}
-
-// receive reads c to its end.
-func receive(c *websocket.Conn) <-chan message {
-	messages := make(chan message, 2) // more than an answer and a goodbye never wait
-	go func() {                       // ends with c
-		for {
-			_, text, err := c.Read(context.Background())
-			messages <- message{string(text), err}
-			if err != nil {
+			if err := c.Write(ctx, websocket.MessageText, fmt.Append(nil, n)); err != nil {
+				r.note(func(p *Report) { p.Closed++ }, "%s: message %d: %v", path, n, err)
 				return
 			}
+			n++
+			r.note(func(p *Report) { p.Sent++ }, "")
+		case <-ended:
+			return
+		case <-stop:
+			answers <- n
+			select {
+			case <-ended:
+			case <-time.After(patience):
+				r.note(func(*Report) {}, "%s: answers are missing after %v", path, patience)
+			}
+			return
 		}
-	}()
-	return messages
+	}
 }
 
-func (r *run) count(f func(*Report)) {
+// read checks what comes until each of the n messages that answers tells has its answer.
+func (r *run) read(ctx context.Context, c *websocket.Conn, path string, answers <-chan int) {
+	answered, pushed, want := 0, 0, -1
+	for answered != want {
+		_, text, err := c.Read(ctx)
+		if err != nil {
+			r.note(func(p *Report) { p.Closed++ }, "%s: after %d answers: %v", path, answered, err)
+			return
+		}
+		if number, ok := strings.CutPrefix(string(text), "push "); ok {
+			if number != fmt.Sprint(pushed) {
+				r.note(func(*Report) {}, "%s: push %s, want %d", path, number, pushed)
+			}
+			pushed++
+			r.note(func(p *Report) { p.Pushes++ }, "")
+		} else {
+			var received, generation, message int
+			if _, err := fmt.Sscanf(string(text), "answer %d %d %d", &received, &generation, &message); err != nil || received != answered || message != answered {
+				r.note(func(*Report) {}, "%s: %q, want answer %d", path, text, answered)
+			}
+			answered++
+			r.note(func(p *Report) { p.Answered++; p.Generations[generation]++ }, "")
+		}
+		select {
+		case want = <-answers:
+		default:
+		}
+	}
+	_ = c.Close(websocket.StatusNormalClosure, "") // all is answered
+}
+
+// note changes the report and keeps the first texts.
+func (r *run) note(f func(*Report), format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f(&r.report)
-}
-
-// lost notes why, and reports whether to go on.
-func (r *run) lost(stop <-chan struct{}, why error) (again bool) {
-	r.count(func(p *Report) {
-		if len(p.First) < 5 {
-			p.First = append(p.First, time.Now().Format("15:04:05.000 ")+why.Error())
-		}
-	})
-	select {
-	case <-stop:
-		return false
-	case <-time.After(100 * time.Millisecond):
-		return true
+	if format != "" && len(r.report.First) < 5 {
+		r.report.First = append(r.report.First, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 	}
 }
