@@ -137,8 +137,14 @@ func (r *run) obey() {
 			line += string(b)
 			continue
 		}
-		if err := r.u.Upgrade(context.Background()); err != nil {
+		err := r.u.Upgrade(context.Background())
+		for errors.Is(err, reexec.ErrNotReady) { // the predecessor answers before this process is the main one
+			time.Sleep(time.Millisecond)
+			err = r.u.Upgrade(context.Background())
+		}
+		if err != nil {
 			fmt.Println(line, err)
+			os.Exit(1) // no generation would end with the measurement
 		}
 		return
 	}
