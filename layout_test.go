@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"reexec/retls":         {"reexec"},
 	"examples":             {"activation", "notify", "reexec", "reexec/rehttp", "reexec/retls", "reexec/rews", "reexec/remetrics", "units"},
 	"units":                {"units/internal/applied"},
-	"units/cmd":            {"units", "units/internal/applied"},
+	"units/cmd":            {"units", "units/internal/applied", "internal/ask"},
 	"units/internal":       {},
 
 	"examples/internal/supervised": {"e2e/upgradetest", "units"},

@@ -144,6 +144,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 // under the name of the unit.
 func (u *Upgrader) becomeMain(p *present) {
 	p.main = true
+	u.remember()
 	u.fdStore.own(true)
 	if err := u.control.Publish(u.pred.number()); err != nil {
 		u.log.Warn("the control socket cannot be published: commands without MAINPID do not reach this process", "error", err)

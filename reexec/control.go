@@ -83,5 +83,5 @@ func (u *Upgrader) execute(r ask.Request) ask.Answer {
 	}
 	s := u.Status()
 	return ask.Answer{Generation: s.Generation, PID: s.PID, State: s.State, Successor: s.Successor,
-		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored}
+		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored, Detail: u.detail()}
 }

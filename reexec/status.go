@@ -52,8 +52,9 @@ func (r Report) String() string {
 }
 
 // Status asks the main process of the unit for its Report, for a `myapp status` command. It
-// finds the process like [Reload]. In an operator's shell, $RUNTIME_DIRECTORY or $MAINPID
-// must be set by hand.
+// finds the process like [Reload]. In an operator's shell, $MAINPID must be set by hand:
+// MAINPID=$(systemctl show -P MainPID myapp) myapp status. `sdunits status myapp` needs no
+// variable, and says more.
 func Status(ctx context.Context) (Report, error) {
 	a, err := askService(ctx, ask.Request{Verb: ask.Status})
 	if err != nil {

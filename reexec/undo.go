@@ -79,6 +79,7 @@ func (u *Upgrader) undone(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
+	u.rememberUndone(p.reason)
 	u.sayUndone(p)
 	if e.kind == evStop || e.kind == evClose {
 		u.answer(p, p.reason) // the program may end before the manager confirms

@@ -86,6 +86,8 @@ type Upgrader struct {
 	loopDone chan struct{}
 	closeErr error // error of actRelease; read it after loopDone is closed
 
+	history atomic.Pointer[history] // the loop stores it
+
 	failure atomic.Pointer[error] // error of the last claim that failed
 	failed  atomic.Pointer[error] // reason of the first Fail
 

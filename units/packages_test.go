@@ -13,7 +13,7 @@ import (
 
 // wellKnown are Debian's packages whose units are right by rules of their own, and the
 // least number of unit files that each is known to have.
-var wellKnown = map[string]int{"systemd": 100, "openssh-server": 2, "nginx-common": 1, "haproxy": 1, "docker.io": 2, "caddy": 1, "postgresql-common": 2,
+var wellKnown = map[string]int{"systemd": 90, "openssh-server": 2, "nginx-common": 1, "haproxy": 1, "docker.io": 2, "caddy": 1, "postgresql-common": 2,
 	"redis-server": 1, "prometheus": 1}
 
 // packages has the test download them, which takes the network and a while:

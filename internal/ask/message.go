@@ -55,6 +55,8 @@ type Answer struct {
 	Held       int    `json:"held,omitempty"`       // connections and other holds of the older generations
 	Left       int    `json:"left,omitempty"`       // seconds until their last drain deadline
 	NotStored  string `json:"not_stored,omitempty"` // reason why the fd store is incomplete, at most 512 bytes
+
+	Detail *Detail `json:"detail,omitempty"` // nil from an older program
 }
 
 const (

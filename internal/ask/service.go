@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // Service sends r to the main process of the unit. It finds that process by the variables
@@ -18,7 +19,25 @@ func Service(ctx context.Context, lookup func(string) (string, bool), r Request)
 	if r.Verb == Upgrade {
 		r = workPlace(r, lookup)
 	}
+	if _, ok := lookup("RUNTIME_DIRECTORY"); !ok {
+		lookup = environOf(pid) // of the unit: the command comes from a shell
+	}
 	return Process(ctx, Address(lookup, pid), pid, r)
+}
+
+// environOf returns the lookup function for the environment that systemd gave to the process
+// pid. It finds nothing if this process may not read it. A process can change its own
+// environment; Process verifies that it is connected to the process pid.
+func environOf(pid int) func(string) (string, bool) {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ") // see above
+	return func(name string) (string, bool) {
+		for _, v := range strings.Split(string(text), "\x00") {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}
 }
 
 // MainPID returns the pid of the unit's main process, or 0 if RUNTIME_DIRECTORY is enough to
@@ -35,7 +54,7 @@ func MainPID(lookup func(string) (string, bool)) (int, error) {
 		return 0, nil
 	}
 	return 0, errors.New("neither MAINPID nor RUNTIME_DIRECTORY is set: " +
-		"run this command as ExecReload= of the unit (systemctl reload), or set MAINPID to the pid of its main process")
+		"run this command as ExecReload= of the unit (systemctl reload), or set MAINPID to the pid of its main process (systemctl show -P MainPID UNIT)")
 }
 
 // workPlace adds the working directory of a reload command to r if the manager has executed

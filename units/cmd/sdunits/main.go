@@ -1,6 +1,7 @@
 // Command sdunits writes, checks and explains the systemd units of programs that are
 // replaced while they run, and writes the scripts of their packages. It reads
 // files only, and with check -installed the output of systemctl and /proc: no network, no root.
+// status also connects to the control socket of the service, as root or as its user.
 package main
 
 import (
@@ -17,6 +18,7 @@ const usage = `Usage: sdunits <command> [options]
   check     say what is wrong with units: what will happen in an upgrade, what to write
   package   write what Debian and RPM packages of the program need
   explain   tell more about a rule, or list all rules
+  status    ask the main process of a service for its status
 
 sdunits <command> -h says more. Examples:
 
@@ -27,6 +29,7 @@ sdunits <command> -h says more. Examples:
   sdunits check -against /old/units ./units
   sdunits package -o packaging ./units
   sdunits explain kill-mode
+  sdunits status myapp.service
 `
 
 // Exit statuses besides 0.
@@ -39,7 +42,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func([]string, io.Writer, io.Writer) (int, error){
-		"new": newUnits, "check": check, "package": packageUnits, "explain": explain,
+		"new": newUnits, "check": check, "package": packageUnits, "explain": explain, "status": status,
 	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)

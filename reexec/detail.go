@@ -1,0 +1,90 @@
+package reexec
+
+import (
+	"encoding/json"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/cutover-go/cutover/internal/ask"
+	"github.com/cutover-go/cutover/internal/excerpt"
+	"github.com/cutover-go/cutover/internal/fd"
+)
+
+// This file is what the main process tells an operator beyond its Report: the version of the
+// program, its sockets, and the last upgrade.
+
+// history is what this process remembers for the status. Its fields are pointers to values
+// that do not change.
+type history struct {
+	since *time.Time
+	last  *ask.Outcome
+}
+
+func (u *Upgrader) past() history {
+	if h := u.history.Load(); h != nil {
+		return *h
+	}
+	return history{}
+}
+
+// remember sets the time of the first call of a main process. A successor exists by a good
+// upgrade.
+func (u *Upgrader) remember() {
+	h := u.past()
+	if h.since != nil {
+		return
+	}
+	now := time.Now()
+	h.since = &now
+	if u.generation > 1 {
+		h.last = &ask.Outcome{At: now.Unix()}
+	}
+	u.history.Store(&h)
+}
+
+// rememberUndone notes the reason why an upgrade was undone.
+func (u *Upgrader) rememberUndone(reason error) {
+	h := u.past()
+	h.last = &ask.Outcome{At: time.Now().Unix(), Error: excerpt.Of(reason.Error(), 2<<10)}
+	u.history.Store(&h)
+}
+
+// detail returns the detail of the answer to a status command.
+func (u *Upgrader) detail() *ask.Detail {
+	h := u.past()
+	d := &ask.Detail{Version: strings.TrimSpace(strings.TrimPrefix(build(), "(devel)")), Last: h.last}
+	if h.since != nil {
+		d.Since = h.since.Unix()
+	}
+	const most = 16 << 10 // bytes of the sockets in JSON: the answer has a limit
+	size := 0
+	for _, s := range u.sockets.describe() {
+		text, err := json.Marshal(s)
+		if size += len(text); err != nil || size > most {
+			break
+		}
+		d.Sockets = append(d.Sockets, s)
+	}
+	return d
+}
+
+// describe returns the claimed sockets, without files.
+func (s *sockets) describe() (all []ask.Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.all {
+		var addr net.Addr
+		switch use := k.use.(type) {
+		case interface{ Addr() net.Addr }:
+			addr = use.Addr()
+		case interface{ LocalAddr() net.Addr }:
+			addr = use.LocalAddr()
+		default:
+			continue
+		}
+		waiting, limit, _ := fd.Backlog(k.use) // zero if it is not known
+		all = append(all, ask.Socket{Name: k.Name, Network: addr.Network(), Address: addr.String(), Waiting: waiting, Limit: limit})
+	}
+	return all
+}
