@@ -58,6 +58,7 @@ var wrappers = map[string]wrapper{
 	"chamber":       {},
 	"direnv":        {operands: 2},
 	"eatmydata":     {},
+	"ssh-agent":     {values: "-a -E -O -P -t"},
 	"cgexec":        {values: "-g"},
 }
 
@@ -66,7 +67,7 @@ var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini
 	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-run systemd-inhibit systemd-nspawn firejail " +
 	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon " +
 	"sg newgrp login machinectl bwrap nsjail minijail0 proot runc crun conmon lxc-execute dbus-run-session xvfb-run foreman honcho hivemind overmind forego s6-supervise pm2 forever monit circusd " +
-	"chronic logsave envconsul consul-template doppler op teller infisical berglas vals ssh-agent")
+	"chronic logsave envconsul consul-template doppler op teller infisical berglas vals")
 
 // An obstacle is a program that stays between systemd and the daemon.
 type obstacle struct {
