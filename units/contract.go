@@ -124,6 +124,7 @@ func readFacts(m *merged) Daemon {
 	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").value)
 	d.Conns, _ = strconv.Atoi(m.last(facts, "Conns").value)
 	_, d.Network = m.is(facts, "Network")
+	_, d.SoftReboot = m.is(facts, "SoftReboot")
 	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
 	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)
 	d.Drain, _ = parseSpan(m.last(facts, "Drain").value)

@@ -91,6 +91,11 @@ type Daemon struct {
 	// Systemd is the oldest major version that the units are for. Zero means 247.
 	Systemd int
 
+	// SoftReboot keeps the sockets open over `systemctl soft-reboot` (systemd 254), so that
+	// clients wait instead of being refused. The service then ends with SIGTERM and, at once,
+	// SIGKILL: requests in work at that moment are cut. False closes the sockets.
+	SoftReboot bool
+
 	// Watch adds a .path unit that reloads the service when the binary is replaced.
 	Watch bool
 }
@@ -205,6 +210,9 @@ func (d Daemon) checkNumbers() error {
 		if span < 0 || span%time.Millisecond != 0 {
 			errs = append(errs, fmt.Errorf("%s %v: whole milliseconds, not negative", name, span))
 		}
+	}
+	if d.SoftReboot && d.Systemd < 254 {
+		errs = append(errs, fmt.Errorf("soft-reboot needs systemd 254 or newer, the units are for %d", d.Systemd))
 	}
 	if d.Binds < 0 || d.Binds > maxStored {
 		errs = append(errs, fmt.Errorf("binds %d sockets itself: 0 to %d", d.Binds, maxStored))

@@ -48,7 +48,23 @@ func (d Daemon) dependencies() (list []setting) {
 			setting{"Unit", "Requires", sockets, "Never without its sockets: the program would bind some of its own."},
 			setting{"Unit", "After", sockets, ""})
 	}
+	list = append(list, d.survival()...)
 	return append(list, setting{"Unit", "StartLimitIntervalSec", "0", "A start limit that is hit drops the fd store and closes the sockets."})
+}
+
+// survival returns the settings of a unit that a soft-reboot does not stop. systemd stops every
+// unit with default dependencies, which closes sockets and empties the fd store.
+func (d Daemon) survival() []setting {
+	if !d.SoftReboot {
+		return nil
+	}
+	return []setting{
+		{"Unit", "DefaultDependencies", "no", "A soft-reboot closes no socket: clients wait until the service has started again."},
+		{"Unit", "IgnoreOnIsolate", "yes", ""},
+		{"Unit", "After", "sysinit.target", ""},
+		{"Unit", "Conflicts", "reboot.target kexec.target poweroff.target halt.target", "Every other shutdown stops it."},
+		{"Unit", "Before", "reboot.target kexec.target poweroff.target halt.target", ""},
+	}
 }
 
 // life returns the settings of start, upgrade and stop.
@@ -117,7 +133,7 @@ func (d Daemon) runtimeDirectory() []setting {
 
 // facts returns the section that Check and Describe read.
 func (d Daemon) facts() []setting {
-	return []setting{
+	list := []setting{
 		{facts, "Systemd", strconv.Itoa(d.Systemd), "What this was made from, for sdunits; systemd does not read it."},
 		{facts, "Hardening", string(d.Hardening), ""},
 		{facts, "ReadyTimeout", formatSpan(d.ReadyTimeout), ""},
@@ -127,6 +143,10 @@ func (d Daemon) facts() []setting {
 		{facts, "Conns", strconv.Itoa(d.Conns), ""},
 		{facts, "Network", yesNo(d.Network), ""},
 	}
+	if d.SoftReboot {
+		list = append(list, setting{facts, "SoftReboot", "yes", ""})
+	}
+	return list
 }
 
 func yesNo(b bool) string {

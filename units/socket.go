@@ -21,6 +21,7 @@ func unitChar(r rune) rune {
 
 func (d Daemon) socket(s Socket) []setting {
 	list := []setting{{"Unit", "Description", literal(d.Description + ", its socket " + s.Name), ""}}
+	list = append(list, d.survival()...)
 	for _, address := range s.Listen {
 		list = append(list, setting{"Socket", "Listen" + s.Kind, literal(address), ""})
 	}

@@ -33,6 +33,7 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 		ReadyTimeout: span(), Trial: span(), Drain: span(), Systemd: 247 + r.IntN(20), Binds: r.IntN(100), Conns: r.IntN(2) * r.IntN(9000),
 	}
 	d.Binary = filepath.Clean(d.Binary)
+	d.SoftReboot = d.Systemd >= 254 && r.IntN(2) == 0
 	if r.IntN(4) == 0 {
 		d.Reload, d.ReloadCommand = nil, filepath.Clean("/"+strings.ReplaceAll(word(), `\`, "")+"/cutover-reload")
 	}
@@ -143,6 +144,7 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		"name":            func(d *units.Daemon) { d.Name = "a b" },
 		"absolute":        func(d *units.Daemon) { d.Binary = "myapp" },
 		"control":         func(d *units.Daemon) { d.Args = []string{"a\nExecStart=/bin/evil"} },
+		"254":             func(d *units.Daemon) { d.SoftReboot = true },
 		"there twice":     func(d *units.Daemon) { d.Credentials = []string{"a:/a", "a:/b"} },
 		"credential":      func(d *units.Daemon) { d.Credentials = []string{"a:b"} },
 		"NAME:PATH":       func(d *units.Daemon) { d.Credentials = []string{"a/b:/b"} },

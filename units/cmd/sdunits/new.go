@@ -97,6 +97,12 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.DurationVar(&d.Trial, "trial", d.Trial, "reexec.Options.Trial")
 	flags.DurationVar(&d.Drain, "drain", d.Drain, "reexec.Options.Drain (0: its default, 30s)")
 	flags.IntVar(&d.Systemd, "systemd", d.Systemd, "oldest `version` of systemd that the units are for (0: 247)")
+	flags.Func("survive", "keep the sockets open over this `event`: soft-reboot (systemd 254)", func(text string) error {
+		if d.SoftReboot = text == "soft-reboot"; !d.SoftReboot {
+			return errors.New("soft-reboot is the only event")
+		}
+		return nil
+	})
 	flags.BoolVar(&d.Watch, "watch", d.Watch, "also a .path unit, which upgrades when the binary is replaced")
 }
 
