@@ -24,7 +24,9 @@ func TestAReloadReplacesTheMainProcess(t *testing.T) {
 				next.do("listen", "a", "tcp", anywhere)
 				next.do("ready")
 				v.succeeds(job)
-				v.shows(mainPID(next), "ActiveState=active", "ReloadResult=success", "NFileDescriptorStore=1")
+				v.shows(mainPID(next), "ActiveState=active", "ReloadResult=success")
+				// The manager drops the mark of the upgrade when it sees that the other end is closed.
+				s.must(v.manager.Wait(s.ctx, unit, func(p map[string]string) bool { return p["NFileDescriptorStore"] == "1" }))
 				if status, err := v.manager.Show(s.ctx, unit, "StatusText"); err != nil || !strings.HasPrefix(status, fmt.Sprintf("generation %d", i+2)) {
 					t.Errorf("StatusText=%s, %v", status, err)
 				}
