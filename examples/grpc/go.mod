@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/cutover-go/cutover v0.0.0
+	github.com/cutover-go/cutover/reexec/regrpc v0.0.0
 	google.golang.org/grpc v1.84.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -16,4 +17,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect
 )
 
-replace github.com/cutover-go/cutover => ../..
+replace (
+	github.com/cutover-go/cutover => ../..
+	github.com/cutover-go/cutover/reexec/regrpc => ../../reexec/regrpc
+)

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/regrpc"
 )
 
 // greeter is cutover.example.Greeter, written by hand to spare a generator:
@@ -30,11 +30,11 @@ var greeter = grpc.ServiceDesc{
 	},
 }
 
-type service struct{ u *reexec.Upgrader }
+type service struct{}
 
-// line says who answers.
-func (s service) line(text string) *wrapperspb.StringValue {
-	return wrapperspb.String(fmt.Sprintf("version=%s generation=%d pid=%d %s", version, s.u.Generation(), os.Getpid(), text))
+// line names the process that answers.
+func line(ctx context.Context, text string) *wrapperspb.StringValue {
+	return wrapperspb.String(fmt.Sprintf("version=%s generation=%d pid=%d %s", version, regrpc.Upgrader(ctx).Generation(), os.Getpid(), text))
 }
 
 // say returns its request.
@@ -43,8 +43,8 @@ func say(srv any, ctx context.Context, decode func(any) error, intercept grpc.Un
 	if err := decode(in); err != nil {
 		return nil, err
 	}
-	answer := func(_ context.Context, req any) (any, error) {
-		return srv.(service).line(req.(*wrapperspb.StringValue).Value), nil
+	answer := func(ctx context.Context, req any) (any, error) {
+		return line(ctx, req.(*wrapperspb.StringValue).Value), nil
 	}
 	if intercept == nil {
 		return answer(ctx, in)
@@ -54,7 +54,7 @@ func say(srv any, ctx context.Context, decode func(any) error, intercept grpc.Un
 
 // count counts to a number, ten a second. It ends when it is done, also in a
 // generation that drains.
-func count(srv any, stream grpc.ServerStream) error {
+func count(_ any, stream grpc.ServerStream) error {
 	in := new(wrapperspb.Int32Value)
 	if err := stream.RecvMsg(in); err != nil {
 		return err
@@ -62,7 +62,7 @@ func count(srv any, stream grpc.ServerStream) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for i := range in.Value {
-		if err := stream.SendMsg(srv.(service).line(fmt.Sprint(i + 1))); err != nil {
+		if err := stream.SendMsg(line(stream.Context(), fmt.Sprint(i+1))); err != nil {
 			return err
 		}
 		select {
@@ -76,16 +76,15 @@ func count(srv any, stream grpc.ServerStream) error {
 
 // watch does not end by itself. It asks its client to reconnect when this generation is
 // replaced, so that the process need not wait for the drain deadline.
-func watch(srv any, stream grpc.ServerStream) error {
-	s := srv.(service)
+func watch(_ any, stream grpc.ServerStream) error {
 	if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {
 		return err
 	}
-	if err := stream.SendMsg(s.line("watching")); err != nil {
+	if err := stream.SendMsg(line(stream.Context(), "watching")); err != nil {
 		return err
 	}
 	select {
-	case <-s.u.Draining():
+	case <-regrpc.Upgrader(stream.Context()).Draining():
 		return status.Error(codes.Unavailable, "this generation is replaced: call again")
 	case <-stream.Context().Done():
 		return stream.Context().Err()
