@@ -95,8 +95,8 @@ var execRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
-		ID: "exec-start-name", Severity: Warning,
-		Title: "argv[0] should be the path of the program",
+		ID: "exec-start-name", Severity: Error,
+		Title: "argv[0] must be the path of the program",
 		Why: "With the prefix @ the second word is the name by which the program is called. The library takes the path by which systemd executed the program, so upgrades go well. " +
 			"A program that looks for its own file by os.Args[0] finds none, or another program of that name in PATH. So does a program that was built with a version of the library that looks up os.Args[0].",
 		Effect: "a program that looks itself up by its name does not start, or an upgrade starts another program",

@@ -139,7 +139,7 @@ const maxReply = 64 << 10
 // take returns the number of bytes of p that belong to the answer.
 func (r *reply) take(c *conn, p []byte) (int, error) {
 	known := len(r.head)
-	if known+len(p) > maxReply && bytes.Index(p, headEnd) < 0 {
+	if known+len(p) > maxReply && !bytes.Contains(p, headEnd) {
 		return 0, errReply
 	}
 	r.head = append(r.head, p...)
