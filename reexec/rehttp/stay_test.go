@@ -194,6 +194,7 @@ func TestTLSStays(t *testing.T) {
 	close(r.draining)
 	drained := make(chan error, 1)
 	go func() { drained <- s.Drain(t.Context()) }() // joined below
+	awaitMark(s.t)
 	used.asks("b", true)
 	unused.asks("c", true)
 	if err := <-drained; err != nil {
@@ -203,6 +204,18 @@ func TestTLSStays(t *testing.T) {
 	d.ln.Close()
 	if n := d.moved.Load(); n > 0 {
 		t.Errorf("%d connections have moved", n)
+	}
+}
+
+// awaitMark waits until the drain has reached a client of t. A request that arrives just
+// before may be answered without close, because more requests may be behind it.
+func awaitMark(t *tracker) {
+	for marked := false; !marked; runtime.Gosched() {
+		t.each(func(k *client) {
+			k.buffered.mu.Lock()
+			defer k.buffered.mu.Unlock()
+			marked = marked || k.buffered.marked
+		})
 	}
 }
 
