@@ -16,6 +16,9 @@ import (
 // An upgrade of the package is an upgrade of the process. The units change twice: once in a
 // setting that a daemon-reload applies, once in one that only a start applies.
 func TestPackageUpgradesLoseNothing(t *testing.T) {
+	if !thorough() {
+		t.Skip("told with -full: dpkg and the links of the program take the processors for a minute")
+	}
 	t.Parallel()
 	for _, kind := range packageKinds {
 		t.Run(kind.name, func(t *testing.T) {
