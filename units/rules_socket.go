@@ -117,7 +117,7 @@ var socketRules = []*rule{{
 		ID: "socket-name-twice", Severity: Error,
 		Title:  "two .socket units of a service need two names",
 		Why:    "The order in which systemd passes the sockets of several units is not defined, and differs between versions. Only names tell them apart; several addresses in one unit keep their order.",
-		Effect: "the program gets one or the other socket for the name, which changes from start to start",
+		Effect: "one listener of the program has the clients of both sockets; a program that calls Listen once per socket gets them in an order that changes from start to start",
 		Write:  "another FileDescriptorName= in one of them, or both addresses in one .socket unit",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=http\nBacklog=4096\n",
 		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
