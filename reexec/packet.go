@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"sync"
 	"time"
 
-	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
@@ -87,137 +84,6 @@ func (s *PacketService) read(u *Upgrader, c packetSocket, q *questions) error {
 			return err
 		}
 	}
-}
-
-// questions counts the datagrams of each sender that have no answer yet. It holds the
-// generation while there are any. Datagrams that never get an answer leave after one to two
-// times limit, with the next datagram that is read.
-type questions struct {
-	d     *drain.Counter
-	limit time.Duration
-
-	mu    sync.Mutex
-	now   map[sender]int // asked since turned
-	past  map[sender]int // asked before
-	turns time.Time      // when now becomes past
-	hold  drain.Hold
-}
-
-// sender is the address of a UDP socket, or of another one.
-type sender struct {
-	udp   netip.AddrPort
-	other string
-}
-
-func senderOf(a net.Addr) sender {
-	switch a := a.(type) {
-	case nil:
-		return sender{}
-	case *net.UDPAddr:
-		return senderAt(a.AddrPort())
-	default:
-		return sender{other: a.String()}
-	}
-}
-
-func senderAt(a netip.AddrPort) sender {
-	return sender{udp: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
-}
-
-// ask notes a datagram.
-func (q *questions) ask(from sender) {
-	now := time.Now()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if now.After(q.turns) {
-		q.past, q.now, q.turns = q.now, map[sender]int{}, now.Add(q.limit)
-		q.settle()
-	}
-	q.now[from]++
-	if q.hold == (drain.Hold{}) {
-		q.hold = q.d.Hold()
-	}
-}
-
-// answer notes that a datagram is sent.
-func (q *questions) answer(to sender) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	of := q.past
-	if of[to] == 0 {
-		of = q.now
-	}
-	switch of[to] {
-	case 0:
-		return
-	case 1:
-		delete(of, to)
-	default:
-		of[to]--
-	}
-	q.settle()
-}
-
-// settle releases the hold if no datagram waits for an answer. It runs under mu.
-func (q *questions) settle() {
-	if len(q.past)+len(q.now) == 0 {
-		q.hold.Release()
-		q.hold = drain.Hold{}
-	}
-}
-
-// attend gives up the datagrams without an answer, limit after this generation has begun to
-// drain. It returns when over is closed.
-func (q *questions) attend(u *Upgrader, over <-chan struct{}) {
-	for {
-		e := u.endings.Load()
-		select {
-		case <-e.draining:
-		case <-over:
-			return
-		}
-		late := time.NewTimer(q.limit)
-		select {
-		case <-late.C:
-			q.giveUp()
-			select {
-			case <-e.resumed:
-			case <-over:
-				return
-			}
-		case <-e.resumed:
-			late.Stop()
-		case <-over:
-			late.Stop()
-			return
-		}
-	}
-}
-
-func (q *questions) giveUp() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	clear(q.past)
-	clear(q.now)
-	q.settle()
-}
-
-// cut reports the senders that have no answer after the error late of Drain.
-func (q *questions) cut(name string, late error) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	e := &CutError{Service: name, Err: late}
-	for _, of := range []map[sender]int{q.past, q.now} {
-		for s := range of {
-			if e.Work = append(e.Work, s.other); s.udp.IsValid() {
-				e.Work[len(e.Work)-1] = s.udp.String()
-			}
-		}
-	}
-	if !errors.Is(late, ErrDrainDeadline) || len(e.Work) == 0 {
-		return nil // answered, or the work of another service was cut
-	}
-	return e
 }
 
 // on returns c with its questions.

@@ -16,8 +16,8 @@ import (
 // process is asked to stop meanwhile. If Listen fails, the program does not start, and a
 // predecessor goes on serving and reports the error.
 //
-// Listen returns the function that serves, which is called after Ready, on a goroutine of
-// its own. This function serves while the generation accepts, also again after
+// Listen returns the function that serves. It is called after Ready, on its own goroutine.
+// This function serves while the generation accepts, also again after
 // Upgrader.Resumed, and finishes its work when Upgrader.Draining is closed. It returns when
 // Upgrader.Drain does; Accept and ReadFrom then return net.ErrClosed. A nil function means
 // that there is nothing to serve. If the program does not become ready, the function is never

@@ -10,7 +10,9 @@ import (
 )
 
 // Service sends r to the main process of the unit. It finds that process by the variables
-// that systemd sets for an ExecReload= command, see MainPID and Address.
+// that systemd sets for an ExecReload= command, see MainPID and Address. For a status command
+// the environment of the main process is enough. An upgrade does not follow that environment,
+// because the command may run as root and the service can write to it.
 func Service(ctx context.Context, lookup func(string) (string, bool), r Request) (Answer, error) {
 	pid, err := MainPID(lookup)
 	if err != nil {
@@ -19,7 +21,7 @@ func Service(ctx context.Context, lookup func(string) (string, bool), r Request)
 	if r.Verb == Upgrade {
 		r = workPlace(r, lookup)
 	}
-	if _, ok := lookup("RUNTIME_DIRECTORY"); !ok {
+	if _, ok := lookup("RUNTIME_DIRECTORY"); !ok && r.Verb == Status {
 		lookup = environOf(pid) // of the unit: the command comes from a shell
 	}
 	return Process(ctx, Address(lookup, pid), pid, r)

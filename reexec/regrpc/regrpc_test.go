@@ -6,7 +6,9 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -174,6 +176,54 @@ func TestAConnectionThatAcceptReturnsLateIsServed(t *testing.T) {
 	<-p.came
 	h.drain()
 	close(p.goOn)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	h.drained <- nil
+	if err := <-h.result; err != nil {
+		t.Error(err)
+	}
+}
+
+// slowAddr is the address of a listener. grpc asks for it between Accept and the first use of a
+// connection; held makes the next question wait.
+type slowAddr struct {
+	net.Addr
+	held       atomic.Bool
+	came, goOn chan struct{}
+}
+
+func (a *slowAddr) String() string {
+	if a.held.CompareAndSwap(true, false) {
+		close(a.came)
+		<-a.goOn
+	}
+	return a.Addr.String()
+}
+
+type slowListener struct {
+	net.Listener
+	addr *slowAddr
+}
+
+func (l slowListener) Addr() net.Addr { return l.addr }
+
+// GracefulStop would close the connection, which Accept has returned and grpc has not used.
+func TestAConnectionThatGRPCHasNotUsedIsServed(t *testing.T) {
+	a := &slowAddr{came: make(chan struct{}), goOn: make(chan struct{})}
+	h := newHouse(t, func(ln net.Listener) net.Listener { a.Addr = ln.Addr(); return slowListener{ln, a} })
+	h.answers(h.dial()) // the server has registered its address
+	c := h.dial()
+	a.held.Store(true)
+	answered := make(chan error, 1)
+	go func() { // joined below
+		_, err := c.Check(t.Context(), &healthpb.HealthCheckRequest{})
+		answered <- err
+	}()
+	<-a.came
+	h.drain()
+	time.Sleep(50 * time.Millisecond) // time for a GracefulStop that does not wait
+	close(a.goOn)
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
