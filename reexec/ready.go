@@ -58,6 +58,9 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 		}
 		return ErrStopped
 	case <-ctx.Done():
+		if closed(c) { // both are ready: select takes one by chance
+			return nil
+		}
 		return context.Cause(ctx)
 	}
 }

@@ -68,6 +68,20 @@ func newUpgrader(t *testing.T, o reexec.Options) *reexec.Upgrader {
 	return u
 }
 
+func TestReadyOfAServingGenerationIgnoresTheEndOfItsContext(t *testing.T) {
+	u := newUpgrader(t, reexec.Options{})
+	if err := u.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 100 { // select would take one of two channels by chance
+		if err := u.Ready(ended); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestServicesListenInOrderAndServeAfterReady(t *testing.T) {
 	u, calls := newUpgrader(t, reexec.Options{}), &record{}
 	serving := make(chan struct{}, 2)
