@@ -11,11 +11,11 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 )
 
-// This file is what the main process tells an operator beyond its Report: the version of the
-// program, its sockets, and the last upgrade.
+// This file collects the detail of a status for an operator: the version of the program, its
+// sockets, and the last upgrade.
 
-// history is what this process remembers for the status. Its fields are pointers to values
-// that do not change.
+// history has the start of service and the result of the last upgrade, for the status. Its
+// fields are pointers to values that do not change.
 type history struct {
 	since *time.Time
 	last  *ask.Outcome

@@ -13,7 +13,7 @@ import (
 // handshake as an HTTP request, and the program's state. Unknown fields of the JSON are ignored.
 const format = "upgraded/1"
 
-// A moved has what a connection moves with.
+// moved is the data that goes with a connection to the next process.
 type moved struct {
 	request *http.Request // the handshake
 	agreed  agreement
@@ -29,7 +29,8 @@ type prefix struct {
 
 var errData = errors.New("the data of the moved connection is incomplete")
 
-// encode returns the data. The handshake asks for exactly what the client was promised.
+// encode returns the data. Its handshake asks for exactly the protocol and the extensions
+// that the client was promised.
 func (m moved) encode() []byte {
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", m.request.Method, m.request.RequestURI, m.request.Host)

@@ -34,7 +34,7 @@
 //		for {
 //			kind, message, err := c.ReadMessage()
 //			if err != nil {
-//				rews.Leave(r, []byte("what the next process has to know"))
+//				rews.Leave(r, []byte("the room of the client"))
 //				return
 //			}
 //			if c.WriteMessage(kind, message) != nil {

@@ -48,7 +48,7 @@ func (s *session) hijack(c *conn) {
 }
 
 // mayClose reports whether Close closes c now. After ErrMoving the libraries and the programs
-// close, and Leave or the end of the handler decides what becomes of c.
+// close, and Leave or the end of the handler decides whether c moves or closes.
 func (s *session) mayClose(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,8 @@ import (
 
 const packageText = `Usage: sdunits package [options] -o DIR UNITS
 
-Writes what a Debian and an RPM package of the program need, so that an upgrade of the
-package is an upgrade of the process. UNITS is the directory of units that sdunits wrote.
+Writes the files that a Debian and an RPM package of the program need, so that an upgrade of
+the package is an upgrade of the process. UNITS is the directory of units that sdunits wrote.
 DIR gets
 
   nfpm.yaml           a configuration of nfpm for both kinds of package
@@ -54,7 +54,7 @@ var packagingOutput = []struct {
 	{"rpm/scriptlets.spec", "scriptlets.spec", false},
 }
 
-// A packaging has what the templates say.
+// A packaging is the data of the templates.
 type packaging struct {
 	units.Daemon
 	Package     string // name of the package

@@ -29,7 +29,7 @@ Exit status: 0 the service answers, 1 it does not run or does not answer, 2 wron
 no such unit.
 `
 
-// A service is what systemd and the main process say of a service.
+// A service is the status of a service, from systemd and from its main process.
 type service struct {
 	Unit        string      `json:"unit"`
 	ActiveState string      `json:"active_state"`
