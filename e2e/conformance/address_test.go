@@ -31,7 +31,11 @@ func (s *scene) freeAddress(network, host string) string {
 	return ""
 }
 
+// tryBind binds and closes. No process is started meanwhile: until its exec it would have a
+// copy of the socket, and the port would still be in use after the Close.
 func tryBind(network, address string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if strings.HasPrefix(network, "udp") {
 		c, err := net.ListenPacket(network, address)
 		if err != nil {

@@ -66,6 +66,7 @@ func (k *socket) start() error {
 	for _, line := range k.conf.listen {
 		l, err := k.conf.listenOn(line)
 		if err != nil {
+			k.log.printf("%s: %v", k.name, err)
 			k.fail(badResources)
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
