@@ -20,6 +20,7 @@ type answer struct {
 	version    string
 	generation string
 	id         string
+	pid        int
 }
 
 // readAnswer reads one answer to the end. An answer that comes with a failure
@@ -93,6 +94,8 @@ func (a *answer) parse(line string, sent int, sum string) error {
 			a.id = value
 		case "generation":
 			a.generation = value
+		case "pid":
+			a.pid, _ = strconv.Atoi(value) // 0 for a server that names its process otherwise
 		case "sum":
 			if value != sum {
 				return fmt.Errorf("the server read a body with sum=%s instead of %s", value, sum)

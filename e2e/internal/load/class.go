@@ -66,7 +66,7 @@ func newClass(spec Class, c Config) *class {
 		wire:    wireFormat(spec, spec.Path),
 		sum:     fmt.Sprintf("%08x", crc32.ChecksumIEEE(spec.Body)),
 		asked:   &http.Request{Method: spec.Method},
-		tally:   newTally(spec.Name, c.Failed),
+		tally:   newTally(spec.Name, c.Failed, c.Settled),
 		pool:    newPool(spec.Conns),
 		streams: newStreams(spec.Conns),
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	// Failed is called with each request that fails, from several goroutines, and must
 	// not block. Nil: the report has the first failures, and the number of all.
 	Failed func(Failure)
+	// Settled is called with each request that is answered or fails, as Failed is.
+	Settled func(Result)
 }
 
 // A Protocol is the protocol of a class.

@@ -61,7 +61,7 @@ func (s Stats) Closed() int { return s.ClosedIdle + s.ResetIdle + s.ClosedBusy +
 
 // Total returns the sum of all classes. Its Latency mixes their latencies.
 func (r Report) Total() Stats {
-	total := newTally("total", nil).stats
+	total := newTally("total", nil, nil).stats
 	for i := range r.Classes {
 		total.add(&r.Classes[i])
 	}

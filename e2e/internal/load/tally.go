@@ -17,12 +17,13 @@ const (
 // A tally is the figures of one class as they grow.
 type tally struct {
 	failure func(Failure) // nil for none
+	result  func(Result)  // nil for none
 	mu      sync.Mutex
 	stats   Stats
 }
 
-func newTally(name string, failure func(Failure)) *tally {
-	return &tally{failure: failure, stats: Stats{Name: name, Versions: map[string]int{}, Generations: map[string]int{}}}
+func newTally(name string, failure func(Failure), result func(Result)) *tally {
+	return &tally{failure: failure, result: result, stats: Stats{Name: name, Versions: map[string]int{}, Generations: map[string]int{}}}
 }
 
 func (t *tally) snapshot() Stats {
@@ -72,11 +73,15 @@ func (t *tally) endedIdle(err error) {
 
 func (t *tally) answered(q *request, a answer) {
 	defer q.over()
+	took := time.Since(q.due) - q.slowly
+	if t.result != nil {
+		t.result(Result{Class: t.stats.Name, Due: q.due, Took: took, Version: a.version, Generation: a.generation, PID: a.pid})
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats.Pending--
 	t.stats.Answered++
-	t.stats.Latency.Add(time.Since(q.due) - q.slowly)
+	t.stats.Latency.Add(took)
 	countName(t.stats.Versions, a.version)
 	countName(t.stats.Generations, a.generation)
 }
@@ -105,6 +110,9 @@ func (t *tally) failed(q *request, f *Failure) {
 	f.Class, f.ID, f.Due, f.Written, f.At = t.stats.Name, q.id, q.due, q.written, time.Now()
 	if t.failure != nil {
 		t.failure(*f)
+	}
+	if t.result != nil {
+		t.result(Result{Class: f.Class, Due: f.Due, Took: f.At.Sub(f.Due), Failure: f})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
