@@ -103,13 +103,21 @@ func (c *class) appendRequest(b []byte, id uint32, q *request) []byte {
 		h.WriteByte(byte(len(value)))
 		h.WriteString(value)
 	}
-	literal("\x02", c.Method)  // :method
-	h.WriteByte(0x87)          // :scheme https
+	literal("\x02", c.Method) // :method
+	h.WriteByte(c.scheme())
 	literal("\x04", c.path(q)) // :path
 	literal("\x01", c.addr)    // :authority
 	literal("\x0f\x0d", strconv.Itoa(len(c.Body)))
 	b = appendFrame(b, frameHeaders, flagEndHeaders, id, h.Bytes())
 	return appendFrame(b, frameData, flagEndStream, id, c.Body)
+}
+
+// scheme returns the index of :scheme http or https.
+func (c *class) scheme() byte {
+	if c.tls == nil {
+		return 0x86
+	}
+	return 0x87
 }
 
 // unpad returns the payload of a DATA or HEADERS frame.

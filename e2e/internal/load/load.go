@@ -101,6 +101,9 @@ type Class struct {
 	// Numbered gives each request an id of the class's name and a number. The query of
 	// its path says id=, and an answer that does not name the same id is a failure.
 	Numbered bool
+	// AnyText accepts each answer with Status and a provable end, from a server that does
+	// not tell bytes= and sum=.
+	AnyText bool
 	// Status is the only status that is not a failure. Zero: 200.
 	Status int
 	// Timeout is the time from the intended start to the last byte of the answer.
