@@ -289,7 +289,7 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 					}
 					want = leaving.String()
 				}
-				u.callbacks.wait()
+				u.callbacks.Wait()
 				within(t, "Status", func() {
 					for s := u.Status().State; s != want; s = u.Status().State {
 						if s != beginning.String() { // Next has not been answered yet

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/deadline"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
@@ -47,7 +48,7 @@ func newMiddle(t *testing.T) *middle {
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
-	m.p = &present{state: draining, succ: succ, timer: newDeadline(), pause: newTimer(), second: newTimer(), again: newTimer()}
+	m.p = &present{state: draining, succ: succ, timer: deadline.New(), pause: deadline.NewStopped(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	m.task(func() { succ.listen(m.post, false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loopDone)

@@ -68,7 +68,7 @@ func (u *Upgrader) saveInPlace(p *present) {
 	u.task(func() { // ends when the program has saved, or its time is over
 		<-dismissed // the tried process has ended: the next program would not reap it
 		err := u.saveState(event{kind: evSaving, attempt: attempt})
-		u.callbacks.wait() // the execve ends their goroutines
+		u.callbacks.Wait() // the execve ends their goroutines
 		u.post(event{kind: evSaved, attempt: attempt, err: err})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/deadline"
 )
 
 // event is an input of the loop. A comment on a field names the kinds that use it.
@@ -83,7 +84,7 @@ type present struct {
 	restart   bool     // the manager restarts the unit when this process has ended
 	postponed []event  // events for the next state
 	self      []event  // events that actions have posted
-	timer     *deadline
+	timer     *deadline.Timer
 	pause     *time.Timer       // runs between two portions of parked connections
 	again     *time.Timer       // runs until the next attempt to store missing entries
 	second    *time.Timer       // runs while the progress of the drain is sent to the successor
@@ -97,7 +98,7 @@ type present struct {
 // loop takes events one by one until the generation has ended.
 func (u *Upgrader) loop(first state) {
 	defer close(u.loopDone)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: newDeadline(), pause: newTimer(), second: newTimer(), again: newTimer()}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), pause: deadline.NewStopped(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
 	defer p.pause.Stop()
 	defer p.second.Stop()
@@ -119,7 +120,7 @@ func (u *Upgrader) await(p *present) event {
 		case e := <-u.events:
 			return e
 		case <-p.timer.C:
-			if p.timer.over() {
+			if p.timer.Over() {
 				return event{kind: evDeadline}
 			}
 		case <-p.pause.C:

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/parent"
 )
 
 // This file sends the notifications to the service manager. Without a manager u.notifier is
@@ -224,7 +225,7 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	v := u.judge(proof, s)
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
 	if v == refused {
-		u.post(event{kind: evCommitFailed, from: s, err: whyRefused(s.process.PID)})
+		u.post(event{kind: evCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
 		return
 	}
 	u.post(event{kind: evConfirmed, from: s})

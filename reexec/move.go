@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -142,7 +143,7 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 				accepted.Release(c) // the other process has it, although the program closes c later
 			}
 			if done != nil {
-				u.callbacks.answers.addAlways(u.guarded("done of Offer", func() { done(err) }))
+				u.callbacks.Answers.AddAlways(callback.Guard(u.log, "done of Offer", func() { done(err) }))
 			}
 		},
 	}

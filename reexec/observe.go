@@ -4,6 +4,8 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 )
 
 // An EventKind is the kind of an Event.
@@ -50,7 +52,7 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	if p.succ != nil {
 		e.Successor = p.succ.process.PID
 	}
-	if !u.callbacks.observed.add(u.guarded("Options.Observe", func() { u.opts.Observe(e) })) {
+	if !u.callbacks.Observed.Add(callback.Guard(u.log, "Options.Observe", func() { u.opts.Observe(e) })) {
 		u.log.Warn("Options.Observe does not return, so an event is dropped", "event", kind)
 	}
 }

@@ -103,7 +103,7 @@ func (u *Upgrader) sayDraining(p *present) {
 	if p.overdue {
 		d.Overdue++
 	}
-	d.Left = max(d.Left, secondsTo(p.timer.due))
+	d.Left = max(d.Left, secondsTo(p.timer.Due))
 	if d != p.drains {
 		if err := p.succ.say(u.life, d); err != nil {
 			u.log.Debug("message to the successor is not sent", "message", fmt.Sprintf("%T", d), "error", err)

@@ -1,85 +1,10 @@
 package reexec
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/cutover-go/cutover/reexec/internal/parent"
 )
-
-// This file examines the parent of this process. It selects the mode, and checks that a
-// successor can become the main process.
-
-// oneChild are programs that start a process and wait for it. When the process ends, they end
-// or start it again. The names are those of /proc/PID/comm, which has 15 characters.
-var oneChild = []string{
-	"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init", "my_init", "pid1", "go-init", "sinit",
-	"runsv", "runit", "s6-supervise", "s6-svscan", "supervise", "supervise-daemo", "supervisord", "perpd", "circusd", "horust",
-}
-
-// shells are programs that run a script, which waits for this process, or that a person uses.
-var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish", "run"}
-
-// process describes a process by /proc. An unknown name is "".
-type process struct {
-	pid, parent, group int
-	name, exe          string
-}
-
-// readProcess reads /proc/PID. ProtectProc=invisible hides most values. A /proc of another PID
-// namespace is not used.
-func readProcess(pid int) process {
-	p := process{pid: pid}
-	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
-		return p
-	}
-	dir := "/proc/" + strconv.Itoa(pid)
-	comm, _ := os.ReadFile(dir + "/comm")
-	p.name = strings.TrimSpace(string(comm))
-	exe, _ := os.Readlink(dir + "/exe")
-	p.exe = filepath.Base(exe)
-	stat, _ := os.ReadFile(dir + "/stat")
-	// The name may contain anything (proc_pid_stat(5)).
-	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
-	_, _ = fmt.Sscanf(string(rest), " %c %d %d", new(rune), &p.parent, &p.group) // 0 if unknown
-	return p
-}
-
-func (p process) isShell() bool {
-	return slices.Contains(shells, p.name) || slices.Contains(shells, p.exe) || strings.HasSuffix(p.name, ".sh")
-}
-
-// waitsForOne reports whether an ancestor of self waits for this very process, so that a
-// successor cannot take over. Such an ancestor is PID 1 of a namespace unless it is systemd,
-// or a supervisor, and there may be a shell script in between. A shell with job control
-// belongs to a person, and does not end with this process. managed is true if a service
-// manager has passed a notification socket.
-func waitsForOne(self process, managed bool, read func(pid int) process) bool {
-	if self.pid == 1 || self.parent == 0 { // a parent outside of this PID namespace waits
-		return true
-	}
-	for p := self; p.parent > 0; {
-		parent := read(p.parent)
-		shell := parent.isShell()
-		switch {
-		case shell && parent.group != p.group:
-			return false // job control: the shell of a person
-		case parent.pid == 1 && parent.name == "":
-			return !managed
-		case parent.pid == 1:
-			return parent.name != "systemd"
-		case slices.Contains(oneChild, parent.name):
-			return true
-		case !shell:
-			return false
-		}
-		p = parent
-	}
-	return false
-}
 
 // replacesInPlace reports whether the mode is InPlace. New calls it once.
 func (u *Upgrader) replacesInPlace() bool {
@@ -89,108 +14,17 @@ func (u *Upgrader) replacesInPlace() bool {
 	case Overlap:
 		return false
 	}
-	if os.Getpid() == 1 {
-		return true
-	}
-	self := readProcess(os.Getpid())
-	self.parent = u.parent
-	return waitsForOne(self, u.supervised(), readProcess)
+	return os.Getpid() == 1 || parent.Waits(u.parent, u.supervised())
 }
 
 // siblings reports whether a successor has to be a child of the manager. A process that is
 // only tried before an execve need not be one.
 func (u *Upgrader) siblings() bool { return u.supervised() && !u.inPlace }
 
-// checkParent returns an error if a successor could not become the main process. The manager
-// must be the parent, because otherwise it neither sees the death of the main process nor
-// restarts it.
+// checkParent returns an error if a successor could not become the main process.
 func (u *Upgrader) checkParent() error {
-	switch {
-	case u.inPlace:
-		return nil
-	case !u.supervised():
-		return u.checkUnmanaged()
-	}
-	if v, ok := u.environ.lookup("SYSTEMD_EXEC_PID"); ok && v != fmt.Sprint(os.Getpid()) {
-		return fmt.Errorf("the manager started process %s, this one is %d: a wrapper script must exec the program", v, os.Getpid())
-	}
-	if ppid := os.Getppid(); ppid != u.parent {
-		return fmt.Errorf("the process that started this one, %d, has ended (parent is %d now): no manager supervises it", u.parent, ppid)
-	}
-	if u.parent == 0 {
-		return errors.New("the parent of this process is outside of its PID namespace, so MAINPID= would name another process: set Options.Mode to InPlace")
-	}
-	if v, _ := u.environ.lookup("NOTIFY_SOCKET"); v == "/run/systemd/notify" && u.parent != 1 {
-		return fmt.Errorf("the manager is process 1, the parent of this process is %d: a wrapper script must exec the program", u.parent)
-	}
-	return u.checkCgroup()
-}
-
-// checkUnmanaged returns an error if systemd has started this process without a notification
-// socket, because systemd then ends the unit when this process ends.
-func (u *Upgrader) checkUnmanaged() error {
-	started, ok := u.environ.lookup("SYSTEMD_EXEC_PID")
-	if !ok && u.parent == 1 { // systemd before 248 sets only INVOCATION_ID
-		if _, ok = u.environ.lookup("INVOCATION_ID"); ok {
-			started = fmt.Sprint(os.Getpid())
-		}
-	}
-	if started != fmt.Sprint(os.Getpid()) {
+	if u.inPlace {
 		return nil
 	}
-	return errors.New("systemd has started this process without NOTIFY_SOCKET, so it would not follow a successor and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
-}
-
-// checkCgroup returns an error if systemd would refuse MAINPID=: unless root sends it, the main
-// process must be in the unit's cgroup.
-func (u *Upgrader) checkCgroup() error {
-	if u.parent != 1 || os.Geteuid() == 0 {
-		return nil // a user's manager, or root, for which systemd does not check the cgroup
-	}
-	if path := foreignCgroup(os.Getpid()); path != "" {
-		return fmt.Errorf("this process is in the cgroup %s, not in that of a service, so the manager would refuse MAINPID=: %s", path, pamAdvice)
-	}
-	return nil
-}
-
-const pamAdvice = "remove PAMName= from the unit, or set Options.Mode to InPlace"
-
-// whyRefused returns the error for a refused MAINPID=.
-func whyRefused(pid int) error {
-	if path := foreignCgroup(pid); path != "" {
-		return fmt.Errorf("the manager has refused MAINPID=%d: the process is in the cgroup %s, not in that of the unit: %s", pid, path, pamAdvice)
-	}
-	return fmt.Errorf("the manager has refused MAINPID=%d: see the log of the unit for the reason", pid)
-}
-
-// foreignCgroup returns the cgroup of a process that certainly is in no service, else "".
-func foreignCgroup(pid int) string {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return ""
-	}
-	return scopeOf(string(text))
-}
-
-// scopeOf returns the path in the text of /proc/PID/cgroup if it is below a scope and below no
-// service. PAM moves a process into the scope of a session. The manager uses the unified
-// hierarchy or the named hierarchy systemd (cgroups(7)).
-func scopeOf(text string) (scope string) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		_, rest, _ := strings.Cut(line, ":")
-		controllers, path, ok := strings.Cut(rest, ":")
-		if !ok || controllers != "" && controllers != "name=systemd" {
-			continue
-		}
-		for part := range strings.SplitSeq(path, "/") {
-			switch {
-			case strings.HasSuffix(part, ".service"):
-				return ""
-			case strings.HasSuffix(part, ".scope"):
-				scope = path
-			}
-		}
-	}
-	return scope
+	return parent.Check(u.parent, u.supervised(), u.environ.lookup)
 }

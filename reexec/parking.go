@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
@@ -39,7 +40,7 @@ func (u *Upgrader) park(q *parked) {
 		q.unpark()
 		return
 	}
-	u.callbacks.limits.addAlways(func() { u.limit(q, limit) })
+	u.callbacks.Limits.AddAlways(func() { u.limit(q, limit) })
 }
 
 // limit calls the program's limit for q and starts the idle timeout.
@@ -50,7 +51,7 @@ func (u *Upgrader) limit(q *parked, of func(data []byte) time.Duration) {
 			q.unpark()
 		}
 	}()
-	u.guarded("limit of ReceiveIdle", func() {
+	callback.Guard(u.log, "limit of ReceiveIdle", func() {
 		if silent := of(q.Data); silent > 0 {
 			u.parking.limit(q, silent)
 		}

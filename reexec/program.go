@@ -13,6 +13,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 )
 
 // lineVariable is the environment variable with the descriptor of the line to the
@@ -106,7 +107,7 @@ func (u *Upgrader) next(ctx context.Context) (Command, error) {
 	if !u.asking.CompareAndSwap(false, true) {
 		return Command{}, errNextUnderWay
 	}
-	c, err := call(ctx, u.log, "the function", func() (Command, error) {
+	c, err := callback.Run(ctx, u.log, "the function", func() (Command, error) {
 		defer u.asking.Store(false)
 		return u.opts.Next(u.repeated())
 	})

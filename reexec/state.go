@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -133,7 +134,7 @@ func (s *states) saveAll(ctx context.Context, log *slog.Logger, save map[string]
 	}
 	var under atomic.Pointer[string] // the name of the state that is being saved
 	under.Store(new(string))
-	_, err := call(ctx, log, "Save", func() (_ struct{}, err error) {
+	_, err := callback.Run(ctx, log, "Save", func() (_ struct{}, err error) {
 		defer func() { <-s.saving }() // also if the function returns after the end of ctx
 		for _, name := range slices.Sorted(maps.Keys(save)) {
 			under.Store(&name)
@@ -183,7 +184,7 @@ func (s *states) restoreAll(ctx context.Context, log *slog.Logger) error {
 		}
 		state, err := decodeState(file)
 		if err == nil {
-			_, err = call(ctx, log, "Restore", func() (struct{}, error) { return struct{}{}, restore[name](state) })
+			_, err = callback.Run(ctx, log, "Restore", func() (struct{}, error) { return struct{}{}, restore[name](state) })
 		}
 		if err != nil {
 			return fmt.Errorf("reexec: restore state %q: %w", name, err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 )
 
 // This file ends a generation: Stop, Fail, Close and the drain deadline.
@@ -57,8 +58,8 @@ func (u *Upgrader) refuseAll() {
 // endAccept calls first and ends Accept. The program may end as soon as it sees that, so
 // the lines that are logged by now have their time before.
 func (u *Upgrader) endAccept(first func()) {
-	u.task(func() { // ends within callbackGrace
-		u.callbacks.logs.wait(callbackGrace)
+	u.task(func() { // ends within Grace
+		u.callbacks.Logs.Wait(callback.Grace)
 		first()
 		u.sockets.refuse()
 	})
@@ -129,7 +130,7 @@ func (u *Upgrader) Close() error {
 	u.post(event{kind: evClose})
 	<-u.loopDone
 	u.tasks.Wait()
-	u.callbacks.wait()
+	u.callbacks.Wait()
 	return errors.Join(err, u.closeErr)
 }
 

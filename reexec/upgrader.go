@@ -18,6 +18,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 )
 
@@ -75,7 +76,7 @@ type Upgrader struct {
 	accepting chan struct{} // Ready may return readyErr: we accept, or announce has failed
 
 	endings   atomic.Pointer[endings]
-	callbacks callbacks
+	callbacks callback.Queues
 
 	act      func(*present, event, action) // perform; tests of the loop replace it
 	events   chan event
@@ -154,7 +155,7 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 		loopDone:  make(chan struct{}),
 	}
 	if o.Logger != nil {
-		u.log = slog.New(queuedLog{o.Logger.Handler(), &u.callbacks.logs})
+		u.log = slog.New(callback.NewLog(o.Logger.Handler(), &u.callbacks.Logs))
 	}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	u.endings.Store(newEndings())

@@ -1,4 +1,7 @@
-package reexec
+// Package callback runs the functions that a program gives to an Upgrader. They run on other
+// goroutines than the loop, so each may call the Upgrader. If one blocks or panics, only its
+// result is lost.
+package callback
 
 import (
 	"context"
@@ -9,18 +12,14 @@ import (
 	"time"
 )
 
-// This file runs the functions that a program gives to an Upgrader. They run on other
-// goroutines than the loop, so each may call the Upgrader. If one blocks or panics, only its
-// result is lost.
-
-// callbackGrace limits the time that Close waits for running callbacks, because a process
+// Grace limits the time that Close waits for running callbacks, because a process
 // that was asked to end must end even if a callback never returns.
-const callbackGrace = time.Second / 2
+const Grace = time.Second / 2
 
-// call runs f on a goroutine and returns its result. If ctx ends first, call returns an error
+// Run runs f on a goroutine and returns its result. If ctx ends first, Run returns an error
 // and the goroutine goes on without a waiter. A panic of f becomes an error, and its stack is
 // logged.
-func call[T any](ctx context.Context, log *slog.Logger, what string, f func() (T, error)) (T, error) {
+func Run[T any](ctx context.Context, log *slog.Logger, what string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -55,17 +54,17 @@ func panicked(log *slog.Logger, what string, v any) error {
 // maxQueued bounds a queue whose callback does not return.
 const maxQueued = 4096
 
-// A queue runs functions one at a time, in the order in which they were added, on a goroutine
+// A Queue runs functions one at a time, in the order in which they were added, on a goroutine
 // that ends when the queue is empty.
-type queue struct {
+type Queue struct {
 	mu      sync.Mutex
 	waiting []func()
 	running bool
 }
 
-// add appends f. If the queue is full, because a callback blocks, add drops f and returns
+// Add appends f. If the queue is full, because a callback blocks, Add drops f and returns
 // false.
-func (q *queue) add(f func()) bool {
+func (q *Queue) Add(f func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= maxQueued {
@@ -75,14 +74,14 @@ func (q *queue) add(f func()) bool {
 	return true
 }
 
-// addAlways appends f even if the queue is full.
-func (q *queue) addAlways(f func()) {
+// AddAlways appends f even if the queue is full.
+func (q *Queue) AddAlways(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.addLocked(f)
 }
 
-func (q *queue) addLocked(f func()) {
+func (q *Queue) addLocked(f func()) {
 	q.waiting = append(q.waiting, f)
 	if !q.running {
 		q.running = true
@@ -90,7 +89,7 @@ func (q *queue) addLocked(f func()) {
 	}
 }
 
-func (q *queue) run() {
+func (q *Queue) run() {
 	empty := false
 	defer func() {
 		if !empty {
@@ -109,7 +108,7 @@ func (q *queue) run() {
 
 // next removes and returns the first function. It returns nil if the queue is empty, and then
 // run must end.
-func (q *queue) next() func() {
+func (q *Queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
@@ -121,10 +120,10 @@ func (q *queue) next() func() {
 	return f
 }
 
-// wait returns when all functions added before have run, or after limit.
-func (q *queue) wait(limit time.Duration) {
+// Wait returns when all functions added before have run, or after limit.
+func (q *Queue) Wait(limit time.Duration) {
 	done := make(chan struct{})
-	q.addAlways(func() { close(done) })
+	q.AddAlways(func() { close(done) })
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {
@@ -133,45 +132,49 @@ func (q *queue) wait(limit time.Duration) {
 	}
 }
 
-// callbacks are the queues of an Upgrader, one for each kind of callback, so that a callback
+// Queues has the queues of an Upgrader, one for each kind of callback, so that a callback
 // that blocks delays only its kind.
-type callbacks struct {
-	logs, observed, answers, limits queue
+type Queues struct {
+	Logs, Observed, Answers, Limits Queue
 }
 
-// wait waits for running and queued callbacks, at most callbackGrace.
-func (c *callbacks) wait() {
-	late := time.Now().Add(callbackGrace)
-	for _, q := range []*queue{&c.answers, &c.limits, &c.observed, &c.logs} { // logs last, because the others write log lines
-		q.wait(time.Until(late))
+// Wait waits for running and queued callbacks, at most Grace.
+func (c *Queues) Wait() {
+	late := time.Now().Add(Grace)
+	for _, q := range []*Queue{&c.Answers, &c.Limits, &c.Observed, &c.Logs} { // logs last, because the others write log lines
+		q.Wait(time.Until(late))
 	}
 }
 
-// guarded returns a function that calls f and logs a panic of f.
-func (u *Upgrader) guarded(what string, f func()) func() {
+// Guard returns a function that calls f and logs a panic of f.
+func Guard(log *slog.Logger, what string, f func()) func() {
 	return func() {
 		defer func() {
 			if v := recover(); v != nil {
-				_ = panicked(u.log, what, v) // logs the panic
+				_ = panicked(log, what, v) // logs the panic
 			}
 		}()
 		f()
 	}
 }
 
-// queuedLog gives records to the program's handler, in order. It does not wait for the
+// logHandler gives records to the program's handler, in order. It does not wait for the
 // handler.
-type queuedLog struct {
+type logHandler struct {
 	to slog.Handler
-	q  *queue
+	q  *Queue
 }
 
-// Enabled returns true: Handle calls the program's Enabled, which is a callback, too.
-func (l queuedLog) Enabled(context.Context, slog.Level) bool { return true }
+// NewLog returns a handler that queues records in q for the handler to.
+func NewLog(to slog.Handler, q *Queue) slog.Handler { return logHandler{to, q} }
 
-func (l queuedLog) Handle(ctx context.Context, r slog.Record) error {
+// Enabled returns true: Handle calls the program's Enabled, which is a callback, too.
+func (l logHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle queues r.
+func (l logHandler) Handle(ctx context.Context, r slog.Record) error {
 	r = r.Clone()
-	l.q.add(func() { // lines are lost while a handler blocks
+	l.q.Add(func() { // lines are lost while a handler blocks
 		defer func() { _ = recover() }() // a panic of the log handler cannot be logged
 		if l.to.Enabled(ctx, r.Level) {
 			_ = l.to.Handle(ctx, r) // as slog.Logger does
@@ -180,5 +183,8 @@ func (l queuedLog) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-func (l queuedLog) WithAttrs(a []slog.Attr) slog.Handler { return queuedLog{l.to.WithAttrs(a), l.q} }
-func (l queuedLog) WithGroup(name string) slog.Handler   { return queuedLog{l.to.WithGroup(name), l.q} }
+// WithAttrs returns a handler that adds attributes.
+func (l logHandler) WithAttrs(a []slog.Attr) slog.Handler { return logHandler{l.to.WithAttrs(a), l.q} }
+
+// WithGroup returns a handler that adds a group.
+func (l logHandler) WithGroup(name string) slog.Handler { return logHandler{l.to.WithGroup(name), l.q} }

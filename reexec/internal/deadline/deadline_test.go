@@ -1,4 +1,4 @@
-package reexec
+package deadline
 
 import (
 	"testing"
@@ -17,19 +17,19 @@ func TestAStoppedProcessGetsBackTheTimeThatItMissed(t *testing.T) {
 		{time.Hour, length},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			d := newDeadline()
+			d := New()
 			defer d.Stop()
 			for range 2 { // Reset begins anew
 				d.Reset(length)
 				<-time.After(length + tt.late) // stopped: the timer is not looked at
 				<-d.C
 				if tt.back == 0 {
-					if !d.over() {
+					if !d.Over() {
 						t.Errorf("%v late: the time is not over", tt.late)
 					}
 					continue
 				}
-				if d.over() {
+				if d.Over() {
 					t.Errorf("%v late: the time is over", tt.late)
 				}
 				began := time.Now()
@@ -37,7 +37,7 @@ func TestAStoppedProcessGetsBackTheTimeThatItMissed(t *testing.T) {
 				if got := time.Since(began); got != tt.back {
 					t.Errorf("%v late: %v are given back, want %v", tt.late, got, tt.back)
 				}
-				if !d.over() {
+				if !d.Over() {
 					t.Errorf("%v late: the time is given back twice", tt.late)
 				}
 			}
@@ -47,13 +47,13 @@ func TestAStoppedProcessGetsBackTheTimeThatItMissed(t *testing.T) {
 
 func TestTimeIsOverWhenItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDeadline()
+		d := New()
 		defer d.Stop()
 		for _, length := range []time.Duration{time.Second, 0} {
 			began := time.Now()
 			d.Reset(length)
 			<-d.C
-			if took := time.Since(began); !d.over() || took != length {
+			if took := time.Since(began); !d.Over() || took != length {
 				t.Errorf("a time of %v was over after %v", length, took)
 			}
 		}

@@ -1,4 +1,4 @@
-package reexec
+package parent
 
 import "testing"
 
