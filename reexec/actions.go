@@ -7,6 +7,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // perform executes action a of the table for event e.
@@ -53,7 +54,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.beginUpgrade(p, e)
 	case actGo:
 		fault.At(fault.GatesShut)
-		u.allow(p, u.states.size())
+		u.allow(p, u.states.Size())
 		u.sendState(p.succ)
 	case actAllow:
 		u.allow(p, e.size)
@@ -126,7 +127,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actDrainDeadline:
 		p.timer.Reset(u.opts.Drain)
 	case actLastDeadline:
-		p.timer.Reset(lastTimeout)
+		p.timer.Reset(timeout.Last)
 	case actRefuse:
 		u.refuse(p, e)
 	case actReport:

@@ -1,12 +1,12 @@
 package reexec
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file answers upgrade requests, and sends single messages to the predecessor and the
@@ -39,8 +39,8 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 		return
 	}
 	p.request = nil
-	u.task(func() { // ends within sayTimeout
-		ctx, cancel := saying(u.life)
+	u.task(func() { // ends within the time of one message
+		ctx, cancel := timeout.Message(u.life)
 		defer cancel()
 		if err := u.barrier(ctx); err != nil {
 			u.log.Warn("manager has not confirmed that it read the messages of the undone upgrade", "error", err)
@@ -72,9 +72,4 @@ func (u *Upgrader) tellCommitted(p *present) {
 		u.log.Warn("successor cannot be told that it is the main process, hanging up", "error", err)
 		_ = p.succ.line.CloseWrite() // an error means that the successor has ended
 	}
-}
-
-// saying bounds the sending of one message, which blocks only if the other side hangs.
-func saying(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, sayTimeout)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
 // tests wait so long for what has to come. It says that something hangs.
@@ -132,11 +133,11 @@ var callers = []caller{
 	{"Restore", func(t *testing.T, f func()) *Upgrader {
 		u := made(t, Options{})
 		_ = u.Restore("s", func(State) error { f(); return nil })
-		file, err := encodeState("s", State{})
+		file, err := saved.Encode("s", saved.State{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		u.states.put("s", file)
+		u.states.Put("s", file)
 		go u.Ready(context.Background()) // ends with f, or a stop
 		return u
 	}},

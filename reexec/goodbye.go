@@ -5,6 +5,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file handles the end of a generation that finishes before its predecessor: it gives the
@@ -39,7 +40,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 func (u *Upgrader) drainReplies(p *present) {
 	p.moves.answer(&p.moves.waiting, ErrStopped)
 	u.unparkAll() // else the parked connections would be sent next
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	late := ctx.Done()
 	for {

@@ -4,6 +4,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file has the program save its state, and hands the state to the successor.
@@ -26,7 +27,7 @@ func (u *Upgrader) handState(s *successor) error {
 	}
 	var all handover.States
 	err := u.afford(func() (err error) {
-		all, err = u.states.export()
+		all, err = u.states.Export()
 		return err
 	})
 	if err != nil {
@@ -34,7 +35,7 @@ func (u *Upgrader) handState(s *successor) error {
 	}
 	defer fd.CloseAll(all.FDs)
 	fault.At(fault.StateSaved)
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	if err := s.line.SendStates(ctx, all); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (u *Upgrader) saveState(saving event) error {
 	if err := u.sockets.awaitRoutes(ctx); err != nil {
 		return err
 	}
-	return u.states.snapshot(ctx, u.log, func(size int) {
+	return u.states.Snapshot(ctx, u.log, func(size int) {
 		allow(size)
 		saving.size = size
 		u.post(saving)
@@ -63,7 +64,7 @@ func (u *Upgrader) saveState(saving event) error {
 
 // saveInPlace has the program save its state before the execve in this process.
 func (u *Upgrader) saveInPlace(p *present) {
-	u.allow(p, u.states.size())
+	u.allow(p, u.states.Size())
 	dismissed, attempt := p.dismissed, p.attempt
 	u.task(func() { // ends when the program has saved, or its time is over
 		<-dismissed // the tried process has ended: the next program would not reap it

@@ -63,7 +63,7 @@ func (u *Upgrader) become(p *present) error {
 	for n, e := range entries {
 		i.Sockets = append(i.Sockets, imageSocket{e, fds[n].Raw()})
 	}
-	all, err := u.states.export()
+	all, err := u.states.Export()
 	if err != nil {
 		return err
 	}
@@ -169,12 +169,12 @@ func (u *Upgrader) inherit(i *image) error {
 		entries, fds = append(entries, s.Entry), append(fds, take(s.FD))
 	}
 	for name, raw := range i.States {
-		u.states.put(name, take(raw).File(name))
+		u.states.Put(name, take(raw).File(name))
 	}
 	for _, c := range i.Connections {
 		u.arrived = append(u.arrived, &arrival{c.Connection, take(c.FD)})
 	}
-	u.states.inherit(i.Stored)
+	u.states.Inherit(i.Stored)
 	u.generation = i.Generation + 1
 	u.sockets = fromPredecessor(entries, fds)
 	if i.Command != 0 {

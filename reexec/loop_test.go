@@ -10,6 +10,8 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // world is what the actions of a loop change, in memory.
@@ -56,7 +58,7 @@ func (w *world) perform(p *present, e event, a action) {
 		p.timer.Reset(w.opts.ReadyTimeout)
 	case actGo:
 		w.told = true
-		p.timer.Reset(switchTimeout)
+		p.timer.Reset(timeout.Switch)
 	case actAllow:
 		w.allow(p, e.size)
 	case actTry:
@@ -205,10 +207,10 @@ func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
 		happenings[0].do(w) // upgrade
 		w.stateNow()
 		ofSuccessor(evPrepared)(w)
-		time.Sleep(switchTimeout - time.Millisecond)
+		time.Sleep(timeout.Switch - time.Millisecond)
 		w.stateNow()
 		w.post(event{kind: evSaving, from: w.succ, size: MaxState})
-		time.Sleep(switchTimeout + 15*time.Second)
+		time.Sleep(timeout.Switch + 15*time.Second)
 		if s := w.stateNow(); s != switching {
 			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, switching)
 		}
@@ -253,7 +255,7 @@ func TestRestoredIsClosedBeforeTheGenerationAccepts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		defer w.endLife()
-		w.states, w.restored = &states{}, make(chan struct{})
+		w.states, w.restored = &saved.States{}, make(chan struct{})
 		go w.restore()  // ends with the event
 		synctest.Wait() // until it posts the event
 		if !closed(w.restored) {

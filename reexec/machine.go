@@ -66,7 +66,7 @@ const (
 	evCanceled                        // the waiter of the upgrade request has gone
 	evMarked                          // the marks are stored, or the manager cannot store them
 	evConfirmed                       // the manager has taken MAINPID=
-	evUnconfirmed                     // the manager has not confirmed MAINPID= within confirmTimeout
+	evUnconfirmed                     // the manager has not confirmed MAINPID= within timeout.Confirm
 	evCommitFailed                    // the commit could not be sent, or the manager refused MAINPID=
 	evStop                            // SIGTERM, or Stop
 	evFail                            // the program called Fail

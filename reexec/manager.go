@@ -12,6 +12,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file sends the notifications to the service manager. Without a manager u.notifier is
@@ -25,7 +26,7 @@ func (u *Upgrader) announce(p *present) error {
 	u.look()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	p.status = u.statusText(nil)
 	return u.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
@@ -48,7 +49,7 @@ func (u *Upgrader) adopt(p *present) {
 // 247.3 does if it sees the command end first.
 func (u *Upgrader) sayBegun(p *present) {
 	said := []notify.Assignment{
-		notify.ExtendTimeout(u.opts.ReadyTimeout + switchTimeout + u.opts.Trial + confirmTimeout),
+		notify.ExtendTimeout(u.opts.ReadyTimeout + timeout.Switch + u.opts.Trial + timeout.Confirm),
 		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.generation+1)),
 	}
 	p.reloading = p.request == nil || p.request.command == nil
@@ -84,7 +85,7 @@ func (u *Upgrader) sayStop(reason error) {
 
 // tellManager sends a notification, and reports whether it was sent.
 func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	err := u.notifier.Send(ctx, what...)
 	if err != nil {
@@ -132,7 +133,7 @@ func (u *Upgrader) mark(p *present) {
 	u.task(func() { // ends when the manager has answered, with the successor, or with life
 		var proof *proof
 		if u.supervised() && s.acknowledges {
-			ctx, cancel := saying(u.life)
+			ctx, cancel := timeout.Message(u.life)
 			proof = u.prove(ctx)
 			cancel()
 		}
@@ -197,7 +198,7 @@ func (u *Upgrader) passCommand(p *present) {
 // sayMain sends the commit: one datagram, which the manager authorises as a whole before it
 // applies MAINPID=.
 func (u *Upgrader) sayMain(pid int) error {
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.generation+1))}
 	if u.notifier.WatchdogTimeout() > 0 {
@@ -212,7 +213,7 @@ func (u *Upgrader) sayMain(pid int) error {
 // has read MAINPID=.
 func (u *Upgrader) confirm(s *successor, proof *proof) {
 	fault.At(fault.MainPIDSaid)
-	ctx, cancel := context.WithTimeout(u.life, confirmTimeout)
+	ctx, cancel := context.WithTimeout(u.life, timeout.Confirm)
 	defer cancel()
 	err := u.barrier(ctx)
 	if err != nil {

@@ -17,27 +17,6 @@ const (
 	DefaultMaxDraining  = 16
 )
 
-// Times without an option: each bounds a step that takes microseconds unless the other
-// side hangs.
-const (
-	switchTimeout  = 5 * time.Second // from the start of Save to the successor's Serving
-	sayTimeout     = 5 * time.Second // one message into an empty buffer
-	confirmTimeout = 5 * time.Second // from MAINPID= to the end of the manager's barrier
-
-	// saveTimeout bounds the program's Save. It ends before switchTimeout does, so that
-	// the reason names the Save.
-	saveTimeout = switchTimeout - switchTimeout/10
-
-	// storeTimeout bounds the message that stores one descriptor. The manager takes
-	// milliseconds for each when it has thousands, and on a starved machine seconds for
-	// a full queue. A descriptor that is not stored is lost at a crash.
-	storeTimeout = 30 * time.Second
-
-	// lastTimeout bounds the last answers of a predecessor that accepted again after its
-	// successor crashed; the manager's restart waits for them.
-	lastTimeout = 10 * time.Second
-)
-
 // A Mode is a way to replace the program.
 type Mode uint8
 

@@ -11,6 +11,8 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // predecessor is the process that started this one, with the line to it. The first generation
@@ -72,7 +74,7 @@ func (p *predecessor) say(ctx context.Context, m handover.Message) error {
 	if p == nil {
 		return nil
 	}
-	ctx, cancel := saying(ctx)
+	ctx, cancel := timeout.Message(ctx)
 	defer cancel()
 	return p.line.Send(ctx, m)
 }
@@ -111,7 +113,7 @@ func (p *predecessor) takeCommand() *control.Conn {
 
 // listen posts the messages of the predecessor and keeps the states that it sends, until the
 // line is closed.
-func (p *predecessor) listen(post func(event) bool, kept *states, sockets *sockets) {
+func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets *sockets) {
 	restoring := false // after Go the program restores, so later states are dropped
 	for {
 		m, err := p.line.Receive(context.Background())
@@ -123,13 +125,13 @@ func (p *predecessor) listen(post func(event) bool, kept *states, sockets *socke
 		case handover.Draining:
 			post(event{kind: evOlder, older: m})
 		case handover.States:
-			kept.inherit(m.Stored)
+			kept.Inherit(m.Stored)
 			if restoring {
 				handover.Discard(m)
 				continue
 			}
 			for i, name := range m.Names {
-				kept.put(name, m.FDs[i].File(name))
+				kept.Put(name, m.FDs[i].File(name))
 			}
 		case handover.Forgotten:
 			sockets.forget(m.Entries)

@@ -10,6 +10,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file finds out whether the manager took MAINPID=. The manager answers no notification,
@@ -125,7 +126,7 @@ func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	if p == nil {
 		return unknown
 	}
-	switch u.first(s, confirmTimeout, p.successor.gone, s.acknowledged) {
+	switch u.first(s, timeout.Confirm, p.successor.gone, s.acknowledged) {
 	case 0:
 		return taken
 	case -1:
@@ -135,12 +136,12 @@ func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	if u.first(s, hangupGrace, p.successor.gone, nil) == 0 {
 		return taken
 	}
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	if err := u.notifier.Remove(ctx, storename.PredecessorMark); err != nil {
 		return unknown
 	}
-	switch u.first(s, confirmTimeout, p.successor.gone, p.predecessor.gone) {
+	switch u.first(s, timeout.Confirm, p.successor.gone, p.predecessor.gone) {
 	case 0:
 		return taken
 	case -1:
@@ -172,7 +173,7 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 // the main process. Then it sends Acknowledged to the predecessor.
 func (u *Upgrader) acknowledge(p *present) {
 	u.sockets.discard(storename.PredecessorMark)
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	if err := u.notifier.Remove(ctx, storename.SuccessorMark); err != nil {
 		u.log.Warn("removal of the mark is not sent to the manager", "error", err)

@@ -69,7 +69,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 // restored before the loop may let this generation accept: a Ready that finds restored open
 // when the process is stopped returns ErrStopped, and the program does not serve.
 func (u *Upgrader) restore() {
-	u.restoreErr = u.states.restoreAll(u.life, u.log)
+	u.restoreErr = prefixed(u.states.RestoreAll(u.life, u.log))
 	if u.restoreErr != nil {
 		close(u.restored)
 		return

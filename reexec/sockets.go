@@ -12,6 +12,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -52,7 +53,7 @@ type sockets struct {
 // fromActivation takes the descriptors that systemd passed. Unit sockets keep their names.
 // Entries of the fd store become sockets again; states go into kept and connections into
 // moved.
-func fromActivation(set *activation.Set, kept *states, moved *storedConnections) *sockets {
+func fromActivation(set *activation.Set, kept *saved.States, moved *storedConnections) *sockets {
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
@@ -65,7 +66,7 @@ func fromActivation(set *activation.Set, kept *states, moved *storedConnections)
 			continue
 		}
 		if n, ok := storename.ParseState(d.Name); ok {
-			kept.putStored(n, d.File())
+			kept.PutStored(n, d.File())
 			continue
 		}
 		e := handover.Entry{Name: d.Name, Origin: handover.OriginUnit}
@@ -203,7 +204,7 @@ func (s *sockets) next(name string) *socket {
 // toStore counts the sockets that belong into the fd store.
 func (s *sockets) toStore() int { return s.count(func(*socket) bool { return true }) }
 
-// inStore counts the sockets in the fd store, including those that will be removed.
+// InStore counts the sockets in the fd store, including those that will be removed.
 func (s *sockets) inStore() int {
 	n := s.count(func(k *socket) bool { return k.kept })
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file fits the time of the switch to the size of the state. Save, the transfer and
@@ -17,28 +18,16 @@ const stateRate = 4 << 20
 // sizeTime returns the additional time for a state of size bytes, in whole seconds.
 func sizeTime(size int) time.Duration { return time.Duration(size/stateRate) * time.Second }
 
-// size returns the number of bytes of the last known states.
-func (s *states) size() (size int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.files {
-		if info, err := f.Stat(); err == nil { // else the file is closed, and is not handed on
-			size += int(info.Size())
-		}
-	}
-	return size
-}
-
 // allow sets the deadline by which the functions of Save must return, or the successor must
 // accept.
 func (u *Upgrader) allow(p *present, size int) {
-	p.allowed = switchTimeout + sizeTime(size)
+	p.allowed = timeout.Switch + sizeTime(size)
 	if p.state == saving || p.state == clearing {
-		p.allowed += switchTimeout // longer than saveTime, whose error names the Save
+		p.allowed += timeout.Switch // longer than saveTime, whose error names the Save
 	}
 	p.timer.Reset(p.allowed)
 	if sizeTime(size) > 0 {
-		u.tellManager(notify.ExtendTimeout(p.allowed + u.opts.Trial + confirmTimeout))
+		u.tellManager(notify.ExtendTimeout(p.allowed + u.opts.Trial + timeout.Confirm))
 	}
 }
 
@@ -46,8 +35,8 @@ func (u *Upgrader) allow(p *present, size int) {
 // starts the time again after each function, for a state of size bytes.
 func (u *Upgrader) saveTime() (ctx context.Context, allow func(size int), cancel func()) {
 	ctx, end := context.WithCancelCause(u.life)
-	limit := saveTimeout + sizeTime(u.states.size())
+	limit := timeout.Save + sizeTime(u.states.Size())
 	timer := time.AfterFunc(limit, func() { end(fmt.Errorf("its time of %v is over", limit)) })
-	allow = func(size int) { timer.Reset(saveTimeout + sizeTime(size)) }
+	allow = func(size int) { timer.Reset(timeout.Save + sizeTime(size)) }
 	return ctx, allow, func() { timer.Stop(); end(nil) }
 }

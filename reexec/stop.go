@@ -7,6 +7,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file ends a generation: Stop, Fail, Close and the drain deadline.
@@ -140,7 +141,7 @@ func (u *Upgrader) lastCheckpoint() error {
 	if r := u.Status(); !r.main || r.State != leaving.String() {
 		return nil
 	}
-	ctx, cancel := saying(context.Background())
+	ctx, cancel := timeout.Message(context.Background())
 	defer cancel()
 	fault.At(fault.StopDrained)
 	err := u.Checkpoint(ctx)
@@ -170,6 +171,6 @@ func (u *Upgrader) release(main bool) error {
 	if c := u.pred.takeCommand(); c != nil {
 		_ = c.Close() // the predecessor answers it
 	}
-	errs = append(errs, u.states.close())
+	errs = append(errs, u.states.Close())
 	return errors.Join(append(errs, u.notifier.Close())...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file stores the sockets and states of the main process in the fd store. An entry counts
@@ -55,18 +56,18 @@ func (u *Upgrader) settleStore() error {
 	}
 	errs = append(errs, u.storeSockets())
 	if u.supervised() {
-		errs = append(errs, u.states.keep(u.life, u.notifier, u.checkRoom))
+		errs = append(errs, u.states.Keep(u.life, u.notifier, u.checkRoom))
 	}
 	return errors.Join(errs...)
 }
 
 func (u *Upgrader) removeStored(name string) error {
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	return u.notifier.Remove(ctx, name)
 }
 
-// storeSockets puts the sockets that only this process has into the fd store. storeTimeout
+// storeSockets puts the sockets that only this process has into the fd store. Store
 // limits each message, not all together: the manager compares each new descriptor with all
 // stored ones, and needs ten seconds for 4,000. storeSockets stops at the first error.
 func (u *Upgrader) storeSockets() error {
@@ -87,7 +88,7 @@ func (u *Upgrader) storeSockets() error {
 }
 
 func (u *Upgrader) storeSocket(k *socket) error {
-	ctx, cancel := context.WithTimeout(u.life, storeTimeout)
+	ctx, cancel := context.WithTimeout(u.life, timeout.Store)
 	defer cancel()
 	return u.notifier.Store(ctx, storename.Socket(k.Name, k.Index), k.use)
 }
@@ -96,7 +97,7 @@ func (u *Upgrader) storeSocket(k *socket) error {
 // without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
 	limit := u.notifier.StoreMax()
-	if used := u.sockets.inStore() + u.states.inStore(); limit > 0 && used >= limit {
+	if used := u.sockets.inStore() + u.states.InStore(); limit > 0 && used >= limit {
 		return fmt.Errorf("the fd store holds %d files and is full: raise FileDescriptorStoreMax= of the unit", limit)
 	}
 	return nil
@@ -176,9 +177,9 @@ func (f *fdStore) check() error {
 // only the successor changes the store, unless the commit fails.
 func (u *Upgrader) handStore(s *successor) error {
 	u.fdStore.hand()
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
-	if names := u.states.untold(); names != nil {
+	if names := u.states.Untold(); names != nil {
 		if err := s.line.SendStates(ctx, handover.States{Stored: names}); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file keeps connections open when there is no successor: the program that execve starts
@@ -61,10 +62,10 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
 	const both = 2 // the connection and its data
-	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.toStore()-u.states.room() {
+	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
 		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
 	}
-	ctx, cancel := saying(u.life)
+	ctx, cancel := timeout.Message(u.life)
 	defer cancel()
 	name := storename.Connection{Format: m.Format, Name: m.Name}
 	if len(m.Data) > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // successor is the process that will replace or has replaced this one, with the line to it.
@@ -129,7 +130,7 @@ func (s *successor) ending() error {
 }
 
 func (s *successor) say(ctx context.Context, m handover.Message) error {
-	ctx, cancel := saying(ctx)
+	ctx, cancel := timeout.Message(ctx)
 	defer cancel()
 	return s.line.Send(ctx, m)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file undoes an upgrade: it ends the successor, or lets it finish its answers, and
@@ -24,7 +25,7 @@ func (u *Upgrader) kill(p *present, e event) {
 // up.
 func (u *Upgrader) recall(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
-	p.timer.Reset(switchTimeout)
+	p.timer.Reset(timeout.Switch)
 	if p.state == committing {
 		// Go takes back Committing, after which hanging up would make it the main process.
 		if err := p.succ.say(u.life, handover.Go{}); err != nil {
@@ -43,7 +44,7 @@ func (u *Upgrader) recall(p *present, e event) {
 func (u *Upgrader) letFinish(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.succ.accepted = true
-	u.reap(p, u.opts.Drain+lastTimeout)
+	u.reap(p, u.opts.Drain+timeout.Last)
 }
 
 // reasonFor returns the reason for which e undoes the upgrade, or the earlier reason if it is

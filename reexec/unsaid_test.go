@@ -6,12 +6,12 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
 // TestAMessageThatCannotBeSaidHangsUp, so that the predecessor does not wait for it.
@@ -110,7 +110,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	m.p.state = serving // as main process
 	m.sockets = &sockets{}
-	m.task(func() { m.pred.listen(m.post, newStates(), m.sockets) })
+	m.task(func() { m.pred.listen(m.post, saved.New(nil), m.sockets) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {
@@ -132,16 +132,5 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 			}
 			_ = r.Close() // only read
 		}
-	}
-}
-
-// TestStoredNamesOfSeveralMessagesAddUp, whether they repeat each other or not.
-func TestStoredNamesOfSeveralMessagesAddUp(t *testing.T) {
-	s := newStates()
-	for _, names := range [][]string{nil, {"a", "b"}, {"b", "c"}, nil} {
-		s.inherit(names)
-	}
-	if want := []string{"a", "b", "c"}; !slices.Equal(s.stored, want) {
-		t.Errorf("stored %q, want %q", s.stored, want)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
 // Ownership. The loop goroutine alone reads and writes present, which has the state of the
@@ -55,7 +56,7 @@ type Upgrader struct {
 	signals  signals
 	sockets  *sockets
 	strays   strays
-	states   *states
+	states   *saved.States
 	receives receivers
 	parking  parking
 	arrived  []*arrival // connections of the fd store or the image, until actAnnounce
@@ -145,7 +146,6 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 		version:   version(),
 		environ:   start,
 		parent:    os.Getppid(),
-		states:    newStates(),
 		receives:  receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
 		told:      make(chan struct{}),
 		accepting: make(chan struct{}),
@@ -161,7 +161,7 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 	u.endings.Store(newEndings())
 	u.drain = drain.NewCounter(u.postOldIdle)
 	u.act = u.perform
-	u.states.afford = u.afford
+	u.states = saved.New(u.afford)
 	u.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.signals.release()

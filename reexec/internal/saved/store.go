@@ -1,4 +1,4 @@
-package reexec
+package saved
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file stores the last known states in the fd store.
 
-// keep puts the last known state of every name into the fd store, and then removes the older
-// ones. The next keep repeats the steps that have failed. room returns an error if the store
+// Keep puts the last known state of every name into the fd store, and then removes the older
+// ones. The next Keep repeats the steps that have failed. room returns an error if the store
 // has no room for one more file.
-func (s *states) keep(ctx context.Context, n *notify.Notifier, room func() error) error {
+func (s *States) Keep(ctx context.Context, n *notify.Notifier, room func() error) error {
 	for _, name := range s.unstored() {
 		err := room()
 		if err == nil {
@@ -34,7 +35,7 @@ func (s *states) keep(ctx context.Context, n *notify.Notifier, room func() error
 }
 
 // sweep removes older states from the fd store.
-func (s *states) sweep(ctx context.Context, n *notify.Notifier) error {
+func (s *States) sweep(ctx context.Context, n *notify.Notifier) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	newest := map[string]int{}
@@ -57,14 +58,14 @@ func (s *states) sweep(ctx context.Context, n *notify.Notifier) error {
 }
 
 // unstored returns the names whose last known state is not in the fd store.
-func (s *states) unstored() []string {
+func (s *States) unstored() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.fresh))
 }
 
 // keepOne puts the state called name into the fd store, under the next sequence number.
-func (s *states) keepOne(ctx context.Context, n *notify.Notifier, name string) error {
+func (s *States) keepOne(ctx context.Context, n *notify.Notifier, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sequence := 1
@@ -83,21 +84,21 @@ func (s *states) keepOne(ctx context.Context, n *notify.Notifier, name string) e
 }
 
 func removeState(ctx context.Context, n *notify.Notifier, stored string) error {
-	ctx, cancel := saying(ctx)
+	ctx, cancel := timeout.Message(ctx)
 	defer cancel()
 	return n.Remove(ctx, stored)
 }
 
-// inStore counts the states in the fd store.
-func (s *states) inStore() int {
+// InStore counts the states in the fd store.
+func (s *States) InStore() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.stored)
 }
 
-// untold returns the names in the fd store if they differ from the names that the successor
+// Untold returns the names in the fd store if they differ from the names that the successor
 // was sent, else nil.
-func (s *states) untold() []string {
+func (s *States) Untold() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.Equal(s.stored, s.told) {
@@ -107,9 +108,9 @@ func (s *states) untold() []string {
 	return s.told
 }
 
-// room returns the largest number of files that the next keep needs in the fd store, because
+// Room returns the largest number of files that the next keep needs in the fd store, because
 // it stores new states before it removes older ones.
-func (s *states) room() int {
+func (s *States) Room() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names := maps.Clone(s.save)
@@ -130,20 +131,19 @@ func storeCopy(ctx context.Context, n *notify.Notifier, name string, file *os.Fi
 	if err != nil {
 		return err
 	}
-	ctx, cancel := saying(ctx) // starts here, because the copy of a large state takes time
+	ctx, cancel := timeout.Message(ctx) // starts here, because the copy of a large state takes time
 	defer cancel()
 	return errors.Join(n.Store(ctx, name, fresh), fresh.Close())
 }
 
-// saveFirst saves the states that no process has saved yet, for the fd store. If a function
-// fails, the process serves without this protection against a crash.
-func (u *Upgrader) saveFirst() {
-	if !u.supervised() {
-		return
+// Size returns the number of bytes of the last known states.
+func (s *States) Size() (size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.files {
+		if info, err := f.Stat(); err == nil { // else the file is closed, and is not handed on
+			size += int(info.Size())
+		}
 	}
-	ctx, allow, cancel := u.saveTime()
-	defer cancel()
-	if err := u.states.begin(ctx, u.log, allow); err != nil {
-		u.log.Warn("the first state is not saved, so a crash before the next Checkpoint loses it", "error", err)
-	}
+	return size
 }
