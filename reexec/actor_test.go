@@ -44,6 +44,7 @@ type actor struct {
 	moves     bool          // connections move
 	packets   net.PacketConn
 	next      func(reexec.Command) (reexec.Command, error)
+	secret    func() ([]byte, error)
 }
 
 // A hello is the first thing that an actor says.
@@ -210,6 +211,12 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.u.Close()
 	case "save":
 		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{Data: []byte(arg(1))}, nil })
+	case "secret":
+		a.secret, err = a.u.Secret(arg(0))
+		return "", err
+	case "tell secret":
+		b, err := a.secret()
+		return fmt.Sprintf("%x", b), err
 	case "save badly": // and in which way
 		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{}, a.misbehave(arg(1)) })
 	case "next":

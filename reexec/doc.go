@@ -79,7 +79,8 @@
 //
 // Connections of a protocol over UDP, such as QUIC, stay with the process that began
 // them. All generations share the socket, and [Upgrader.ListenFlows] gives each process
-// the datagrams of its connections. examples/http3 serves HTTP/3 in this way.
+// the datagrams of its connections. Package rehttp3, a separate module, serves HTTP/3 in
+// this way.
 //
 // # Callbacks
 //

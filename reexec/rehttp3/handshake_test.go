@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package rehttp3
 
 import (
 	"bytes"
@@ -10,16 +10,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/cutover-go/cutover/examples/http3/internal/load"
 )
 
-// A relay stands between one client and the server.
+// relay stands between one client and the server.
 type relay struct {
 	front, back *net.UDPConn
 	client      atomic.Pointer[net.UDPAddr]
-	forward     func(datagram []byte) // called for each of the client's, one by one
-	mute        atomic.Bool           // the server's are lost
+	forward     func(datagram []byte) // called for each datagram of the client, one by one
+	mute        atomic.Bool           // datagrams of the server are lost
 }
 
 func (s *site) relay() *relay {
@@ -69,10 +67,10 @@ func (r *relay) run() {
 // initial reports whether a datagram begins with an Initial packet.
 func initial(datagram []byte) bool { return datagram[0]&0xf0 == 0xc0 }
 
-// through asks the server by way of the relay.
+// through asks the server through the relay.
 func (s *site) through(r *relay, path string) (answer, error) {
 	s.Helper()
-	client := load.Client(nil)
+	client := newClient()
 	defer client.Close()
 	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "https://"+r.front.LocalAddr().String()+path, nil)
 	s.must(err)
@@ -83,9 +81,8 @@ func (s *site) through(r *relay, path string) (answer, error) {
 	return read(resp)
 }
 
-// TestAHandshakeIsCutInTwo by an upgrade: the first datagram of a ClientHello is read
-// by one process, the second by the next.
-func TestAHandshakeIsCutInTwo(t *testing.T) {
+// One process reads the first datagram of a ClientHello, its successor reads the second.
+func TestAHandshakeSurvivesAnUpgradeBetweenItsDatagrams(t *testing.T) {
 	s := newSite(t)
 	r := s.relay()
 	count := 0
@@ -104,12 +101,12 @@ func TestAHandshakeIsCutInTwo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("generation %d has got the connection", a.generation)
+	t.Logf("generation %d has the connection", a.generation)
 }
 
-// TestTwoProcessesAnswerAHandshake: the answer of the first is lost at first, and
-// the client sends its first packets again, to the next.
-func TestTwoProcessesAnswerAHandshake(t *testing.T) {
+// The answer of the predecessor is lost, and the client sends its first packets again, to the
+// successor.
+func TestTwoProcessesAnswerOneHandshake(t *testing.T) {
 	s := newSite(t)
 	r := s.relay()
 	count := 0
@@ -129,24 +126,23 @@ func TestTwoProcessesAnswerAHandshake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("generation %d has got the connection", a.generation)
+	t.Logf("generation %d has the connection", a.generation)
 }
 
-// TestALateCopyOfTheFirstPacket begins another connection with the next process, which
-// must not harm the one that there is.
-func TestALateCopyOfTheFirstPacket(t *testing.T) {
+// The copy begins another connection with the successor.
+func TestALateCopyOfTheFirstPacketsHarmsNoConnection(t *testing.T) {
 	s := newSite(t)
 	r := s.relay()
 	first := make(chan []byte, 2)
 	r.forward = func(datagram []byte) {
 		select {
 		case first <- bytes.Clone(datagram):
-		default: // it has both
+		default: // it has two
 		}
 		r.send(datagram)
 	}
 	r.run()
-	client := load.Client(nil)
+	client := newClient()
 	defer client.Close()
 	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, "https://"+r.front.LocalAddr().String()+"/sleep?d=2s", nil)
 	s.must(err)
@@ -161,7 +157,7 @@ func TestALateCopyOfTheFirstPacket(t *testing.T) {
 		r.send(datagram)
 	}
 	if a, err := read(resp); err != nil || a.generation != 1 {
-		t.Errorf("the request in work was answered by %+v, %v", a, err)
+		t.Errorf("%+v answers the request in work, %v; want generation 1", a, err)
 	}
 }
 

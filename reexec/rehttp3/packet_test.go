@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package rehttp3
 
 import (
 	"crypto/tls"
@@ -12,9 +12,8 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// TestQUICRunsOnListenPacket: a stack that reads in batches gets its datagrams through
-// the gate. Its connections end with an upgrade, which is why the example uses
-// ListenFlows.
+// A stack that reads in batches gets its datagrams through the gate. Its connections end with
+// an upgrade, so this package uses ListenFlows.
 func TestQUICRunsOnListenPacket(t *testing.T) {
 	u, err := reexec.New(reexec.Options{})
 	if err != nil {
@@ -28,14 +27,10 @@ func TestQUICRunsOnListenPacket(t *testing.T) {
 	if err := u.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := loadCertificate("", "")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const protocol = "echo"
 	server := &quic.Transport{Conn: conn}
 	defer server.Close()
-	ln, err := server.Listen(&tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{protocol}}, nil)
+	ln, err := server.Listen(&tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{protocol}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
