@@ -287,6 +287,9 @@ func (s Socket) check() error {
 		if address == "" || control.MatchString(address) || strings.TrimSpace(address) != address || strings.HasSuffix(address, `\`) {
 			return fmt.Errorf("socket %q: address %q", s.Name, address)
 		}
+		if why := badAddress(s.Kind, address); why != "" {
+			return fmt.Errorf("socket %q: address %q: %s", s.Name, address, why)
+		}
 	}
 	return nil
 }

@@ -160,12 +160,7 @@ func TestDirectivesSaySinceWhen(t *testing.T) {
 	}
 }
 
-func TestSettingsBelongWhereTheTableSays(t *testing.T) {
-	for name, section := range homes {
-		if sections := sectionsOf(name); !slices.Contains(sections, section) {
-			t.Errorf("%s= belongs into [%s] for a rule, into %v for directives.txt", name, section, sections)
-		}
-	}
+func TestVersionsOfSettingsAreThoseOfTheTable(t *testing.T) {
 	for name, version := range since {
 		for _, d := range directives() {
 			if d.name == name && d.since != version {

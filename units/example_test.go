@@ -41,7 +41,7 @@ RestartSec=3s
 		fmt.Println(f)
 	}
 	// Output:
-	// myapp.service:4: error: ExecReload=/bin/kill -HUP $MAINPID only sends a signal [exec-reload-async]
+	// myapp.service:4: error: ExecReload=/bin/kill -HUP $MAINPID does not wait for the upgrade [exec-reload-async]
 }
 
 func ExampleSocket() {

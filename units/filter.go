@@ -4,7 +4,7 @@ import "strings"
 
 // neededCalls are the system calls that an upgrade needs. clone3, pidfd_open and others are
 // not among them, because older calls take their place.
-var neededCalls = []string{"clone", "dup3", "execve", "fcntl", "pidfd_send_signal", "pipe2", "recvmsg", "sendmsg", "socketpair", "waitid"}
+var neededCalls = []string{"clone", "dup3", "execve", "fcntl", "memfd_create", "pidfd_send_signal", "pipe2", "recvmsg", "sendmsg", "socketpair", "waitid"}
 
 // callGroups are the groups that have some of neededCalls; `systemd-analyze
 // syscall-filter` of 252 lists them, and other versions agree on these.
@@ -12,12 +12,15 @@ var callGroups = map[string][]string{
 	"@default":        {"execve"},
 	"@basic-io":       {"dup3"},
 	"@file-system":    {"fcntl"},
-	"@ipc":            {"pipe2"},
+	"@ipc":            {"memfd_create", "pipe2"},
 	"@process":        {"clone", "pidfd_send_signal", "waitid"},
 	"@network-io":     {"recvmsg", "sendmsg", "socketpair"},
 	"@system-service": neededCalls,
 	"@known":          neededCalls,
 }
+
+// familyNames are other names of AF_UNIX that systemd reads.
+var familyNames = map[string][]string{"AF_LOCAL": {"AF_UNIX"}, "AF_FILE": {"AF_UNIX"}}
 
 // A filter is a list of allowed names, or, if it begins with ~, of forbidden names. Later
 // lines add names to the list or remove names (systemd.exec(5)).

@@ -40,7 +40,7 @@ func apply(t testing.TB, files []units.File, example string) []units.File {
 }
 
 func edit(f units.File, edits string) string {
-	section := ""
+	section, added := "", map[string]string{}
 	for line := range strings.Lines(edits) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "[") {
@@ -53,29 +53,29 @@ func edit(f units.File, edits string) string {
 		key, missing := strings.CutPrefix(line, "# no ")
 		if !missing {
 			key, _, _ = strings.Cut(line, "=")
+			added[section] += line + "\n"
 		}
-		f.Text = without(f.Text, section, strings.TrimSuffix(key, "="), edits)
-		if !missing {
-			f.Text = strings.Replace(f.Text, section+"\n", section+"\n"+line+"\n", 1)
-		}
+		f.Text = without(f.Text, section, strings.TrimSuffix(key, "="))
+	}
+	for section, lines := range added {
+		f.Text = strings.Replace(f.Text, section+"\n", section+"\n"+lines, 1)
 	}
 	return f.Text
 }
 
 func isOwn(section string) bool { return section == "[X-Cutover]" }
 
-// without takes the lines of one setting out, but those that edits has put in.
-func without(text, section, key, edits string) string {
+// without takes the lines of one setting out.
+func without(text, section, key string) string {
 	var kept strings.Builder
 	at := ""
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "[") {
 			at = strings.TrimSpace(line)
 		}
-		if at == section && strings.HasPrefix(line, key+"=") && !strings.Contains(edits, "\n"+line) {
-			continue
+		if at != section || !strings.HasPrefix(line, key+"=") {
+			kept.WriteString(line)
 		}
-		kept.WriteString(line)
 	}
 	return kept.String()
 }

@@ -41,7 +41,7 @@ func (e endpoint) serves(wanted endpoint) bool {
 // as a FIFO or vsock, has no endpoint.
 func endpointOf(s *merged, a assignment) (endpoint, bool) {
 	network := map[string]string{"ListenStream": "tcp", "ListenDatagram": "udp"}[a.key]
-	value := expand(s.name, a.value)
+	value := expandPath(s.name, a.value)
 	switch {
 	case network == "" && a.key != "ListenSequentialPacket", s.last("Socket", "SocketProtocol").value != "":
 		return endpoint{}, false

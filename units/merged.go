@@ -30,13 +30,19 @@ func merge(name string, files []*File) *merged {
 	return m
 }
 
-// list returns the values of a setting that can have several lines. An empty assignment
-// removes the values before it, except for dependencies. Several keys are several names of one
-// setting, or kinds of one list.
+// list returns the values of a setting that can have several lines, and of a line with several
+// commands each command. An empty assignment removes the values before it, except for
+// dependencies. Several keys are several names of one setting, or kinds of one list.
 func (m *merged) list(section string, keys ...string) (values []assignment) {
 	for _, a := range m.all {
 		switch {
 		case a.section != section || !slices.Contains(keys, a.key):
+		case a.value != "" && slices.Contains(commandKeys, a.key):
+			for _, line := range splitCommands(a.value) {
+				one := a
+				one.value = line
+				values = append(values, one)
+			}
 		case a.value != "":
 			values = append(values, a)
 		case !onlyAdds(a.section, a.key):
@@ -75,16 +81,18 @@ func (m *merged) words(section, key string) (words []string) {
 
 // lists are the settings of [Service] and [Socket] whose lines add up, by the parsers in
 // systemd's load-fragment-gperf.gperf.in of 262. For other settings the last line counts.
-var lists = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStartPost ExecReload ExecReloadPost ExecStop ExecStopPre ExecStopPost " +
-	"SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus OpenFile " +
-	"Environment EnvironmentFile PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths InaccessiblePaths " +
-	"ReadWriteDirectories ReadOnlyDirectories InaccessibleDirectories ExecPaths NoExecPaths ExecSearchPath BindPaths BindReadOnlyPaths " +
-	"TemporaryFileSystem MountImages ExtensionImages ExtensionDirectories RuntimeDirectory StateDirectory CacheDirectory LogsDirectory " +
-	"ConfigurationDirectory SystemCallFilter SystemCallArchitectures SystemCallLog RestrictAddressFamilies RestrictNamespaces RestrictFileSystems " +
-	"RestrictNetworkInterfaces CapabilityBoundingSet AmbientCapabilities SecureBits CPUAffinity NUMAMask SetCredential SetCredentialEncrypted " +
-	"LoadCredential LoadCredentialEncrypted ImportCredential StandardInputText StandardInputData LogExtraFields LogFilterPatterns " +
-	"DeviceAllow IPAddressAllow IPAddressDeny SocketBindAllow SocketBindDeny BPFProgram Delegate DisableControllers " +
-	"ListenStream ListenDatagram ListenSequentialPacket ListenFIFO ListenSpecial ListenNetlink ListenMessageQueue ListenUSBFunction Symlinks")
+var lists = slices.Concat(commandKeys, strings.Fields("SuccessExitStatus RestartPreventExitStatus RestartForceExitStatus OpenFile "+
+	"Environment EnvironmentFile PassEnvironment UnsetEnvironment SupplementaryGroups ReadWritePaths ReadOnlyPaths InaccessiblePaths "+
+	"ReadWriteDirectories ReadOnlyDirectories InaccessibleDirectories ExecPaths NoExecPaths ExecSearchPath BindPaths BindReadOnlyPaths "+
+	"TemporaryFileSystem MountImages ExtensionImages ExtensionDirectories RuntimeDirectory StateDirectory CacheDirectory LogsDirectory "+
+	"ConfigurationDirectory SystemCallFilter SystemCallArchitectures SystemCallLog RestrictAddressFamilies RestrictNamespaces RestrictFileSystems "+
+	"RestrictNetworkInterfaces CapabilityBoundingSet AmbientCapabilities SecureBits CPUAffinity NUMAMask SetCredential SetCredentialEncrypted "+
+	"LoadCredential LoadCredentialEncrypted ImportCredential StandardInputText StandardInputData LogExtraFields LogFilterPatterns "+
+	"DeviceAllow IPAddressAllow IPAddressDeny SocketBindAllow SocketBindDeny BPFProgram Delegate DisableControllers "+
+	"ListenStream ListenDatagram ListenSequentialPacket ListenFIFO ListenSpecial ListenNetlink ListenMessageQueue ListenUSBFunction Symlinks"))
+
+// commandKeys are the settings that have commands.
+var commandKeys = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStartPost ExecReload ExecReloadPost ExecStop ExecStopPre ExecStopPost")
 
 // last returns the assignment that counts for a setting with one value. If there is none, the
 // result has no value, and its line is the line of the section.

@@ -1,9 +1,11 @@
 package units
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -41,7 +43,7 @@ func directories(m *merged) (all []directory) {
 						continue
 					}
 					all = append(all, directory{
-						path: path.Join(base, expand(m.name, name)), of: m, at: a,
+						path: path.Join(base, expandPath(m.name, name)), of: m, at: a,
 						removed: runtime && !isYes(preserve),
 						private: dynamic && (!runtime || isYes(preserve) || preserve == "restart"),
 					})
@@ -60,8 +62,10 @@ var userRuntime = regexp.MustCompile(`^/run/user/[0-9]+(/|$)`)
 func expand(unit, text string) string {
 	stem, _, _ := cutLast(unit, ".")
 	prefix, instance, _ := strings.Cut(stem, "@")
-	text = strings.NewReplacer("%%", "%", "%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%T", "/tmp", "%V", "/var/tmp",
-		"%n", unit, "%N", stem, "%p", prefix, "%i", instance, "%I", instance).Replace(text)
+	last := prefix[strings.LastIndexByte(prefix, '-')+1:]
+	text = strings.NewReplacer("%%", "%", "%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%E", "/etc", "%T", "/tmp", "%V", "/var/tmp",
+		"%n", unit, "%N", stem, "%p", prefix, "%P", unescaped(prefix), "%j", last, "%J", unescaped(last),
+		"%i", instance, "%I", unescaped(instance), "%f", "/"+unescaped(cmp.Or(instance, prefix))).Replace(text)
 	if !strings.HasPrefix(text, "/") {
 		return text
 	}
@@ -71,6 +75,32 @@ func expand(unit, text string) string {
 	}
 	return userRuntime.ReplaceAllString(text, "/run$1")
 }
+
+// expandPath is expand for a path. For a template it returns the path of an instance: without
+// a name for the instance /run/app/%i would be /run/app.
+func expandPath(unit, text string) string { return expand(anInstance(unit), text) }
+
+// anInstance returns the name of an instance of a template, and the name of another unit as
+// it is.
+func anInstance(unit string) string {
+	if stem, kind, _ := cutLast(unit, "."); strings.HasSuffix(stem, "@") {
+		return stem + "INSTANCE." + kind
+	}
+	return unit
+}
+
+// unescaped undoes the escapes of a unit's name (systemd-escape(1)): - is a slash, \x2d a dash.
+func unescaped(name string) string {
+	return escapes.ReplaceAllStringFunc(name, func(escape string) string {
+		if escape == "-" {
+			return "/"
+		}
+		code, _ := strconv.ParseUint(escape[2:], 16, 8) // two hexadecimal digits
+		return string([]byte{byte(code)})
+	})
+}
+
+var escapes = regexp.MustCompile(`-|\\x[0-9a-fA-F]{2}`)
 
 // A place is the path of a unix socket and the line that names it.
 type place struct {
@@ -84,7 +114,7 @@ func (c *contract) systemdBinds() (all []place) {
 	for _, s := range c.sockets {
 		for _, a := range slices.Concat(listening(s), s.list("Socket", "Symlinks")) {
 			for _, word := range splitWords(a.value) {
-				if p := expand(s.name, word); strings.HasPrefix(p, "/") {
+				if p := expandPath(s.name, word); strings.HasPrefix(p, "/") {
 					all = append(all, place{p, s, a})
 				}
 			}
@@ -126,21 +156,32 @@ func (c *contract) path(text string) string {
 			text = strings.NewReplacer("${"+variable+"}", dir, "$"+variable, dir).Replace(text)
 		}
 	}
-	return expand(c.service.name, text)
+	return expandPath(c.service.name, text)
 }
 
 // removes returns the paths and patterns that a step deletes.
 func (s step) removes() (paths []string) {
-	if s.program() != "rm" && s.program() != "unlink" {
-		return nil
-	}
-	for _, word := range s.words[1:] {
-		if !strings.HasPrefix(word, "-") {
-			paths = append(paths, word)
+	words := s.core()
+	switch s.program() {
+	case "rm", "unlink":
+		return slices.DeleteFunc(slices.Clone(words[1:]), isOption)
+	case "find":
+		if !slices.Contains(words, "-delete") && !slices.ContainsFunc(words, func(word string) bool { return path.Base(word) == "rm" }) {
+			return nil
 		}
+		paths = words[1 : 1+max(0, slices.IndexFunc(words[1:], isOption))]
+		if i := slices.Index(words, "-name"); i > 0 && i+1 < len(words) {
+			paths = slices.Clone(paths)
+			for n := range paths {
+				paths[n] = path.Join(paths[n], words[i+1])
+			}
+		}
+		return paths
 	}
-	return paths
+	return nil
 }
+
+func isOption(word string) bool { return strings.HasPrefix(word, "-") }
 
 var (
 	unixScheme = regexp.MustCompile(`^(?:unix|unixgram|unixpacket):(?://)?`)

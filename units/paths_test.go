@@ -45,6 +45,9 @@ func TestSocketPathsBelowDirectoriesThatSystemdRemovesAreFound(t *testing.T) {
 		{"beside it", []units.File{inSocket("ListenStream=/run/myapp.sock\nListenStream=/run/myapp2/a.sock\nListenStream=@/run/myapp/a")}, nil},
 		{"a cache", []units.File{inService("CacheDirectory=myapp"), inSocket("ListenStream=%C/myapp/a.sock")}, []string{"socket-path-private"}},
 		{"a cache of a user", []units.File{inService("CacheDirectory=myapp\nDynamicUser=no\nUser=me"), inSocket("ListenStream=/var/cache/myapp/a.sock")}, nil},
+		{"deleted by find", []units.File{inService("ExecStartPre=-/usr/bin/find /run/web -name '*.sock' -delete"), inSocket("ListenStream=/run/web/http.sock")}, []string{"socket-path-deleted"}},
+		{"deleted by env rm", []units.File{inService("ExecStartPre=/usr/bin/env rm -f /run/web/http.sock"), inSocket("ListenStream=/run/web/http.sock")}, []string{"socket-path-deleted"}},
+		{"found, not deleted", []units.File{inService("ExecStartPre=/usr/bin/find /run/web -name '*.sock'"), inSocket("ListenStream=/run/web/http.sock")}, nil},
 		{"/tmp outside the sandbox", []units.File{inSocket("ListenStream=/tmp/a.sock")}, nil},
 	} {
 		if got := ids(check(append(mustUnits(t, myapp()), c.files...))); !slices.Equal(got, c.want) {

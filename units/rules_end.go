@@ -14,7 +14,7 @@ var endRules = []*rule{{
 		ID: "exec-stop", Severity: Error,
 		Title: "ExecStop= must not kill the program",
 		Why: "systemd runs ExecStop= first and then sends SIGTERM to all generations, and they finish their requests. " +
-			"SIGKILL, SIGQUIT and SIGABRT end a Go program at once. SIGUSR1 and SIGUSR2 do nothing, or announce a restart.",
+			"SIGKILL, SIGQUIT and SIGABRT end a Go program at once. SIGUSR1 and SIGUSR2 do nothing, or announce a restart, and SIGHUP begins an upgrade in the middle of the stop.",
 		Effect: "a stop or a restart cuts off requests, and the unit is failed",
 		Write:  "no ExecStop=: the SIGTERM of systemd starts the drain",
 		Bad:    "[Service]\nExecStop=/bin/kill -KILL $MAINPID\n",
@@ -24,7 +24,7 @@ var endRules = []*rule{{
 		for _, a := range c.service.list("Service", "ExecStop") {
 			steps, _ := parseCommand(a.value).steps()
 			for _, s := range steps {
-				if signal, sends := s.signal(); sends && (slices.Contains(deadly, signal) || strings.HasPrefix(signal, "USR")) {
+				if signal, sends := s.signal(); sends && (slices.Contains(deadly, signal) || signal == "HUP" || strings.HasPrefix(signal, "USR")) {
 					all = append(all, wrongf(c.service, a, "ExecStop=%s sends SIG%s", a.value, signal)...)
 					break
 				}

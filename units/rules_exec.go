@@ -4,6 +4,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Rules on the program that ExecStart= really starts.
@@ -21,8 +22,8 @@ var execRules = []*rule{{
 		Mended: "[Service]\nExecStart=/bin/sh -c 'ulimit -c 0; exec /usr/bin/myapp'\n",
 	},
 	find: func(c *contract) []fault {
-		a, start := c.binary()
-		if _, stays := c.follow(start.argv); stays != nil && stays.shell && stays.file == "" {
+		a, _, _, stays := c.started()
+		if stays != nil && stays.shell && stays.file == "" {
 			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.value, stays.program)
 		}
 		return nil
@@ -39,8 +40,8 @@ var execRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) []fault {
-		a, start := c.binary()
-		switch _, stays := c.follow(start.argv); {
+		a, _, _, stays := c.started()
+		switch {
 		case stays == nil || stays.file == "":
 			return nil
 		case stays.unread:
@@ -62,8 +63,8 @@ var execRules = []*rule{{
 		Mended: "[Service]\nDynamicUser=no\nUser=www\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) []fault {
-		a, start := c.binary()
-		if _, stays := c.follow(start.argv); stays != nil && !stays.shell {
+		a, _, _, stays := c.started()
+		if stays != nil && !stays.shell {
 			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.value, stays.program)
 		}
 		return nil
@@ -80,9 +81,8 @@ var execRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) []fault {
-		a, start := c.binary()
-		last, stays := c.follow(start.argv)
-		if stays != nil || len(last) < 2 || usesLibrary(filepath.Join(c.root, last[0])) {
+		a, _, last, stays := c.started()
+		if stays != nil || len(last) < 2 || strings.Contains(last[0], "$") || usesLibrary(filepath.Join(c.root, last[0])) {
 			return nil
 		}
 		for _, r := range c.service.list("Service", "ExecReload") {
@@ -97,7 +97,7 @@ var execRules = []*rule{{
 	Rule: Rule{
 		ID: "exec-start-name", Severity: Error,
 		Title: "argv[0] must be the path of the program",
-		Why: "With the prefix @ the second word is the name by which the program is called. The library takes the path by which systemd executed the program, so upgrades go well. " +
+		Why: "With the prefix @ the second word is the name by which the program is called, and so is the word after exec -a of a shell. The library takes the path by which systemd executed the program, so upgrades go well. " +
 			"A program that looks for its own file by os.Args[0] finds none, or another program of that name in PATH. So does a program that was built with a version of the library that looks up os.Args[0].",
 		Effect: "a program that looks itself up by its name does not start, or an upgrade starts another program",
 		Write:  "ExecStart= without @ and without the name",
@@ -106,8 +106,13 @@ var execRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, start := c.binary()
-		if name, ok := start.name(); ok && name != start.binary() {
-			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.value, name, start.binary())
+		name, ok := start.name()
+		program := start.binary()
+		if !ok {
+			name, program, ok = renamed(c.shellText(start))
+		}
+		if ok && name != program {
+			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.value, name, program)
 		}
 		return nil
 	},

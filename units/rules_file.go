@@ -22,6 +22,9 @@ var fileRules = []*rule{&syntaxRule, {
 			if v := values[a.key]; a.value != "" && !v.has(a.value) && (a.section == "Service" || a.section == "Socket") {
 				all = append(all, fault{m, a, a.key + "=" + a.value + " is no value of it"})
 			}
+			if why := badListen(m, a); why != "" {
+				all = append(all, wrongf(m, a, "%s=%s: %s", a.key, a.value, why)...)
+			}
 		}
 		return all
 	}),
@@ -29,20 +32,13 @@ var fileRules = []*rule{&syntaxRule, {
 	Rule: Rule{
 		ID: "wrong-section", Severity: Error,
 		Title:  "the setting belongs into another section",
-		Why:    "A setting in a section that does not have it is ignored, with a warning in the log. StartLimitIntervalSec= in [Service], where it was until 229, is the usual one.",
+		Why:    "A setting in a section that does not have it is ignored, with a warning in the log. StartLimitIntervalSec= in [Service], where it was until 229, is the usual one. So is a section of another kind of unit, such as [Socket] in a .service file.",
 		Effect: "systemd ignores the line",
 		Write:  "the same line in the section that has the setting",
 		Bad:    "[Unit]\nKillMode=control-group\n",
 		Mended: "[Service]\nKillMode=control-group\n",
 	},
-	find: inAll(func(m *merged) (all []fault) {
-		for _, a := range m.all {
-			if home := homes[a.key]; home != "" && !slices.Contains(sectionsOf(a.key), a.section) && slices.Contains([]string{"Unit", "Service", "Socket", "Install"}, a.section) {
-				all = append(all, fault{m, a, a.key + "= stands in [" + a.section + "], it belongs into [" + home + "]"})
-			}
-		}
-		return all
-	}),
+	find: inAll(misplaced),
 }, {
 	Rule: Rule{
 		ID: "not-in-version", Severity: Warning,
@@ -73,13 +69,33 @@ var since = map[string]int{
 	"DeferTrigger": 258, "DeferTriggerMaxSec": 258, "ExecReloadPost": 259, "RefreshOnReload": 260,
 }
 
-// homes are the sections of settings that people put elsewhere.
-var homes = map[string]string{
-	"StartLimitIntervalSec": "Unit", "StartLimitAction": "Unit", "Requires": "Unit", "Wants": "Unit", "After": "Unit",
-	"WantedBy": "Install", "Type": "Service", "NotifyAccess": "Service", "ExecReload": "Service", "KillMode": "Service",
-	"Restart": "Service", "RestartSec": "Service", "TimeoutStartSec": "Service", "TimeoutStopSec": "Service",
-	"OOMPolicy": "Service", "FileDescriptorStoreMax": "Service", "LimitNOFILE": "Service",
-	"FileDescriptorName": "Socket", "Backlog": "Socket", "ListenStream": "Socket",
+// sectionsIn are the sections that systemd reads in the units to which the rules apply.
+var sectionsIn = map[string][]string{"service": {"Service", "Unit", "Install"}, "socket": {"Socket", "Unit", "Install"}}
+
+// misplaced finds sections of another kind of unit, and settings of another section.
+func misplaced(m *merged) (all []fault) {
+	var seen []string
+	read := sectionsIn[kindOf(m.name)]
+	for _, a := range m.all {
+		homes := sectionsOf(a.key)
+		switch {
+		case strings.HasPrefix(a.section, "X-") || !slices.Contains(unitSections, a.section):
+		case !slices.Contains(read, a.section):
+			if !slices.Contains(seen, a.section) {
+				seen = append(seen, a.section)
+				all = append(all, wrongf(m, a, "[%s] is no section of a .%s unit", a.section, kindOf(m.name))...)
+			}
+		case len(homes) > 0 && !slices.Contains(homes, a.section):
+			home := homes[0]
+			for _, section := range slices.Backward(read) {
+				if slices.Contains(homes, section) {
+					home = section
+				}
+			}
+			all = append(all, wrongf(m, a, "%s= stands in [%s], it belongs into [%s]", a.key, a.section, home)...)
+		}
+	}
+	return all
 }
 
 // syntaxRule is the only one that is for all units: nothing can be said of a line

@@ -30,7 +30,7 @@ var identityRules = []*rule{{
 		ID: "outside-cgroup", Severity: Error,
 		Title: "no command may move the program into another cgroup",
 		Why: "systemd finds the processes of a unit by their cgroup. A successor begins in the cgroup of its predecessor, and systemd accepts a main process outside of the unit from root alone. " +
-			"cgexec and cgclassify move processes, and so does a shell that writes to cgroup.procs. A cgroup below that of the unit (Delegate=) counts as the unit.",
+			"cgexec, cgclassify and systemd-run --scope move processes, and so does a shell that writes to cgroup.procs. A cgroup below that of the unit (Delegate=) counts as the unit.",
 		Effect: "`systemctl stop` leaves generations that drain behind, limits of the unit do not hold, and without root no upgrade can be committed",
 		Write:  "Slice=, CPUWeight=, MemoryMax= and the like",
 		Bad:    "[Service]\nExecStart=/usr/bin/cgexec -g cpu:web /usr/bin/myapp\n",
@@ -56,7 +56,7 @@ var identityRules = []*rule{{
 		Why: "systemd gives RuntimeDirectory= to User=, which is root if it is not set. A program that setpriv, chpst or gosu gives another user cannot make its control socket there. " +
 			"The main process obeys its own user and root. With ExecStart=+ it is root and ignores User=, while ExecReload= comes as User=.",
 		Effect: "the program does not start, since it cannot make its control socket; or each reload is refused",
-		Write:  "User= with the user, no program that changes it, and no + or ! before ExecStart=",
+		Write:  "User= with the user, no program that changes it, and no + or single ! before ExecStart=",
 		Bad:    "[Service]\nUser=root\nExecStart=/usr/bin/setpriv --reuid=myapp --clear-groups /usr/bin/myapp\n",
 		Mended: "[Service]\nUser=myapp\nExecStart=/usr/bin/myapp\n",
 	},
@@ -66,9 +66,9 @@ var identityRules = []*rule{{
 		ID: "environment", Severity: Error,
 		Title: "the variables that systemd sets must be left alone",
 		Why: "systemd tells the program by NOTIFY_SOCKET where notifications go, by LISTEN_FDS and its like which sockets it has, by WATCHDOG_USEC how often to report, by RUNTIME_DIRECTORY where the control socket lies, " +
-			"and tells ExecReload= by MAINPID whom to ask. Environment= replaces them, UnsetEnvironment= removes them. All versions.",
+			"and tells ExecReload= by MAINPID whom to ask. Environment= replaces them, UnsetEnvironment= removes them. So do env -i, env -u, setpriv --reset-env, and unset in a shell, before the program. All versions.",
 		Effect: "without NOTIFY_SOCKET the start times out, without LISTEN_FDS the program binds the addresses itself, without MAINPID or RUNTIME_DIRECTORY a reload fails",
-		Write:  "no such name in Environment= and UnsetEnvironment=",
+		Write:  "no such name in Environment= and UnsetEnvironment=, and no command that removes it",
 		Bad:    "[Service]\nUnsetEnvironment=NOTIFY_SOCKET\n",
 		Mended: "[Service]\nUnsetEnvironment=LS_COLORS\n",
 	},
@@ -80,17 +80,23 @@ func outsideCgroup(c *contract) (all []fault) {
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
 		cmd := parseCommand(a.value)
 		steps, _ := cmd.steps()
-		moves := slices.ContainsFunc(cmd.argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") })
-		for _, s := range steps {
-			moves = moves || slices.ContainsFunc(s.words, func(word string) bool { return path.Base(word) == "cgexec" || path.Base(word) == "cgclassify" }) ||
-				s.program() == "tee" && strings.Contains(strings.Join(s.words, " "), "cgroup.procs")
-		}
+		moves := slices.ContainsFunc(cmd.argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
+			slices.ContainsFunc(steps, step.movesCgroup)
 		inside := strings.Contains(a.value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.value, "/"+name+"/") })
 		if moves && !inside {
 			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.key, a.value)...)
 		}
 	}
 	return all
+}
+
+// movesCgroup reports whether a step is or has a program that moves processes.
+func (s step) movesCgroup() bool {
+	has := func(program string) bool {
+		return slices.ContainsFunc(s.words, func(word string) bool { return path.Base(word) == program })
+	}
+	return has("cgexec") || has("cgclassify") || has("systemd-run") && slices.Contains(s.words, "--scope") ||
+		s.program() == "tee" && strings.Contains(strings.Join(s.words, " "), "cgroup.procs")
 }
 
 // sharedDirectory finds a runtime directory that another instance or another unit has.
@@ -139,10 +145,7 @@ func (c *contract) sharing(dir string) (unit string) {
 // resolved returns text with the specifiers of a unit's name resolved. Two templates are
 // compared for the same instance. ok is false if another specifier remains.
 func resolved(unit, text string) (result string, ok bool) {
-	if stem, kind, _ := cutLast(unit, "."); strings.HasSuffix(stem, "@") {
-		unit = stem + "INSTANCE." + kind
-	}
-	result = path.Clean(expand(unit, text))
+	result = path.Clean(expandPath(unit, text))
 	return result, !strings.Contains(result, "%")
 }
 
@@ -150,12 +153,23 @@ func resolved(unit, text string) (result string, ok bool) {
 // their options that name the user. nil means that the first argument names it.
 var changers = map[string][]string{
 	"setpriv": {"--reuid", "--ruid", "--euid"}, "chpst": {"-u", "-U"}, "capsh": {"--user", "--uid"}, "chroot": {"--userspec"},
-	"start-stop-daemon": {"-c", "--chuid"}, "unshare": {"-S", "--setuid"}, "nsenter": {"-S", "--setuid"},
+	"start-stop-daemon": {"-c", "--chuid"}, "systemd-run": {"--uid"}, "unshare": {"-S", "--setuid"}, "nsenter": {"-S", "--setuid"},
 	"setuidgid": nil, "s6-setuidgid": nil, "s6-envuidgid": nil, "gosu": nil, "su-exec": nil,
 }
 
 // becomes returns the user that a command line changes to, "" for none.
 func (c command) becomes() string {
+	for _, words := range c.chain() {
+		if user := changesTo(words); user != "" {
+			return user
+		}
+	}
+	return ""
+}
+
+// chain returns the programs of a command line, each with its own arguments: of
+// env A=b nice /usr/bin/myapp these are env A=b, nice, and /usr/bin/myapp.
+func (c command) chain() (programs [][]string) {
 	all, _ := c.steps()
 	for _, s := range all {
 		words := s.words
@@ -164,13 +178,11 @@ func (c command) becomes() string {
 				break
 			}
 			next, _, _ := unwrap(path.Base(words[0]), words[1:])
-			if user := changesTo(words[:max(1, len(words)-len(next))]); user != "" {
-				return user
-			}
+			programs = append(programs, words[:max(1, len(words)-len(next))])
 			words = next
 		}
 	}
-	return ""
+	return programs
 }
 
 // changesTo returns the user that a program changes to by its own arguments, "" for none.
@@ -202,7 +214,7 @@ func (c *contract) runsAs(cmd command) string {
 	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {
 		user = "the dynamic user"
 	}
-	if strings.ContainsAny(cmd.prefix, "+!") {
+	if strings.Contains(cmd.prefix, "+") || strings.Count(cmd.prefix, "!") == 1 { // !! has no effect on a kernel with ambient capabilities
 		user = ""
 	}
 	if other := cmd.becomes(); other != "" {
@@ -223,22 +235,6 @@ func userChanged(c *contract) (all []fault) {
 	for _, r := range c.service.list("Service", "ExecReload") {
 		if who := c.runsAs(parseCommand(r.value)); who != "root" && who != main {
 			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
-		}
-	}
-	return all
-}
-
-// systemdVariables are those that the library reads (systemd.exec(5), "Environment
-// Variables Set or Propagated by the Service Manager").
-var systemdVariables = strings.Fields("NOTIFY_SOCKET LISTEN_PID LISTEN_FDS LISTEN_FDNAMES WATCHDOG_PID WATCHDOG_USEC MAINPID RUNTIME_DIRECTORY")
-
-func environmentTaken(c *contract) (all []fault) {
-	for _, a := range c.service.lists("Service", "Environment", "UnsetEnvironment") {
-		for _, word := range shellWords(a.value) {
-			name, _, assigned := strings.Cut(word, "=")
-			if slices.Contains(systemdVariables, name) && (assigned == (a.key == "Environment")) {
-				all = append(all, fault{c.service, a, a.key + "=" + a.value + " takes " + name + " away from the library"})
-			}
 		}
 	}
 	return all

@@ -11,10 +11,7 @@ import (
 // TestRulesFindRelatives has more units of the kind that each rule is about, and their
 // harmless neighbours. A drop-in that begins with [Socket] is of the .socket unit.
 func TestRulesFindRelatives(t *testing.T) {
-	for _, c := range []struct {
-		dropIn string
-		want   string // rules, "" for none
-	}{
+	finds(t, []relative{
 		{"ExecStart=\nExecStart=/usr/bin/setpriv --reuid nobody /usr/bin/myapp", "user-changed"},
 		{"ExecStart=\nExecStart=/usr/bin/setpriv --no-new-privs /usr/bin/myapp", ""},
 		{"ExecStart=\nExecStart=/bin/chpst -u web:web /usr/bin/myapp", "user-changed"},
@@ -151,7 +148,19 @@ func TestRulesFindRelatives(t *testing.T) {
 		{"[Socket]\n[Socket]\nListenStream=0.0.0.0:8080\nBindIPv6Only=ipv6-only", ""},
 		{"[Socket]\n[Socket]\nListenDatagram=8080\nListenStream=127.0.0.1:8081", ""},
 		{"[Socket]\n[Socket]\nListenStream=%t/a.sock\nListenStream=/run/a.sock", "socket-address-twice"},
-	} {
+	})
+}
+
+// A relative is a unit with a drop-in, and the rules that find it.
+type relative struct {
+	dropIn string
+	want   string // rules, "" for none
+}
+
+// finds checks a good unit for systemd 252 with each drop-in.
+func finds(t *testing.T, relatives []relative) {
+	t.Helper()
+	for _, c := range relatives {
 		d := myapp()
 		d.Systemd = 252
 		name, text := "myapp.service.d/a.conf", c.dropIn

@@ -44,8 +44,14 @@ func suggestion(before, word, after string, known []string) string {
 			best, least = k, d
 		}
 	}
-	if best == "" {
-		return ""
+	if best == "" { // WorkingDir for WorkingDirectory
+		i := slices.IndexFunc(known, func(k string) bool {
+			return len(word) > 5 && strings.HasPrefix(strings.ToLower(k), strings.ToLower(word))
+		})
+		if i < 0 {
+			return ""
+		}
+		best = known[i]
 	}
 	return "; the nearest name is " + before + best + after
 }

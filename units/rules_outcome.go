@@ -135,9 +135,9 @@ func (c *contract) ends(cmd command) string {
 		switch {
 		case sends && signal != "HUP" && signal != "0" && signal != "CONT" && signal != "WINCH" && signal != "CHLD":
 			return "sends SIG" + signal + " to the program"
-		case c.names(s.words) && (s.asksManager() || s.program() == "systemctl" && slices.ContainsFunc(s.words, isRestart)):
+		case c.names(s.words) && (s.asksManager() || s.program() == "systemctl" && slices.ContainsFunc(s.core(), isRestart)):
 			return "asks systemd for another job of this service"
-		case (s.program() == "service" || s.program() == "invoke-rc.d" || path.Dir(s.words[0]) == "/etc/init.d") && slices.ContainsFunc(s.words, isRestart):
+		case (s.program() == "service" || s.program() == "invoke-rc.d" || path.Dir(s.words[0]) == "/etc/init.d") && slices.ContainsFunc(s.core(), isRestart):
 			return "restarts a service"
 		}
 	}
@@ -163,7 +163,7 @@ func (s step) asksManager() bool {
 }
 
 func isRestart(word string) bool {
-	return slices.Contains(strings.Fields("restart try-restart condrestart stop start reload reload-or-restart try-reload-or-restart force-reload kill"), word)
+	return slices.Contains(strings.Fields("restart try-restart condrestart stop start reload reload-or-restart try-reload-or-restart force-reload"), word)
 }
 
 // silent are programs that ask no daemon for anything.

@@ -57,7 +57,7 @@ var releaseRules = []*rule{{
 		for _, key := range []string{"StandardOutput", "StandardError"} {
 			a := c.of(key)
 			kind, file, ok := strings.Cut(a.value, ":")
-			if ok && file != "/dev/null" && slices.Contains(fileOutputs, kind) {
+			if ok && !within(file, "/dev") && slices.Contains(fileOutputs, kind) {
 				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
 			}
 		}

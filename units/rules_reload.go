@@ -1,7 +1,6 @@
 package units
 
 import (
-	"path"
 	"slices"
 	"strings"
 )
@@ -123,7 +122,7 @@ var reloadRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
 			if asynchronous(parseCommand(a.value)) {
-				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " only sends a signal"})
+				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " does not wait for the upgrade"})
 			}
 		}
 		return all
@@ -141,7 +140,7 @@ var reloadRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
 			switch cmd := parseCommand(a.value); {
-			case strings.Contains(cmd.prefix, "-"):
+			case strings.Contains(cmd.prefix, "-") && c.mayAsk(a):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " begins with -"})
 			case c.ignoresFailure(cmd):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " succeeds though the program in it fails"})
@@ -168,6 +167,29 @@ var reloadRules = []*rule{{
 	},
 }}
 
+// mayAsk reports whether the command a of ExecReload= may be the one that asks for the upgrade:
+// it does more than printing or touching files, and no command of the same program counts.
+func (c *contract) mayAsk(a assignment) bool {
+	mine, known := asking(a)
+	counts := func(other assignment) bool {
+		programs, _ := asking(other)
+		return !strings.Contains(parseCommand(other.value).prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
+	}
+	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.list("Service", "ExecReload"), counts)
+}
+
+// asking returns the programs of a command that may ask a daemon for something. known is false
+// for a construct of a shell.
+func asking(a assignment) (programs []string, known bool) {
+	steps, _ := parseCommand(a.value).steps()
+	for _, s := range steps {
+		if !slices.Contains(silent, s.program()) {
+			programs = append(programs, s.program())
+		}
+	}
+	return programs, len(steps) > 0
+}
+
 // is returns the setting with its value, or says that it is missing.
 func is(key, value, fallback string) string {
 	if value == "" {
@@ -192,20 +214,32 @@ func lastWritten(m *merged, key string) assignment {
 }
 
 // shells are programs that run the line after -c.
-var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh"}
+var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish"}
 
-// asynchronous reports whether a command ends before the upgrade that it asks for.
+// asynchronous reports whether a command ends before the upgrade that it asks for: it sends a
+// signal, or a shell runs a part of it in the background. Signal 0 asks for nothing.
 func asynchronous(c command) bool {
-	if slices.Contains(shells, path.Base(c.binary())) {
-		for _, word := range strings.Fields(strings.Join(c.argv[1:], " ")) {
-			if word == "&" || slices.Contains(senders, path.Base(word)) {
-				return true
-			}
-		}
-		return false
+	line, _, isShell := c.script()
+	if !isShell {
+		return sendsSignal(c.argv)
 	}
-	return slices.Contains(senders, path.Base(c.binary())) ||
-		path.Base(c.binary()) == "systemctl" && slices.Contains(c.argv, "kill")
+	return slices.ContainsFunc(splitScript(line), func(p part) bool { return p.operator == "&" || sendsSignal(simple(shellWords(p.text))) })
 }
+
+func sendsSignal(words []string) bool {
+	signal, sends := step{words: words}.signal()
+	return sends && signal != "0"
+}
+
+// simple returns the command in a part of a construct such as if or while.
+func simple(words []string) []string {
+	for len(words) > 0 && (isAssignment(words[0]) || slices.Contains(openers, words[0])) {
+		words = words[1:]
+	}
+	return words
+}
+
+// openers are words of a shell before a command.
+var openers = strings.Fields("if then elif else while until do { ( ! exec command builtin time")
 
 var senders = []string{"kill", "pkill", "killall"}

@@ -1,6 +1,9 @@
 package units
 
 import (
+	"cmp"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -73,16 +76,22 @@ const (
 	maxSavedState = 64 << 20 // reexec.MaxState
 )
 
-// parseSize reads a number of bytes such as 64M (systemd.syntax(7)): K, M, G and T are
+// parseSize reads a number of bytes such as 64M or 1G 512M (systemd.syntax(7)): the units are
 // powers of 1024. A percentage and infinity are no number.
 func parseSize(s string) (bytes uint64, ok bool) {
-	s = strings.TrimSuffix(s, "B")
-	for i, unit := range "KMGT" {
-		if n, isIn := strings.CutSuffix(s, string(unit)); isIn {
-			number, err := strconv.ParseFloat(n, 64)
-			return uint64(number * float64(uint64(1)<<(10*(i+1)))), err == nil && number >= 0 && number < 1<<20
-		}
+	parts := sizeParts.FindAllStringSubmatch(s, -1)
+	if len(parts) == 0 || sizeParts.ReplaceAllString(s, "") != "" {
+		return 0, false
 	}
-	number, err := strconv.ParseUint(s, 10, 64)
-	return number, err == nil
+	for _, p := range parts {
+		number, err := strconv.ParseFloat(p[1], 64)
+		sum := float64(bytes) + number*float64(uint64(1)<<(10*strings.Index("BKMGTPE", cmp.Or(p[2], "B"))))
+		if err != nil || sum >= math.MaxUint64 {
+			return 0, false
+		}
+		bytes = uint64(sum)
+	}
+	return bytes, true
 }
+
+var sizeParts = regexp.MustCompile(`[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t]*([BKMGTPE]?)`)

@@ -1,6 +1,9 @@
 package units
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // Rules on the sandbox: the library needs some calls, paths and processes.
 
@@ -17,7 +20,7 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		lines := c.service.list("Service", "RestrictAddressFamilies")
-		if len(lines) == 0 || newFilter(lines, nil).allows("AF_UNIX") {
+		if len(lines) == 0 || newFilter(lines, familyNames).allows("AF_UNIX") {
 			return nil
 		}
 		a := lines[len(lines)-1]
@@ -27,7 +30,7 @@ var sandboxRules = []*rule{{
 	Rule: Rule{
 		ID: "system-calls", Severity: Error,
 		Title: "SystemCallFilter= must allow the system calls of an upgrade",
-		Why: "The predecessor starts a process (clone, execve, pipe2), passes descriptors (socketpair, sendmsg, recvmsg, dup3, fcntl) and watches it (pidfd_send_signal, waitid). " +
+		Why: "The predecessor starts a process (clone, execve, pipe2), passes descriptors (socketpair, sendmsg, recvmsg, dup3, fcntl) and saved state (memfd_create), and watches it (pidfd_send_signal, waitid). " +
 			"All of that is in @system-service, and stays there with ~@privileged @resources.",
 		Effect: "the upgrade fails, or the process that tries one is killed by SIGSYS",
 		Write:  "SystemCallFilter=@system-service",
@@ -78,7 +81,8 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, on := c.on("PrivateNetwork")
-		if on && (c.program.Network || len(c.sockets) == 0) && c.of("NetworkNamespacePath").value == "" {
+		chosen := c.of("NetworkNamespacePath").value != "" || len(c.service.list("Unit", "JoinsNamespaceOf")) > 0
+		if on && (c.program.Network || len(c.sockets) == 0) && !chosen {
 			return wrongf(c.service, a, "PrivateNetwork=%s", a.value)
 		}
 		return nil
@@ -88,7 +92,7 @@ var sandboxRules = []*rule{{
 		ID: "exec-paths", Severity: Error,
 		Title: "ExecPaths= must name the directory of the binary, not the file",
 		Why: "systemd makes a mount for each path. The mount of a file goes away when a package upgrade renames a new file over it: " +
-			"what then lies there belongs to NoExecPaths=.",
+			"what then lies there belongs to NoExecPaths=. systemd follows a link to a release once, at the start: the next release is not in ExecPaths=.",
 		Effect: "after the binary is replaced it cannot be executed: upgrades fail, \"permission denied\"",
 		Write:  "ExecPaths= with the directory that the binary is in, and those of its libraries",
 		Bad:    "[Service]\nNoExecPaths=/\nExecPaths=/usr/bin/myapp /usr/lib\n[X-Cutover]\nSystemd=252\n",
@@ -99,6 +103,8 @@ var sandboxRules = []*rule{{
 			no, noAt := covering(c.service, program, "NoExecPaths")
 			yes, yesAt := covering(c.service, program, "ExecPaths")
 			switch {
+			case no != "" && yes != program && within(program, yes) && within(path.Dir(c.linkIn(yes)), no):
+				all = append(all, wrongf(c.service, yesAt, "ExecPaths=%s goes through the link %s, and NoExecPaths=%s has the next release in it", yes, c.linkIn(yes), no)...)
 			case no == "" || len(yes) >= len(no) && yes != program:
 			case yes == program:
 				all = append(all, wrongf(c.service, yesAt, "ExecPaths=%s is the file itself", yes)...)

@@ -139,21 +139,21 @@ var socketRules = []*rule{{
 	Rule: Rule{
 		ID: "socket-address-twice", Severity: Error,
 		Title:  "an address can be listened on once",
-		Why:    "The second socket fails with \"Address already in use\", and with it the .socket unit and all that requires it. A port alone and [::] also take the addresses of IPv4, unless BindIPv6Only=ipv6-only.",
+		Why:    "The second socket fails with \"Address already in use\", and with it the .socket unit and all that requires it. A port alone, [::] and 0.0.0.0 also take the port of each single address, and the first two that of IPv4 unless BindIPv6Only=ipv6-only.",
 		Effect: "one of the two units cannot start",
 		Write:  "each Listen*= address once",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8080\nFileDescriptorName=admin\nBacklog=4096\n",
 		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
 	},
 	find: func(c *contract) []fault {
-		first := map[string]string{}
+		var before []listenLine
 		return c.each(func(s *merged) (all []fault) {
 			for _, a := range listening(s) {
-				address := bindAddress(s, a)
-				if other, again := first[address]; again && !isYes(s.last("Socket", "ReusePort").value) {
-					all = append(all, wrongf(s, a, "%s=%s, as in %s", a.key, a.value, other)...)
+				line := listenLine{s, a}
+				if i := slices.IndexFunc(before, line.collides); i >= 0 {
+					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.key, a.value, before[i].at.key, before[i].at.value, before[i].unit.name)...)
 				}
-				first[address] = s.name
+				before = append(before, line)
 			}
 			return all
 		})
@@ -220,21 +220,6 @@ var socketRules = []*rule{{
 func listening(s *merged) []assignment {
 	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
 		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")
-}
-
-// bindAddress returns a text that is the same for two Listen lines that the kernel does not
-// bind both.
-func bindAddress(s *merged, a assignment) string {
-	e, ok := endpointOf(s, a)
-	switch {
-	case !ok:
-		return a.key + "=" + expand(s.name, a.value)
-	case e.network == "unix":
-		return e.path
-	case e.at.Addr().IsUnspecified() && (e.at.Addr().Is4() || s.last("Socket", "BindIPv6Only").value != "ipv6-only"):
-		return e.network + " " + strconv.Itoa(int(e.at.Port()))
-	}
-	return e.network + " " + e.at.String()
 }
 
 // onSocket finds a boolean setting of sockets that is on.

@@ -1,6 +1,7 @@
 package units_test
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,6 +64,39 @@ func TestEachRuleFindsItsBadUnitAndPassesItMended(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTableOfDirectivesHasTheRulesOfEachLine compares the lines that the rules find with the
+// rules in directives.txt.
+func TestTableOfDirectivesHasTheRulesOfEachLine(t *testing.T) {
+	table, err := os.ReadFile("directives.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anywhere := []string{"syntax", "invalid-value", "wrong-section", "not-in-version", "unknown-name"}
+	for _, r := range units.Rules() {
+		if strings.Contains(r.Bad, "systemctl show") || strings.HasSuffix(r.ID, "-needed") {
+			continue
+		}
+		for _, f := range examined(t, r, r.Bad) {
+			key, _, isSetting := strings.Cut(lineOf(t, r.Bad, f), "=")
+			listed := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(key) + ` +\S+ +rule [^:]*\b` + f.Rule + `[ :]`)
+			if isSetting && !slices.Contains(anywhere, f.Rule) && !listed.Match(table) {
+				t.Errorf("%s finds %s=, whose line in directives.txt does not name the rule", f.Rule, key)
+			}
+		}
+	}
+}
+
+// lineOf returns the line of a finding in a rule's example.
+func lineOf(t *testing.T, example string, f units.Finding) string {
+	t.Helper()
+	for _, file := range apply(t, mustUnits(t, myapp()), example) {
+		if file.Name == f.File {
+			return strings.Split(file.Text, "\n")[f.Line-1]
+		}
+	}
+	return ""
 }
 
 func TestEachRuleHasAPage(t *testing.T) {

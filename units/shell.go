@@ -13,12 +13,13 @@ type step struct {
 	after  string // the operator after it, "&" included
 }
 
-// program returns the base name of the program of the step, "" for an assignment alone.
+// program returns the base name of the program that the step runs in the end, "" for an
+// assignment alone.
 func (s step) program() string {
-	if len(s.words) == 0 {
-		return ""
+	if words := s.core(); len(words) > 0 {
+		return path.Base(words[0])
 	}
-	return path.Base(s.words[0])
+	return ""
 }
 
 // script returns the line that a shell reads, and whether a failing step ends it.
@@ -30,16 +31,37 @@ func (c command) script() (line string, errexit, ok bool) {
 	if path.Base(c.binary()) == "busybox" && len(args) > 0 {
 		args = args[1:]
 	}
-	for i, arg := range args {
-		if !strings.HasPrefix(arg, "-") {
-			return "", false, false // a file
+	for len(args) > 1 && isShellOption(args[0]) {
+		arg, rest := args[0], afterOption(args)
+		short := !strings.HasPrefix(arg, "--")
+		errexit = errexit || short && strings.Contains(arg, "e") || arg == "-o" && args[1] == "errexit"
+		if short && strings.Contains(arg, "c") && arg[0] == '-' {
+			for len(rest) > 0 && isShellOption(rest[0]) { // -c -e
+				errexit = errexit || strings.Contains(rest[0], "e")
+				rest = afterOption(rest)
+			}
+			if len(rest) == 0 {
+				return "", errexit, false
+			}
+			return rest[0], errexit, true
 		}
-		errexit = errexit || !strings.HasPrefix(arg, "--") && strings.Contains(arg, "e")
-		if !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c") && i+1 < len(args) {
-			return args[i+1], errexit, true
-		}
+		args = rest
 	}
-	return "", false, false
+	return "", false, false // a file
+}
+
+// isShellOption reports whether a shell takes word for options, such as -e or +O.
+func isShellOption(word string) bool { return len(word) > 1 && (word[0] == '-' || word[0] == '+') }
+
+// afterOption returns the arguments of a shell after the options in the first one, which have
+// a value in -o pipefail, -euo pipefail, -O extglob and --rcfile FILE.
+func afterOption(args []string) []string {
+	arg := args[0]
+	value := arg == "--rcfile" || arg == "--init-file" || !strings.HasPrefix(arg, "--") && strings.HasSuffix(strings.ToLower(arg), "o")
+	if value {
+		return drop(args, 2)
+	}
+	return args[1:]
 }
 
 // steps splits a command into its steps. For a line with a construct such as if or a function
@@ -133,6 +155,8 @@ func hidesFailure(all []step, failing int, errexit bool) bool {
 		switch {
 		case s.program() == "exit" && len(s.words) > 1 && s.words[1] == "0":
 			return true
+		case s.program() == "exit" && len(s.words) > 1 && s.words[1] != "$?":
+			return false // another status, or a variable with one
 		case s.program() == "exit":
 			return status == 0
 		case s.after == "&":
@@ -153,16 +177,8 @@ func hidesFailure(all []step, failing int, errexit bool) bool {
 
 // signal returns the signal that a step sends, without SIG, and whether it sends one.
 func (s step) signal() (name string, sends bool) {
-	words := s.words
-	if len(words) == 0 {
-		return "", false
-	}
-	switch {
-	case s.program() == "busybox" && len(words) > 1 && slices.Contains(senders, words[1]):
-		words = words[1:]
-	case slices.Contains(senders, s.program()):
-	case s.program() == "systemctl" && slices.Contains(words, "kill"):
-	default:
+	words := s.core()
+	if !slices.Contains(senders, s.program()) && (s.program() != "systemctl" || !slices.Contains(words, "kill")) {
 		return "", false
 	}
 	name = "TERM"
@@ -185,9 +201,11 @@ func isSignalName(word string) bool {
 	return slices.Contains(signalNames, name) || name == "0"
 }
 
-// signalNames are those of signal(7) that people send to services, with their numbers.
-var signalNames = strings.Fields("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP SYS WINCH")
+// signalNames are those of signal(7).
+var signalNames = strings.Fields("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU " +
+	"URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS")
 
+// signalNumbers are those that people write for a name.
 var signalNumbers = map[string]string{"1": "HUP", "2": "INT", "3": "QUIT", "4": "ILL", "5": "TRAP", "6": "ABRT", "7": "BUS", "8": "FPE", "9": "KILL",
 	"10": "USR1", "11": "SEGV", "12": "USR2", "13": "PIPE", "14": "ALRM", "15": "TERM", "17": "CHLD", "18": "CONT", "19": "STOP", "28": "WINCH", "31": "SYS"}
 

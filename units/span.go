@@ -20,7 +20,14 @@ var spanUnits = map[string]time.Duration{
 	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
 	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
 	"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
+	"M": month, "month": month, "months": month, "y": year, "year": year, "years": year,
 }
+
+// The lengths of systemd.time(7).
+const (
+	month = 30*24*time.Hour + 10*time.Hour + 33*time.Minute + 36*time.Second // 30.44 days
+	year  = 365*24*time.Hour + 6*time.Hour                                   // 365.25 days
+)
 
 // parseSpan reads a time span such as 1min 30s. A number alone is seconds.
 func parseSpan(s string) (total time.Duration, ok bool) {

@@ -13,8 +13,9 @@ type valueSet struct {
 	boolean bool
 	span    bool
 	number  bool
-	any     bool           // every value but an empty one
-	reset   bool           // an empty one is a way back to the default
+	any     bool // every value but an empty one
+	reset   bool // an empty one is a way back to the default
+	check   func(string) bool
 	since   map[string]int // words that older versions do not know
 }
 
@@ -29,6 +30,8 @@ func (v *valueSet) has(value string) bool {
 	case v.span:
 		_, ok := parseSpan(value)
 		return ok
+	case v.check != nil:
+		return v.check(value)
 	case v.number:
 		_, err := strconv.ParseUint(value, 10, 64)
 		return err == nil
@@ -52,7 +55,50 @@ var (
 	span    = &valueSet{span: true}
 	number  = &valueSet{number: true}
 	some    = &valueSet{any: true}
+	signal  = &valueSet{check: isSignalValue}
+	size    = &valueSet{check: isLimit(isSize), reset: true}
+	tasks   = &valueSet{check: isLimit(isCount), reset: true}
 )
+
+// isSignalValue reports whether systemd takes word for a signal: SIGTERM, TERM, 15, SIGRTMIN+1.
+func isSignalValue(word string) bool {
+	if n, err := strconv.Atoi(word); err == nil {
+		return 0 < n && n <= 64
+	}
+	name := strings.TrimPrefix(word, "SIG")
+	return slices.Contains(signalNames, name) || strings.HasPrefix(name, "RTMIN") || strings.HasPrefix(name, "RTMAX")
+}
+
+// isLimit returns a function for values of MemoryMax= and TasksMax=, in which a percentage is
+// possible.
+func isLimit(isAmount func(string) bool) func(string) bool {
+	return func(value string) bool {
+		percent, ok := strings.CutSuffix(strings.ReplaceAll(value, "%%", "%"), "%")
+		_, err := strconv.ParseFloat(percent, 64)
+		return value == "infinity" || ok && err == nil || isAmount(value)
+	}
+}
+
+// limitOf returns the set of values of a setting such as LimitNOFILE=: one limit, or a soft and
+// a hard limit.
+func limitOf(isAmount func(string) bool) *valueSet {
+	return &valueSet{check: func(value string) bool {
+		soft, hard, two := strings.Cut(value, ":")
+		is := func(half string) bool { return half == "infinity" || isAmount(half) }
+		low, errLow := strconv.ParseUint(soft, 10, 64)
+		high, errHigh := strconv.ParseUint(hard, 10, 64)
+		above := two && errHigh == nil && (soft == "infinity" || errLow == nil && low > high)
+		return is(soft) && (!two || is(hard)) && !above
+	}}
+}
+
+func isSize(value string) bool { _, ok := parseSize(value); return ok }
+func isTime(value string) bool { _, ok := parseSpan(value); return ok }
+
+func isCount(value string) bool {
+	n, err := strconv.ParseUint(value, 10, 64)
+	return err == nil && n > 0
+}
 
 // values has the settings whose accepted values matter to a rule: systemd.service(5),
 // systemd.exec(5), systemd.kill(5), systemd.socket(5) of 262.
@@ -82,21 +128,25 @@ var values = map[string]*valueSet{
 	"TriggerLimitBurst":        number,
 	"FileDescriptorStoreMax":   number,
 	"Backlog":                  number,
-	"KillSignal":               some,
-	"RestartKillSignal":        some,
-	"LimitNOFILE":              some,
-	"LimitNPROC":               some,
-	"LimitFSIZE":               some,
-	"LimitCPU":                 some,
+	"KillSignal":               signal,
+	"RestartKillSignal":        signal,
+	"LimitNOFILE":              limitOf(isCount),
+	"LimitNPROC":               limitOf(isCount),
+	"LimitFSIZE":               limitOf(isSize),
+	"LimitCPU":                 limitOf(isTime),
+	"MemoryMax":                size,
+	"MemoryHigh":               size,
+	"MemoryLimit":              size,
+	"TasksMax":                 tasks,
 	"FailureAction":            some,
 	"SuccessAction":            some,
 	"StartLimitAction":         some,
 	"JobTimeoutAction":         some,
 	"OnFailureJobMode":         some,
 	"StopWhenUnneeded":         boolean,
-	"FinalKillSignal":          some,
-	"WatchdogSignal":           some,
-	"ReloadSignal":             some,
+	"FinalKillSignal":          signal,
+	"WatchdogSignal":           signal,
+	"ReloadSignal":             signal,
 	"StandardInput":            some,
 	"StandardOutput":           some,
 	"StandardError":            some,

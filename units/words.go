@@ -1,6 +1,9 @@
 package units
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A command is one ExecStart= or the like, taken apart.
 type command struct {
@@ -16,9 +19,10 @@ func parseCommand(value string) command {
 	return command{prefix: value[:len(value)-len(plain)], argv: splitWords(plain)}
 }
 
-// name returns the argv[0] that the prefix @ gives the program.
+// name returns the argv[0] that the prefix @ gives the program. Beside | (258) the prefix @
+// asks for a login shell.
 func (c command) name() (string, bool) {
-	if !strings.Contains(c.prefix, "@") || len(c.argv) < 2 {
+	if !strings.Contains(c.prefix, "@") || strings.Contains(c.prefix, "|") || len(c.argv) < 2 {
 		return "", false
 	}
 	return c.argv[1], true
@@ -59,6 +63,42 @@ func splitWords(line string) []string {
 		words[i] = unescape.Replace(words[i])
 	}
 	return words
+}
+
+// splitCommands splits the value of a setting such as ExecReload= at each ; that stands alone:
+// systemd runs the commands one after the other.
+func splitCommands(value string) (lines []string) {
+	var line []string
+	for _, word := range append(rawWords(value), ";") {
+		if word != ";" {
+			line = append(line, word)
+		} else if len(line) > 0 {
+			lines, line = append(lines, strings.Join(line, " ")), nil
+		}
+	}
+	return lines
+}
+
+// rawWords splits a command line at the blanks outside of quotes. Quotes and escapes stay in
+// the words.
+func rawWords(line string) (words []string) {
+	var quote byte
+	begin := 0
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\\' && quote != '\'':
+			i++
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote == 0 && (c == ' ' || c == '\t'):
+			words = append(words, line[begin:i])
+			begin = i + 1
+		}
+	}
+	words = append(words, line[begin:])
+	return slices.DeleteFunc(words, func(word string) bool { return word == "" })
 }
 
 // shellWords splits text that is quoted as for a shell, such as the lists in the output of

@@ -2,6 +2,7 @@ package units
 
 import (
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ var wrappers = map[string]wrapper{
 	"env":           {values: "-u --unset -C --chdir"},
 	"nice":          {values: "-n --adjustment"},
 	"ionice":        {values: "-c --class -n --classdata"},
-	"chrt":          {values: "-T -P -D", operands: 1},
+	"chrt":          {values: "-T -P -D --sched-runtime --sched-period --sched-deadline", operands: 1},
 	"taskset":       {operands: 1},
 	"uclampset":     {values: "-m -M"},
 	"choom":         {values: "-n --adjust"},
@@ -33,7 +34,11 @@ var wrappers = map[string]wrapper{
 	"chroot":        {operands: 1},
 	"stdbuf":        {values: "-i -o -e --input --output --error"},
 	"nohup":         {},
-	"setarch":       {operands: 1},
+	"setarch":       {},
+	"linux32":       {},
+	"linux64":       {},
+	"i386":          {},
+	"x86_64":        {},
 	"unshare":       {values: "-S -G --setuid --setgid -R --root -w --wd", waits: "-f --fork --kill-child"},
 	"nsenter":       {values: "-t --target -S -G --setuid --setgid", waits: "-p --pid -a --all"},
 	"flock":         {values: "-E -w --timeout --wait", operands: 1, needs: "-F --no-fork"},
@@ -49,23 +54,25 @@ var wrappers = map[string]wrapper{
 	"runcon":        {values: "-t -u -r -l"},
 	"faketime":      {values: "-f", operands: 1},
 	"systemd-creds": {waits: "-h"},
-	"authbind":      {values: "--depth"},
-	"aa-exec":       {values: "-p --profile -n --namespace"},
-	"setlock":       {operands: 1},
-	"softlimit":     {values: "-m -a -d -s -l -o -p -f -c -r -t"},
-	"s6-softlimit":  {values: "-m -a -d -s -l -o -p -f -c -r -t"},
-	"proxychains4":  {values: "-f"},
-	"chamber":       {},
-	"direnv":        {operands: 2},
-	"eatmydata":     {},
-	"ssh-agent":     {values: "-a -E -O -P -t"},
-	"cgexec":        {values: "-g"},
+	"systemd-run": {values: "-p --property -u --unit --slice --uid --gid --nice -E --setenv --description --on-active --on-boot --on-startup --on-calendar " +
+		"--on-unit-active --on-unit-inactive --working-directory -H --host -M --machine --service-type --path-property --socket-property --timer-property", needs: "--scope"},
+	"authbind":     {values: "--depth"},
+	"aa-exec":      {values: "-p --profile -n --namespace"},
+	"setlock":      {operands: 1},
+	"softlimit":    {values: "-m -a -d -s -l -o -p -f -c -r -t"},
+	"s6-softlimit": {values: "-m -a -d -s -l -o -p -f -c -r -t"},
+	"proxychains4": {values: "-f"},
+	"chamber":      {},
+	"direnv":       {operands: 2},
+	"eatmydata":    {},
+	"ssh-agent":    {values: "-a -E -O -P -t"},
+	"cgexec":       {values: "-g"},
 }
 
 // waiters start a child. They stay the main process while the child serves, or exit before it.
 var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini-static dumb-init catatonit docker-init s6-svscan runsv runsvdir supervisord supervise svscan " +
-	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-run systemd-inhibit systemd-nspawn firejail " +
-	"docker podman nerdctl ltrace perf gdb rr go dlv air reflex watchexec entr nodemon " +
+	"setsid script screen tmux dtach abduco daemonize daemon xargs parallel watch unbuffer expect rlwrap fakeroot systemd-inhibit systemd-nspawn firejail " +
+	"docker podman nerdctl catchsegv cpulimit ltrace perf gdb rr go dlv air reflex watchexec entr nodemon " +
 	"sg newgrp login machinectl bwrap nsjail minijail0 proot runc crun conmon lxc-execute dbus-run-session xvfb-run foreman honcho hivemind overmind forego s6-supervise pm2 forever monit circusd " +
 	"chronic logsave envconsul consul-template doppler op teller infisical berglas vals")
 
@@ -81,6 +88,37 @@ type obstacle struct {
 type follower struct {
 	root string // of the files
 	left int    // the steps that remain: a script may execute itself
+}
+
+// started returns the last ExecStart= line, the program that it executes in the end, and the
+// program that stays between systemd and it, nil if none is known.
+func (c *contract) started() (at assignment, start command, last []string, stays *obstacle) {
+	at, start = c.binary()
+	switch {
+	case strings.Contains(start.prefix, "|"):
+		return at, start, nil, &obstacle{program: "the shell of User=", shell: true}
+	case c.isDaemon(start):
+		return at, start, start.argv, nil
+	}
+	last, stays = c.follow(start.argv)
+	return at, start, last, stays
+}
+
+// isDaemon reports whether a command is the daemon itself, also if its name is that of another
+// program: ExecReload= asks a program of the library in one word.
+func (c *contract) isDaemon(start command) bool {
+	name := start.binary()
+	if !path.IsAbs(name) || slices.Contains(shells, path.Base(name)) {
+		return false
+	}
+	if usesLibrary(filepath.Join(c.root, name)) {
+		return true
+	}
+	asks := func(a assignment) bool {
+		argv := parseCommand(a.value).argv
+		return len(argv) == 2 && argv[0] == name && !isOption(argv[1]) && !path.IsAbs(argv[1])
+	}
+	return slices.ContainsFunc(c.service.list("Service", "ExecReload"), asks) && !slices.ContainsFunc(start.argv[1:], path.IsAbs)
 }
 
 // follow returns the program that argv executes in the end, and the program that stays between
@@ -124,12 +162,16 @@ func (f *follower) follow(argv []string) (last []string, stays *obstacle) {
 func unwrap(name string, args []string) (next []string, executes, known bool) {
 	switch name {
 	case "ip":
-		if len(args) > 3 && args[0] == "netns" && args[1] == "exec" {
+		if len(args) > 3 && (args[0] == "netns" || args[0] == "vrf") && args[1] == "exec" {
 			return args[3:], true, true
 		}
 		return nil, false, false
 	case "start-stop-daemon":
 		return unwrapDaemon(args)
+	case "setarch": // the architecture comes first, or not at all
+		if len(args) > 0 && !isOption(args[0]) {
+			args = args[1:]
+		}
 	}
 	w, known := wrappers[name]
 	if !known {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,11 +19,12 @@ import (
 func (f *follower) followShell(argv []string) (last []string, stays *obstacle) {
 	name := path.Base(argv[0])
 	if line, _, ok := (command{argv: argv}).script(); ok {
-		return f.followScript(name, line, f.executesLast(argv[0]))
+		last, stays = f.followScript(name, line, f.executesLast(argv[0]))
+		return f.arguments(last, stays, argv[slices.Index(argv, line)+1:])
 	}
-	for i, arg := range argv[1:] {
-		if !strings.HasPrefix(arg, "-") {
-			return f.followScriptFile(name, arg, argv[i+2:])
+	for args := argv[1:]; len(args) > 0; args = afterOption(args) {
+		if !isShellOption(args[0]) {
+			return f.followScriptFile(name, args[0], args[1:])
 		}
 	}
 	return nil, &obstacle{program: name, shell: true}
@@ -73,7 +75,15 @@ func (f *follower) followScriptFile(shell, name string, args []string) (last []s
 	if stays != nil && stays.shell && stays.file == "" {
 		stays.file = name
 	}
-	if len(last) > 0 && last[0] == "$@" && len(args) > 0 {
+	return f.arguments(last, stays, append([]string{name}, args...))
+}
+
+// arguments goes on with the program in the arguments of a script that executes "$@".
+func (f *follower) arguments(last []string, stays *obstacle, args []string) ([]string, *obstacle) {
+	switch {
+	case len(last) > 0 && last[0] == "$@" && len(args) > 1:
+		return f.follow(args[1:])
+	case len(last) > 0 && last[0] == "$0" && len(args) > 0 && stays == nil:
 		return f.follow(args)
 	}
 	return last, stays
@@ -81,28 +91,53 @@ func (f *follower) followScriptFile(shell, name string, args []string) (last []s
 
 // followScript looks for the command by which shell is replaced.
 func (f *follower) followScript(shell, text string, executesLast bool) (last []string, stays *obstacle) {
-	var lines []string
-	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
-		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
-			lines = append(lines, line)
-		}
-	}
-	parts := slices.DeleteFunc(splitScript(strings.Join(lines, "")), func(p part) bool { return strings.TrimSpace(p.text) == "" && p.operator != "|" })
-	before := ""
+	parts := slices.DeleteFunc(splitScript(commandLines(text)), func(p part) bool { return strings.TrimSpace(p.text) == "" && p.operator != "|" })
+	before, branches := "", 0
 	for _, p := range parts {
 		alone := before != "|" && p.operator != "|" && p.operator != "&"
 		before = p.operator
 		if program := executed(shellWords(p.text)); alone && len(program) > 0 {
-			return f.follow(program)
+			branches++
+			if last, stays = f.follow(program); stays == nil {
+				return last, nil // of several branches one is right
+			}
 		}
 	}
+	if branches > 0 {
+		return last, stays
+	}
 	if executesLast && !strings.Contains(text, "trap ") {
-		if words := lastCommand(parts); len(words) > 0 {
+		if words := lastCommand(parts); len(words) > 0 && !definesFunction(text, words[0]) {
 			return f.follow(words)
 		}
 	}
 	return nil, &obstacle{program: shell, shell: true}
 }
+
+// commandLines returns the lines of a script without comments and here documents.
+func commandLines(text string) string {
+	var lines strings.Builder
+	end := "" // of the here document
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case end != "":
+			if trimmed == end {
+				end = ""
+			}
+			continue
+		case strings.HasPrefix(trimmed, "#"):
+			continue
+		}
+		if m := hereDocument.FindStringSubmatch(trimmed); m != nil {
+			end = m[1]
+		}
+		lines.WriteString(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r") + "\n")
+	}
+	return lines.String()
+}
+
+var hereDocument = regexp.MustCompile(`(?:^|[^<])<<-?[ \t]*["'\\]?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // lastCommand returns the command that a shell such as bash executes in its own process:
 // the last one, if it is simple and has no redirection.
@@ -115,19 +150,22 @@ func lastCommand(parts []part) []string {
 	for len(words) > 0 && isAssignment(words[0]) {
 		words = words[1:]
 	}
-	ends := slices.Concat(constructs, strings.Fields("fi done esac } )"))
+	ends := slices.Concat(constructs, silent, strings.Fields("fi done esac } ) wait return kill"))
 	if len(words) == 0 || slices.Contains(ends, words[0]) || strings.ContainsAny(words[0], "({") || slices.ContainsFunc(words, isRedirection) {
 		return nil
 	}
 	return words
 }
 
+// definesFunction reports whether a shell's text has a function called name.
+func definesFunction(text, name string) bool {
+	return regexp.MustCompile(`(?:^|[\s;])(?:function\s+` + regexp.QuoteMeta(name) + `\b|` + regexp.QuoteMeta(name) + `\s*\(\s*\))`).MatchString(text)
+}
+
 // executed returns the program after exec, nil if there is none: exec with nothing but
 // redirections changes the shell's own descriptors.
 func executed(words []string) []string {
-	for len(words) > 0 && (isAssignment(words[0]) || slices.Contains(strings.Fields("then else do {"), words[0])) {
-		words = words[1:]
-	}
+	words = beforeExec(words)
 	if len(words) == 0 || words[0] != "exec" {
 		return nil
 	}
@@ -146,6 +184,37 @@ func executed(words []string) []string {
 		}
 	}
 	return program
+}
+
+// beforeExec takes away the words of a shell that may stand before exec.
+func beforeExec(words []string) []string {
+	for len(words) > 0 {
+		switch in := slices.Index(words, "in"); {
+		case words[0] == "case" && in > 0: // case X in A) exec
+			words = words[in+1:]
+		case words[0] == "eval":
+			words = shellWords(strings.Join(words[1:], " "))
+		case isAssignment(words[0]) || slices.Contains(strings.Fields("then else do { command builtin"), words[0]):
+			words = words[1:]
+		case strings.HasSuffix(words[0], ")") && !strings.Contains(words[0], "("): // a pattern of case
+			words = words[1:]
+		default:
+			return words
+		}
+	}
+	return nil
+}
+
+// renamed returns the argv[0] that exec -a gives a program in a shell's text, and the program.
+func renamed(text string) (name, program string, ok bool) {
+	for _, p := range splitScript(commandLines(text)) {
+		words := beforeExec(shellWords(p.text))
+		i := slices.Index(words, "-a")
+		if last := executed(words); i > 0 && i+1 < len(words) && words[0] == "exec" && len(last) > 0 && slices.Index(words, last[0]) > i {
+			return words[i+1], last[0], true
+		}
+	}
+	return "", "", false
 }
 
 // isRedirection reports whether a shell's word is one such as 2>&1.

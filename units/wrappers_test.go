@@ -33,6 +33,15 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"background":   "#!/bin/sh\nexec /usr/bin/myapp &\nwait\n",
 		"commented":    "#!/bin/sh\n# exec /usr/bin/myapp\n/usr/bin/myapp\n",
 		"tini-in-it":   "#!/bin/sh\nexec tini -- /usr/bin/myapp\n",
+		"function":     "#!/bin/bash\nmain() {\n  exec /usr/bin/myapp \"$@\"\n}\nmain \"$@\"\n",
+		"case":         "#!/bin/sh\ncase \"$1\" in\n  -h) echo help ;;\n  *) exec /usr/bin/myapp ;;\nesac\n",
+		"case-line":    "#!/bin/sh\ncase \"$1\" in start) exec /usr/bin/myapp;; esac\n",
+		"here":         "#!/bin/sh\ncat <<'END' >/run/c\nexec /usr/bin/myapp\nEND\n/usr/bin/myapp\n",
+		"eval":         "#!/bin/dash\neval \"exec /usr/bin/myapp $OPTIONS\"\n",
+		"debug":        "#!/bin/sh\nif [ -n \"$DEBUG\" ]; then exec strace /usr/bin/myapp; fi\nexec /usr/bin/myapp\n",
+		"unsets":       "#!/bin/sh\nunset NOTIFY_SOCKET\nexec /usr/bin/myapp\n",
+		"variable":     "#!/bin/sh\nexec ${WRAPPER} /usr/bin/myapp\n",
+		"restarts":     "#!/bin/sh\nwhile true; do\n  /usr/bin/myapp\n  sleep 1\ndone\n",
 		"no-shell":     "#!/usr/bin/python3\nimport os\n",
 		"recursive":    "#!/bin/sh\nexec /recursive\n",
 		"logs":         "#!/bin/sh\nexec /usr/bin/myapp >/var/log/a 2>&1\n",
@@ -49,7 +58,7 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/usr/bin/myapp":                                                            "",
 		"/usr/bin/env A=b -u X /usr/bin/myapp":                                      "",
 		"/usr/bin/env -S 'nice -n 5 /usr/bin/myapp'":                                "",
-		"/usr/bin/env -i sudo -u www /usr/bin/myapp":                                "exec-start-waits",
+		"/usr/bin/env -i sudo -u www /usr/bin/myapp":                                "exec-start-waits environment",
 		"/usr/bin/nice -n 5 /usr/bin/ionice -c2 /usr/bin/myapp":                     "",
 		"/usr/bin/setpriv --bounding-set -all --no-new-privs -- /usr/bin/myapp":     "",
 		"/usr/bin/setpriv --no-new-privs /sbin/runuser -u www /usr/bin/myapp":       "exec-start-waits",
@@ -59,7 +68,7 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/usr/bin/authbind --deep /usr/bin/myapp":                                   "",
 		"/usr/bin/bwrap --bind / / /usr/bin/myapp":                                  "exec-start-waits",
 		"/usr/bin/doppler run -- /usr/bin/myapp":                                    "exec-start-waits",
-		"/usr/bin/systemd-run --scope --slice=web /usr/bin/myapp":                   "exec-start-waits",
+		"/usr/bin/systemd-run --scope --slice=web /usr/bin/myapp":                   "outside-cgroup",
 		"/sbin/start-stop-daemon --start --chuid www --exec /usr/bin/myapp":         "user-changed",
 		"/usr/bin/stdbuf -oL /usr/bin/myapp":                                        "",
 		"/usr/bin/taskset -c 0-3 /usr/bin/myapp":                                    "",
@@ -76,7 +85,7 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/bin/su www -s /bin/sh -c /usr/bin/myapp":                                  "exec-start-waits",
 		"/usr/bin/tini -- /usr/bin/myapp":                                           "exec-start-waits",
 		"/usr/bin/setsid /usr/bin/myapp":                                            "exec-start-waits",
-		"/usr/bin/systemd-run --scope /usr/bin/myapp":                               "exec-start-waits",
+		"/usr/bin/systemd-run --wait --pipe /usr/bin/myapp":                         "exec-start-waits",
 		"/sbin/start-stop-daemon --start --exec /usr/bin/myapp -- -v":               "",
 		"/sbin/start-stop-daemon --start --background --exec /usr/bin/myapp":        "exec-start-waits",
 		"/bin/busybox nice /usr/bin/myapp":                                          "",
@@ -102,6 +111,28 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/bin/bash -c '{ /usr/bin/myapp; }'":                                        "exec-start-shell",
 		"/bin/bash -c 'trap true EXIT; /usr/bin/myapp'":                             "exec-start-shell",
 		"/bin/bash -c 'if true; then /usr/bin/myapp; fi'":                           "exec-start-shell",
+		"/bin/bash -c '/usr/bin/myapp; echo ended'":                                 "exec-start-shell",
+		"/bin/bash -c '/usr/bin/myapp || true'":                                     "exec-start-shell",
+		"/bin/bash -c 'f() { /usr/bin/myapp; }; f'":                                 "exec-start-shell",
+		"/bin/bash -lc 'cd /srv && exec /usr/bin/myapp'":                            "",
+		"/bin/bash --norc -euo pipefail -c 'exec /usr/bin/myapp'":                   "",
+		"/bin/bash -O extglob -c 'exec /usr/bin/myapp'":                             "",
+		"/bin/bash -c 'exec -a mysvc /usr/bin/myapp'":                               "exec-start-name",
+		"/bin/bash -c 'exec -a /usr/bin/myapp /usr/bin/myapp'":                      "",
+		"/bin/ksh -c '/usr/bin/myapp; true'":                                        "exec-start-shell",
+		"/bin/sh -c 'command exec /usr/bin/myapp'":                                  "",
+		"/bin/sh -c 'exec \"$0\" \"$@\"' /usr/bin/myapp -v":                         "",
+		"/bin/sh -c 'exec \"$@\"' sh /usr/bin/timeout 5 /usr/bin/myapp":             "exec-start-waits",
+		"/usr/bin/setarch x86_64 -R /usr/bin/myapp":                                 "",
+		"/usr/bin/setarch -R /usr/bin/myapp":                                        "",
+		"/usr/bin/linux64 -R /usr/bin/myapp":                                        "",
+		"/usr/sbin/ip vrf exec blue /usr/bin/myapp":                                 "",
+		"/usr/bin/catchsegv /usr/bin/myapp":                                         "exec-start-waits",
+		"/usr/bin/cpulimit -l 50 -- /usr/bin/myapp":                                 "exec-start-waits",
+		"/usr/bin/op run --env-file=/etc/myapp.env -- /usr/bin/myapp":               "exec-start-waits",
+		"!!/usr/bin/myapp":                                                          "",
+		"|/usr/bin/myapp":                                                           "exec-start-shell",
+		"|@/usr/bin/myapp mysvc":                                                    "exec-start-shell",
 		"/bin/dash -c /usr/bin/myapp":                                               "exec-start-shell",
 		"/execs":                                                                    "",
 		"/bin/sh /execs -v":                                                         "",
@@ -118,6 +149,15 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/background":                       "exec-start-script",
 		"/commented":                        "exec-start-script",
 		"/tini-in-it":                       "exec-start-waits",
+		"/function":                         "",
+		"/case":                             "",
+		"/case-line":                        "",
+		"/here":                             "exec-start-script",
+		"/eval":                             "",
+		"/debug":                            "",
+		"/unsets":                           "environment",
+		"/variable":                         "",
+		"/restarts":                         "exec-start-script",
 		"/logs":                             "log-file",
 		"/no-shell":                         "",
 		"/recursive":                        "",
@@ -135,12 +175,29 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 	}
 }
 
+// TestProgramWithTheNameOfAnotherIsKnown has a daemon whose name is that of a program that
+// waits for its child.
+func TestProgramWithTheNameOfAnotherIsKnown(t *testing.T) {
+	for lines, want := range map[string]string{
+		"ExecStart=/usr/bin/reflex -addr :80\nExecReload=/usr/bin/reflex reload":            "",
+		"ExecStart=/opt/acme/daemon\nExecReload=/opt/acme/daemon reload":                    "",
+		"ExecStart=/usr/bin/sudo -n /usr/bin/myapp\nExecReload=/usr/bin/sudo reload-myapp":  "exec-start-waits",
+		"ExecStart=/usr/bin/docker run myapp\nExecReload=/usr/bin/docker exec myapp reload": "exec-start-waits",
+	} {
+		findings := check(append(mustUnits(t, myapp()), inService("ExecStart=\nExecReload=\n"+lines)))
+		if got := ids(findings); !slices.Equal(got, strings.Fields(want)) {
+			t.Errorf("%q: %v, want %q", lines, findings, want)
+		}
+	}
+}
+
 func TestUnknownNamesAreNamedWithTheNearest(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Service]\nExecRestart=/bin/true":  "ExecRestart= is no setting that systemd knows; the nearest name is ExecStart=",
 		"[Service]\nkillmode=mixed":         "killmode= is no setting that systemd knows; the nearest name is KillMode=",
 		"[service]\nKillMode=mixed\nType=a": "[service] is no section that systemd knows; the nearest name is [Service]",
 		"[Sockets]\nAccept=yes":             "[Sockets] is no section that systemd knows; the nearest name is [Socket]",
+		"[Service]\nWorkingDir=/srv":        "WorkingDir= is no setting that systemd knows; the nearest name is WorkingDirectory=",
 		"[Service]\nHorsePower=5":           "HorsePower= is no setting that systemd knows",
 		"[X-Ours]\nAnything=1":              "",
 		"[Service]\nX-Ours=1":               "",

@@ -45,7 +45,7 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 	}
 	for i := range 1 + r.IntN(3) {
 		d.Sockets = append(d.Sockets, units.Socket{Name: word() + fmt.Sprint(i), Kind: pick("Stream", "Datagram", "SequentialPacket"),
-			Listen: []string{fmt.Sprint(word(), i), fmt.Sprint(8000 + i)}[r.IntN(2):]})
+			Listen: []string{fmt.Sprint("@", word(), i), fmt.Sprint("/run/", i)}[r.IntN(2):]})
 	}
 	return d
 }

@@ -1,0 +1,63 @@
+package units
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Rules on command lines that systemd reads in another way than a shell.
+
+var commandRules = []*rule{{
+	Rule: Rule{
+		ID: "exec-start-count", Severity: Error,
+		Title: "a service has one ExecStart= line",
+		Why: "systemd refuses a service with two commands in ExecStart=, unless it has Type=oneshot, and one without a command. " +
+			"A line in a drop-in adds a command, so an empty ExecStart= must come before it. Two commands in one line, with a ; that stands alone, are two as well.",
+		Effect: "systemd does not load the unit (LoadState=bad-setting): it cannot be started, and a running service cannot be reloaded",
+		Write:  "ExecStart= without a value, and then ExecStart= with the one command",
+		Bad:    "[Service]\nExecStart=/usr/bin/myapp\nExecStart=/usr/bin/myapp -v\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp -v\n",
+	},
+	find: func(c *contract) []fault {
+		list := c.service.list("Service", "ExecStart")
+		switch {
+		case c.of("Type").value == "oneshot" || len(list) == 1:
+			return nil
+		case len(list) == 0:
+			return wrongf(c.service, lastWritten(c.service, "ExecStart"), "no ExecStart=")
+		}
+		return wrongf(c.service, list[1], "ExecStart=%s is the second command, after ExecStart=%s", list[1].value, list[0].value)
+	},
+}, {
+	Rule: Rule{
+		ID: "shell-syntax", Severity: Error,
+		Title: "systemd does not know the syntax of a shell",
+		Why: "systemd splits a command line at blanks and knows quotes, ; as a word, and variables as $NAME and ${NAME}. " +
+			"It passes redirections, pipes, &&, ||, &, $(...), ${NAME:-value} and comments to the program as arguments. A ; at the end of a word belongs to the word.",
+		Effect: "the program gets the words as arguments: nothing is redirected, chained or replaced",
+		Write:  "settings such as StandardOutput=, another line, or /bin/sh -c with the line in quotes and exec before the program",
+		Bad:    "[Service]\nExecStart=/usr/bin/myapp >>/var/log/myapp.log 2>&1\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\nStandardOutput=journal\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, a := range c.service.lists("Service", commandKeys...) {
+			if word := onlyShell(a.value); word != "" {
+				all = append(all, wrongf(c.service, a, "%s=%s: %s is no syntax of systemd", a.key, a.value, word)...)
+			}
+		}
+		return all
+	},
+}}
+
+// onlyShell returns the first word of a command line that means something only to a shell, ""
+// if there is none. A word with quotes or a backslash is meant as it is.
+func onlyShell(line string) string {
+	for _, word := range rawWords(strings.TrimLeft(line, execPrefixes)) {
+		if !strings.ContainsAny(word, `'"\`) && shellOnly.MatchString(word) {
+			return word
+		}
+	}
+	return ""
+}
+
+var shellOnly = regexp.MustCompile("^(?:\\|\\|?|&&?|#|[0-9]*(?:>>?|<)(?:&[0-9-]|/.*)?|&>>?.*|.+;)$|(?:^|[^$])\\$\\(|`|\\$\\{\\w+:?[-+=?]")
