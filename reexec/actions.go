@@ -14,10 +14,10 @@ import (
 func (u *Upgrader) perform(p *present, e event, a action) {
 	switch a {
 	case actAnnounce:
-		u.readyErr = u.announce(p)
+		u.ready.err = u.announce(p)
 		fault.At(fault.Announced)
-		u.welcome(u.arrived)
-		u.arrived = nil
+		u.welcome(u.conns.arrived)
+		u.conns.arrived = nil
 		u.becomeMain(p)
 		u.answerCommand()
 	case actAdopt:
@@ -36,7 +36,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actSayReady:
 		u.join()
 		fault.At(fault.Initialised)
-		u.tellPredecessor(p, handover.Ready{Receives: u.receives.said(), Acknowledges: u.supervised()})
+		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)
 	case actSayServing:
 		fault.At(fault.GatesOpen)
@@ -146,8 +146,8 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 func (u *Upgrader) becomeMain(p *present) {
 	p.main = true
 	u.remember()
-	u.fdStore.own(true)
-	if err := u.control.Publish(u.pred.number()); err != nil {
+	u.manager.store.own(true)
+	if err := u.commands.socket.Publish(u.pred.number()); err != nil {
 		u.log.Warn("the control socket cannot be published: commands without MAINPID do not reach this process", "error", err)
 	}
 }
@@ -165,13 +165,13 @@ func (u *Upgrader) beginUpgrade(p *present, e event) {
 		p.self = append(p.self, begun)
 		return
 	}
-	u.task(func() { // ends when Options.Next has returned, after ReadyTimeout, or with life
-		ctx, cancel := context.WithTimeout(u.life, u.opts.ReadyTimeout)
+	u.tasks.Go(func() { // ends when Options.Next has returned, after ReadyTimeout, or with life
+		ctx, cancel := context.WithTimeout(u.tasks.life, u.opts.ReadyTimeout)
 		defer cancel()
 		if begun.command, begun.err = u.next(ctx); begun.err != nil {
 			begun.kind = evNotStarted
 		}
-		u.post(begun)
+		u.loop.post(begun)
 	})
 }
 
@@ -194,27 +194,27 @@ func (u *Upgrader) start(p *present, c Command) {
 // process sends no more messages to the manager.
 func (u *Upgrader) done(p *present) {
 	p.main = false
-	u.fdStore.own(false)
+	u.manager.store.own(false)
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // before Committed: the new main process reports how many drain
 	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
 	u.answer(p, nil) // before Draining is closed, because the program may end then
 	u.tellPredecessor(p, handover.Superseded{})
-	u.receives.set(p.succ.receives)
+	u.conns.receives.set(p.succ.receives)
 }
 
 // resume makes this process the main process again, after its successor died and no manager
 // restarts the unit.
 func (u *Upgrader) resume(p *present) {
-	u.log.Warn("successor died, serving again", "generation", u.generation, "successor", p.succ.process.PID)
+	u.log.Warn("successor died, serving again", "generation", u.launch.generation, "successor", p.succ.process.PID)
 	u.dropSuccessor(p)
 	u.becomeMain(p)
 }
 
 // dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *present) {
-	u.receives.set(p.succ.receives)
+	u.conns.receives.set(p.succ.receives)
 	p.dismissed = u.reap(p, hangupGrace)
 }
 
@@ -224,7 +224,7 @@ func (u *Upgrader) dropSuccessor(p *present) {
 		return
 	}
 	if p.succ.process.Dead() {
-		u.control.Discard(p.succ.process.PID)
+		u.commands.socket.Discard(p.succ.process.PID)
 	}
 	p.succ.close()
 	p.succ = nil

@@ -17,7 +17,7 @@ func (u *Upgrader) refuse(p *present, e event) {
 	if e.kind == evCrowded {
 		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
 	}
-	u.log.Warn("upgrade refused", "generation", u.generation, "error", err)
+	u.log.Warn("upgrade refused", "generation", u.launch.generation, "error", err)
 	if e.request != nil {
 		e.request.reply(err, 0)
 	}
@@ -26,7 +26,7 @@ func (u *Upgrader) refuse(p *present, e event) {
 // answer answers the upgrade request, if one waits.
 func (u *Upgrader) answer(p *present, result error) {
 	if p.request != nil {
-		p.request.reply(result, u.generation+1)
+		p.request.reply(result, u.launch.generation+1)
 		p.request = nil
 	}
 }
@@ -39,13 +39,13 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 		return
 	}
 	p.request = nil
-	u.task(func() { // ends within the time of one message
-		ctx, cancel := timeout.Message(u.life)
+	u.tasks.Go(func() { // ends within the time of one message
+		ctx, cancel := timeout.Message(u.tasks.life)
 		defer cancel()
 		if err := u.barrier(ctx); err != nil {
 			u.log.Warn("manager has not confirmed that it read the messages of the undone upgrade", "error", err)
 		}
-		r.reply(result, u.generation+1)
+		r.reply(result, u.launch.generation+1)
 	})
 }
 
@@ -56,19 +56,19 @@ func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
 	if u.pred.older() == 0 {
 		return // the predecessor is gone
 	}
-	err := u.pred.say(u.life, m)
+	err := u.pred.say(u.tasks.life, m)
 	if err == nil || errors.Is(err, io.EOF) { // on EOF the reader of the line posts evOrphaned
 		return
 	}
 	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
-	_ = u.pred.say(u.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
+	_ = u.pred.say(u.tasks.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
 	p.self = append(p.self, event{kind: evOrphaned, err: err})
 }
 
 // tellCommitted tells the successor that it is the main process. If that fails, this process
 // hangs up, which the successor takes for the commit.
 func (u *Upgrader) tellCommitted(p *present) {
-	if err := p.succ.say(u.life, handover.Committed{}); err != nil {
+	if err := p.succ.say(u.tasks.life, handover.Committed{}); err != nil {
 		u.log.Warn("successor cannot be told that it is the main process, hanging up", "error", err)
 		_ = p.succ.line.CloseWrite() // an error means that the successor has ended
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
@@ -15,6 +16,17 @@ import (
 
 // This file receives the connections of an earlier process, from the line, the fd store or
 // the image. Each goes into the queue of its listener's gate, and Accept returns it.
+
+// connections has the connections that move between processes.
+type connections struct {
+	receives receivers
+	parking  parking
+	arrived  []*arrival // connections of the fd store or the image, until actAnnounce
+}
+
+func newConnections() connections {
+	return connections{receives: receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}}}
+}
 
 // arrival is a connection that was passed to this process. fd is nil once it is closed, or
 // if the kernel delivered no descriptor.
@@ -90,7 +102,7 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 			refused = append(refused, i)
 		}
 	}
-	err := u.pred.say(u.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
+	err := u.pred.say(u.tasks.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
 	ours := err == nil || errors.Is(err, io.EOF) // on EOF the predecessor has ended, and no other process has the connections
 	if !ours {
 		p.self = append(p.self, event{kind: evOrphaned, err: err})
@@ -111,7 +123,7 @@ func (u *Upgrader) take(p *present, arrived []*arrival) {
 // admit holds this generation for a, and returns a function that parks a or puts it into its
 // listener's queue. It returns nil if this process cannot serve a.
 func (u *Upgrader) admit(a *arrival) (enqueue func()) {
-	if a.fd == nil || !u.receives.takes(a.Connection) || u.sockets.keeps(a.fd) {
+	if a.fd == nil || !u.conns.receives.takes(a.Connection) || u.sockets.keeps(a.fd) {
 		return nil
 	}
 	g := gateFor(a.fd, u.sockets.gatesOf(a.Name))

@@ -50,7 +50,7 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
 	k, err := u.sockets.claim(name, inherit, bind)
 	if err != nil {
-		u.failure.Store(&err)
+		u.ready.claim.Store(&err)
 		return nil, err
 	}
 	l := k.use.(net.Listener)
@@ -73,7 +73,7 @@ func (u *Upgrader) ListenPacket(ctx context.Context, name, network, address stri
 	bind := func() (claimed, error) { return u.bindPacket(ctx, network, address) }
 	k, err := u.sockets.claim(name, u.inheritPacket, bind)
 	if err != nil {
-		u.failure.Store(&err)
+		u.ready.claim.Store(&err)
 		return nil, err
 	}
 	c := k.use.(net.PacketConn)

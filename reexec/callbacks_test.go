@@ -155,12 +155,12 @@ var callers = []caller{
 			t.Fatal(err)
 		}
 		_ = a.Close()
-		u.post(event{kind: evArrived, arrived: []*arrival{{handover.Connection{Name: "a", Format: "a/1"}, d}}})
+		u.loop.post(event{kind: evArrived, arrived: []*arrival{{handover.Connection{Name: "a", Format: "a/1"}, d}}})
 		return u
 	}},
 	{"done", func(t *testing.T, f func()) *Upgrader {
 		u := ready(t, made(t, Options{}))
-		u.receives.set(map[string][]string{"a": {"a/1"}}) // so that the loop answers
+		u.conns.receives.set(map[string][]string{"a": {"a/1"}}) // so that the loop answers
 		a, b := connected()
 		t.Cleanup(func() { _, _ = a.Close(), b.Close() })
 		u.Offer("a", a, "a/1", nil, func(error) { f() })
@@ -290,7 +290,7 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 					}
 					want = leaving.String()
 				}
-				u.callbacks.Wait()
+				u.tasks.callbacks.Wait()
 				within(t, "Status", func() {
 					for s := u.Status().State; s != want; s = u.Status().State {
 						if s != beginning.String() { // Next has not been answered yet

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
@@ -19,10 +20,18 @@ const requestTimeout = 10 * time.Second
 // No event shows that a descriptor becomes free.
 const acceptPause = time.Second
 
+// commands has the ways by which upgrades and stops are asked for.
+type commands struct {
+	signals signals
+	socket  *control.Listener
+	waiting *control.Conn           // the reload command that asked the program before an execve, or nil
+	history atomic.Pointer[history] // for the status command; the loop stores it
+}
+
 // serveControl answers reload and status commands until the control socket is closed.
 func (u *Upgrader) serveControl() {
 	for {
-		c, err := u.control.Accept()
+		c, err := u.commands.socket.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -30,7 +39,7 @@ func (u *Upgrader) serveControl() {
 			u.awaitCommand(err)
 			continue
 		}
-		u.task(func() { // ends with its command, or with life
+		u.tasks.Go(func() { // ends with its command, or with life
 			defer u.reserve.Fill()
 			defer c.Close()
 			u.serveCommand(c)
@@ -41,7 +50,7 @@ func (u *Upgrader) serveControl() {
 // awaitCommand follows an Accept that has failed with err. If a command waits and no
 // descriptor is free, the command gets some of the reserve.
 func (u *Upgrader) awaitCommand(err error) {
-	waiting := u.control.Waiting()
+	waiting := u.commands.socket.Waiting()
 	if waiting && fd.Short(err) && u.reserve.Lend(lent) {
 		return
 	}
@@ -50,24 +59,24 @@ func (u *Upgrader) awaitCommand(err error) {
 	}
 	select {
 	case <-time.After(acceptPause):
-	case <-u.life.Done():
+	case <-u.tasks.life.Done():
 	}
 }
 
 func (u *Upgrader) serveCommand(c *control.Conn) {
-	defer context.AfterFunc(u.life, c.Interrupt)()
+	defer context.AfterFunc(u.tasks.life, c.Interrupt)()
 	r, err := c.Request(requestTimeout)
 	if err != nil {
 		return // it hung up, or it is not a command of this library
 	}
-	ctx, cancel := context.WithCancelCause(u.life)
+	ctx, cancel := context.WithCancelCause(u.tasks.life)
 	defer cancel(nil)
 	go func() { // ends when serveCommand's caller closes c
 		c.Gone()
 		cancel(fmt.Errorf("the reload command has ended"))
 	}()
 	if r.Verb == ask.Upgrade {
-		defer u.workDir.hear(r)()
+		defer u.launch.workDir.hear(r)()
 		_ = u.upgrade(ctx, c) // the command gets the result, too
 		return
 	}

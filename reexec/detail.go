@@ -22,7 +22,7 @@ type history struct {
 }
 
 func (u *Upgrader) past() history {
-	if h := u.history.Load(); h != nil {
+	if h := u.commands.history.Load(); h != nil {
 		return *h
 	}
 	return history{}
@@ -37,17 +37,17 @@ func (u *Upgrader) remember() {
 	}
 	now := time.Now()
 	h.since = &now
-	if u.generation > 1 {
+	if u.launch.generation > 1 {
 		h.last = &ask.Outcome{At: now.Unix()}
 	}
-	u.history.Store(&h)
+	u.commands.history.Store(&h)
 }
 
 // rememberUndone notes the reason why an upgrade was undone.
 func (u *Upgrader) rememberUndone(reason error) {
 	h := u.past()
 	h.last = &ask.Outcome{At: time.Now().Unix(), Error: excerpt.Of(reason.Error(), 2<<10)}
-	u.history.Store(&h)
+	u.commands.history.Store(&h)
 }
 
 // detail returns the detail of the answer to a status command.

@@ -112,7 +112,7 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 		}
 		err = errors.Join(fmt.Errorf("reexec: socket %q: %w", name, err), c.Close())
 	}
-	u.failure.Store(&err)
+	u.ready.claim.Store(&err)
 	return nil, err
 }
 

@@ -40,7 +40,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 func (u *Upgrader) drainReplies(p *present) {
 	p.moves.answer(&p.moves.waiting, ErrStopped)
 	u.unparkAll() // else the parked connections would be sent next
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	late := ctx.Done()
 	for {
@@ -48,7 +48,7 @@ func (u *Upgrader) drainReplies(p *present) {
 			p.succ.stopReading(errReadingStopped)
 		}
 		select {
-		case e := <-u.events:
+		case e := <-u.loop.events:
 			if e.from == p.succ && saidToPredecessors(e.kind) {
 				u.dispatch(p, e)
 			} else {
@@ -76,15 +76,15 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
-	u.receives.theirs.Store(nil) // the answers below are not refusals of the third generation
+	u.conns.receives.theirs.Store(nil) // the answers below are not refusals of the third generation
 	p.moves.retry(p.moves.sent)
 	p.moves.sent = nil
-	u.receives.set(g.Receives)
+	u.conns.receives.set(g.Receives)
 	u.dropSuccessor(p)
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	u.sayDraining(p)
-	u.task(func() { third.listen(u.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.sendMore(p)                                           // the waiting connections go to the third generation
+	u.tasks.Go(func() { third.listen(u.loop.post, u.supervised()) }) // ends with the process or dropSuccessor
+	u.sendMore(p)                                                    // the waiting connections go to the third generation
 }
 
 // adoptSuccessor makes a successor from the descriptors of sayGoodbye.

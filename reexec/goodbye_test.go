@@ -3,7 +3,6 @@
 package reexec
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,21 +36,20 @@ func newMiddle(t *testing.T) *middle {
 	down, newer := linePair(t)
 	m := &middle{older: older, newer: newer}
 	m.Upgrader = &Upgrader{
-		log:      slog.New(slog.DiscardHandler),
-		opts:     Options{Drain: DefaultDrain},
-		pred:     &predecessor{line: up, generation: 1},
-		events:   make(chan event),
-		loopDone: make(chan struct{}),
+		log:   slog.New(slog.DiscardHandler),
+		opts:  Options{Drain: DefaultDrain},
+		pred:  &predecessor{line: up, generation: 1},
+		loop:  newLoop(),
+		tasks: newTasks(),
 	}
 	m.drain = drain.NewCounter(func() {})
 	m.endings.Store(newEndings())
-	m.life, m.endLife = context.WithCancel(context.Background())
-	m.act = m.perform
+	m.loop.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
 	m.p = &present{state: draining, succ: succ, timer: deadline.New(), pause: deadline.NewStopped(), second: deadline.NewStopped(), again: deadline.NewStopped()}
-	m.task(func() { succ.listen(m.post, false) }) // ends with the test
+	m.tasks.Go(func() { succ.listen(m.loop.post, false) }) // ends with the test
 	t.Cleanup(func() {
-		close(m.loopDone)
+		close(m.loop.done)
 		m.dropSuccessor(m.p)
 		m.pred.forget()
 		m.tasks.Wait()
@@ -115,7 +113,7 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 		defer close(done)
 		m.sayGoodbye(m.p)
 	}()
-	m.post(event{kind: evUpgrade, request: &request{answer: make(chan error, 1)}})
+	m.loop.post(event{kind: evUpgrade, request: &request{answer: make(chan error, 1)}})
 	says(t, m.newer, handover.Superseded{}, handover.Taken{})
 	g, ok := receive(t, m.older).(handover.Goodbye)
 	if !ok || !g.Superseded || len(g.FDs) != 2 {
@@ -181,7 +179,7 @@ func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
 // TestWhatIsWaitedForGoesFirst, of what is not sent yet.
 func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 	m := newMiddle(t)
-	m.receives.set(nil)
+	m.conns.receives.set(nil)
 	m.sent() // no other goes before it is answered
 	for _, name := range []string{"offered 1", "waited 1", "offered 2", "waited 2"} {
 		c := &moving{Connection: handover.Connection{Name: name}, waited: name[0] == 'w', answer: func(error) {}}
@@ -199,14 +197,14 @@ func TestWhatIsWaitedForGoesFirst(t *testing.T) {
 // parked parks n connections, which the successor takes, too.
 func (m *middle) parked(t *testing.T, n int) (g *gate.Listener, peers map[*arrival]net.Conn) {
 	t.Helper()
-	m.receives.set(map[string][]string{"a": {"f"}})
+	m.conns.receives.set(map[string][]string{"a": {"f"}})
 	m.p.moves.portion = minPortion
 	g, _ = newListener(t)
 	peers = map[*arrival]net.Conn{}
 	for range n {
 		a, peer := pairArrival(t)
 		peers[a] = peer
-		if !m.parking.add(&parked{queued: queued{arrival: a}, gate: g}, m.task) {
+		if !m.conns.parking.add(&parked{queued: queued{arrival: a}, gate: g}, m.tasks.Go) {
 			t.Fatal("a connection cannot be parked")
 		}
 	}
@@ -227,9 +225,9 @@ func TestWhatIsParkedLeavesAFewAtATime(t *testing.T) {
 	}
 	m.enter(m.p)
 	sends(fmt.Sprint(minPortion, " a"))
-	m.parking.mu.Lock()
-	left := slices.Collect(maps.Values(m.parking.parked))
-	m.parking.mu.Unlock()
+	m.conns.parking.mu.Lock()
+	left := slices.Collect(maps.Values(m.conns.parking.parked))
+	m.conns.parking.mu.Unlock()
 	if len(left) != 2 {
 		t.Fatalf("%d are left, want 2", len(left))
 	}
@@ -315,7 +313,7 @@ func TestThePauseDoesNotBeginAnew(t *testing.T) {
 	if m.p.pause.Stop() {
 		t.Error("what is parked waits again")
 	}
-	m.parking.close()
+	m.conns.parking.close()
 }
 
 // TestTheThirdGetsWhatIsParked, also if the pause was over while the second had some.
@@ -337,7 +335,7 @@ func TestTheThirdGetsWhatIsParked(t *testing.T) {
 		t.Errorf("%d more are sent, want %d", len(m.p.moves.sent), minPortion)
 	}
 	m.settle(m.p, handover.Taken{})
-	m.parking.close()
+	m.conns.parking.close()
 }
 
 // TestADrainWaitsForNoPauseOfTheOneBefore: there is none if that one was undone.
@@ -377,7 +375,7 @@ func TestNothingIsSentToASuccessorThatEnds(t *testing.T) {
 		t.Errorf("%d are sent and %d wait, want the one that was refused to wait", sent, waiting)
 	}
 	m.p.moves.answer(&m.p.moves.waiting, nil)
-	m.parking.close()
+	m.conns.parking.close()
 }
 
 // TestPausesDoNotAddUp to more than a drain has time for, or people want to wait.
@@ -572,7 +570,7 @@ func TestWhatWaitsGoesToTheThird(t *testing.T) {
 	}
 	fd.CloseAll(batch.FDs)
 	says(t, theirs, handover.Taken{})
-	for e := range m.events {
+	for e := range m.loop.events {
 		m.dispatch(m.p, e)
 		if e.kind == evTaken {
 			break

@@ -60,7 +60,7 @@ func TestAnUnclaimedSocketLeavesTheStoreOnlyOnce(t *testing.T) {
 func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	m := newMiddle(t)
 	m.sockets = &sockets{}
-	m.receives.ours = map[string][]string{"a": {"f"}}
+	m.conns.receives.ours = map[string][]string{"a": {"f"}}
 	g, _ := newListener(t)
 	m.sockets.add("a", g)
 	a, _ := pairArrival(t)

@@ -12,9 +12,9 @@ import (
 // sendState has the program save its state, with the gates shut, and sends the state and Go
 // to the successor.
 func (u *Upgrader) sendState(s *successor) {
-	u.task(func() { // ends when the program has saved and the line has taken the state, or a time limit is over
+	u.tasks.Go(func() { // ends when the program has saved and the line has taken the state, or a time limit is over
 		if err := u.handState(s); err != nil {
-			u.post(event{kind: evFailed, from: s, err: err})
+			u.loop.post(event{kind: evFailed, from: s, err: err})
 			return
 		}
 		fault.At(fault.GoSaid)
@@ -35,7 +35,7 @@ func (u *Upgrader) handState(s *successor) error {
 	}
 	defer fd.CloseAll(all.FDs)
 	fault.At(fault.StateSaved)
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	if err := s.line.SendStates(ctx, all); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (u *Upgrader) handState(s *successor) error {
 		return err
 	}
 	fault.At(fault.BeforeGo)
-	return s.say(u.life, handover.Go{})
+	return s.say(u.tasks.life, handover.Go{})
 }
 
 // saveState waits until no route function runs, and has the program save its state. After
@@ -58,7 +58,7 @@ func (u *Upgrader) saveState(saving event) error {
 	return u.states.Snapshot(ctx, u.log, func(size int) {
 		allow(size)
 		saving.size = size
-		u.post(saving)
+		u.loop.post(saving)
 	})
 }
 
@@ -66,10 +66,10 @@ func (u *Upgrader) saveState(saving event) error {
 func (u *Upgrader) saveInPlace(p *present) {
 	u.allow(p, u.states.Size())
 	dismissed, attempt := p.dismissed, p.attempt
-	u.task(func() { // ends when the program has saved, or its time is over
+	u.tasks.Go(func() { // ends when the program has saved, or its time is over
 		<-dismissed // the tried process has ended: the next program would not reap it
 		err := u.saveState(event{kind: evSaving, attempt: attempt})
-		u.callbacks.Wait() // the execve ends their goroutines
-		u.post(event{kind: evSaved, attempt: attempt, err: err})
+		u.tasks.callbacks.Wait() // the execve ends their goroutines
+		u.loop.post(event{kind: evSaved, attempt: attempt, err: err})
 	})
 }

@@ -51,15 +51,15 @@ type imageSocket struct {
 // become replaces the program of this process. It returns only on failure, and then this
 // process is unchanged.
 func (u *Upgrader) become(p *present) error {
-	u.fdStore.hand() // the image has the names in the store, so they must not change
-	defer u.fdStore.own(true)
+	u.manager.store.hand() // the image has the names in the store, so they must not change
+	defer u.manager.store.own(true)
 	entries, fds, err := u.sockets.export()
 	if err != nil {
 		return err
 	}
 	keep := fds
 	defer func() { fd.CloseAll(keep) }()
-	i := image{Version: 1, PID: os.Getpid(), Generation: u.generation, States: map[string]int{}}
+	i := image{Version: 1, PID: os.Getpid(), Generation: u.launch.generation, States: map[string]int{}}
 	for n, e := range entries {
 		i.Sockets = append(i.Sockets, imageSocket{e, fds[n].Raw()})
 	}
@@ -108,7 +108,7 @@ func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 	// New. Ignored signals stay ignored after execve.
 	fault.At(fault.ImageMade)
 	signal.Ignore(syscall.SIGHUP)
-	defer u.signals.resume()
+	defer u.commands.signals.resume()
 	return fd.Exec(next.inPlace(own.Raw()), append(slices.Clone(keep), own))
 }
 
@@ -172,15 +172,15 @@ func (u *Upgrader) inherit(i *image) error {
 		u.states.Put(name, take(raw).File(name))
 	}
 	for _, c := range i.Connections {
-		u.arrived = append(u.arrived, &arrival{c.Connection, take(c.FD)})
+		u.conns.arrived = append(u.conns.arrived, &arrival{c.Connection, take(c.FD)})
 	}
 	u.states.Inherit(i.Stored)
-	u.generation = i.Generation + 1
+	u.launch.generation = i.Generation + 1
 	u.sockets = fromPredecessor(entries, fds)
 	if i.Command != 0 {
 		c, err := control.Adopt(take(i.Command))
 		errs = append(errs, err)
-		u.command = c
+		u.commands.waiting = c
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("reexec: descriptors of the earlier program: %w", err)
@@ -191,11 +191,11 @@ func (u *Upgrader) inherit(i *image) error {
 // answerCommand answers the reload command that asked the earlier program, or that asked the
 // predecessor if that was killed before its answer.
 func (u *Upgrader) answerCommand() {
-	for _, c := range []*control.Conn{u.command, u.pred.takeCommand()} {
+	for _, c := range []*control.Conn{u.commands.waiting, u.pred.takeCommand()} {
 		if c != nil {
-			_ = c.Answer(ask.Answer{Generation: u.generation, PID: os.Getpid()}) // the command may have gone
+			_ = c.Answer(ask.Answer{Generation: u.launch.generation, PID: os.Getpid()}) // the command may have gone
 			_ = c.Close()
 		}
 	}
-	u.command = nil
+	u.commands.waiting = nil
 }

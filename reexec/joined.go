@@ -26,7 +26,7 @@ func (u *Upgrader) join() {
 		}
 		g := use.(*gate.Listener)
 		first[0].Lead(g)
-		u.task(func() { g.Forward(first[0]) }) // ends when one of the two is closed, or accepts no more
+		u.tasks.Go(func() { g.Forward(first[0]) }) // ends when one of the two is closed, or accepts no more
 	}
 }
 

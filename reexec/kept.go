@@ -66,19 +66,19 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 // storeKept stores the sockets that the fd store does not have, if this process still owns
 // the store.
 func (u *Upgrader) storeKept() error {
-	u.fdStore.mu.Lock()
+	u.manager.store.mu.Lock()
 	var err error
-	if u.fdStore.ours { // else a successor is the main process now
+	if u.manager.store.ours { // else a successor is the main process now
 		err = u.storeSockets()
 	}
-	u.fdStore.mu.Unlock()
+	u.manager.store.mu.Unlock()
 	return u.tryLater(err)
 }
 
 // tryLater returns err. If err is not nil, the loop stores missing entries later.
 func (u *Upgrader) tryLater(err error) error {
 	if err != nil {
-		u.post(event{kind: evStored, err: err})
+		u.loop.post(event{kind: evStored, err: err})
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (u *Upgrader) claimNext(name string) (*Kept, error) {
 		return nil, nil
 	}
 	if err != nil {
-		u.failure.Store(&err)
+		u.ready.claim.Store(&err)
 		return nil, err
 	}
 	return k, nil
@@ -132,14 +132,14 @@ func (k *Kept) Forget() error {
 // forget closes the file of s, and removes it from the fd store if this process owns the
 // store. ok is false if s was forgotten before.
 func (u *Upgrader) forget(s *socket) (ok bool, closed, removed error) {
-	u.fdStore.mu.Lock()
-	defer u.fdStore.mu.Unlock()
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
 	stored, ok := u.sockets.remove(s)
 	if !ok {
 		return false, nil, nil
 	}
 	closed = s.use.Close()
-	if stored != "" && u.fdStore.ours {
+	if stored != "" && u.manager.store.ours {
 		if removed = u.removeStored(stored); removed != nil {
 			u.sockets.discard(stored)
 		}

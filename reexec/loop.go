@@ -1,6 +1,7 @@
 package reexec
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
@@ -54,14 +55,36 @@ func answerTo(result error, generation int) ask.Answer {
 	return ask.Answer{Generation: generation}
 }
 
+// loop has what other goroutines see of the loop.
+type loop struct {
+	events  chan event
+	oldIdle chan struct{}
+	done    chan struct{}                 // closed when the loop has ended
+	err     error                         // error of actRelease; read it after done is closed
+	act     func(*present, event, action) // perform; tests of the loop replace it
+	closing atomic.Bool                   // Close was called
+}
+
+func newLoop() loop {
+	return loop{events: make(chan event), oldIdle: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
 // post gives e to the loop. It blocks while the loop is busy, and returns false after the
 // loop has ended.
-func (u *Upgrader) post(e event) bool {
+func (l *loop) post(e event) bool {
 	select {
-	case u.events <- e:
+	case l.events <- e:
 		return true
-	case <-u.loopDone:
+	case <-l.done:
 		return false
+	}
+}
+
+// postOldIdle notifies the loop. It does not wait, because the loop may be the caller.
+func (l *loop) postOldIdle() {
+	select {
+	case l.oldIdle <- struct{}{}:
+	default: // an earlier one is still in the channel
 	}
 }
 
@@ -95,9 +118,9 @@ type present struct {
 	storePause time.Duration // length of the pause that again runs
 }
 
-// loop takes events one by one until the generation has ended.
-func (u *Upgrader) loop(first state) {
-	defer close(u.loopDone)
+// runLoop takes events one by one until the generation has ended.
+func (u *Upgrader) runLoop(first state) {
+	defer close(u.loop.done)
 	p := &present{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), pause: deadline.NewStopped(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
 	defer p.pause.Stop()
@@ -117,7 +140,7 @@ func (u *Upgrader) await(p *present) event {
 	}
 	for {
 		select {
-		case e := <-u.events:
+		case e := <-u.loop.events:
 			return e
 		case <-p.timer.C:
 			if p.timer.Over() {
@@ -129,7 +152,7 @@ func (u *Upgrader) await(p *present) event {
 			return event{kind: evSecond}
 		case <-p.again.C:
 			return event{kind: evStoreAgain}
-		case <-u.oldIdle:
+		case <-u.loop.oldIdle:
 			return event{kind: evOldIdle}
 		}
 	}
@@ -143,7 +166,7 @@ func (u *Upgrader) dispatch(p *present, e event) {
 	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
 		e.kind = evCrowded
 	}
-	if e.kind == evPrepared && u.inPlace {
+	if e.kind == evPrepared && u.launch.inPlace {
 		e.kind = evChecked
 	}
 	c := next(p.state, e.kind)
@@ -193,12 +216,12 @@ func (p *present) concerns(e event) bool {
 func (u *Upgrader) move(p *present, e event, c cell) {
 	was := p.state
 	for _, a := range c.do {
-		u.act(p, e, a)
+		u.loop.act(p, e, a)
 	}
 	if c.to == was {
 		return
 	}
-	u.log.Debug("state", "generation", u.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
+	u.log.Debug("state", "generation", u.launch.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
 	p.state = c.to
 	u.enter(p)
 	u.observeMove(p, e, was)
@@ -215,10 +238,10 @@ func (u *Upgrader) enter(p *present) {
 	}
 	switch s {
 	case recovering, restoring:
-		closeOnce(u.told)
+		closeOnce(u.ready.told)
 	case probation, serving:
-		closeOnce(u.accepting)
-		u.parking.open()
+		closeOnce(u.ready.accepting)
+		u.conns.parking.open()
 		u.serveOn()
 	case draining:
 		u.endings.Load().drains()

@@ -1,7 +1,6 @@
 package reexec
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"testing"
@@ -28,18 +27,15 @@ type world struct {
 func newWorld() *world {
 	w := &world{gates: "shut", answer: map[*request][]error{}}
 	w.Upgrader = &Upgrader{
-		opts:      Options{ReadyTimeout: time.Second, Trial: time.Second, Drain: time.Second, MaxDraining: 1},
-		log:       slog.New(slog.DiscardHandler),
-		told:      make(chan struct{}),
-		accepting: make(chan struct{}),
-		events:    make(chan event),
-		oldIdle:   make(chan struct{}, 1),
-		loopDone:  make(chan struct{}),
-		act:       w.perform,
+		opts:  Options{ReadyTimeout: time.Second, Trial: time.Second, Drain: time.Second, MaxDraining: 1},
+		log:   slog.New(slog.DiscardHandler),
+		ready: newReadiness(),
+		loop:  newLoop(),
+		tasks: newTasks(),
 	}
+	w.loop.act = w.perform
 	w.endings.Store(newEndings())
-	w.drain = drain.NewCounter(w.postOldIdle)
-	w.life, w.endLife = context.WithCancel(context.Background())
+	w.drain = drain.NewCounter(w.loop.postOldIdle)
 	return w
 }
 
@@ -100,7 +96,7 @@ var happenings = []struct {
 	{"upgrade", func(w *world) {
 		r := &request{answer: make(chan error, 1)}
 		w.asked = append(w.asked, r)
-		w.post(event{kind: evUpgrade, request: r})
+		w.loop.post(event{kind: evUpgrade, request: r})
 	}},
 	{"ready", ofSuccessor(evPrepared)},
 	{"fail", ofSuccessor(evFailed)},
@@ -110,10 +106,10 @@ var happenings = []struct {
 	{"barrier done", ofSuccessor(evConfirmed)},
 	{"barrier late", ofSuccessor(evUnconfirmed)},
 	{"commit failed", ofSuccessor(evCommitFailed)},
-	{"stop", func(w *world) { w.post(event{kind: evStop}) }},
+	{"stop", func(w *world) { w.loop.post(event{kind: evStop}) }},
 	{"client gone", func(w *world) {
 		if n := len(w.asked); n > 0 {
-			w.post(event{kind: evCanceled, request: w.asked[n-1], err: errors.New("gone")})
+			w.loop.post(event{kind: evCanceled, request: w.asked[n-1], err: errors.New("gone")})
 		}
 	}},
 }
@@ -122,7 +118,7 @@ var happenings = []struct {
 func ofSuccessor(kind eventKind) func(*world) {
 	return func(w *world) {
 		if w.succ != nil {
-			w.post(event{kind: kind, from: w.succ, err: errors.New(kind.String())})
+			w.loop.post(event{kind: kind, from: w.succ, err: errors.New(kind.String())})
 		}
 	}
 }
@@ -153,9 +149,9 @@ func TestLoopInEveryOrder(t *testing.T) {
 
 func playThrough(t *testing.T, sequence []int) {
 	w := newWorld()
-	go w.loop(starting) // ends on evClose below
-	w.post(event{kind: evReady})
-	w.post(event{kind: evRestored})
+	go w.runLoop(starting) // ends on evClose below
+	w.loop.post(event{kind: evReady})
+	w.loop.post(event{kind: evRestored})
 	var names []string
 	for _, i := range sequence {
 		names = append(names, happenings[i].name)
@@ -163,8 +159,8 @@ func playThrough(t *testing.T, sequence []int) {
 		synctest.Wait()
 		w.holds(t, names)
 	}
-	w.post(event{kind: evClose})
-	<-w.loopDone
+	w.loop.post(event{kind: evClose})
+	<-w.loop.done
 	for i, r := range w.asked {
 		if n := len(w.answer[r]); n != 1 {
 			t.Errorf("%v: upgrade %d was answered %d times: %v", names, i+1, n, w.answer[r])
@@ -200,16 +196,16 @@ func (w *world) holds(t *testing.T, names []string) {
 func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		go w.loop(starting) // ends on evClose below
+		go w.runLoop(starting) // ends on evClose below
 		for _, kind := range []eventKind{evReady, evRestored} {
-			w.post(event{kind: kind})
+			w.loop.post(event{kind: kind})
 		}
 		happenings[0].do(w) // upgrade
 		w.stateNow()
 		ofSuccessor(evPrepared)(w)
 		time.Sleep(timeout.Switch - time.Millisecond)
 		w.stateNow()
-		w.post(event{kind: evSaving, from: w.succ, size: MaxState})
+		w.loop.post(event{kind: evSaving, from: w.succ, size: MaxState})
 		time.Sleep(timeout.Switch + 15*time.Second)
 		if s := w.stateNow(); s != switching {
 			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, switching)
@@ -219,15 +215,15 @@ func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
 			t.Errorf("%v 22 s after 64 MiB were saved, want %v", s, undoing)
 		}
 		ofSuccessor(evGone)(w)
-		w.post(event{kind: evClose})
-		<-w.loopDone
+		w.loop.post(event{kind: evClose})
+		<-w.loop.done
 	})
 }
 
 // stateNow asks the loop.
 func (w *world) stateNow() state {
 	done := make(chan Report)
-	w.post(event{kind: evStatus, report: done})
+	w.loop.post(event{kind: evStatus, report: done})
 	<-done
 	return w.state
 }
@@ -236,15 +232,15 @@ func (w *world) stateNow() state {
 func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
 	w := newWorld()
 	late := &request{answer: make(chan error, 1)}
-	w.act = func(p *present, e event, a action) {
+	w.loop.act = func(p *present, e event, a action) {
 		if a == actRelease {
 			p.postponed = append(p.postponed, event{kind: evUpgrade, request: late})
 		}
 		w.perform(p, e, a)
 	}
-	go w.loop(starting) // ends on evClose
-	w.post(event{kind: evClose})
-	<-w.loopDone
+	go w.runLoop(starting) // ends on evClose
+	w.loop.post(event{kind: evClose})
+	<-w.loop.done
 	if len(w.answer[late]) != 1 {
 		t.Errorf("answers %v, want one", w.answer[late])
 	}
@@ -254,14 +250,14 @@ func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
 func TestRestoredIsClosedBeforeTheGenerationAccepts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		defer w.endLife()
-		w.states, w.restored = &saved.States{}, make(chan struct{})
+		defer w.tasks.endLife()
+		w.states = &saved.States{}
 		go w.restore()  // ends with the event
 		synctest.Wait() // until it posts the event
-		if !closed(w.restored) {
+		if !closed(w.ready.restored) {
 			t.Error("the loop may let this generation accept, and restored is open")
 		}
-		if e := <-w.events; e.kind != evRestored {
+		if e := <-w.loop.events; e.kind != evRestored {
 			t.Errorf("event %v, want %v", e.kind, evRestored)
 		}
 	})

@@ -18,25 +18,31 @@ import (
 // This file sends the notifications to the service manager. Without a manager u.notifier is
 // nil, and nothing is sent.
 
+// manager is the service manager of this process.
+type manager struct {
+	notifier *notify.Notifier // nil without a manager
+	store    fdStore
+}
+
 // announce makes the first generation ready. The sockets and states that only this process
 // has go into the fd store before READY=1.
 func (u *Upgrader) announce(p *present) error {
-	u.fdStore.own(true)
+	u.manager.store.own(true)
 	u.join()
 	u.look()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	p.status = u.statusText(nil)
-	return u.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
+	return u.manager.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
 }
 
 // adopt makes a successor the main process. The predecessor has sent MAINPID= with READY=1
 // and a status; adopt sends the status that is true now.
 func (u *Upgrader) adopt(p *present) {
 	u.sayOlder(p)
-	u.fdStore.own(true)
+	u.manager.store.own(true)
 	u.look()
 	u.noteStore(p, u.settleStore())
 	u.sayOlder(p) // sends nothing if everything is stored
@@ -50,7 +56,7 @@ func (u *Upgrader) adopt(p *present) {
 func (u *Upgrader) sayBegun(p *present) {
 	said := []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + timeout.Switch + u.opts.Trial + timeout.Confirm),
-		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.generation+1)),
+		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.launch.generation+1)),
 	}
 	p.reloading = p.request == nil || p.request.command == nil
 	if p.reloading {
@@ -72,7 +78,7 @@ func (u *Upgrader) sayUndone(p *present) {
 
 // sayStop notifies the manager that this process ends. reason is nil unless it failed.
 func (u *Upgrader) sayStop(reason error) {
-	status := fmt.Sprintf("generation %d finishes its work", u.generation)
+	status := fmt.Sprintf("generation %d finishes its work", u.launch.generation)
 	if reason != nil {
 		status += ": " + reason.Error()
 	}
@@ -85,9 +91,9 @@ func (u *Upgrader) sayStop(reason error) {
 
 // tellManager sends a notification, and reports whether it was sent.
 func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	err := u.notifier.Send(ctx, what...)
+	err := u.manager.notifier.Send(ctx, what...)
 	if err != nil {
 		u.log.Warn("notification of the manager is not sent", "error", err)
 	}
@@ -96,9 +102,9 @@ func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 
 // itself returns the number and the version of this generation for STATUS=.
 func (u *Upgrader) itself() string {
-	name := fmt.Sprintf("generation %d", u.generation)
-	if u.version != "" {
-		name += " (" + u.version + ")"
+	name := fmt.Sprintf("generation %d", u.launch.generation)
+	if u.launch.version != "" {
+		name += " (" + u.launch.version + ")"
 	}
 	return name
 }
@@ -123,29 +129,29 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	if lack := u.notStored(); lack != "" {
 		text += "; not in the fd store: " + lack
 	}
-	return text + u.strays.text()
+	return text + u.sockets.strays.text()
 }
 
 // mark begins the commit. A goroutine does the steps that wait for the manager.
 func (u *Upgrader) mark(p *present) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
-	u.task(func() { // ends when the manager has answered, with the successor, or with life
+	u.tasks.Go(func() { // ends when the manager has answered, with the successor, or with life
 		var proof *proof
 		if u.supervised() && s.acknowledges {
-			ctx, cancel := timeout.Message(u.life)
+			ctx, cancel := timeout.Message(u.tasks.life)
 			proof = u.prove(ctx)
 			cancel()
 		}
 		defer proof.close()
 		fault.At(fault.MarksStored)
 		told := make(chan struct{})
-		u.post(event{kind: evMarked, from: s, proof: proof, told: told})
+		u.loop.post(event{kind: evMarked, from: s, proof: proof, told: told})
 		select {
 		case <-told:
 			u.confirm(s, proof)
 		case <-s.process.Over():
-		case <-u.life.Done():
+		case <-u.tasks.life.Done():
 		}
 	})
 }
@@ -158,7 +164,7 @@ func (u *Upgrader) commit(p *present, e event) {
 	u.passCommand(p)
 	err := u.handStore(s)
 	if err == nil {
-		err = s.say(u.life, handover.Committing{})
+		err = s.say(u.tasks.life, handover.Committing{})
 	}
 	if err != nil {
 		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
@@ -172,7 +178,7 @@ func (u *Upgrader) commit(p *present, e event) {
 		return
 	}
 	if e.proof != nil {
-		if err := s.say(u.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
+		if err := s.say(u.tasks.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
 			u.log.Warn("successor cannot be asked for proof that it is the main process", "error", err)
 		}
 	}
@@ -188,7 +194,7 @@ func (u *Upgrader) passCommand(p *present) {
 	f, err := p.request.command.Dup()
 	if err == nil {
 		defer f.Close()
-		err = p.succ.say(u.life, handover.Command{FDs: []*fd.FD{f}})
+		err = p.succ.say(u.tasks.life, handover.Command{FDs: []*fd.FD{f}})
 	}
 	if err != nil {
 		u.log.Debug("reload command is not passed to the successor", "error", err) // this process answers it, unless it is killed
@@ -198,13 +204,13 @@ func (u *Upgrader) passCommand(p *present) {
 // sayMain sends the commit: one datagram, which the manager authorises as a whole before it
 // applies MAINPID=.
 func (u *Upgrader) sayMain(pid int) error {
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.generation+1))}
-	if u.notifier.WatchdogTimeout() > 0 {
+	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.launch.generation+1))}
+	if u.manager.notifier.WatchdogTimeout() > 0 {
 		said = append(said, notify.Ping) // MAINPID= does not reset the watchdog: give the successor the whole time
 	}
-	return u.notifier.Send(ctx, said...)
+	return u.manager.notifier.Send(ctx, said...)
 }
 
 // confirm waits until the manager has taken MAINPID=, because the exit of this process before
@@ -213,12 +219,12 @@ func (u *Upgrader) sayMain(pid int) error {
 // has read MAINPID=.
 func (u *Upgrader) confirm(s *successor, proof *proof) {
 	fault.At(fault.MainPIDSaid)
-	ctx, cancel := context.WithTimeout(u.life, timeout.Confirm)
+	ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Confirm)
 	defer cancel()
 	err := u.barrier(ctx)
 	if err != nil {
-		u.post(event{kind: evUnconfirmed, from: s, err: err})
-		err = u.barrier(u.life)
+		u.loop.post(event{kind: evUnconfirmed, from: s, err: err})
+		err = u.barrier(u.tasks.life)
 	}
 	if err != nil {
 		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.process.PID, "error", err)
@@ -226,10 +232,10 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	v := u.judge(proof, s)
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
 	if v == refused {
-		u.post(event{kind: evCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
+		u.loop.post(event{kind: evCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
 		return
 	}
-	u.post(event{kind: evConfirmed, from: s})
+	u.loop.post(event{kind: evConfirmed, from: s})
 }
 
 // barrierPause is the time between two attempts at a barrier.
@@ -240,7 +246,7 @@ const barrierPause = 10 * time.Millisecond
 // no event shows that a descriptor becomes free.
 func (u *Upgrader) barrier(ctx context.Context) error {
 	for {
-		err := u.notifier.Barrier(ctx)
+		err := u.manager.notifier.Barrier(ctx)
 		if !fd.Short(err) {
 			return err
 		}

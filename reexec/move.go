@@ -72,14 +72,14 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 			return err
 		}
 	}
-	if closed(u.told) {
+	if closed(u.ready.told) {
 		return errors.New("reexec: Receive after Ready: call it before")
 	}
-	u.receives.mu.Lock()
-	defer u.receives.mu.Unlock()
-	u.receives.ours[name] = append(u.receives.ours[name], formats...)
+	u.conns.receives.mu.Lock()
+	defer u.conns.receives.mu.Unlock()
+	u.conns.receives.ours[name] = append(u.conns.receives.ours[name], formats...)
 	for _, f := range formats {
-		u.receives.limits[receiver{name, f}] = limit
+		u.conns.receives.limits[receiver{name, f}] = limit
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 // move now: a successor that receives it has taken over, or the manager restarts the unit
 // and the fd store may have room. CanMove is cheap, and only a hint.
 func (u *Upgrader) CanMove(name, format string) bool {
-	takers := u.receives.theirs.Load()
+	takers := u.conns.receives.theirs.Load()
 	return takers != nil && slices.Contains((*takers)[name], format)
 }
 
@@ -143,7 +143,7 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 				accepted.Release(c) // the other process has it, although the program closes c later
 			}
 			if done != nil {
-				u.callbacks.Answers.AddAlways(callback.Guard(u.log, "done of Offer", func() { done(err) }))
+				u.tasks.callbacks.Answers.AddAlways(callback.Guard(u.log, "done of Offer", func() { done(err) }))
 			}
 		},
 	}
@@ -168,7 +168,7 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 		return fmt.Errorf("this %T is not a TCP or unix connection, or has lost its peer", c)
 	}
 	m.file = file
-	if !u.post(event{kind: evMove, moving: m}) {
+	if !u.loop.post(event{kind: evMove, moving: m}) {
 		return ErrStopped
 	}
 	return nil

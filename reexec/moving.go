@@ -57,7 +57,7 @@ func portions(n int, drain time.Duration) (portion int, pause time.Duration) {
 // offer queues a connection for the successor. A connection of Move goes before the
 // connections of Offer and the parked ones, of which there may be thousands.
 func (u *Upgrader) offer(p *present, m *moving) {
-	if !u.receives.known() {
+	if !u.conns.receives.known() {
 		m.refuse(errEnded) // CanMove was true when it was offered
 		return
 	}
@@ -72,7 +72,7 @@ func (u *Upgrader) offer(p *present, m *moving) {
 // sendMore sends the next batch, unless a batch is on the line or there is no process that
 // takes it. In the second case follow or stayAll handles the connections later.
 func (u *Upgrader) sendMore(p *present) {
-	if len(p.moves.sent) == 0 && u.receives.known() {
+	if len(p.moves.sent) == 0 && u.conns.receives.known() {
 		u.sendConnections(p)
 	}
 }
@@ -154,7 +154,7 @@ func (u *Upgrader) sendBatch(p *present, batch []*moving) bool {
 		var c handover.Connections
 		c, closed = p.moves.departing(batch, fds)
 		if len(c.FDs) > 0 {
-			err = p.succ.say(u.life, c)
+			err = p.succ.say(u.tasks.life, c)
 		}
 	})
 	for _, m := range closed {
@@ -204,7 +204,7 @@ func (d *departures) departing(batch []*moving, fds []*fd.FD) (c handover.Connec
 func (u *Upgrader) settle(p *present, t handover.Taken) {
 	fault.At(fault.ConnectionsTaken)
 	if t.Ending {
-		u.receives.theirs.Store(nil)
+		u.conns.receives.theirs.Store(nil)
 	}
 	var refused []*moving
 	for i, m := range p.moves.sent {
@@ -266,7 +266,7 @@ func (d *departures) answer(list *[]*moving, result error) {
 // stayAll answers all offered connections with reason: they stay in this process, because the
 // other process does not take them any more.
 func (u *Upgrader) stayAll(p *present, reason error) {
-	u.receives.theirs.Store(nil)
+	u.conns.receives.theirs.Store(nil)
 	p.moves.answer(&p.moves.sent, reason)
 	p.moves.answer(&p.moves.waiting, reason)
 }

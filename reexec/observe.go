@@ -43,7 +43,7 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	e := Event{
 		Kind:       kind,
 		Time:       time.Now(),
-		Generation: u.generation,
+		Generation: u.launch.generation,
 		PID:        os.Getpid(),
 		Build:      build(),
 		Since:      time.Since(p.began),
@@ -52,7 +52,7 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 	if p.succ != nil {
 		e.Successor = p.succ.process.PID
 	}
-	if !u.callbacks.Observed.Add(callback.Guard(u.log, "Options.Observe", func() { u.opts.Observe(e) })) {
+	if !u.tasks.callbacks.Observed.Add(callback.Guard(u.log, "Options.Observe", func() { u.opts.Observe(e) })) {
 		u.log.Warn("Options.Observe does not return, so an event is dropped", "event", kind)
 	}
 }
@@ -70,7 +70,7 @@ func (u *Upgrader) observeMove(p *present, e event, was state) {
 	if p.state == preparing && p.succ != nil {
 		u.observe(p, EventStarted, nil)
 	}
-	if p.state == serving && (was == adopting || was == probation || was == recovering && u.generation > 1) {
+	if p.state == serving && (was == adopting || was == probation || was == recovering && u.launch.generation > 1) {
 		u.observe(p, EventAdopted, nil)
 	}
 }

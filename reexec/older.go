@@ -49,7 +49,7 @@ func secondsTo(t time.Time) int {
 func drainingText(d handover.Draining) string {
 	text := "draining "
 	if d.Held > 0 {
-		text += connections(d.Held) + " of "
+		text += countOf(d.Held) + " of "
 	}
 	if d.Generations > 1 {
 		text += fmt.Sprintf("%d generations", d.Generations)
@@ -68,7 +68,7 @@ func drainingText(d handover.Draining) string {
 	return text
 }
 
-func connections(n int) string {
+func countOf(n int) string {
 	if n == 1 {
 		return "1 connection"
 	}
@@ -98,14 +98,14 @@ func (u *Upgrader) countOlder(p *present, e event) {
 func (u *Upgrader) sayDraining(p *present) {
 	d := u.pred.drains()
 	d.Generations++
-	d.Generation = u.generation
+	d.Generation = u.launch.generation
 	d.Held += u.drain.Count()
 	if p.overdue {
 		d.Overdue++
 	}
 	d.Left = max(d.Left, secondsTo(p.timer.Due))
 	if d != p.drains {
-		if err := p.succ.say(u.life, d); err != nil {
+		if err := p.succ.say(u.tasks.life, d); err != nil {
 			u.log.Debug("message to the successor is not sent", "message", fmt.Sprintf("%T", d), "error", err)
 			return // the successor has ended or hangs: stop the updates
 		}

@@ -32,7 +32,7 @@ func TestWhoDrainsInWords(t *testing.T) {
 
 func TestTheStatusOfAMainProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time stands still
-		u := &Upgrader{generation: 4, version: "v2.1", pred: &predecessor{generation: 3}}
+		u := &Upgrader{launch: launch{generation: 4, version: "v2.1"}, sockets: &sockets{}, pred: &predecessor{generation: 3}}
 		u.pred.note(handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8})
 		if got, want := u.statusText(nil), "generation 4 (v2.1), draining 12 connections of generation 3, 8 s left"; got != want {
 			t.Errorf("status: %q, want %q", got, want)

@@ -14,17 +14,17 @@ func (u *Upgrader) replacesInPlace() bool {
 	case Overlap:
 		return false
 	}
-	return os.Getpid() == 1 || parent.Waits(u.parent, u.supervised())
+	return os.Getpid() == 1 || parent.Waits(u.launch.parent, u.supervised())
 }
 
 // siblings reports whether a successor has to be a child of the manager. A process that is
 // only tried before an execve need not be one.
-func (u *Upgrader) siblings() bool { return u.supervised() && !u.inPlace }
+func (u *Upgrader) siblings() bool { return u.supervised() && !u.launch.inPlace }
 
 // checkParent returns an error if a successor could not become the main process.
 func (u *Upgrader) checkParent() error {
-	if u.inPlace {
+	if u.launch.inPlace {
 		return nil
 	}
-	return parent.Check(u.parent, u.supervised(), u.environ.lookup)
+	return parent.Check(u.launch.parent, u.supervised(), u.launch.environ.lookup)
 }

@@ -35,25 +35,25 @@ func (q *parked) unpark() { q.gate.Enqueue(q.queued) }
 
 // park waits for the peer of q, if q is idle.
 func (u *Upgrader) park(q *parked) {
-	limit := u.receives.limitOf(q.Connection)
-	if limit == nil || !u.parking.add(q, u.task) {
+	limit := u.conns.receives.limitOf(q.Connection)
+	if limit == nil || !u.conns.parking.add(q, u.tasks.Go) {
 		q.unpark()
 		return
 	}
-	u.callbacks.Limits.AddAlways(func() { u.limit(q, limit) })
+	u.tasks.callbacks.Limits.AddAlways(func() { u.limit(q, limit) })
 }
 
 // limit calls the program's limit for q and starts the idle timeout.
 func (u *Upgrader) limit(q *parked, of func(data []byte) time.Duration) {
 	known := false
 	defer func() {
-		if !known && u.parking.remove(q) { // limit has panicked, or has ended its goroutine
+		if !known && u.conns.parking.remove(q) { // limit has panicked, or has ended its goroutine
 			q.unpark()
 		}
 	}()
 	callback.Guard(u.log, "limit of ReceiveIdle", func() {
 		if silent := of(q.Data); silent > 0 {
-			u.parking.limit(q, silent)
+			u.conns.parking.limit(q, silent)
 		}
 		known = true
 	})()
@@ -194,10 +194,10 @@ func (p *parking) close() {
 // sends them to its successor in portions, an ending one all at once. The program gets the
 // connections that cannot move.
 func (u *Upgrader) leaveParking(p *present) {
-	u.parking.shutDown()
-	successor := p.succ != nil && u.receives.known()
+	u.conns.parking.shutDown()
+	successor := p.succ != nil && u.conns.receives.known()
 	if successor && p.state == draining {
-		p.moves.portion, p.moves.pause = portions(u.parking.count(), u.opts.Drain)
+		p.moves.portion, p.moves.pause = portions(u.conns.parking.count(), u.opts.Drain)
 		p.moves.pausing = false
 		u.sendMore(p)
 		return
@@ -216,7 +216,7 @@ func (u *Upgrader) leaveParking(p *present) {
 // takeParked removes at most n parked connections and returns those that can move to the next
 // process. The program gets the others. more is false if none was parked.
 func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
-	some := u.parking.take(n)
+	some := u.conns.parking.take(n)
 	for _, q := range some {
 		if !u.CanMove(q.Name, q.Format) {
 			q.unpark()
@@ -229,7 +229,7 @@ func (u *Upgrader) takeParked(n int) (leaving []*moving, more bool) {
 
 // unparkAll gives all parked connections to the program, because no other process takes them.
 func (u *Upgrader) unparkAll() {
-	for _, q := range u.parking.take(math.MaxInt) {
+	for _, q := range u.conns.parking.take(math.MaxInt) {
 		q.unpark()
 	}
 }

@@ -93,9 +93,9 @@ func absolute(dir, path string) string {
 // repeated returns the Command of this process's start, with the environment of that start
 // and the directory that a start by the manager would use now.
 func (u *Upgrader) repeated() Command {
-	c := u.program
-	c.Dir = u.workDir.now()
-	c.Args, c.Env = slices.Clone(c.Args), slices.Clone(u.environ)
+	c := u.launch.program
+	c.Dir = u.launch.workDir.now()
+	c.Args, c.Env = slices.Clone(c.Args), slices.Clone(u.launch.environ)
 	return c
 }
 
@@ -104,11 +104,11 @@ var errNextUnderWay = errors.New("Options.Next of an earlier upgrade has not ret
 
 // next calls Options.Next and checks its result.
 func (u *Upgrader) next(ctx context.Context) (Command, error) {
-	if !u.asking.CompareAndSwap(false, true) {
+	if !u.launch.asking.CompareAndSwap(false, true) {
 		return Command{}, errNextUnderWay
 	}
 	c, err := callback.Run(ctx, u.log, "the function", func() (Command, error) {
-		defer u.asking.Store(false)
+		defer u.launch.asking.Store(false)
 		return u.opts.Next(u.repeated())
 	})
 	if err == nil && (!filepath.IsAbs(c.Path) || len(c.Args) == 0) {

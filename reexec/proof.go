@@ -70,8 +70,8 @@ func (u *Upgrader) storeMark(ctx context.Context, name string) (*mark, error) {
 		return nil, err
 	}
 	m := &mark{conn, make(chan struct{})}
-	u.task(m.wait) // ends when either end of the pair is closed
-	if err := u.notifier.Store(ctx, name, theirs); err != nil {
+	u.tasks.Go(m.wait) // ends when either end of the pair is closed
+	if err := u.manager.notifier.Store(ctx, name, theirs); err != nil {
 		_ = conn.Close() // never used
 		return nil, err
 	}
@@ -136,9 +136,9 @@ func (u *Upgrader) judge(p *proof, s *successor) verdict {
 	if u.first(s, hangupGrace, p.successor.gone, nil) == 0 {
 		return taken
 	}
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	if err := u.notifier.Remove(ctx, storename.PredecessorMark); err != nil {
+	if err := u.manager.notifier.Remove(ctx, storename.PredecessorMark); err != nil {
 		return unknown
 	}
 	switch u.first(s, timeout.Confirm, p.successor.gone, p.predecessor.gone) {
@@ -164,7 +164,7 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 		return 1
 	case <-time.After(limit):
 	case <-s.process.Over():
-	case <-u.life.Done():
+	case <-u.tasks.life.Done():
 	}
 	return -1
 }
@@ -173,9 +173,9 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 // the main process. Then it sends Acknowledged to the predecessor.
 func (u *Upgrader) acknowledge(p *present) {
 	u.sockets.discard(storename.PredecessorMark)
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	if err := u.notifier.Remove(ctx, storename.SuccessorMark); err != nil {
+	if err := u.manager.notifier.Remove(ctx, storename.SuccessorMark); err != nil {
 		u.log.Warn("removal of the mark is not sent to the manager", "error", err)
 		return
 	}

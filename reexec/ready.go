@@ -2,12 +2,33 @@ package reexec
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/cutover-go/cutover/internal/fault"
 )
 
 // This file is Ready: it restores the state of the program and waits until this generation
 // may accept.
+
+// readiness has the steps of Ready, and the reason why it fails.
+type readiness struct {
+	// The loop closes these channels, each once.
+	told      chan struct{} // Ready may restore the state
+	accepting chan struct{} // Ready may return err: we accept, or announce has failed
+	err       error         // read it after accepting is closed
+
+	restoring  sync.Once
+	restored   chan struct{} // closed when restore has ended, with or without an error
+	restoreErr error         // read it after restored is closed
+
+	claim  atomic.Pointer[error] // error of the last claim that failed
+	failed atomic.Pointer[error] // reason of the first Fail
+}
+
+func newReadiness() readiness {
+	return readiness{told: make(chan struct{}), accepting: make(chan struct{}), restored: make(chan struct{})}
+}
 
 // Ready reports that the program has initialised, and blocks until this generation accepts.
 // The first generation accepts at once, after READY=1 is sent to the service manager. A
@@ -23,22 +44,22 @@ import (
 // claimed, and removes them from the fd store. A successor does so when it is the main
 // process.
 func (u *Upgrader) Ready(ctx context.Context) error {
-	u.post(event{kind: evReady})
-	if err := u.until(ctx, u.told); err != nil {
+	u.loop.post(event{kind: evReady})
+	if err := u.until(ctx, u.ready.told); err != nil {
 		return err
 	}
-	u.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for them
-	if err := u.until(ctx, u.restored); err != nil {
+	u.ready.restoring.Do(func() { go u.restore() }) // ends when the program's functions return; Close does not wait for them
+	if err := u.until(ctx, u.ready.restored); err != nil {
 		return err
 	}
-	if err := u.restoreErr; err != nil {
+	if err := u.ready.restoreErr; err != nil {
 		u.Fail(err)
 		return err
 	}
-	if err := u.until(ctx, u.accepting); err != nil {
+	if err := u.until(ctx, u.ready.accepting); err != nil {
 		return err
 	}
-	return u.readyErr
+	return u.ready.err
 }
 
 // until waits for the loop to close c.
@@ -50,7 +71,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 		if closed(c) { // closed before Stopping: the loop does not close it later
 			return nil
 		}
-		if reason := u.failed.Load(); reason != nil {
+		if reason := u.ready.failed.Load(); reason != nil {
 			return *reason
 		}
 		if u.pred != nil && u.pred.trying {
@@ -69,13 +90,13 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 // restored before the loop may let this generation accept: a Ready that finds restored open
 // when the process is stopped returns ErrStopped, and the program does not serve.
 func (u *Upgrader) restore() {
-	u.restoreErr = prefixed(u.states.RestoreAll(u.life, u.log))
-	if u.restoreErr != nil {
-		close(u.restored)
+	u.ready.restoreErr = prefixed(u.states.RestoreAll(u.tasks.life, u.log))
+	if u.ready.restoreErr != nil {
+		close(u.ready.restored)
 		return
 	}
 	u.saveFirst()
 	fault.At(fault.Restored)
-	close(u.restored)
-	u.post(event{kind: evRestored})
+	close(u.ready.restored)
+	u.loop.post(event{kind: evRestored})
 }

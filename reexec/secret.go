@@ -55,7 +55,7 @@ func (u *Upgrader) Secret(name string) (secret func() ([]byte, error), err error
 		return nil, err
 	}
 	return func() ([]byte, error) {
-		if !closed(u.restored) || u.restoreErr != nil {
+		if !closed(u.ready.restored) || u.ready.restoreErr != nil {
 			return nil, fmt.Errorf("secret %q: %w", name, ErrNotReady)
 		}
 		return slices.Clone(*current.Load()), nil

@@ -48,6 +48,8 @@ type sockets struct {
 	obsolete  []string         // names to be removed from the fd store
 	handed    bool             // a successor was given the sockets
 	forgotten []handover.Entry // files that were forgotten after handed was set
+
+	strays strays
 }
 
 // fromActivation takes the descriptors that systemd passed. Unit sockets keep their names.

@@ -71,7 +71,7 @@ func (u *Upgrader) mayRegister(name string) error {
 	if err := storename.Check(name); err != nil {
 		return err
 	}
-	if closed(u.told) {
+	if closed(u.ready.told) {
 		return errors.New("reexec: Save or Restore after Ready: register state before")
 	}
 	return nil
@@ -98,10 +98,10 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(u.life, cancel)()
-	u.fdStore.mu.Lock()
-	err := u.fdStore.check()
-	u.fdStore.mu.Unlock()
+	defer context.AfterFunc(u.tasks.life, cancel)()
+	u.manager.store.mu.Lock()
+	err := u.manager.store.check()
+	u.manager.store.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("reexec: checkpoint: %w", err)
 	}
@@ -116,12 +116,12 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 
 // storeStates puts the last known states into the fd store, if this process owns the store.
 func (u *Upgrader) storeStates(ctx context.Context) error {
-	u.fdStore.mu.Lock()
-	defer u.fdStore.mu.Unlock()
-	if err := u.fdStore.check(); err != nil {
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
+	if err := u.manager.store.check(); err != nil {
 		return err
 	}
-	return u.states.Keep(ctx, u.notifier, u.checkRoom)
+	return u.states.Keep(ctx, u.manager.notifier, u.checkRoom)
 }
 
 // saveFirst saves the states that no process has saved yet, for the fd store. If a function

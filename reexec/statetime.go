@@ -34,7 +34,7 @@ func (u *Upgrader) allow(p *present, size int) {
 // saveTime returns a context that ends when the time for the functions of Save is over. allow
 // starts the time again after each function, for a state of size bytes.
 func (u *Upgrader) saveTime() (ctx context.Context, allow func(size int), cancel func()) {
-	ctx, end := context.WithCancelCause(u.life)
+	ctx, end := context.WithCancelCause(u.tasks.life)
 	limit := timeout.Save + sizeTime(u.states.Size())
 	timer := time.AfterFunc(limit, func() { end(fmt.Errorf("its time of %v is over", limit)) })
 	allow = func(size int) { timer.Reset(timeout.Save + sizeTime(size)) }

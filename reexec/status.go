@@ -40,7 +40,7 @@ func (r Report) String() string {
 		s += fmt.Sprintf(", %d older draining", r.Draining)
 	}
 	if r.Held > 0 {
-		s += " " + connections(r.Held)
+		s += " " + countOf(r.Held)
 	}
 	if r.Left > 0 {
 		s += fmt.Sprintf(", %d s left", r.Left/time.Second)
@@ -67,7 +67,7 @@ func Status(ctx context.Context) (Report, error) {
 // report returns the answer to evStatus. It runs on the loop.
 func (u *Upgrader) report(p *present) Report {
 	d := u.pred.drains()
-	r := Report{Generation: u.generation, PID: os.Getpid(), State: p.state.String(),
+	r := Report{Generation: u.launch.generation, PID: os.Getpid(), State: p.state.String(),
 		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), main: p.main}
 	if p.succ != nil {
 		r.Successor = p.succ.process.PID
@@ -78,8 +78,8 @@ func (u *Upgrader) report(p *present) Report {
 // Status returns the Report of this process.
 func (u *Upgrader) Status() Report {
 	e := event{kind: evStatus, report: make(chan Report, 1)}
-	if !u.post(e) {
-		return Report{Generation: u.generation, PID: os.Getpid(), State: ended.String()}
+	if !u.loop.post(e) {
+		return Report{Generation: u.launch.generation, PID: os.Getpid(), State: ended.String()}
 	}
 	return <-e.report
 }

@@ -18,8 +18,8 @@ import (
 // not main leaves the sockets to its predecessor.
 func (u *Upgrader) withdraw(p *present, e event) {
 	fault.At(fault.StopAsked)
-	if p.restart = e.restart && p.main && u.notifier.StoreMax() > 0; p.restart {
-		u.receives.set(u.receives.said()) // assume that the next process takes the same formats
+	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
+		u.conns.receives.set(u.conns.receives.said()) // assume that the next process takes the same formats
 	}
 	u.endings.Load().drains() // before Accept fails, so that a server sees the reason
 	u.sockets.shut()
@@ -40,7 +40,7 @@ func (u *Upgrader) expire(p *present) {
 	if !p.overdue {
 		p.overdue = true
 		u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
-			"generation", u.generation, "held", u.drain.Count())
+			"generation", u.launch.generation, "held", u.drain.Count())
 		if p.succ != nil {
 			u.sayDraining(p)
 		}
@@ -59,8 +59,8 @@ func (u *Upgrader) refuseAll() {
 // endAccept calls first and ends Accept. The program may end as soon as it sees that, so
 // the lines that are logged by now have their time before.
 func (u *Upgrader) endAccept(first func()) {
-	u.task(func() { // ends within Grace
-		u.callbacks.Logs.Wait(callback.Grace)
+	u.tasks.Go(func() { // ends within callback.Grace
+		u.tasks.callbacks.Logs.Wait(callback.Grace)
 		first()
 		u.sockets.refuse()
 	})
@@ -87,12 +87,12 @@ func (u *Upgrader) releaseAll(p *present) {
 	}
 	u.abandonMoves(p)
 	u.dropSuccessor(p)
-	u.closeErr = u.release(p.main)
-	u.endLife()
+	u.loop.err = u.release(p.main)
+	u.tasks.endLife()
 }
 
 func (u *Upgrader) whyNotReady() string {
-	if err := u.failure.Load(); err != nil {
+	if err := u.ready.claim.Load(); err != nil {
 		return (*err).Error()
 	}
 	return "the successor called Close before it was ready: see its log for the reason"
@@ -100,7 +100,7 @@ func (u *Upgrader) whyNotReady() string {
 
 // Stop asks this generation to end, like SIGTERM: it stops accepting, and Draining and
 // Stopping are closed. Stop does not wait for the end.
-func (u *Upgrader) Stop() { u.post(event{kind: evStop}) }
+func (u *Upgrader) Stop() { u.loop.post(event{kind: evStop}) }
 
 // Fail reports that this generation cannot serve. In a successor, before Ready or within
 // its trial, Fail undoes the upgrade: the predecessor goes on serving, or accepts again,
@@ -111,8 +111,8 @@ func (u *Upgrader) Fail(reason error) {
 	if reason == nil {
 		reason = errors.New("Fail was called without a reason")
 	}
-	u.failed.CompareAndSwap(nil, &reason)
-	u.post(event{kind: evFail, err: reason})
+	u.ready.failed.CompareAndSwap(nil, &reason)
+	u.loop.post(event{kind: evFail, err: reason})
 }
 
 // Close ends this generation: it closes the listeners and the control socket, kills a
@@ -125,14 +125,14 @@ func (u *Upgrader) Fail(reason error) {
 // a Save or an Observe.
 func (u *Upgrader) Close() error {
 	var err error
-	if u.ending.CompareAndSwap(false, true) {
+	if u.loop.closing.CompareAndSwap(false, true) {
 		err = u.lastCheckpoint()
 	}
-	u.post(event{kind: evClose})
-	<-u.loopDone
+	u.loop.post(event{kind: evClose})
+	<-u.loop.done
 	u.tasks.Wait()
-	u.callbacks.Wait()
-	return errors.Join(err, u.closeErr)
+	u.tasks.callbacks.Wait()
+	return errors.Join(err, u.loop.err)
 }
 
 // lastCheckpoint stores the final state of a main process that stops, for the process that
@@ -156,21 +156,21 @@ func (u *Upgrader) lastCheckpoint() error {
 // before the loop starts. Only the main process removes the path of the control socket.
 func (u *Upgrader) release(main bool) error {
 	var errs []error
-	for _, a := range u.arrived {
+	for _, a := range u.conns.arrived {
 		a.close()
 	}
-	u.parking.close()
+	u.conns.parking.close()
 	u.reserve.Close()
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())
 	}
-	if u.control != nil {
-		errs = append(errs, u.control.Close(main))
+	if u.commands.socket != nil {
+		errs = append(errs, u.commands.socket.Close(main))
 	}
 	u.pred.forget()
 	if c := u.pred.takeCommand(); c != nil {
 		_ = c.Close() // the predecessor answers it
 	}
 	errs = append(errs, u.states.Close())
-	return errors.Join(append(errs, u.notifier.Close())...)
+	return errors.Join(append(errs, u.manager.notifier.Close())...)
 }

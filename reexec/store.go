@@ -41,9 +41,9 @@ const maxLack = 512
 // settleStore updates the fd store, and returns an error for missing entries. A store that
 // does not work costs the protection against a crash, not the service.
 func (u *Upgrader) settleStore() error {
-	u.fdStore.mu.Lock()
-	defer u.fdStore.mu.Unlock()
-	if !u.fdStore.ours {
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
+	if !u.manager.store.ours {
 		return nil // a successor is the main process now
 	}
 	var errs []error
@@ -56,15 +56,15 @@ func (u *Upgrader) settleStore() error {
 	}
 	errs = append(errs, u.storeSockets())
 	if u.supervised() {
-		errs = append(errs, u.states.Keep(u.life, u.notifier, u.checkRoom))
+		errs = append(errs, u.states.Keep(u.tasks.life, u.manager.notifier, u.checkRoom))
 	}
 	return errors.Join(errs...)
 }
 
 func (u *Upgrader) removeStored(name string) error {
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	return u.notifier.Remove(ctx, name)
+	return u.manager.notifier.Remove(ctx, name)
 }
 
 // storeSockets puts the sockets that only this process has into the fd store. Store
@@ -88,15 +88,15 @@ func (u *Upgrader) storeSockets() error {
 }
 
 func (u *Upgrader) storeSocket(k *socket) error {
-	ctx, cancel := context.WithTimeout(u.life, timeout.Store)
+	ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Store)
 	defer cancel()
-	return u.notifier.Store(ctx, storename.Socket(k.Name, k.Index), k.use)
+	return u.manager.notifier.Store(ctx, storename.Socket(k.Name, k.Index), k.use)
 }
 
 // checkRoom returns an error if the fd store is full, because the manager drops a further file
 // without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
-	limit := u.notifier.StoreMax()
+	limit := u.manager.notifier.StoreMax()
 	if used := u.sockets.inStore() + u.states.InStore(); limit > 0 && used >= limit {
 		return fmt.Errorf("the fd store holds %d files and is full: raise FileDescriptorStoreMax= of the unit", limit)
 	}
@@ -107,12 +107,12 @@ func (u *Upgrader) checkRoom() error {
 // the next attempt, which doubles each time.
 func (u *Upgrader) noteStore(p *present, err error) {
 	if err == nil {
-		u.fdStore.lack.Store(nil)
+		u.manager.store.lack.Store(nil)
 		p.storePause = 0
 		return
 	}
 	lack := excerpt.Of(err.Error(), maxLack)
-	if was := u.fdStore.lack.Swap(&lack); was == nil || *was != lack {
+	if was := u.manager.store.lack.Swap(&lack); was == nil || *was != lack {
 		u.log.Warn("fd store is not complete, trying again", "error", err)
 	}
 	p.storePause = min(max(firstStorePause, 2*p.storePause), lastStorePause)
@@ -124,8 +124,8 @@ func (u *Upgrader) storeAgain(p *present) {
 	if !p.main {
 		return
 	}
-	u.task(func() { // ends when the manager has read, or the time of a message is over
-		u.post(event{kind: evStored, err: u.settleStore()})
+	u.tasks.Go(func() { // ends when the manager has read, or the time of a message is over
+		u.loop.post(event{kind: evStored, err: u.settleStore()})
 	})
 }
 
@@ -139,7 +139,7 @@ func (u *Upgrader) storedAgain(p *present, err error) {
 
 // notStored returns the reason why an entry is missing, "" if none is.
 func (u *Upgrader) notStored() string {
-	if lack := u.fdStore.lack.Load(); lack != nil {
+	if lack := u.manager.store.lack.Load(); lack != nil {
 		return *lack
 	}
 	return ""
@@ -176,8 +176,8 @@ func (f *fdStore) check() error {
 // got the state and the sockets: names in the fd store, and forgotten files. From here on
 // only the successor changes the store, unless the commit fails.
 func (u *Upgrader) handStore(s *successor) error {
-	u.fdStore.hand()
-	ctx, cancel := timeout.Message(u.life)
+	u.manager.store.hand()
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	if names := u.states.Untold(); names != nil {
 		if err := s.line.SendStates(ctx, handover.States{Stored: names}); err != nil {

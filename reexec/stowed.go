@@ -34,7 +34,7 @@ func (u *Upgrader) stow(p *present, m *moving) {
 
 // unstow serves the stowed connections again, because there is no execve.
 func (u *Upgrader) unstow(p *present) {
-	u.receives.theirs.Store(nil)
+	u.conns.receives.theirs.Store(nil)
 	var back []*arrival
 	for _, s := range p.stowed {
 		back = append(back, &arrival{s.Connection, s.fd})
@@ -62,10 +62,10 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
 	const both = 2 // the connection and its data
-	if p.moves.stored+both > u.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
+	if p.moves.stored+both > u.manager.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
 		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
 	}
-	ctx, cancel := timeout.Message(u.life)
+	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	name := storename.Connection{Format: m.Format, Name: m.Name}
 	if len(m.Data) > 0 {
@@ -75,13 +75,13 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 			return err
 		}
 		defer data.Close()
-		if err := u.notifier.Store(ctx, name.Data(), data); err != nil {
+		if err := u.manager.notifier.Store(ctx, name.Data(), data); err != nil {
 			return err
 		}
 		p.moves.stored++
 	}
 	p.moves.stored++
-	return u.notifier.Store(ctx, name.String(), m.file)
+	return u.manager.notifier.Store(ctx, name.String(), m.file)
 }
 
 // storedConnections collects the connections that an earlier process put into the fd store.

@@ -31,9 +31,9 @@ func (u *Upgrader) compare(k *socket, network, address string, has net.Addr) {
 	}
 	text := fmt.Sprintf("socket %q listens on %v, not on %s: stop and start the unit to move it", k.Name, has, address)
 	u.log.Warn("socket listens on the address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
-	u.strays.mu.Lock()
-	defer u.strays.mu.Unlock()
-	u.strays.moved = append(u.strays.moved, text)
+	u.sockets.strays.mu.Lock()
+	defer u.sockets.strays.mu.Unlock()
+	u.sockets.strays.moved = append(u.sockets.strays.moved, text)
 }
 
 // sameAddress reports whether a bind to address could result in the address has. For a host
@@ -80,12 +80,12 @@ func sameAddress(network, address string, has net.Addr) bool {
 // look notes the unit's sockets that the program did not claim before Ready.
 func (u *Upgrader) look() {
 	lost := u.sockets.unclaimed()
-	u.strays.mu.Lock()
-	defer u.strays.mu.Unlock()
-	if len(lost) > len(u.strays.lost) {
+	u.sockets.strays.mu.Lock()
+	defer u.sockets.strays.mu.Unlock()
+	if len(lost) > len(u.sockets.strays.lost) {
 		u.log.Warn("no Listen has claimed these sockets of the unit", "sockets", lost)
 	}
-	u.strays.lost = lost
+	u.sockets.strays.lost = lost
 }
 
 // text returns the part of STATUS= about strays, "" if there are none.

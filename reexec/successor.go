@@ -68,23 +68,23 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	}
 	s := newSuccessor(process, line)
 	fault.At(fault.Started)
-	u.task(func() { // ends with the process or dropSuccessor
+	u.tasks.Go(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
-			u.post(event{kind: evFailed, from: s, err: s.explain(err)})
-			s.awaitEnd(u.post, u.supervised())
+			u.loop.post(event{kind: evFailed, from: s, err: s.explain(err)})
+			s.awaitEnd(u.loop.post, u.supervised())
 			return
 		}
 		fault.At(fault.SocketsAcknowledged)
-		s.listen(u.post, u.supervised())
+		s.listen(u.loop.post, u.supervised())
 	})
 	return s, nil
 }
 
 // introduce exchanges greetings and hands over every socket.
 func (u *Upgrader) introduce(s *successor) error {
-	ctx, cancel := context.WithCancel(u.life)
+	ctx, cancel := context.WithCancel(u.tasks.life)
 	defer cancel()
-	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.parent, Generation: u.generation, Trying: u.inPlace}
+	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.launch.parent, Generation: u.launch.generation, Trying: u.launch.inPlace}
 	fault.At(fault.BeforeGreeting)
 	theirs, _, err := s.line.Greet(ctx, ours)
 	if err != nil {
@@ -94,8 +94,8 @@ func (u *Upgrader) introduce(s *successor) error {
 	if theirs.PID != s.process.PID {
 		return fmt.Errorf("process %d answers, but process %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
 	}
-	if u.siblings() && theirs.ParentPID != u.parent {
-		return fmt.Errorf("the parent of the successor is process %d, not the manager %d", theirs.ParentPID, u.parent)
+	if u.siblings() && theirs.ParentPID != u.launch.parent {
+		return fmt.Errorf("the parent of the successor is process %d, not the manager %d", theirs.ParentPID, u.launch.parent)
 	}
 	var entries []handover.Entry
 	var files []syscall.Conn

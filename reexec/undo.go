@@ -28,7 +28,7 @@ func (u *Upgrader) recall(p *present, e event) {
 	p.timer.Reset(timeout.Switch)
 	if p.state == committing {
 		// Go takes back Committing, after which hanging up would make it the main process.
-		if err := p.succ.say(u.life, handover.Go{}); err != nil {
+		if err := p.succ.say(u.tasks.life, handover.Go{}); err != nil {
 			u.log.Warn("successor cannot be told that it is not the main process, and is killed", "error", err)
 			u.kill(p, e)
 			return
@@ -78,7 +78,7 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 // undone ends an undone upgrade: it notifies the manager and answers the request.
 func (u *Upgrader) undone(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
-	u.log.Warn("upgrade undone", "generation", u.generation, "error", p.reason)
+	u.log.Warn("upgrade undone", "generation", u.launch.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
 	u.rememberUndone(p.reason)
 	u.sayUndone(p)
@@ -99,7 +99,7 @@ func (u *Upgrader) keepStore(p *present) {
 	if !p.main {
 		return
 	}
-	u.fdStore.own(true)
+	u.manager.store.own(true)
 	if len(u.sockets.unkept()) > 0 {
 		p.again.Reset(0)
 	}
@@ -110,13 +110,13 @@ func (u *Upgrader) keepStore(p *present) {
 func (u *Upgrader) reap(p *present, limit time.Duration) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
-	_ = s.line.Close() // tells the successor to end
-	u.task(func() {    // ends with the process, or with life
+	_ = s.line.Close()  // tells the successor to end
+	u.tasks.Go(func() { // ends with the process, or with life
 		defer close(over)
 		select {
 		case <-s.process.Over():
 		case <-time.After(limit):
-		case <-u.life.Done():
+		case <-u.tasks.life.Done():
 			if s.accepted { // it finishes its answers after this process ends
 				s.close()
 				return
@@ -124,7 +124,7 @@ func (u *Upgrader) reap(p *present, limit time.Duration) <-chan struct{} {
 		}
 		_ = s.process.Kill() // not an error if it has ended; other errors cannot be handled
 		<-s.process.Over()
-		u.control.Discard(s.process.PID)
+		u.commands.socket.Discard(s.process.PID)
 		s.close()
 	})
 	return over

@@ -18,7 +18,7 @@ import (
 func TestAMessageThatCannotBeSaidHangsUp(t *testing.T) {
 	for _, say := range []handover.Message{handover.Ready{}, handover.Serving{}, handover.Failed{}, handover.Stopping{}, handover.Superseded{}, handover.Goodbye{}} {
 		m := newMiddle(t)
-		m.endLife() // no message is sent after it
+		m.tasks.endLife() // no message is sent after it
 		m.tellPredecessor(m.p, say)
 		if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
 			t.Fatalf("a %T that cannot be said leads to %v, want %v", say, m.p.self, evOrphaned)
@@ -44,7 +44,7 @@ func TestAPredecessorThatIsGoneNeedsNoMessage(t *testing.T) {
 // TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine.
 func TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine(t *testing.T) {
 	m := newMiddle(t)
-	m.endLife()
+	m.tasks.endLife()
 	m.tellCommitted(m.p)
 	if got, err := m.newer.Receive(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("the successor hears %v, %v, want EOF", got, err)
@@ -54,7 +54,7 @@ func TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine(t *testing.T) {
 // TestTakenThatCannotBeSaidHangsUp: the predecessor keeps the connections by that.
 func TestTakenThatCannotBeSaidHangsUp(t *testing.T) {
 	m := newMiddle(t)
-	m.endLife()
+	m.tasks.endLife()
 	m.take(m.p, nil)
 	if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
 		t.Errorf("it leads to %v, want %v", m.p.self, evOrphaned)
@@ -100,7 +100,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 		defer close(stopped)
 		for {
 			select {
-			case e := <-m.events:
+			case e := <-m.loop.events:
 				m.dispatch(m.p, e)
 			case <-stop:
 				return
@@ -110,7 +110,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	m.p.state = serving // as main process
 	m.sockets = &sockets{}
-	m.task(func() { m.pred.listen(m.post, saved.New(nil), m.sockets) })
+	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {

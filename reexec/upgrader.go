@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,18 +16,17 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
-	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
 // Ownership. The loop goroutine alone reads and writes present, which has the state of the
-// table, and what present points to. It alone writes these fields after New: arrived,
-// command, readyErr, closeErr, endings and receives.theirs of the Upgrader, and gone,
-// draining and until of the predecessor. It alone opens and shuts gates. Nothing
-// changes opts, log, program, environ, notifier, signals, control, pred, generation,
-// version, parent, inPlace and act after New.
+// table, and what present points to. It alone writes these fields after New: conns.arrived,
+// commands.waiting, ready.err, loop.err, endings and receives.theirs of the Upgrader, and
+// gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
+// changes opts, log, launch, pred, manager.notifier, commands.signals, commands.socket and
+// loop.act after New.
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
@@ -49,58 +47,19 @@ import (
 type Upgrader struct {
 	opts     Options
 	log      *slog.Logger
-	program  Command          // path and arguments of this process's start
-	workDir  workDir          // the directory of the start
-	environ  environ          // the environment of the start
-	notifier *notify.Notifier // nil without a manager
-	signals  signals
+	launch   launch       // the start of this process
+	pred     *predecessor // nil in the first generation
 	sockets  *sockets
-	strays   strays
+	conns    connections // connections that come from another process or can move to one
 	states   *saved.States
-	receives receivers
-	parking  parking
-	arrived  []*arrival // connections of the fd store or the image, until actAnnounce
-	drain    *drain.Counter
-	fdStore  fdStore
+	manager  manager
+	commands commands // of signals and the control socket
 	reserve  fd.Reserve
-	control  *control.Listener
-	pred     *predecessor  // nil in the first generation
-	command  *control.Conn // the reload command that asked the program before an execve, or nil
-
-	generation int
-	version    string // version of the program's module, "" if the go command recorded none
-	parent     int    // pid of our parent at the start: the manager, if there is one
-	inPlace    bool   // an upgrade executes the new program in this process
-
-	// The loop closes these channels, each once.
-	told      chan struct{} // Ready may restore the state
-	accepting chan struct{} // Ready may return readyErr: we accept, or announce has failed
-
-	endings   atomic.Pointer[endings]
-	callbacks callback.Queues
-
-	act      func(*present, event, action) // perform; tests of the loop replace it
-	events   chan event
-	oldIdle  chan struct{}
-	life     context.Context // canceled when the loop releases everything
-	endLife  context.CancelFunc
-	tasks    sync.WaitGroup // the goroutines of task
-	loopDone chan struct{}
-	closeErr error // error of actRelease; read it after loopDone is closed
-
-	history atomic.Pointer[history] // the loop stores it
-
-	failure atomic.Pointer[error] // error of the last claim that failed
-	failed  atomic.Pointer[error] // reason of the first Fail
-
-	readyErr error // read it after accepting is closed
-
-	restoring  sync.Once
-	restored   chan struct{} // closed when restore has ended, with or without an error
-	restoreErr error         // read it after restored is closed
-
-	ending atomic.Bool // Close was called
-	asking atomic.Bool // a call of Options.Next has not returned
+	drain    *drain.Counter
+	ready    readiness
+	endings  atomic.Pointer[endings]
+	loop     loop
+	tasks    *tasks
 }
 
 // New takes the sockets that were passed to this process: by systemd's socket units, by
@@ -141,31 +100,25 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 		return nil, errTwice
 	}
 	u := &Upgrader{
-		opts:      o,
-		log:       slog.New(slog.DiscardHandler),
-		version:   version(),
-		environ:   start,
-		parent:    os.Getppid(),
-		receives:  receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
-		told:      make(chan struct{}),
-		accepting: make(chan struct{}),
-		restored:  make(chan struct{}),
-		events:    make(chan event),
-		oldIdle:   make(chan struct{}, 1),
-		loopDone:  make(chan struct{}),
+		opts:   o,
+		log:    slog.New(slog.DiscardHandler),
+		launch: launch{version: version(), environ: start, parent: os.Getppid()},
+		conns:  newConnections(),
+		ready:  newReadiness(),
+		loop:   newLoop(),
+		tasks:  newTasks(),
 	}
 	if o.Logger != nil {
-		u.log = slog.New(callback.NewLog(o.Logger.Handler(), &u.callbacks.Logs))
+		u.log = slog.New(callback.NewLog(o.Logger.Handler(), &u.tasks.callbacks.Logs))
 	}
-	u.life, u.endLife = context.WithCancel(context.Background())
 	u.endings.Store(newEndings())
-	u.drain = drain.NewCounter(u.postOldIdle)
-	u.act = u.perform
+	u.drain = drain.NewCounter(u.loop.postOldIdle)
+	u.loop.act = u.perform
 	u.states = saved.New(u.afford)
-	u.signals = catchSignals(o.Signals, o.RestartSignal)
+	u.commands.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
-		u.signals.release()
-		u.endLife()
+		u.commands.signals.release()
+		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
 	u.reserve.Open(reserved)
@@ -176,15 +129,15 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 // arrive finds out how this process was started, and collects the descriptors that were
 // passed to it.
 func (u *Upgrader) arrive(line *handover.Conn) (err error) {
-	if u.program, err = thisProgram(); err != nil {
+	if u.launch.program, err = thisProgram(); err != nil {
 		return err
 	}
-	u.workDir.init(u.program, u.environ.lookup)
-	if u.notifier, err = u.environ.notifier(); err != nil {
+	u.launch.workDir.init(u.launch.program, u.launch.environ.lookup)
+	if u.manager.notifier, err = u.launch.environ.notifier(); err != nil {
 		return err
 	}
-	u.inPlace = u.replacesInPlace()
-	image, err := takeImage(u.environ.lookupDescriptor)
+	u.launch.inPlace = u.replacesInPlace()
+	image, err := takeImage(u.launch.environ.lookupDescriptor)
 	if err != nil {
 		return err
 	}
@@ -199,7 +152,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	if u.control, err = u.listenControl(); err != nil {
+	if u.commands.socket, err = u.listenControl(); err != nil {
 		err = fmt.Errorf("reexec: %w", err)
 		u.pred.refuse(err)
 	}
@@ -209,7 +162,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 // listenControl opens the control socket. Any user can take our abstract name. Then no
 // reload command reaches this process, but it still serves.
 func (u *Upgrader) listenControl() (*control.Listener, error) {
-	address := ask.Address(u.environ.lookup, os.Getpid())
+	address := ask.Address(u.launch.environ.lookup, os.Getpid())
 	l, err := control.Listen(address, os.Getpid())
 	if err != nil && strings.HasPrefix(address, "@") {
 		u.log.Warn("the control socket cannot be opened, so no reload or status command reaches this process: set RuntimeDirectory= in the unit", "error", err)
@@ -226,21 +179,21 @@ func (u *Upgrader) begin() error {
 		return fmt.Errorf("reexec: %w", err)
 	}
 	fault.At(fault.SocketsTaken)
-	u.generation = 1
+	u.launch.generation = 1
 	var moved storedConnections
 	u.sockets = fromActivation(set, u.states, &moved)
-	u.arrived = moved.arrivals()
+	u.conns.arrived = moved.arrivals()
 	return nil
 }
 
 // succeed is arrive for a successor.
 func (u *Upgrader) succeed(line *handover.Conn) error {
-	pred, entries, fds, err := meet(u.life, line)
+	pred, entries, fds, err := meet(u.tasks.life, line)
 	if err != nil {
 		return fmt.Errorf("reexec: predecessor: %w", err)
 	}
 	u.pred = pred
-	u.generation = pred.generation + 1
+	u.launch.generation = pred.generation + 1
 	u.sockets = fromPredecessor(entries, fds)
 	return nil
 }
@@ -250,20 +203,11 @@ func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
 		first = arriving
-		u.task(func() { u.pred.listen(u.post, u.states, u.sockets) }) // ends when either side closes the line
+		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets) }) // ends when either side closes the line
 	}
-	u.task(func() { u.signals.relay(u.life, u.opts.RestartSignal, u.post) }) // ends with life
-	u.task(u.serveControl)                                                   // ends when the control socket is closed
-	go u.loop(first)                                                         // ends with the state ended; Close waits for loopDone
-}
-
-// task runs f on a goroutine that Close waits for.
-func (u *Upgrader) task(f func()) {
-	u.tasks.Add(1)
-	go func() {
-		defer u.tasks.Done()
-		f()
-	}()
+	u.tasks.Go(func() { u.commands.signals.relay(u.tasks.life, u.opts.RestartSignal, u.loop.post) }) // ends with life
+	u.tasks.Go(u.serveControl)                                                                       // ends when the control socket is closed
+	go u.runLoop(first)                                                                              // ends with the state ended; Close waits for loop.done
 }
 
 // Upgrade starts the program that is at the path of this process now, and hands over to
@@ -278,11 +222,11 @@ func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, ni
 // upgrade is Upgrade. command is the reload command that waits for the result, or nil.
 func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 	r := &request{answer: make(chan error, 1), command: command}
-	if !u.post(event{kind: evUpgrade, request: r}) {
+	if !u.loop.post(event{kind: evUpgrade, request: r}) {
 		r.reply(ErrStopped, 0)
 	}
 	cancel := context.AfterFunc(ctx, func() {
-		u.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
+		u.loop.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
 	})
 	defer cancel()
 	return <-r.answer // the loop answers every request that it takes, also when it ends
@@ -311,16 +255,8 @@ func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }
 
 // Generation returns the number of this generation: 1 in the process that the service
 // manager, or the user, started, and one more after each upgrade.
-func (u *Upgrader) Generation() int { return u.generation }
-
-// postOldIdle notifies the loop. It does not wait, because the loop may be the caller.
-func (u *Upgrader) postOldIdle() {
-	select {
-	case u.oldIdle <- struct{}{}:
-	default: // an earlier one is still in the channel
-	}
-}
+func (u *Upgrader) Generation() int { return u.launch.generation }
 
 // supervised reports whether a service manager started this process, so that a successor
 // has to become a child of the manager.
-func (u *Upgrader) supervised() bool { return u.notifier != nil }
+func (u *Upgrader) supervised() bool { return u.manager.notifier != nil }
