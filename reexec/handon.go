@@ -9,13 +9,14 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/flow"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file gives the sockets to the next process. If the program forgets a file after that,
 // and before the next process is the main one, the next process forgets it, too.
 
-// handOn returns an entry and a file for every socket. A file belongs to the program or is
+// HandOn returns an entry and a file for every socket. A file belongs to the program or is
 // among own, which the caller closes. The program may close a file meanwhile; the caller
 // leaves such a socket out.
 func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
@@ -40,8 +41,8 @@ func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own 
 		e := k.Entry
 		e.Unstored = !k.kept
 		entries, files = append(entries, e), append(files, file)
-		if c, ok := k.use.(flowSocket); ok {
-			e, f, err := c.outlets.handOn(storename.Flow(k.Name, k.Index))
+		if c, ok := k.use.(*flow.Conn); ok {
+			e, f, err := c.HandOn(storename.Flow(k.Name, k.Index))
 			if err != nil {
 				return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/flow"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
@@ -339,7 +340,7 @@ func (s *sockets) abandon() error {
 	var errs []error
 	for _, k := range s.all {
 		a, ok := k.use.(acceptance)
-		if _, flows := k.use.(flowSocket); !ok && k.use != nil && !flows {
+		if _, flows := k.use.(*flow.Conn); !ok && k.use != nil && !flows {
 			errs = append(errs, k.use.Close())
 		}
 		if !ok {

@@ -30,9 +30,9 @@ import (
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
-//	fdStore.mu -> sockets.mu -> FlowConn.turning -> Gate.mu -> Counter.mu
+//	fdStore.mu -> sockets.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
 //	fdStore.mu -> states.mu
-//	sockets.mu -> FlowConn.turning -> outlets.mu
+//	sockets.mu -> flow.Conn.turning -> outlets.mu
 //	sockets.mu -> Readers.mu -> Counter.mu
 //	parking.mu -> Gate.mu -> Counter.mu
 //

@@ -1,6 +1,6 @@
 //go:build linux
 
-package reexec
+package flow
 
 import (
 	"bytes"
@@ -17,7 +17,6 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
-	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
 // named is a route for datagrams that begin with the number of their owner.
@@ -28,7 +27,7 @@ func named(datagram []byte, _ netip.AddrPort) (owner uint32) {
 
 // sharers are n processes' ends of one UDP socket, as n upgrades make them, and a
 // client of it. The first reads the socket.
-func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
+func sharers(t *testing.T, n int) (all []*Conn, client net.Conn) {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -45,13 +44,13 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 			t.Fatal(err)
 		}
 		udp := p.(*net.UDPConn)
-		s := &FlowConn{gate: gate.NewGate(udp.SetReadDeadline), readers: gate.NewReaders(drain.NewCounter(func() {})), udp: udp, route: named, outlets: &outlets{ways: map[uint32]*fd.FD{}}}
+		s := New(udp, drain.NewCounter(func() {}), named)
 		t.Cleanup(func() { _ = s.Close() }) // most tests have done so
-		var inboxes, ways []*socket
+		var inboxes, outlets []End
 		if i > 0 {
-			inboxes, ways = handedOn(t, all[i-1])
+			inboxes, outlets = handedOn(t, all[i-1])
 		}
-		if err := s.join(inboxes, ways); err != nil {
+		if err := s.Join(inboxes, outlets); err != nil {
 			t.Fatal(err)
 		}
 		if s.Owner() != uint32(i+1) {
@@ -59,7 +58,7 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 		}
 		all = append(all, s)
 	}
-	all[0].open()
+	all[0].Open()
 	client, err = net.Dial("udp", c.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -69,21 +68,21 @@ func sharers(t *testing.T, n int) (all []*FlowConn, client net.Conn) {
 }
 
 // handedOn is what a successor of c gets.
-func handedOn(t *testing.T, c *FlowConn) (inboxes, ways []*socket) {
+func handedOn(t *testing.T, c *Conn) (inboxes, outlets []End) {
 	t.Helper()
 	entries, fds, err := c.outlets.handOn("name")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, e := range entries {
-		s := &socket{Entry: e, held: fds[i]}
+		s := End{uint32(e.Index), fds[i]}
 		if e.Origin == handover.OriginInbox {
 			inboxes = append(inboxes, s)
 		} else {
-			ways = append(ways, s)
+			outlets = append(outlets, s)
 		}
 	}
-	return inboxes, ways
+	return inboxes, outlets
 }
 
 func send(t *testing.T, client net.Conn, text string) {
@@ -94,7 +93,7 @@ func send(t *testing.T, client net.Conn, text string) {
 }
 
 // reads checks that c reads text next, from the client, and can answer.
-func reads(t *testing.T, c *FlowConn, client net.Conn, text string) {
+func reads(t *testing.T, c *Conn, client net.Conn, text string) {
 	t.Helper()
 	b := make([]byte, 100)
 	n, from, err := c.ReadFrom(b)
@@ -104,7 +103,7 @@ func reads(t *testing.T, c *FlowConn, client net.Conn, text string) {
 }
 
 // waits checks that c reads nothing until its deadline.
-func waits(t *testing.T, c *FlowConn) {
+func waits(t *testing.T, c *Conn) {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
@@ -123,8 +122,8 @@ func waits(t *testing.T, c *FlowConn) {
 func TestEachDatagramIsReadByItsOwner(t *testing.T) {
 	const processes, datagrams, turns = 4, 2000, 300
 	all, client := sharers(t, processes)
-	all[0].shut()
-	all[processes-1].open()
+	all[0].Shut()
+	all[processes-1].Open()
 	var mu sync.Mutex
 	readers := map[string][]uint32{}
 	got := make(chan struct{}, datagrams)
@@ -153,8 +152,8 @@ func TestEachDatagramIsReadByItsOwner(t *testing.T) {
 	go func() { // ends after its turns; joined below
 		defer close(turned)
 		for turn := range turns {
-			all[processes-1-turn%2].shut()
-			all[processes-2+turn%2].open()
+			all[processes-1-turn%2].Shut()
+			all[processes-2+turn%2].Open()
 		}
 	}()
 	for i := range datagrams {
@@ -182,16 +181,16 @@ func TestEachDatagramIsReadByItsOwner(t *testing.T) {
 func TestTheInboxIsReadFirst(t *testing.T) {
 	all, client := sharers(t, 2)
 	one, two := all[0], all[1]
-	one.shut()
-	two.open()
+	one.Shut()
+	two.Open()
 	for _, text := range []string{"1 a", "1 b", "0 new"} {
 		send(t, client, text)
 	}
 	reads(t, two, client, "0 new")
-	two.shut()
+	two.Shut()
 	send(t, client, "1 c")
 	send(t, client, "2 d")
-	one.open()
+	one.Open()
 	for _, text := range []string{"1 a", "1 b", "1 c"} {
 		reads(t, one, client, text)
 	}
@@ -204,8 +203,8 @@ func TestTheInboxIsReadFirst(t *testing.T) {
 func TestADatagramOfADeadProcessIsRead(t *testing.T) {
 	all, client := sharers(t, 3)
 	one, two, three := all[0], all[1], all[2]
-	one.shut()
-	three.open()
+	one.Shut()
+	three.Open()
 	if err := one.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -215,13 +214,13 @@ func TestADatagramOfADeadProcessIsRead(t *testing.T) {
 	send(t, client, "9 c")
 	reads(t, three, client, "9 c")
 	reads(t, two, client, "2 b")
-	inboxes, ways := handedOn(t, three)
+	inboxes, outlets := handedOn(t, three)
 	numbers := map[int]bool{}
-	for _, w := range ways {
-		numbers[w.Index] = true
+	for _, w := range outlets {
+		numbers[int(w.Owner)] = true
 	}
-	for _, s := range append(inboxes, ways...) {
-		_ = s.held.Close() // not used
+	for _, s := range append(inboxes, outlets...) {
+		_ = s.FD.Close() // not used
 	}
 	if len(numbers) != 3 || numbers[1] {
 		t.Errorf("a fourth process gets the outlets of %v, want 2, 3 and 4", numbers)
@@ -232,16 +231,16 @@ func TestADatagramOfADeadProcessIsRead(t *testing.T) {
 func TestAProcessThatFinishesTakesNothingNew(t *testing.T) {
 	all, client := sharers(t, 2)
 	one, two := all[0], all[1]
-	one.shut()
-	two.open()
-	two.shut()
-	two.finish()
+	one.Shut()
+	two.Open()
+	two.Shut()
+	two.Finish()
 	for _, text := range []string{"0 new", "1 a", "2 b"} {
 		send(t, client, text)
 	}
 	reads(t, two, client, "2 b")
 	reads(t, one, client, "1 a")
-	two.open()
+	two.Open()
 	send(t, client, "0 new")
 	reads(t, two, client, "0 new")
 }
@@ -299,8 +298,8 @@ func TestDeadlinesHoldOnBothSides(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all[0].shut()
-	all[1].open()
+	all[0].Shut()
+	all[1].Open()
 	b := make([]byte, 10)
 	for _, c := range all {
 		if _, _, err := c.ReadFrom(b); !errors.Is(err, os.ErrDeadlineExceeded) {

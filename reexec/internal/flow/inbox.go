@@ -1,4 +1,4 @@
-package reexec
+package flow
 
 import (
 	"errors"
@@ -33,19 +33,19 @@ func newInbox() (inbox, outlet *fd.FD, err error) {
 
 // outlets has the outlet of each process that shares one socket, by the number of the process.
 type outlets struct {
-	mu   sync.Mutex
-	ways map[uint32]*fd.FD
-	own  uint32 // the number of this process
-	last uint32 // the highest number that any generation has used
-	buf  []byte // the frame of pass
+	mu      sync.Mutex
+	byOwner map[uint32]*fd.FD
+	own     uint32 // the number of this process
+	last    uint32 // the highest number that any generation has used
+	buf     []byte // the frame of pass
 }
 
-// add consumes way, the outlet to process n.
-func (o *outlets) add(n uint32, way *fd.FD) {
+// add consumes outlet, which leads to process n.
+func (o *outlets) add(n uint32, outlet *fd.FD) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_ = o.ways[n].Close() // nil, or an older descriptor of the same outlet
-	o.ways[n] = way
+	_ = o.byOwner[n].Close() // nil, or an older descriptor of the same outlet
+	o.byOwner[n] = outlet
 	o.last = max(o.last, n)
 }
 
@@ -54,7 +54,7 @@ func (o *outlets) add(n uint32, way *fd.FD) {
 func (o *outlets) pass(to uint32, datagram []byte, from netip.AddrPort) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ways[to] == nil {
+	if o.byOwner[to] == nil {
 		return false
 	}
 	o.buf = appendFrame(o.buf[:0], datagram, from)
@@ -63,20 +63,20 @@ func (o *outlets) pass(to uint32, datagram []byte, from netip.AddrPort) bool {
 
 // send sends a frame. It closes the outlet of a process that has ended, and returns false.
 func (o *outlets) send(to uint32, frame []byte) bool {
-	way := o.ways[to]
-	err := fd.Send(uintptr(way.Raw()), frame, nil)
+	outlet := o.byOwner[to]
+	err := fd.Send(uintptr(outlet.Raw()), frame, nil)
 	if !slices.ContainsFunc(hungUp, func(e error) bool { return errors.Is(err, e) }) {
 		return true
 	}
-	_ = way.Close() // the other end is closed
-	delete(o.ways, to)
+	_ = outlet.Close() // the other end is closed
+	delete(o.byOwner, to)
 	return false
 }
 
 // hungUp are the errors of a unix socket without another end.
 var hungUp = []error{syscall.EPIPE, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ENOTCONN}
 
-// handOn returns the inbox of a new successor and the outlets of all processes, including the
+// HandOn returns the inbox of a new successor and the outlets of all processes, including the
 // successor's, with entries called name. The caller closes the descriptors.
 func (o *outlets) handOn(name string) (entries []handover.Entry, fds []*fd.FD, err error) {
 	o.mu.Lock()
@@ -86,20 +86,20 @@ func (o *outlets) handOn(name string) (entries []handover.Entry, fds []*fd.FD, e
 		return nil, nil, err
 	}
 	o.last++
-	o.ways[o.last] = outlet
+	o.byOwner[o.last] = outlet
 	entries = append(entries, handover.Entry{Name: name, Index: int(o.last), Origin: handover.OriginInbox})
 	fds = append(fds, inbox)
-	for n := range o.ways {
+	for n := range o.byOwner {
 		if n != o.own && !o.send(n, noDatagram) {
 			continue
 		}
-		way, err := o.ways[n].Dup()
+		outlet, err := o.byOwner[n].Dup()
 		if err != nil {
 			fd.CloseAll(fds)
 			return nil, nil, err
 		}
 		entries = append(entries, handover.Entry{Name: name, Index: int(n), Origin: handover.OriginOutlet})
-		fds = append(fds, way)
+		fds = append(fds, outlet)
 	}
 	return entries, fds, nil
 }
@@ -107,16 +107,16 @@ func (o *outlets) handOn(name string) (entries []handover.Entry, fds []*fd.FD, e
 func (o *outlets) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for n, way := range o.ways {
-		_ = way.Close() // sent frames stay in the queue of the inbox
-		delete(o.ways, n)
+	for n, outlet := range o.byOwner {
+		_ = outlet.Close() // sent frames stay in the queue of the inbox
+		delete(o.byOwner, n)
 	}
 }
 
 // maxFrame is the length of the longest frame: an address with a zone, and a UDP datagram.
 const maxFrame = 1 + 255 + 65535
 
-// noDatagram is a frame without a datagram. handOn sends it to find out whether a process has
+// noDatagram is a frame without a datagram. HandOn sends it to find out whether a process has
 // ended.
 var noDatagram = []byte{0}
 

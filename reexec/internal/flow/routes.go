@@ -1,8 +1,7 @@
-package reexec
+package flow
 
 import (
 	"context"
-	"fmt"
 	"sync"
 )
 
@@ -44,22 +43,4 @@ func (r *routes) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// awaitRoutes returns when no route is running. The gates must be shut.
-func (s *sockets) awaitRoutes(ctx context.Context) error {
-	s.mu.Lock()
-	flows := map[*FlowConn]string{}
-	for _, k := range s.all {
-		if f, ok := k.use.(flowSocket); ok {
-			flows[f.FlowConn] = k.Name
-		}
-	}
-	s.mu.Unlock()
-	for f, name := range flows {
-		if err := f.routes.wait(ctx); err != nil {
-			return fmt.Errorf("socket %q: its route function has not returned: %w", name, err)
-		}
-	}
-	return nil
 }
