@@ -1,0 +1,105 @@
+// Package recorder fills in a [record.Report] from the load on a server.
+package recorder
+
+import (
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/proof/record"
+)
+
+// A Recorder is a report that grows. Its methods are safe for concurrent use.
+type Recorder struct {
+	began time.Time
+	loads map[string]int // indexes by name
+
+	mu     sync.Mutex
+	report record.Report
+}
+
+// New returns a Recorder of a run that begins now. manager names the supervisor of the
+// service.
+func New(title, manager string, classes []load.Class) *Recorder {
+	now := time.Now()
+	r := &Recorder{began: now, loads: map[string]int{}}
+	r.report = record.Report{Title: title, Began: now, Environment: environment(manager)}
+	for _, c := range classes {
+		r.loads[c.Name] = len(r.report.Loads)
+		r.report.Loads = append(r.report.Loads, record.Load{
+			Name: c.Name, Protocol: protocols[c.Protocol], Address: c.Addr, Rate: c.Rate, Conns: c.Conns})
+	}
+	return r
+}
+
+var protocols = map[load.Protocol]string{load.HTTP1: "HTTP/1.1", load.HTTP2: "HTTP/2", load.WebSocket: "WebSocket"}
+
+func environment(manager string) record.Environment {
+	e := record.Environment{Manager: manager, Go: runtime.Version(), Processors: runtime.NumCPU()}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		e.Kernel = "Linux " + unix.ByteSliceToString(name.Release[:])
+	}
+	return e
+}
+
+// Now returns the time since the begin of the report.
+func (r *Recorder) Now() time.Duration { return time.Since(r.began) }
+
+// Settled enters a request. It is for [load.Config.Settled].
+func (r *Recorder) Settled(res load.Result) {
+	q := record.Request{Load: r.loads[res.Class], Due: res.Due.Sub(r.began), Took: res.Took, PID: res.PID}
+	q.Generation, _ = strconv.Atoi(res.Generation) // 0 for a server that does not name it
+	if f := res.Failure; f != nil {
+		q.Failure, q.Kept = Failure(f.Kind), f.Reused
+		if f.Err != nil {
+			q.Error = f.Err.Error()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Requests = append(r.report.Requests, q)
+}
+
+// Event enters an event, in the order in which events began.
+func (r *Recorder) Event(e record.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Events = append(r.report.Events, e)
+}
+
+// Sample enters the size of a process.
+func (r *Recorder) Sample(s record.Sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Samples = append(r.report.Samples, s)
+}
+
+// Report returns the report so far. The caller must not change it.
+func (r *Recorder) Report() *record.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report := r.report
+	report.Elapsed = r.Now()
+	return &report
+}
+
+// failures are those of the load, by their name in a report.
+var failures = map[load.Kind]record.Failure{
+	load.Refused: record.Refused, load.DialTimeout: record.DialTimeout, load.DialFailed: record.DialFailed,
+	load.Handshake: record.Handshake, load.Reset: record.Reset, load.NoAnswer: record.EOF, load.Truncated: record.Truncated,
+	load.Timeout: record.Timeout, load.BadStatus: record.BadAnswer, load.Malformed: record.BadAnswer,
+	load.Unserved: record.Unserved, load.Saturated: record.NotSent,
+}
+
+// Failure returns the name of k in a report.
+func Failure(k load.Kind) record.Failure {
+	if f, ok := failures[k]; ok {
+		return f
+	}
+	return record.Failure(k.String())
+}

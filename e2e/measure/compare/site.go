@@ -1,0 +1,180 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
+)
+
+// limit is the most time for a server to answer again.
+const limit = time.Minute
+
+const slowLoad = "requests of 1 s"
+
+// classes are the load of clients with that patience.
+func classes(patience time.Duration) []load.Class {
+	all := []load.Class{
+		{Name: "kept connections", Rate: 400, Conns: 32, Body: []byte("kept")},
+		{Name: "new connections", Rate: 250, Body: []byte("new")},
+		{Name: slowLoad, Rate: 20, Method: "GET", Path: "/stream?d=1s&bytes=1024"},
+	}
+	for i := range all {
+		all[i].Addr, all[i].Timeout, all[i].MaxPending = address, patience, 1<<15
+	}
+	return all
+}
+
+// A site is a server in a machine, with the load on it.
+type site struct {
+	*machine.Machine
+	way      way
+	patience time.Duration // of the clients
+	rec      *recorder.Recorder
+	run      *load.Run
+
+	version int // of the last settings
+
+	mu     sync.Mutex
+	newest int           // version that has answered
+	seen   chan struct{} // closed with each newer one
+}
+
+// arrange boots a machine with the server of w.
+func arrange(ctx context.Context, w way, patience time.Duration) (s *site, err error) {
+	m, err := machine.Boot(ctx, machine.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			text, _ := m.Log(ctx, "compare.service") // the error matters more
+			err = errors.Join(err, errors.New(text), m.Close())
+		}
+	}()
+	s = &site{Machine: m, way: w, patience: patience, seen: make(chan struct{})}
+	if err := s.install(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.configure(version{number: 1}); err != nil {
+		return nil, err
+	}
+	start := w.start
+	if start == "" {
+		start = "systemctl start compare"
+	}
+	if err := s.operate(ctx, start); err != nil {
+		return nil, err
+	}
+	return s, s.answers(ctx)
+}
+
+func (s *site) install(ctx context.Context) error {
+	if s.way.binary != "" {
+		if err := s.CopyFile(s.way.binary, "/usr/local/bin/"+s.way.program); err != nil {
+			return err
+		}
+	}
+	for name, text := range s.way.scripts {
+		if err := s.WriteFile("/usr/local/bin/"+name, []byte(text), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := s.WriteFile(slowPath, []byte("version=slow\n"+strings.Repeat(".", 2<<10)), 0o644); err != nil {
+		return err
+	}
+	for name, text := range s.way.units {
+		if err := s.WriteFile(path.Join("/etc/systemd/system", name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return s.DaemonReload(ctx)
+}
+
+// configure writes the settings of v.
+func (s *site) configure(v version) (err error) {
+	s.version = v.number
+	for name, text := range s.way.settings(v) {
+		err = errors.Join(err, s.WriteFile(name, []byte(text), 0o644))
+	}
+	return err
+}
+
+// operate runs a command as the operator.
+func (s *site) operate(ctx context.Context, command string) error {
+	if text, err := s.Command(ctx, "/bin/sh", "-c", command).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command, err, text)
+	}
+	return nil
+}
+
+// answers returns when the server answers.
+func (s *site) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		run := load.Start(ctx, load.Config{Addr: address, Dial: s.DialContext, Classes: []load.Class{{Name: "first", Rate: 100, Count: 1}}})
+		<-run.Done()
+		r := run.Report()
+		switch {
+		case r.Classes[0].Answered > 0:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("no answer within %v: %v", limit, r)
+		}
+		time.Sleep(10 * time.Millisecond) // it has not bound its socket yet
+	}
+}
+
+// begin starts the load.
+func (s *site) begin(ctx context.Context) {
+	all := classes(s.patience)
+	s.rec = recorder.New(s.way.name, fmt.Sprintf("systemd %d", s.Version()), append(all, s.flood(1)))
+	s.run = load.Start(ctx, load.Config{Dial: s.DialContext, Classes: all, Settled: s.settled, Limit: time.Hour})
+}
+
+// flood is the load of many new connections.
+func (s *site) flood(rate float64) load.Class {
+	return load.Class{Name: "flood", Addr: address, Rate: rate, Count: int(rate), Body: []byte("flood"), Timeout: s.patience, MaxPending: 1 << 15}
+}
+
+func (s *site) settled(r load.Result) {
+	s.rec.Settled(r)
+	number := 0
+	if _, err := fmt.Sscanf(r.Version, "v%d", &number); err != nil {
+		return // a failure, or a file
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number > s.newest {
+		s.newest = number
+		close(s.seen)
+		s.seen = make(chan struct{})
+	}
+}
+
+// await waits until the version number has answered, at most for limit.
+func (s *site) await(ctx context.Context, number int, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		newest, seen := s.newest, s.seen
+		s.mu.Unlock()
+		if newest >= number {
+			return nil
+		}
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
