@@ -47,7 +47,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actDecline:
 		u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()})
 	case actForget:
-		u.pred.forget()
+		u.pred.hungUp()
 	case actCountOlder:
 		u.countOlder(p, e)
 	case actBegin:

@@ -211,6 +211,16 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return "", a.u.Close()
 	case "save":
 		return "", a.u.Save(arg(0), func() (reexec.State, error) { return reexec.State{Data: []byte(arg(1))}, nil })
+	case "inherit": // the address of an inherited listener, "" if there is none
+		ln, err := a.u.ListenFunc(arg(0), nil)
+		if ln == nil || err != nil {
+			return "", err
+		}
+		return ln.Addr().String(), nil
+	case "main":
+		return strconv.FormatBool(a.u.Status().Main), nil
+	case "wait for predecessor":
+		return "", a.u.WaitForPredecessor(ctx)
 	case "secret":
 		a.secret, err = a.u.Secret(arg(0))
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -56,6 +57,78 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 	l := k.use.(net.Listener)
 	u.compare(k, network, address, l.Addr())
 	return l, nil
+}
+
+// ListenFunc is Listen with a function that binds: with a net.ListenConfig, on an address that
+// a framework has bound, or with options that the socket needs before it listens. bind is
+// called only if no listener called name was passed to this process:
+//
+//	ln, err := u.ListenFunc("http", func() (net.Listener, error) { return lc.Listen(ctx, "tcp", ":80") })
+//
+// The returned listener has a duplicate of the descriptor, and ListenFunc closes the listener
+// of bind. That listener needs a method SyscallConn, which those of package net have. With a
+// nil bind ListenFunc returns nil if no listener was passed.
+func (u *Upgrader) ListenFunc(name string, bind func() (net.Listener, error)) (net.Listener, error) {
+	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
+	k, err := u.claimOrBind(name, inherit, bind == nil, func() (io.Closer, error) { return bind() })
+	if k == nil {
+		return nil, err
+	}
+	return k.use.(net.Listener), nil
+}
+
+// ListenPacketFunc is ListenFunc for packet sockets, see [Upgrader.ListenPacket].
+func (u *Upgrader) ListenPacketFunc(name string, bind func() (net.PacketConn, error)) (net.PacketConn, error) {
+	k, err := u.claimOrBind(name, u.inheritPacket, bind == nil, func() (io.Closer, error) { return bind() })
+	if k == nil {
+		return nil, err
+	}
+	return k.use.(net.PacketConn), nil
+}
+
+// claimOrBind claims the next socket called name. If there is none, it binds one and makes it
+// a socket by inherit; with never it returns nil.
+func (u *Upgrader) claimOrBind(name string, inherit func(*fd.FD) (claimed, error), never bool, bind func() (io.Closer, error)) (*socket, error) {
+	k, err := u.sockets.claim(name, inherit, func() (claimed, error) {
+		if never {
+			return nil, errNoMore
+		}
+		c, err := bind()
+		if err != nil {
+			return nil, err
+		}
+		f, err := takeOver(c)
+		if err != nil {
+			return nil, err
+		}
+		return inherit(f)
+	})
+	if err == nil {
+		return k, nil
+	}
+	if !errors.Is(err, errNoMore) {
+		u.ready.claim.Store(&err)
+		return nil, err
+	}
+	return nil, nil
+}
+
+// takeOver returns a duplicate of the descriptor of c and closes c, also on error.
+func takeOver(c io.Closer) (*fd.FD, error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		_ = c.Close() // it cannot be used; the error below is the reason
+		return nil, fmt.Errorf("a %T has no method SyscallConn: return a listener or connection of package net", c)
+	}
+	f, err := fd.DupOf(s)
+	if u, ok := c.(interface{ SetUnlinkOnClose(bool) }); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	if err := c.Close(); err != nil {
+		_ = f.Close() // as above
+		return nil, err
+	}
+	return f, err
 }
 
 // ListenPacket is Listen for packet sockets: UDP and unix datagram sockets. Reads wait while

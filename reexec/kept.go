@@ -57,7 +57,7 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	}
 	k := &Kept{File: d.File(name), u: u}
 	k.s = u.sockets.add(name, keptFile{k.File})
-	if r := u.Status(); r.main && r.State == serving.String() {
+	if r := u.Status(); r.Main && r.State == serving.String() {
 		return k, u.storeKept()
 	}
 	return k, nil // Ready or the commit puts it into the store

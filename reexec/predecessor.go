@@ -24,6 +24,8 @@ type predecessor struct {
 	trying     bool // this process is only tried, before an execve in the predecessor
 	gone       bool // forget was called; only the loop uses it
 
+	over chan struct{} // the loop closes it when the line was closed by the other side: all older generations end
+
 	command atomic.Pointer[control.Conn] // the reload command that waits, nil if there is none
 
 	draining handover.Draining // the last progress that it sent; only the loop uses it
@@ -38,7 +40,7 @@ func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.En
 	if err == nil && theirs.Generation < 1 {
 		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
 	}
-	p := &predecessor{line: line, pid: theirs.PID, generation: theirs.Generation, trying: theirs.Trying}
+	p := &predecessor{line: line, pid: theirs.PID, generation: theirs.Generation, trying: theirs.Trying, over: make(chan struct{})}
 	if err != nil {
 		p.refuse(err)
 		return nil, nil, nil, err
@@ -85,6 +87,14 @@ func (p *predecessor) forget() {
 	if p != nil && !p.gone {
 		p.gone = true
 		_ = p.line.Close() // neither side reads it any more
+	}
+}
+
+// hungUp closes the line, which the predecessor and each older generation have closed.
+func (p *predecessor) hungUp() {
+	p.forget()
+	if p != nil && p.over != nil {
+		closeOnce(p.over)
 	}
 }
 

@@ -14,6 +14,7 @@ type Report struct {
 	Generation int    // 1 at the start of the unit, one more after each upgrade
 	PID        int    // pid of the main process
 	State      string // "serving", "preparing", "trial", "committing", "leaving" ...
+	Main       bool   // the process is the main process; false in a successor, and in a process that was replaced
 	Successor  int    // pid of the successor that starts or is on trial, 0 if there is none
 	Draining   int    // number of older generations that still drain
 
@@ -26,8 +27,6 @@ type Report struct {
 	// NotStored is the reason why the fd store does not have every socket and state, so that
 	// a crash would lose some. "" means that nothing is known to be missing.
 	NotStored string
-
-	main bool
 }
 
 // String returns the report in one line.
@@ -60,7 +59,7 @@ func Status(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Successor: a.Successor,
+	return Report{Generation: a.Generation, PID: a.PID, State: a.State, Main: true, Successor: a.Successor,
 		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second, NotStored: a.NotStored}, nil
 }
 
@@ -68,7 +67,7 @@ func Status(ctx context.Context) (Report, error) {
 func (u *Upgrader) report(p *present) Report {
 	d := u.pred.drains()
 	r := Report{Generation: u.launch.generation, PID: os.Getpid(), State: p.state.String(),
-		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), main: p.main}
+		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), Main: p.main}
 	if p.succ != nil {
 		r.Successor = p.succ.process.PID
 	}

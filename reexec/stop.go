@@ -138,7 +138,7 @@ func (u *Upgrader) Close() error {
 // lastCheckpoint stores the final state of a main process that stops, for the process that
 // the manager starts next.
 func (u *Upgrader) lastCheckpoint() error {
-	if r := u.Status(); !r.main || r.State != leaving.String() {
+	if r := u.Status(); !r.Main || r.State != leaving.String() {
 		return nil
 	}
 	ctx, cancel := timeout.Message(context.Background())

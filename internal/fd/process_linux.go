@@ -60,6 +60,39 @@ func Start(s Spawn) (*Process, error) {
 // Watch watches the process pid behind pidfd, which it consumes, also on error.
 func Watch(pid int, pidfd *FD) (*Process, error) { return watch(pid, pidfd, false) }
 
+// OpenOlder watches the process pid if it is older than this process. Otherwise the process of
+// that pid has ended, and another one may have the pid. It returns nil then. pidfd_open(2).
+func OpenOlder(pid int) (*Process, error) {
+	raw, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	pidfd := New(raw)
+	theirs, err1 := started(pid)
+	ours, err2 := started(os.Getpid())
+	if err1 == nil && err2 == nil && theirs > ours { // without /proc the pid decides
+		return nil, pidfd.Close()
+	}
+	return Watch(pid, pidfd)
+}
+
+// started returns the start time of a process in clock ticks since the boot, field 22 of
+// /proc/PID/stat (proc_pid_stat(5)).
+func started(pid int) (ticks uint64, err error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the program's name may contain anything
+	if len(fields) < 20 {
+		return 0, errors.New("/proc/" + strconv.Itoa(pid) + "/stat has too few fields")
+	}
+	return strconv.ParseUint(string(fields[19]), 10, 64)
+}
+
 func watch(pid int, pidfd *FD, reap bool) (*Process, error) {
 	// Non-blocking, so that os.NewFile gives it to the runtime's poller.
 	if err := unix.SetNonblock(pidfd.Raw(), true); err != nil {

@@ -11,6 +11,9 @@ func Start(s Spawn) (*Process, error) { return nil, unsupported("start a success
 // Watch is not supported here.
 func Watch(pid int, pidfd *FD) (*Process, error) { return nil, unsupported("watch a process") }
 
+// OpenOlder is not supported here.
+func OpenOlder(pid int) (*Process, error) { return nil, unsupported("watch a process") }
+
 // Over returns nil.
 func (p *Process) Over() <-chan struct{} { return nil }
 
