@@ -82,7 +82,9 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actLate:
 		u.answer(p, &UpgradeError{PhaseCommit, p.succ.process.PID, e.err})
 	case actRelieved:
-		p.relieved = true
+		u.relieve(p)
+	case actWatch:
+		u.watchThird(p, e.introduced)
 	case actFollow:
 		u.follow(p, e.goodbye)
 	case actDismiss:
@@ -117,6 +119,7 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 	case actUnstow:
 		u.unstow(p)
 	case actCover:
+		p.dropThird()
 		u.drain.NewEpoch()
 	case actResume:
 		u.resume(p)
@@ -193,7 +196,7 @@ func (u *Upgrader) start(p *present, c Command) {
 // done ends an upgrade that succeeded. The successor is the unit's main process, and this
 // process sends no more messages to the manager.
 func (u *Upgrader) done(p *present) {
-	p.main = false
+	p.main, p.introduced = false, false
 	u.manager.store.own(false)
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // before Committed: the new main process reports how many drain

@@ -82,7 +82,7 @@ func refusal(s state) error {
 	switch s {
 	case beginning, preparing, switching, trial, clearing, saving, committing, undoing:
 		return ErrBusy
-	case draining, covering:
+	case draining, watching, covering:
 		return ErrReplaced
 	case leaving, ended:
 		return ErrStopped

@@ -81,7 +81,9 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	p.moves.sent = nil
 	u.conns.receives.set(g.Receives)
 	u.dropSuccessor(p)
+	p.dropThird()
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
+	p.replay()
 	u.sayDraining(p)
 	u.tasks.Go(func() { third.listen(u.loop.post, u.supervised()) }) // ends with the process or dropSuccessor
 	u.sendMore(p)                                                    // the waiting connections go to the third generation

@@ -13,22 +13,24 @@ import (
 
 // event is an input of the loop. A comment on a field names the kinds that use it.
 type event struct {
-	kind    eventKind
-	err     error             // the reason, nil if there is none
-	attempt int               // evCommand, evSaving, evSaved, evNotStarted: number of the upgrade, 0 for the current one
-	command Command           // evCommand
-	size    int               // evSaving: bytes of all states
-	request *request          // evUpgrade, evCanceled
-	from    *successor        // events of a successor: the sender
-	goodbye handover.Goodbye  // evGoodbye
-	older   handover.Draining // evOlder
-	report  chan Report       // evStatus; buffered, gets one value
-	moving  *moving           // evMove
-	taken   handover.Taken    // evTaken
-	proof   *proof            // evMarked; nil if the marks are not stored
-	told    chan struct{}     // evMarked; closed when MAINPID= was sent
-	arrived []*arrival        // evArrived
-	restart bool              // evStop: the manager restarts the unit
+	kind       eventKind
+	err        error             // the reason, nil if there is none
+	attempt    int               // evCommand, evSaving, evSaved, evNotStarted: number of the upgrade, 0 for the current one
+	command    Command           // evCommand
+	size       int               // evSaving: bytes of all states
+	request    *request          // evUpgrade, evCanceled
+	from       *successor        // events of a successor: the sender
+	goodbye    handover.Goodbye  // evGoodbye
+	introduced handover.Third    // evThird
+	third      *third            // evThirdMain and evThirdGone: the process that is meant
+	older      handover.Draining // evOlder
+	report     chan Report       // evStatus; buffered, gets one value
+	moving     *moving           // evMove
+	taken      handover.Taken    // evTaken
+	proof      *proof            // evMarked; nil if the marks are not stored
+	told       chan struct{}     // evMarked; closed when MAINPID= was sent
+	arrived    []*arrival        // evArrived
+	restart    bool              // evStop: the manager restarts the unit
 }
 
 // request is a request for an upgrade.
@@ -90,30 +92,32 @@ func (l *loop) postOldIdle() {
 
 // present is the state that only the loop reads and writes.
 type present struct {
-	state     state
-	main      bool            // this process is the unit's main process
-	succ      *successor      // the successor, from its start on; nil if there is none
-	relieved  bool            // succ was replaced by the third generation
-	dismissed <-chan struct{} // closed when the process tried before an execve has ended
-	allowed   time.Duration   // time for a Save function, or from the last one until the successor accepts
-	began     time.Time       // start of the upgrade, or of this process
-	attempt   int             // number of the upgrade
-	command   Command         // command of the successor
-	request   *request        // the upgrade request that waits, nil if there is none
-	reason    *UpgradeError   // reason why the last upgrade was undone, nil if it was not
-	reloading bool            // RELOADING=1 was sent to the manager
-	moves     departures
-	stowed    []stowed // connections for the program that execve starts
-	restart   bool     // the manager restarts the unit when this process has ended
-	postponed []event  // events for the next state
-	self      []event  // events that actions have posted
-	timer     *deadline.Timer
-	pause     *time.Timer       // runs between two portions of parked connections
-	again     *time.Timer       // runs until the next attempt to store missing entries
-	second    *time.Timer       // runs while the progress of the drain is sent to the successor
-	drains    handover.Draining // the progress that was sent last
-	overdue   bool              // the drain deadline is over
-	status    string            // the last STATUS= that was sent while serving
+	state      state
+	main       bool            // this process is the unit's main process
+	succ       *successor      // the successor, from its start on; nil if there is none
+	relieved   bool            // succ was replaced by the third generation
+	third      *third          // the generation that succ commits, nil if it commits none
+	introduced bool            // the predecessor was sent Third, which was not taken back
+	dismissed  <-chan struct{} // closed when the process tried before an execve has ended
+	allowed    time.Duration   // time for a Save function, or from the last one until the successor accepts
+	began      time.Time       // start of the upgrade, or of this process
+	attempt    int             // number of the upgrade
+	command    Command         // command of the successor
+	request    *request        // the upgrade request that waits, nil if there is none
+	reason     *UpgradeError   // reason why the last upgrade was undone, nil if it was not
+	reloading  bool            // RELOADING=1 was sent to the manager
+	moves      departures
+	stowed     []stowed // connections for the program that execve starts
+	restart    bool     // the manager restarts the unit when this process has ended
+	postponed  []event  // events for the next state
+	self       []event  // events that actions have posted
+	timer      *deadline.Timer
+	pause      *time.Timer       // runs between two portions of parked connections
+	again      *time.Timer       // runs until the next attempt to store missing entries
+	second     *time.Timer       // runs while the progress of the drain is sent to the successor
+	drains     handover.Draining // the progress that was sent last
+	overdue    bool              // the drain deadline is over
+	status     string            // the last STATUS= that was sent while serving
 
 	storePause time.Duration // length of the pause that again runs
 }
@@ -169,10 +173,12 @@ func (u *Upgrader) dispatch(p *present, e event) {
 	if e.kind == evPrepared && u.launch.inPlace {
 		e.kind = evChecked
 	}
+	came := e
+	e.kind = p.kindOf(e)
 	c := next(p.state, e.kind)
 	switch c.disposition {
 	case postpone:
-		p.postponed = append(p.postponed, e)
+		p.postponed = append(p.postponed, came)
 	case move:
 		u.move(p, e, c)
 	default:
@@ -183,6 +189,7 @@ func (u *Upgrader) dispatch(p *present, e event) {
 // drop closes the descriptors of an event that has no effect.
 func (e event) drop() {
 	handover.Discard(e.goodbye)
+	handover.Discard(e.introduced)
 	for _, a := range e.arrived {
 		a.close()
 	}
@@ -200,9 +207,7 @@ func (p *present) concerns(e event) bool {
 		return false
 	case (e.kind == evGone || e.kind == evGoneAlone) && p.relieved:
 		return false
-	case e.kind == evStop && p.state == draining && p.succ != nil && !p.relieved && p.succ.process.Dead():
-		// The successor died first, so this is the stop half of the manager's restart. evGone
-		// will follow.
+	case e.third != nil && e.third != p.third:
 		return false
 	case e.kind == evConfirmed && p.succ.process.Dead():
 		// The manager refuses MAINPID= of a dead process, and then we are the main process.
@@ -211,6 +216,24 @@ func (p *present) concerns(e event) bool {
 		return false
 	}
 	return true
+}
+
+// kindOf returns the kind of e for the table, which depends on the state of other processes
+// for some events.
+func (p *present) kindOf(e event) eventKind {
+	if p.state != draining {
+		return e.kind
+	}
+	third := p.third != nil && !p.third.process.Dead()
+	switch {
+	case e.kind == evGone && third:
+		return evGoneCommitting
+	case e.kind == evGoneAlone && third:
+		return evThirdMain // without a manager, the successor's word makes it the main process
+	case e.kind == evStop && p.succ != nil && !p.relieved && p.succ.process.Dead():
+		return evStopLate
+	}
+	return e.kind
 }
 
 func (u *Upgrader) move(p *present, e event, c cell) {
@@ -225,6 +248,11 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 	p.state = c.to
 	u.enter(p)
 	u.observeMove(p, e, was)
+	p.replay()
+}
+
+// replay takes the postponed events again.
+func (p *present) replay() {
 	p.self = append(p.self, p.postponed...)
 	p.postponed = nil
 }
@@ -232,7 +260,7 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 // enter closes and opens the channels, the drain and the parking for a new state.
 func (u *Upgrader) enter(p *present) {
 	s := p.state
-	u.drain.SetEnding(s == draining || s == leaving || s == ended)
+	u.drain.SetEnding(s == draining || s == watching || s == leaving || s == ended)
 	if s == clearing || s == leaving {
 		u.drain.NotifyIdle()
 	}
@@ -248,6 +276,7 @@ func (u *Upgrader) enter(p *present) {
 		fault.At(fault.Draining)
 	case clearing, covering, leaving, ended:
 		u.endings.Load().stops()
+		u.leaveCommand(s)
 	}
 	if s == draining || s == clearing || s == leaving {
 		u.leaveParking(p)

@@ -24,6 +24,7 @@ const (
 	saving                  // gates shut, no work left; the program saves its state before an execve
 	undoing                 // the successor was killed or recalled, and has not ended yet
 	draining                // the successor is the main process, we finish our work
+	watching                // the successor died while it committed the third generation, which may be the main process
 	covering                // the successor died as the main process, we accept until the manager's restart
 	leaving                 // we were asked to end and finish our work
 	ended                   // everything is closed
@@ -58,9 +59,13 @@ const (
 	evRecalled                        // the recalled successor hung up: it does not accept any more
 	evDeclined                        // the successor sent the reason why it does not accept
 	evGone                            // the successor's process has ended, and a manager restarts the unit
+	evGoneCommitting                  // the successor's process has ended while it committed the third generation, which lives
 	evGoneAlone                       // the successor's process has ended, and no manager restarts it
 	evSuccessorStops                  // the successor was asked to end
 	evSuperseded                      // the successor was replaced by the third generation
+	evThird                           // the successor commits the third generation, or takes that back
+	evThirdMain                       // the third generation is the main process
+	evThirdGone                       // the third generation's process has ended
 	evGoodbye                         // the successor has drained and sent the line to the third generation
 	evDeadline                        // the time of the current state is over
 	evCanceled                        // the waiter of the upgrade request has gone
@@ -69,6 +74,7 @@ const (
 	evUnconfirmed                     // the manager has not confirmed MAINPID= within timeout.Confirm
 	evCommitFailed                    // the commit could not be sent, or the manager refused MAINPID=
 	evStop                            // SIGTERM, or Stop
+	evStopLate                        // SIGTERM after the death of the successor, which is not handled yet
 	evFail                            // the program called Fail
 	evOldIdle                         // the work that covering, clearing or leaving waits for is finished
 	evMove                            // the program offers a connection to another process
@@ -111,6 +117,7 @@ const (
 	actDone                        // send Committed to the successor, answer the request
 	actLate                        // answer that the manager did not confirm
 	actRelieved                    // note that the successor is not the main process any more
+	actWatch                       // watch the third generation and its mark, beside the successor
 	actFollow                      // watch the third generation instead of the successor
 	actDismiss                     // end the process that was tried before an execve
 	actSave                        // have the program save its state, start the save deadline
@@ -173,7 +180,7 @@ var (
 	young   = []state{waiting, restoring, probation, adopting}         // ready, not the main process
 	handing = []state{preparing, switching, trial}                     // a successor is there, and the upgrade can be undone
 	busy    = []state{beginning, preparing, switching, trial, undoing} // an upgrade that is not committed
-	after   = []state{draining, covering, leaving, ended}              // no further upgrade can begin
+	after   = []state{draining, watching, covering, leaving, ended}    // no further upgrade can begin
 )
 
 func either(groups ...[]state) (all []state) {
@@ -221,7 +228,7 @@ var rules = []rule{
 	// has not, it restarts the unit for the predecessor's death and ends us with SIGTERM. If
 	// it has, we are the main process. Serving is right in both cases.
 	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
-	{evOrphaned, only(adopting), to(serving, actForget, actAdopt)},
+	{evOrphaned, only(adopting), to(serving, actForget, actAcknowledge, actAdopt)}, // a draining generation waits for the proof
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
 	{evOlder, unready, nothing}, // the predecessor sends it after the commit
 	{evOlder, either(young, busy, after, only(serving, clearing, saving, committing)), stay(actCountOlder)},
@@ -256,7 +263,7 @@ var rules = []rule{
 	// A successor may close its line after the commit; only its death counts then.
 	{evFailed, handing, to(undoing, actKill)},
 	{evFailed, only(draining, leaving), stay(actStayAll)}, // a successor without a line takes no connections
-	{evFailed, either(unready, young, only(serving, beginning, clearing, saving, committing, undoing, covering, ended)), nothing},
+	{evFailed, either(unready, young, only(serving, beginning, clearing, saving, committing, undoing, watching, covering, ended)), nothing},
 	{evRecalled, only(undoing), to(serving, actOpenGates, actPart, actUndone)},
 	{evRecalled, except(undoing), nothing},
 	// A successor that has accepted, and does not any more, finishes its answers by itself.
@@ -274,11 +281,22 @@ var rules = []rule{
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGone, only(draining), to(covering, actCover, actOpenGates)},
 	{evGone, only(leaving), stay(actFinish)}, // the process that passed datagrams to our inbox has ended
-	{evGone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
+	{evGone, either(unready, young, only(serving, clearing, saving, watching, covering, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
 	{evGoneAlone, only(draining), to(serving, actResume, actOpenGates)},
 	{evGoneAlone, only(leaving), stay(actFinish)},
-	{evGoneAlone, either(unready, young, only(serving, clearing, saving, covering, ended)), nothing},
+	{evGoneAlone, either(unready, young, only(serving, clearing, saving, watching, covering, ended)), nothing},
+
+	// The manager has taken MAINPID= of the third generation, or SIGTERM follows for the
+	// successor's death. The third generation accepts until then.
+	{evGoneCommitting, only(draining), to(watching)},
+	{evGoneCommitting, except(draining), nothing},
+	{evThird, only(draining), stay(actWatch)},
+	{evThird, except(draining), nothing},
+	{evThirdMain, only(draining, watching), to(draining, actRelieved)},
+	{evThirdMain, except(draining, watching), nothing},
+	{evThirdGone, only(watching), to(covering, actCover, actOpenGates)},
+	{evThirdGone, except(watching), nothing},
 
 	// A generation that leaves does not accept again, but its goodbye must name the main process.
 	{evSuperseded, only(draining, leaving), stay(actRelieved)},
@@ -289,7 +307,7 @@ var rules = []rule{
 	{evDeadline, only(beginning), to(serving, actUndone)},
 	{evDeadline, only(preparing, switching), to(undoing, actKill)},
 	{evDeadline, only(trial), to(committing, actMark)},
-	{evDeadline, only(draining, leaving), to(leaving, actExpire)}, // a generation that leaves does not accept again
+	{evDeadline, only(draining, watching, leaving), to(leaving, actExpire)}, // a generation that leaves does not accept again
 	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // work that takes longer is cut, as in a restart
 	{evDeadline, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
@@ -317,9 +335,12 @@ var rules = []rule{
 	{evStop, only(trial), to(leaving, actPart, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
 	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(committing), later},                 // the manager must read MAINPID= before we exit
-	{evStop, only(draining), to(leaving)},             // the whole unit stops; its main process notifies the manager
-	{evStop, only(covering, leaving, ended), nothing}, // in covering this is the stop half of the manager's restart
+	{evStop, only(committing), later},                              // the manager must read MAINPID= before we exit
+	{evStop, only(draining), to(leaving)},                          // the whole unit stops; its main process notifies the manager
+	{evStop, only(watching), to(covering, actCover, actOpenGates)}, // the stop half of the manager's restart
+	{evStop, only(covering, leaving, ended), nothing},              // in covering this is the stop half of the manager's restart
+	{evStopLate, only(draining), later},
+	{evStopLate, except(draining), nothing},
 
 	{evFail, only(starting, recovering), to(leaving, actSayStopping, actDrainDeadline)},
 	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
@@ -345,14 +366,14 @@ var rules = []rule{
 	// Only the main process changes the fd store, also while it ends.
 	{evStoreAgain, either(busy, only(serving, clearing, saving, leaving)), stay(actStoreAgain)},
 	{evStoreAgain, either(unready, young, only(committing)), later},
-	{evStoreAgain, only(draining, covering, ended), nothing},
+	{evStoreAgain, only(draining, watching, covering, ended), nothing},
 	{evStored, either(busy, only(serving, clearing, saving, leaving)), stay(actStored)},
 	{evStored, either(unready, young, only(committing)), later},
-	{evStored, only(draining, covering, ended), nothing},
+	{evStored, only(draining, watching, covering, ended), nothing},
 
 	{evClose, handing, to(ended, actKill, actUndone, actRelease)},
 	{evClose, only(beginning, undoing, clearing, saving, committing), to(ended, actUndone, actRelease)},
-	{evClose, either(unready, young, only(serving, draining, covering, leaving)), to(ended, actRelease)},
+	{evClose, either(unready, young, only(serving, draining, watching, covering, leaving)), to(ended, actRelease)},
 	{evClose, only(ended), nothing},
 }
 

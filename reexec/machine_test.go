@@ -52,7 +52,7 @@ func (s situation) after(e eventKind, c cell) (next situation, wrong string) {
 	if does(c, actStart) {
 		next.alive, next.told = true, false
 	}
-	if e == evGone || e == evGoneAlone || e == evNotStarted || e == evDeclined || does(c, actPart) || does(c, actKill) && c.to != undoing {
+	if e == evGone || e == evGoneCommitting || e == evGoneAlone || e == evNotStarted || e == evDeclined || does(c, actPart) || does(c, actKill) && c.to != undoing {
 		next.alive = false
 	}
 	for _, a := range c.do {

@@ -171,6 +171,7 @@ func (u *Upgrader) commit(p *present, e event) {
 		return
 	}
 	fault.At(fault.CommittingSaid)
+	u.introduceThird(p, e.proof)
 	// Not on a goroutine: later messages must reach the manager after this one, also if the
 	// successor dies now.
 	if err := u.sayMain(s.process.PID); err != nil {

@@ -7,7 +7,7 @@ func (s state) String() string {
 		starting: "starting", arriving: "arriving", recovering: "recovering", waiting: "waiting", restoring: "restoring", probation: "probation",
 		adopting: "adopting", serving: "serving", beginning: "beginning", preparing: "preparing", switching: "switching",
 		trial: "trial", committing: "committing", clearing: "clearing", saving: "saving", undoing: "undoing", draining: "draining",
-		covering: "covering", leaving: "leaving", ended: "ended",
+		watching: "watching", covering: "covering", leaving: "leaving", ended: "ended",
 	})
 }
 
@@ -16,9 +16,9 @@ func (e eventKind) String() string {
 		evReady: "ready", evRestored: "restored", evGo: "go", evCommitting: "committing", evAcknowledge: "acknowledge", evCommitted: "committed",
 		evOrphaned: "orphaned", evOlder: "older", evSecond: "second", evUpgrade: "upgrade", evHangup: "hangup", evCrowded: "crowded", evStatus: "status", evCommand: "command", evNotStarted: "not started",
 		evPrepared: "prepared", evChecked: "checked", evSaving: "saving", evSaved: "saved", evNotBecome: "not become", evAccepting: "accepting", evFailed: "failed", evRecalled: "recalled", evDeclined: "declined", evGone: "gone",
-		evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
-		evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evMarked: "marked", evConfirmed: "confirmed",
-		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evFail: "fail",
+		evGoneCommitting: "gone committing", evGoneAlone: "gone alone", evSuccessorStops: "successor stops", evSuperseded: "superseded",
+		evThird: "third", evThirdMain: "third is main", evThirdGone: "third gone", evGoodbye: "goodbye", evDeadline: "deadline", evCanceled: "canceled", evMarked: "marked", evConfirmed: "confirmed",
+		evUnconfirmed: "unconfirmed", evCommitFailed: "commit failed", evStop: "stop", evStopLate: "stop late", evFail: "fail",
 		evOldIdle: "old work done", evMove: "move", evTaken: "taken", evPauseOver: "pause over", evArrived: "arrived", evStoreAgain: "store again", evStored: "stored", evClose: "close",
 	})
 }

@@ -121,6 +121,17 @@ func (p *predecessor) takeCommand() *control.Conn {
 	return p.command.Swap(nil)
 }
 
+// leaveCommand hangs up on the reload command that waits, when this process does not become
+// the main one. If the predecessor lives, it answers the command.
+func (u *Upgrader) leaveCommand(s state) {
+	if s != leaving {
+		return
+	}
+	if c := u.pred.takeCommand(); c != nil {
+		_ = c.Close() // the predecessor has the conversation, too
+	}
+}
+
 // listen posts the messages of the predecessor and keeps the states that it sends, until the
 // line is closed.
 func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets *sockets) {

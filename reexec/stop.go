@@ -86,6 +86,7 @@ func (u *Upgrader) releaseAll(p *present) {
 		u.observe(p, EventDrained, nil)
 	}
 	u.abandonMoves(p)
+	p.dropThird()
 	u.dropSuccessor(p)
 	u.loop.err = u.release(p.main)
 	u.tasks.endLife()

@@ -191,6 +191,8 @@ func translate(m handover.Message) (event, bool) {
 		return event{kind: evSuperseded}, true
 	case handover.Taken:
 		return event{kind: evTaken, taken: m}, true
+	case handover.Third:
+		return event{kind: evThird, introduced: m}, true
 	case handover.Goodbye:
 		return event{kind: evGoodbye, goodbye: m}, true
 	case handover.Command: // only a predecessor passes one on

@@ -27,6 +27,7 @@ func (u *Upgrader) recall(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(timeout.Switch)
 	if p.state == committing {
+		u.takeBackThird(p)
 		// Go takes back Committing, after which hanging up would make it the main process.
 		if err := p.succ.say(u.tasks.life, handover.Go{}); err != nil {
 			u.log.Warn("successor cannot be told that it is not the main process, and is killed", "error", err)
@@ -78,6 +79,7 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 // undone ends an undone upgrade: it notifies the manager and answers the request.
 func (u *Upgrader) undone(p *present, e event) {
 	p.reason = u.reasonFor(p, e)
+	u.takeBackThird(p)
 	u.log.Warn("upgrade undone", "generation", u.launch.generation, "error", p.reason)
 	u.observe(p, EventUndone, p.reason)
 	u.rememberUndone(p.reason)

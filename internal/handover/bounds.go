@@ -14,7 +14,7 @@ import (
 //
 //	message                             bound
 //	----------------------------------  ------------------------------------------------
-//	Hello, Draining, empty messages     they have numbers only
+//	Hello, Draining, Third, empty ones  they have numbers only
 //	Descriptors, States, Forgotten      SendDescriptors, SendStates and SendForgotten split
 //	                                    them
 //	Ready, Goodbye                      Send puts the rest of Receives into preceding hints

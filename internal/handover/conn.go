@@ -109,6 +109,8 @@ func descriptorsOf(m Message) []*fd.FD {
 		return m.FDs
 	case Command:
 		return m.FDs
+	case Third:
+		return m.FDs
 	case Connections:
 		return m.FDs
 	}

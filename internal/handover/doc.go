@@ -26,6 +26,7 @@
 //	     |--------------- Connections ----------------->|   idle ones, in a format of the Ready message;
 //	     |<------------------ Taken --------------------|   both messages repeat
 //	     |<----------------- Stopping ------------------|   the successor was told to stop
+//	     |<------------------- Third -------------------|   a hint: the successor commits a third generation
 //	     |<---------------- Superseded -----------------|   the successor has handed over to a third generation
 //	     |<----------------- Goodbye -------------------|   the successor is drained; carries its line to the
 //	    EOF                                             |   third generation and the pidfd of that process
@@ -87,6 +88,8 @@
 //	 130  Forgotten    entries (files that the predecessor
 //	                   has forgotten after Descriptors)
 //	 133  Command                                            the conversation with the command
+//	 134  Third        pid (of the third generation)         pidfd of the third generation, end of its mark;
+//	                                                         none if the commit is taken back
 //
 // An entry is "unstored" if it belongs into the fd store and is not there yet. If the
 // names in the fd store change after Go, the predecessor sends States with the new names

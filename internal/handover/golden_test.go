@@ -62,6 +62,9 @@ var golden = []struct {
 	{"CO\x01\x80" + `{"generations":2,"generation":3,"held":1,"overdue":1}`, 0,
 		handover.Draining{Generations: 2, Generation: 3, Held: 1, Overdue: 1}},
 	{"CO\x01\x85{}", 1, handover.Command{}},
+	{"CO\x01\x86" + `{"pid":4715}`, 2, handover.Third{PID: 4715}},
+	{"CO\x01\x86" + `{"pid":4715}`, 1, handover.Third{PID: 4715}},
+	{"CO\x01\x86{}", 0, handover.Third{}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},
 	{"CO\x01\x0c" + `{"pid":4714,"receives":{"http":["http/1.1"]}}`, 2,
@@ -92,6 +95,9 @@ func with(m handover.Message, fds []*fd.FD) handover.Message {
 		m.FDs = fds
 		return m
 	case handover.Command:
+		m.FDs = fds
+		return m
+	case handover.Third:
 		m.FDs = fds
 		return m
 	case handover.Connections:

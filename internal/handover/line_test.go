@@ -78,6 +78,8 @@ func carried(m handover.Message) []*fd.FD {
 		return m.FDs
 	case handover.Goodbye:
 		return m.FDs
+	case handover.Third:
+		return m.FDs
 	case handover.Command:
 		return m.FDs
 	case handover.Connections:

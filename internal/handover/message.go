@@ -48,6 +48,7 @@ const (
 	kindAcknowledge  kind = 131
 	kindAcknowledged kind = 132
 	kindCommand      kind = 133
+	kindThird        kind = 134
 )
 
 // Hello is the first message in both directions.
@@ -167,6 +168,15 @@ type Goodbye struct {
 	FDs        []*fd.FD            `json:"-"`
 }
 
+// Third says that the successor commits the third generation: MAINPID= of the process PID is
+// sent next. FDs holds the pidfd of that process, then the predecessor's end of the
+// successor's mark, if the manager has the marks. Third without FDs takes that back. It is
+// sent to a predecessor that drains. The receiver owns the FDs.
+type Third struct {
+	PID int      `json:"pid,omitempty"`
+	FDs []*fd.FD `json:"-"`
+}
+
 // moreReceives is a part of the Receives of the next Ready or Goodbye, sent if they do not
 // fit into one frame. Conn.Receive joins the parts.
 type moreReceives struct {
@@ -223,6 +233,7 @@ func (Draining) kind() kind     { return kindDraining }
 func (Stopping) kind() kind     { return kindStopping }
 func (Superseded) kind() kind   { return kindSuperseded }
 func (Goodbye) kind() kind      { return kindGoodbye }
+func (Third) kind() kind        { return kindThird }
 
 func (moreReceives) kind() kind { return kindMoreReceives }
 func (Forgotten) kind() kind    { return kindForgotten }
@@ -305,6 +316,14 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 		g := m.(Goodbye)
 		g.FDs = fds
 		return g, nil
+	case kindThird:
+		m, err := parse[Third](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		third := m.(Third)
+		third.FDs = fds
+		return third, nil
 	}
 	if parser, ok := parsers[k]; ok {
 		return parser(body, fds)

@@ -1,0 +1,62 @@
+//go:build linux
+
+package reexec
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/handover"
+)
+
+// Without a manager the third generation serves as soon as its predecessor dies in the commit.
+func TestAGenerationWithoutAManagerLeavesServiceToTheThird(t *testing.T) {
+	m := newMiddle(t)
+	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
+	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: third})
+	m.dispatch(m.p, event{kind: evGoneAlone, from: m.p.succ})
+	if m.p.state != draining || !m.p.relieved {
+		t.Errorf("%v, relieved %v, want draining and relieved", m.p.state, m.p.relieved)
+	}
+}
+
+func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
+	m := newMiddle(t)
+	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
+	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: third})
+	m.dispatch(m.p, event{kind: evThird, from: m.p.succ})
+	if m.p.third != nil || m.p.relieved {
+		t.Errorf("third %v, relieved %v, want neither", m.p.third, m.p.relieved)
+	}
+}
+
+// A Third in a state that ignores it leaves no descriptor open, which TestMain checks.
+func TestAThirdInAnEndingGenerationIsDropped(t *testing.T) {
+	m := newMiddle(t)
+	m.p.state = leaving
+	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
+	if m.p.third != nil {
+		t.Error("a generation that ends watches the third one")
+	}
+}
+
+// The predecessor has passed the command on, and died before Committing.
+func TestAProcessThatDoesNotBecomeMainHangsUpOnTheCommand(t *testing.T) {
+	m := newMiddle(t)
+	ours, theirs := connected()
+	defer theirs.Close()
+	dup, err := fd.DupOf(ours.(syscall.Conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ours.Close() // dup is the same
+	m.pred.keepCommand(handover.Command{FDs: []*fd.FD{dup}})
+	m.p.state = leaving
+	m.enter(m.p)
+	if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the command reads %d bytes, %v, want EOF", n, err)
+	}
+}
