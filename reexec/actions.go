@@ -129,6 +129,10 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		u.refuseAll()
 	case actDrainDeadline:
 		p.timer.Reset(u.opts.Drain)
+	case actStopDeadline:
+		p.timer.Reset(u.opts.StopDrain)
+	case actHasten:
+		p.timer.Shorten(u.opts.StopDrain)
 	case actLastDeadline:
 		p.timer.Reset(timeout.Last)
 	case actRefuse:

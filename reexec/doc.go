@@ -110,7 +110,7 @@
 //
 // The package needs Linux 5.3 for pidfds, and systemd 247 or newer, or no manager at all.
 // The unit needs Type=notify, NotifyAccess=main, KillMode=control-group, an ExecReload=
-// that runs [Reload], and a TimeoutStopSec= longer than Options.Drain plus 10 s. If the
+// that runs [Reload], and a TimeoutStopSec= longer than Options.StopDrain plus 10 s. If the
 // program binds sockets itself, the unit also needs FileDescriptorStoreMax=.
 // examples/http/units shows a complete unit. A wrapper script must exec the program.
 //

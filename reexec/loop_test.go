@@ -61,6 +61,10 @@ func (w *world) perform(p *present, e event, a action) {
 		p.timer.Reset(w.opts.Trial)
 	case actDrainDeadline, actLastDeadline:
 		p.timer.Reset(w.opts.Drain)
+	case actStopDeadline:
+		p.timer.Reset(w.opts.StopDrain)
+	case actHasten:
+		p.timer.Shorten(w.opts.StopDrain)
 	case actUndone:
 		w.reply(p, errors.New("undone"))
 		p.succ = nil

@@ -136,6 +136,8 @@ const (
 	actExpire                      // give up unfinished work, and end Accept
 	actRefuseAll                   // end Accept, because no work is left
 	actDrainDeadline               // start the drain deadline
+	actStopDeadline                // start the drain deadline of a stop
+	actHasten                      // shorten the drain deadline to that of a stop
 	actLastDeadline                // start a short deadline for the work that began while covering
 	actRefuse                      // answer that an upgrade is not possible now
 	actReport                      // answer with the report
@@ -227,7 +229,7 @@ var rules = []rule{
 	// Between Committing and Committed the manager may or may not have read MAINPID=. If it
 	// has not, it restarts the unit for the predecessor's death and ends us with SIGTERM. If
 	// it has, we are the main process. Serving is right in both cases.
-	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actDrainDeadline)},
+	{evOrphaned, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actForget, actStopDeadline)},
 	{evOrphaned, only(adopting), to(serving, actForget, actAcknowledge, actAdopt)}, // a draining generation waits for the proof
 	{evOrphaned, except(arriving, waiting, restoring, probation, adopting), stay(actForget, actCountOlder)},
 	{evOlder, unready, nothing}, // the predecessor sends it after the commit
@@ -249,7 +251,7 @@ var rules = []rule{
 	{evNotStarted, except(beginning, preparing), nothing},
 	{evPrepared, only(preparing), to(switching, actShutGates, actGo)},
 	{evPrepared, except(preparing), nothing},
-	{evChecked, only(preparing), to(clearing, actShutGates, actFinish, actDismiss, actDrainDeadline)},
+	{evChecked, only(preparing), to(clearing, actShutGates, actFinish, actDismiss, actStopDeadline)},
 	{evChecked, except(preparing), nothing},
 	{evSaving, only(switching, saving), stay(actAllow)},
 	{evSaving, except(switching, saving), nothing},
@@ -272,14 +274,14 @@ var rules = []rule{
 	{evDeclined, except(handing...), nothing},
 	{evSuccessorStops, only(preparing, switching), to(undoing, actKill)},
 	{evSuccessorStops, only(trial), to(serving, actOpenGates, actPart, actUndone)}, // its gates were shut before it said so
-	// The whole unit stops, with all older generations. The drain deadline goes on.
-	{evSuccessorStops, only(draining, leaving), to(leaving, actSayStopping)},
+	// The whole unit stops, with all older generations.
+	{evSuccessorStops, only(draining, leaving), to(leaving, actSayStopping, actHasten)},
 	{evSuccessorStops, except(preparing, switching, trial, draining, leaving), nothing},
 
 	// Before the manager has confirmed, a dead successor is not the main process, or it is and
 	// the manager soon ends us with SIGTERM. We serve in both cases.
 	{evGone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
-	{evGone, only(draining), to(covering, actCover, actOpenGates)},
+	{evGone, only(draining), to(covering, actCover, actOpenGates, actHasten)},
 	{evGone, only(leaving), stay(actFinish)}, // the process that passed datagrams to our inbox has ended
 	{evGone, either(unready, young, only(serving, clearing, saving, watching, covering, ended)), nothing},
 	{evGoneAlone, either(busy, only(committing)), to(serving, actOpenGates, actUndone)},
@@ -295,7 +297,7 @@ var rules = []rule{
 	{evThird, except(draining), nothing},
 	{evThirdMain, only(draining, watching), to(draining, actRelieved)},
 	{evThirdMain, except(draining, watching), nothing},
-	{evThirdGone, only(watching), to(covering, actCover, actOpenGates)},
+	{evThirdGone, only(watching), to(covering, actCover, actOpenGates, actHasten)},
 	{evThirdGone, except(watching), nothing},
 
 	// A generation that leaves does not accept again, but its goodbye must name the main process.
@@ -328,23 +330,23 @@ var rules = []rule{
 	{evCommitFailed, only(committing), to(undoing, actRecall)},
 	{evCommitFailed, except(committing), nothing},
 
-	{evStop, unready, to(leaving, actSayStopping, actDrainDeadline)},
-	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(beginning), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(preparing, switching), to(leaving, actKill, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(trial), to(leaving, actPart, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actDrainDeadline)},
-	{evStop, only(committing), later},                              // the manager must read MAINPID= before we exit
-	{evStop, only(draining), to(leaving)},                          // the whole unit stops; its main process notifies the manager
-	{evStop, only(watching), to(covering, actCover, actOpenGates)}, // the stop half of the manager's restart
-	{evStop, only(covering, leaving, ended), nothing},              // in covering this is the stop half of the manager's restart
+	{evStop, unready, to(leaving, actSayStopping, actStopDeadline)},
+	{evStop, either(young, only(serving)), to(leaving, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(beginning), to(leaving, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(preparing, switching), to(leaving, actKill, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(trial), to(leaving, actPart, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(committing), later},                                         // the manager must read MAINPID= before we exit
+	{evStop, only(draining), to(leaving, actHasten)},                          // the whole unit stops; its main process notifies the manager
+	{evStop, only(watching), to(covering, actCover, actOpenGates, actHasten)}, // the stop half of the manager's restart
+	{evStop, only(covering, leaving, ended), nothing},                         // in covering this is the stop half of the manager's restart
 	{evStopLate, only(draining), later},
 	{evStopLate, except(draining), nothing},
 
-	{evFail, only(starting, recovering), to(leaving, actSayStopping, actDrainDeadline)},
-	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actDrainDeadline)},
-	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actDrainDeadline)},
+	{evFail, only(starting, recovering), to(leaving, actSayStopping, actStopDeadline)},
+	{evFail, only(arriving, waiting, restoring, probation), to(leaving, actShutGates, actDecline, actStopDeadline)},
+	{evFail, only(serving), to(leaving, actWithdraw, actSayStopping, actStopDeadline)},
 	{evFail, either(busy, only(adopting, clearing, saving, committing)), later},
 	{evFail, after, nothing}, // the process ends already
 

@@ -163,6 +163,31 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 	s.hosted(addresses[0], three)
 }
 
+func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
+	s := newStage(t)
+	v := s.service(252, "RestartSec=0")
+	job := v.job(v.manager.Start)
+	one := s.next()
+	one.do("new", `{"Signals":true,"Drain":3600000000000,"StopDrain":1000000}`)
+	address := one.do("listen", "a", "tcp", anywhere)
+	one.do("ready")
+	v.succeeds(job)
+	guest := s.visit("tcp", address)
+	job = v.job(v.manager.Reload)
+	two := s.next()
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	v.succeeds(job)
+	two.state("serving")
+	two.kill()
+	one.state("covering")
+	one.state("leaving") // although the guest stays
+	guest.leave()
+	one.do("drain")
+	one.do("close")
+}
+
 // TestAStopDuringAReload ends both processes. The reload command has the stop's
 // SIGTERM and the answer at the same time; if it ends by the answer, with a failure,
 // so does the unit.

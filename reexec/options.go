@@ -10,7 +10,7 @@ import (
 
 // Defaults for zero fields of Options. A unit's TimeoutStartSec= (90 s by default) must be
 // longer than ReadyTimeout and Trial together. Its TimeoutStopSec= must be at least 10 s
-// longer than Drain.
+// longer than StopDrain.
 const (
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultDrain        = 30 * time.Second
@@ -73,9 +73,17 @@ type Options struct {
 	// successor dies within that time, this process accepts again. Zero means no trial.
 	Trial time.Duration
 
-	// Drain limits the time in which a replaced or stopped process finishes its work.
-	// Zero means DefaultDrain.
+	// Drain limits the time in which a replaced process finishes its work. Zero means
+	// DefaultDrain. A program with long sessions can set an hour, because the successor
+	// serves meanwhile.
 	Drain time.Duration
+
+	// StopDrain limits the time in which a process finishes its work while its end is
+	// waited for, from the moment when Stopping is closed: after SIGTERM, before the manager
+	// restarts the unit, and before an execve in place. It also ends the drain of older
+	// generations in a stop. The unit's TimeoutStopSec= must be at least 10 s longer. It must
+	// not be longer than Drain. Zero means the value of Drain.
+	StopDrain time.Duration
 
 	// MaxDraining limits the number of older generations that still drain when an upgrade
 	// begins. If there are as many already, the upgrade is refused with ErrDraining. Each
@@ -94,7 +102,7 @@ type Options struct {
 
 // complete fills in the defaults. It returns an error for invalid options.
 func (o Options) complete() (Options, error) {
-	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Drain": o.Drain} {
+	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Drain": o.Drain, "StopDrain": o.StopDrain} {
 		if d < 0 {
 			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}
@@ -119,6 +127,12 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Drain == 0 {
 		o.Drain = DefaultDrain
+	}
+	if o.StopDrain > o.Drain {
+		return o, fmt.Errorf("reexec: Options.StopDrain %v is longer than Drain %v: choose at most the value of Drain", o.StopDrain, o.Drain)
+	}
+	if o.StopDrain == 0 {
+		o.StopDrain = o.Drain
 	}
 	return o, nil
 }

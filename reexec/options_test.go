@@ -15,6 +15,8 @@ func TestOptionsThatMakeNoSenseAreNamed(t *testing.T) {
 		{"ReadyTimeout", reexec.Options{ReadyTimeout: -1}},
 		{"Trial", reexec.Options{Trial: -1}},
 		{"Drain", reexec.Options{Drain: -1}},
+		{"StopDrain", reexec.Options{StopDrain: -1}},
+		{"StopDrain", reexec.Options{StopDrain: reexec.DefaultDrain + 1}},
 		{"MaxDraining", reexec.Options{MaxDraining: -1}},
 		{"Mode", reexec.Options{Mode: reexec.InPlace + 1}},
 	}

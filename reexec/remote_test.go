@@ -136,6 +136,24 @@ func (r *remote) await(what, text string) {
 	}
 }
 
+// said is await for an event that may have come in any order with others.
+func (r *remote) said(what string) {
+	r.Helper()
+	for {
+		r.mu.Lock()
+		found, news := slices.ContainsFunc(r.events, func(e reply) bool { return e.What == what }), r.news
+		r.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-news:
+		case <-r.ctx.Done():
+			r.Fatalf("process %d does not say %s but %v", r.PID, what, r.history())
+		}
+	}
+}
+
 // state is await for a state of the Upgrader.
 func (r *remote) state(name string) {
 	r.Helper()

@@ -106,8 +106,12 @@ func (l *sessions) list() (all []halfCloser) {
 
 // attend ends sessions while this generation ends, and again if it serves on and ends
 // later. Silent sessions are ended when another process waits for the end of this one. With
-// brief, all are ended as soon as this generation drains. attend returns when over is closed.
-func (l *sessions) attend(brief bool, over <-chan struct{}) {
+// brief, all are ended as soon as this generation drains. attend calls tell, if it is not
+// nil, with whether this generation drains. It returns when over is closed.
+func (l *sessions) attend(tell func(draining bool), brief bool, over <-chan struct{}) {
+	if tell == nil {
+		tell = func(bool) {}
+	}
 	for {
 		e := l.u.endings.Load()
 		for _, c := range []<-chan struct{}{e.draining, e.stopping} {
@@ -117,10 +121,14 @@ func (l *sessions) attend(brief bool, over <-chan struct{}) {
 			case <-over:
 				return
 			}
+			if c == e.draining {
+				tell(true)
+			}
 			l.hurry(c == e.stopping, brief)
 		}
 		select {
 		case <-e.resumed:
+			tell(false)
 			l.hurry(false, false)
 		case <-over:
 			return

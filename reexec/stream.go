@@ -40,6 +40,11 @@ type StreamService struct {
 	// times.
 	New func() (serve func(net.Listener) error, shutdown func(ctx context.Context) error)
 
+	// Draining, if set, is called with true when this generation drains, and with false if
+	// it accepts again. It is for servers that ask their clients to leave by a flag, such as
+	// "Connection: close" in the next answer. It is called on a goroutine and must not block.
+	Draining func(draining bool)
+
 	// EndSessions ends all connections when a successor has taken over, as a stop does, but
 	// without waiting for silence. It is for servers whose clients talk to each other through
 	// the memory of the process, such as chat and MQTT: a client of this generation would not
@@ -64,7 +69,7 @@ func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 	return func(context.Context) error {
 		over := make(chan struct{})
 		defer close(over)
-		go l.attend(s.EndSessions, over) // ends with over
+		go l.attend(s.Draining, s.EndSessions, over) // ends with over
 		if s.Serve != nil {
 			return s.accept(l)
 		}

@@ -178,6 +178,28 @@ func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
 	s.hosted(address, two)
 }
 
+func TestAStreamServerIsToldOfTheDrainAndItsEnd(t *testing.T) {
+	s := newStage(t)
+	var g *guest
+	one, two, running, _ := s.replaced("{}", "told", func(_ *remote, address string) { g = s.visit("tcp", address) })
+	one.said("server told: draining true")
+	two.signal(unix.SIGKILL)
+	one.said("server told: draining false")
+	g.leave()
+	one.do("stop")
+	running.text()
+	one.do("close")
+}
+
+func TestAStopEndsADrainWithinItsOwnLimit(t *testing.T) {
+	s := newStage(t)
+	one, _, running, _ := s.replaced(`{"Drain":3600000000000,"StopDrain":1000000}`, "talk", func(_ *remote, address string) { s.visit("tcp", address) })
+	one.do("stop")
+	one.await("work was cut at the drain deadline", "")
+	running.text()
+	one.do("close")
+}
+
 func TestAGracefulStopWaitsUntilTheServerKnowsTheConnection(t *testing.T) {
 	s := newStage(t)
 	var conn net.Conn

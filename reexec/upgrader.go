@@ -242,16 +242,22 @@ func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 func (u *Upgrader) Hold() (release func()) { return u.drain.Ask() }
 
 // Drain blocks until this generation was replaced or stopped, and everything held is
-// released. It returns [ErrDrainDeadline] if Options.Drain ends earlier, or Close is
-// called. The end of ctx ends Drain with the cause of ctx.
+// released. It returns [ErrDrainDeadline] if Options.Drain or Options.StopDrain ends
+// earlier, or Close is called. The end of ctx ends Drain with the cause of ctx.
 //
 // If the successor dies while this generation drains, the listeners accept again, so that
 // no client waits for the manager's restart. They do so while work from before is held;
 // Drain returns after that time, too.
 func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.Wait(ctx) }
 
-// DrainTime returns Options.Drain, or its default.
-func (u *Upgrader) DrainTime() time.Duration { return u.opts.Drain }
+// DrainTime returns Options.Drain, or Options.StopDrain once Stopping is closed, or the
+// default of either.
+func (u *Upgrader) DrainTime() time.Duration {
+	if closed(u.Stopping()) {
+		return u.opts.StopDrain
+	}
+	return u.opts.Drain
+}
 
 // Generation returns the number of this generation: 1 in the process that the service
 // manager, or the user, started, and one more after each upgrade.

@@ -42,6 +42,10 @@ func (a *actor) service(word string) reexec.Service {
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.EndSessions = true
 		return s
+	case "told":
+		s := reexec.Stream("a", anywhere, a.acceptAll)
+		s.Draining = func(draining bool) { a.say(reply{What: fmt.Sprintf("server told: draining %v", draining)}) }
+		return s
 	case "web", "metrics":
 		return a.web(word)
 	case "echo":

@@ -128,6 +128,7 @@ func readFacts(m *merged) Daemon {
 	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
 	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)
 	d.Drain, _ = parseSpan(m.last(facts, "Drain").value)
+	d.StopDrain, _ = parseSpan(m.last(facts, "StopDrain").value)
 	// Only the defaults count here, so an error about a missing field is ignored.
 	full, _ := d.complete()
 	return full

@@ -84,9 +84,9 @@ type Daemon struct {
 	// Hardening selects the sandbox. "" means Standard.
 	Hardening Hardening
 
-	// ReadyTimeout, Trial and Drain have the values of the fields in reexec.Options. Zero
-	// means the default there: 30 s, no trial, 30 s.
-	ReadyTimeout, Trial, Drain time.Duration
+	// ReadyTimeout, Trial, Drain and StopDrain have the values of the fields in
+	// reexec.Options. Zero means the default there: 30 s, no trial, 30 s, the value of Drain.
+	ReadyTimeout, Trial, Drain, StopDrain time.Duration
 
 	// Systemd is the oldest major version that the units are for. Zero means 247.
 	Systemd int
@@ -137,6 +137,7 @@ func (d Daemon) complete() (Daemon, error) {
 	d.Hardening = cmp.Or(d.Hardening, Standard)
 	d.ReadyTimeout = cmp.Or(d.ReadyTimeout, 30*time.Second)
 	d.Drain = cmp.Or(d.Drain, 30*time.Second)
+	d.StopDrain = cmp.Or(d.StopDrain, d.Drain)
 	d.Systemd = cmp.Or(d.Systemd, oldest)
 	if d.Reload == nil && d.ReloadCommand == "" {
 		d.Reload = []string{"reload"}
@@ -206,10 +207,13 @@ func (d Daemon) checkNumbers() error {
 	if d.Systemd < oldest || d.Systemd > 9999 {
 		errs = append(errs, fmt.Errorf("systemd %d: the library needs %d or newer", d.Systemd, oldest))
 	}
-	for name, span := range map[string]time.Duration{"ready timeout": d.ReadyTimeout, "trial": d.Trial, "drain": d.Drain} {
+	for name, span := range map[string]time.Duration{"ready timeout": d.ReadyTimeout, "trial": d.Trial, "drain": d.Drain, "stop drain": d.StopDrain} {
 		if span < 0 || span%time.Millisecond != 0 {
 			errs = append(errs, fmt.Errorf("%s %v: whole milliseconds, not negative", name, span))
 		}
+	}
+	if d.StopDrain > d.Drain {
+		errs = append(errs, fmt.Errorf("stop drain %v: at most the drain, %v", d.StopDrain, d.Drain))
 	}
 	if d.SoftReboot && d.Systemd < 254 {
 		errs = append(errs, fmt.Errorf("soft-reboot needs systemd 254 or newer, the units are for %d", d.Systemd))

@@ -85,7 +85,7 @@ var endRules = []*rule{{
 		Mended: "[Unit]\n# no JobTimeoutSec=\n",
 	},
 	find: func(c *contract) (all []fault) {
-		need := max(c.program.ReadyTimeout+c.program.Trial, c.program.Drain+10*time.Second)
+		need := max(c.program.ReadyTimeout+c.program.Trial, c.program.StopDrain+10*time.Second)
 		for _, key := range []string{"JobTimeoutSec", "JobRunningTimeoutSec"} {
 			a := c.service.last("Unit", key)
 			if d, ok := parseSpan(a.value); ok && d != 0 && d < need {

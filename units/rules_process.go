@@ -199,11 +199,11 @@ var processRules = []*rule{{
 }, {
 	Rule: Rule{
 		ID: "stop-timeout", Severity: Error,
-		Title: "TimeoutStopSec= must be longer than the drain",
-		Why: "At a stop each generation finishes its requests, for up to Options.Drain (30 s if the program sets none), and a predecessor that serves after a crash of its successor takes up to 10 s more. " +
+		Title: "TimeoutStopSec= must be longer than the drain of a stop",
+		Why: "At a stop each generation finishes its requests, for up to Options.StopDrain (the value of Options.Drain, 30 s, if the program sets none), and a predecessor that serves after a crash of its successor takes up to 10 s more. " +
 			"When TimeoutStopSec= is over, systemd sends SIGKILL.",
 		Effect: "a stop or a restart cuts requests off that the drain would have finished",
-		Write:  "TimeoutStopSec= of the drain and 10 s at least",
+		Write:  "TimeoutStopSec= of the drain of a stop and 10 s at least",
 		Bad:    "[Service]\nTimeoutStopSec=10s\n",
 		Mended: "[Service]\nTimeoutStopSec=45s\n",
 	},
@@ -212,8 +212,8 @@ var processRules = []*rule{{
 		if d == 0 { // off
 			return nil
 		}
-		if d < c.program.Drain+10*time.Second {
-			return wrongf(c.service, a, "%s=%s, the drain is %v", a.key, a.value, c.program.Drain)
+		if d < c.program.StopDrain+10*time.Second {
+			return wrongf(c.service, a, "%s=%s, the drain of a stop is %v", a.key, a.value, c.program.StopDrain)
 		}
 		return nil
 	},

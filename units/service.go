@@ -78,7 +78,7 @@ func (d Daemon) life() []setting {
 		{s, "TimeoutStartSec", formatSpan(d.ReadyTimeout),
 			"For a start, and for a broken new program that does not even get to ask: once it\n" +
 				"has been asked, the main process itself extends the time for the upgrade."},
-		{s, "TimeoutStopSec", formatSpan(d.Drain + stopMargin), fmt.Sprintf("Longer than the drain (%s).", formatSpan(d.Drain))},
+		{s, "TimeoutStopSec", formatSpan(d.StopDrain + stopMargin), fmt.Sprintf("Longer than the drain (%s).", formatSpan(d.StopDrain))},
 		{s, "KillMode", "control-group", "Both generations get SIGTERM at a stop; mixed would kill the one that drains."},
 	}
 	if d.Conns > 0 {
@@ -142,6 +142,9 @@ func (d Daemon) facts() []setting {
 		{facts, "Binds", strconv.Itoa(d.Binds), ""},
 		{facts, "Conns", strconv.Itoa(d.Conns), ""},
 		{facts, "Network", yesNo(d.Network), ""},
+	}
+	if d.StopDrain != d.Drain {
+		list = append(list, setting{facts, "StopDrain", formatSpan(d.StopDrain), ""})
 	}
 	if d.SoftReboot {
 		list = append(list, setting{facts, "SoftReboot", "yes", ""})

@@ -26,13 +26,17 @@ func anyDaemon(r *rand.Rand) units.Daemon {
 	}
 	span := func() time.Duration { return time.Duration(1+r.IntN(100000)) * time.Millisecond }
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
+	drain := span()
 	d := units.Daemon{
 		Name: fmt.Sprintf("app-%d", r.IntN(100)), Description: word(), Binary: "/" + strings.ReplaceAll(word(), `\`, "") + "/x",
 		Reload: []string{word(), word()}, User: pick("", "root", "www-data"), Network: r.IntN(2) == 0, Watch: r.IntN(2) == 0,
 		Hardening:    units.Hardening(pick("none", "standard", "strict")),
-		ReadyTimeout: span(), Trial: span(), Drain: span(), Systemd: 247 + r.IntN(20), Binds: r.IntN(100), Conns: r.IntN(2) * r.IntN(9000),
+		ReadyTimeout: span(), Trial: span(), Drain: drain, StopDrain: drain, Systemd: 247 + r.IntN(20), Binds: r.IntN(100), Conns: r.IntN(2) * r.IntN(9000),
 	}
 	d.Binary = filepath.Clean(d.Binary)
+	if r.IntN(2) == 0 {
+		d.StopDrain = time.Duration(1+r.IntN(int(drain.Milliseconds()))) * time.Millisecond
+	}
 	d.SoftReboot = d.Systemd >= 254 && r.IntN(2) == 0
 	if r.IntN(4) == 0 {
 		d.Reload, d.ReloadCommand = nil, filepath.Clean("/"+strings.ReplaceAll(word(), `\`, "")+"/cutover-reload")
@@ -152,6 +156,7 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		"hardening":       func(d *units.Daemon) { d.Hardening = "much" },
 		"247":             func(d *units.Daemon) { d.Systemd = 246 },
 		"drain":           func(d *units.Daemon) { d.Drain = -1 },
+		"stop drain":      func(d *units.Daemon) { d.StopDrain = time.Minute },
 		"sockets itself":  func(d *units.Daemon) { d.Binds = 1 << 20 },
 		"connections":     func(d *units.Daemon) { d.Conns = -1 },
 		"no socket":       func(d *units.Daemon) { d.Sockets, d.Binds = nil, 0 },

@@ -33,6 +33,13 @@ func (d *Timer) Reset(length time.Duration) {
 	d.start(length)
 }
 
+// Shorten makes a running timer fire within length.
+func (d *Timer) Shorten(length time.Duration) {
+	if time.Until(d.Due) > length {
+		d.Reset(length)
+	}
+}
+
 func (d *Timer) start(length time.Duration) {
 	d.length, d.Due = length, time.Now().Add(length)
 	d.Timer.Reset(length)

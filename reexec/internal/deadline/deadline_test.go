@@ -59,3 +59,19 @@ func TestTimeIsOverWhenItIs(t *testing.T) {
 		}
 	})
 }
+
+func TestShortenDelaysNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New()
+		defer d.Stop()
+		for _, tt := range []struct{ to, want time.Duration }{{time.Second, time.Second}, {time.Hour, time.Minute}} {
+			began := time.Now()
+			d.Reset(time.Minute)
+			d.Shorten(tt.to)
+			<-d.C
+			if took := time.Since(began); !d.Over() || took != tt.want {
+				t.Errorf("shortened to %v, the time was over after %v, want %v", tt.to, took, tt.want)
+			}
+		}
+	})
+}

@@ -20,7 +20,7 @@ func sdunits(args ...string) (status int, stdout, stderr string) {
 func TestFromNewToCheckToExplain(t *testing.T) {
 	dir := t.TempDir()
 	status, _, stderr := sdunits("new", "-name", "myapp", "-binary", "/usr/bin/myapp", "-listen", "http=8080", "-listen", "http=[::1]:81",
-		"-listen", "log:datagram=/run/log.sock", "-hardening", "strict", "-drain", "1m", "-watch", "-credential", "tls.key=/etc/myapp/tls.key", "-o", dir, "--", "-v", "serve")
+		"-listen", "log:datagram=/run/log.sock", "-hardening", "strict", "-drain", "1h", "-stop-drain", "1m", "-watch", "-credential", "tls.key=/etc/myapp/tls.key", "-o", dir, "--", "-v", "serve")
 	if status != 0 || stderr != "" {
 		t.Fatalf("new: %d, %s", status, stderr)
 	}

@@ -95,7 +95,11 @@ func define(flags *flag.FlagSet, d *units.Daemon) {
 	flags.Var((*hardening)(&d.Hardening), "hardening", "the sandbox: none, standard (the default) or strict")
 	flags.DurationVar(&d.ReadyTimeout, "ready", d.ReadyTimeout, "reexec.Options.ReadyTimeout (0: its default, 30s)")
 	flags.DurationVar(&d.Trial, "trial", d.Trial, "reexec.Options.Trial")
+	if d.StopDrain == d.Drain {
+		d.StopDrain = 0 // follows -drain
+	}
 	flags.DurationVar(&d.Drain, "drain", d.Drain, "reexec.Options.Drain (0: its default, 30s)")
+	flags.DurationVar(&d.StopDrain, "stop-drain", d.StopDrain, "reexec.Options.StopDrain (0: the value of -drain)")
 	flags.IntVar(&d.Systemd, "systemd", d.Systemd, "oldest `version` of systemd that the units are for (0: 247)")
 	flags.Func("survive", "keep the sockets open over this `event`: soft-reboot (systemd 254)", func(text string) error {
 		if d.SoftReboot = text == "soft-reboot"; !d.SoftReboot {
