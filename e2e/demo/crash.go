@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
 // crash kills the main process. Its port outlives it, and clients wait there.
@@ -14,7 +15,7 @@ func (s *story) crash(ctx context.Context) error {
 	if err := s.stage.deploy(s.programs.v2); err != nil {
 		return err
 	}
-	k := killing{began: time.Now()}
+	k, e := killing{began: time.Now()}, s.event(record.Kill, "SIGKILL for the main process")
 	if err := s.stage.kill(s.main.pid); err != nil {
 		return err
 	}
@@ -24,6 +25,7 @@ func (s *story) crash(ctx context.Context) error {
 		return err
 	}
 	k.over = time.Now()
+	s.happened(e, now, nil)
 	if err := s.expect(ctx, now, "v2", 1); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Command demo replaces a real web server under load and counts the lost requests:
 //
 //	go run -v ./e2e/demo
+//	go run -v ./e2e/demo -report demo.html   # and draws every request
 //
 // It builds examples/http as v1 and v2 and boots a systemd in new namespaces. Without
 // root or systemd it runs a small manager in this process instead. It puts load on v1
@@ -22,6 +23,8 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/progress"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 )
 
@@ -32,17 +35,18 @@ func main() {
 	machine.Init()
 	upgradetest.Init()
 	flags := flag.NewFlagSet("demo", flag.ExitOnError)
+	report := flags.String("report", "", "write every request to a `file`: a page if it ends in .html, else JSON")
 	kind := flags.String("manager", kinds[0], "what supervises the server: systemd, embedded, or auto for the first that works here")
 	_ = flags.Parse(os.Args[1:]) // exits itself
 	if flags.NArg() > 0 || !slices.Contains(kinds, *kind) {
 		flags.Usage()
 		os.Exit(2)
 	}
-	os.Exit(run(*kind))
+	os.Exit(run(*kind, *report))
 }
 
 // run returns the exit status.
-func run(kind string) int {
+func run(kind, report string) int {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), longest, fmt.Errorf("not done within %v", longest))
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -53,7 +57,7 @@ func run(kind string) int {
 	// has cleaned up. Not ignored, which the programs that it starts would inherit.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	o, err := tell(ctx, &screen{w: os.Stdout, gone: mute}, kind)
+	o, err := tell(ctx, &screen{w: os.Stdout, gone: mute, bar: progress.On(os.Stdout)}, kind, report)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 	}
@@ -64,7 +68,7 @@ func run(kind string) int {
 }
 
 // tell tells the story in its order, and leaves nothing behind.
-func tell(ctx context.Context, out *screen, kind string) (o outcome, err error) {
+func tell(ctx context.Context, out *screen, kind, report string) (o outcome, err error) {
 	began := time.Now()
 	dir, err := os.MkdirTemp("", "cutover-demo-")
 	if err != nil {
@@ -78,6 +82,14 @@ func tell(ctx context.Context, out *screen, kind string) (o outcome, err error) 
 			return o, s.reason(ctx, err)
 		}
 	}
+	s.stopLoad()
 	s.end(time.Since(began))
+	if report != "" {
+		out.begin("report", report+" ...")
+		if err := recorder.Write(ctx, report, s.record.Report()); err != nil {
+			return o, err
+		}
+		out.done("written")
+	}
 	return s.outcome, nil
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+
+	"github.com/cutover-go/cutover/e2e/internal/progress"
 )
 
 const (
@@ -11,13 +14,33 @@ const (
 	itemIndent  = 13
 )
 
-// A screen prints the story in plain lines, the same for a terminal and a file.
+// A screen prints the story in plain lines, the same for a terminal and a file. On a
+// terminal a bar follows them.
 type screen struct {
 	w    io.Writer
-	gone func(error) // called when the output is closed
+	gone func(error)   // called when the output is closed
+	bar  *progress.Bar // nil where the output is no terminal
+
+	mu     sync.Mutex
+	inLine bool // a line has begun, so that there is no room for the bar
+}
+
+// show draws the bar.
+func (s *screen) show(part float64, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.inLine {
+		s.bar.Show(part, text)
+	}
 }
 
 func (s *screen) print(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.inLine {
+		s.bar.Clear()
+	}
+	s.inLine = !strings.HasSuffix(text, "\n")
 	if _, err := io.WriteString(s.w, text); err != nil {
 		s.gone(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 )
 
@@ -42,6 +43,8 @@ type stage interface {
 	adapt(unit string) string    // adapts a unit's text to this stage
 	deploy(program string) error // replaces the binary, as a package upgrade does
 	kill(pid int) error          // with SIGKILL
+	name() string
+	proc(pid int) (string, error) // the directory of a process that answers
 }
 
 // raise returns a stage of the given kind. Its files are in dir.
@@ -72,6 +75,16 @@ func raiseSystemd(ctx context.Context, out *screen) (stage, error) {
 	}
 	out.done(fmt.Sprintf("%d, %s", m.Version(), short(time.Since(began))))
 	return booted{m}, nil
+}
+
+func (b booted) name() string { return fmt.Sprintf("systemd %d", b.Version()) }
+
+func (b booted) proc(pid int) (string, error) {
+	host, err := b.HostPID(pid)
+	if err != nil {
+		return "", err
+	}
+	return recorder.Host(host)
 }
 
 func (b booted) adapt(unit string) string    { return unit }
@@ -106,6 +119,9 @@ func (e embedded) deploy(program string) error {
 	next := e.binary + ".next"
 	return errors.Join(os.Symlink(program, next), os.Rename(next, e.binary))
 }
+
+func (embedded) name() string                 { return "embedded manager" }
+func (embedded) proc(pid int) (string, error) { return recorder.Host(pid) }
 
 func (e embedded) kill(pid int) error {
 	p, err := os.FindProcess(pid)

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
+	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
 // The load: little work for two cores, and enough for anything that is lost to show.
@@ -41,6 +44,8 @@ type story struct {
 
 	client *client
 	load   *load.Run
+	record *recorder.Recorder
+	watch  sync.WaitGroup     // of the recorder
 	hangUp context.CancelFunc // of the load
 	mark   load.Report        // how far interval has counted
 	final  load.Report
@@ -86,7 +91,11 @@ func (s *story) start(ctx context.Context) error {
 
 func (s *story) startLoad(ctx context.Context, addr string) {
 	ctx, s.hangUp = context.WithCancel(ctx)
-	s.load = load.Start(ctx, load.Config{Addr: addr, Dial: s.stage.DialContext, Classes: []load.Class{kept, once, slow}})
+	classes := []load.Class{kept, once, slow}
+	s.record = recorder.New("examples/http, demo", s.stage.name(), classes)
+	s.load = load.Start(ctx, load.Config{Addr: addr, Dial: s.stage.DialContext, Classes: classes, Settled: s.record.Settled})
+	s.watch.Go(func() { s.record.Watch(ctx, s.stage.proc) }) // ends with hangUp; close waits
+	s.watch.Go(func() { s.progress(ctx) })                   // as well
 	s.mark = s.load.Report()
 	s.out.item("load", fmt.Sprintf("%.0f requests/s on %d kept connections, %.0f/s on new ones, %.0f/s that take 2 s; "+
 		"all POST, none is sent twice, one without its whole answer is lost", kept.Rate, kept.Conns, once.Rate, slow.Rate))
@@ -130,7 +139,7 @@ func (s *story) upgrade(ctx context.Context, program, version string) error {
 	if err := s.stage.deploy(program); err != nil {
 		return err
 	}
-	began := time.Now()
+	began, e := time.Now(), s.event(record.Reload, version)
 	if err := s.stage.Reload(ctx, serviceUnit); err != nil {
 		return err
 	}
@@ -139,6 +148,7 @@ func (s *story) upgrade(ctx context.Context, program, version string) error {
 		return err
 	}
 	took := time.Since(began)
+	s.happened(e, now, nil)
 	if err := s.expect(ctx, now, version, s.main.generation+1); err != nil {
 		return err
 	}
@@ -171,9 +181,10 @@ func (s *story) broken(ctx context.Context) error {
 		return err
 	}
 	journal := s.journal(ctx)
-	began := time.Now()
+	began, e := time.Now(), s.event(record.Reload, "a program that does not start")
 	err := s.stage.Reload(ctx, serviceUnit)
 	took := time.Since(began)
+	s.happened(e, s.main, err)
 	code, reported := exitCode(err)
 	if err != nil && !reported {
 		return err
@@ -187,6 +198,40 @@ func (s *story) broken(ctx context.Context) error {
 	s.out.item("journal", linesWith(strings.TrimPrefix(s.journal(ctx), journal), "v3:"))
 	s.outcome.refused = reported
 	return s.unharmed(ctx)
+}
+
+// lulls is how often the load goes on for a while.
+const lulls = upgradeCount + 3
+
+// progress shows how far the story is, until ctx ends.
+func (s *story) progress(ctx context.Context) {
+	began := time.Now()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		requests, lost := s.record.Count()
+		part := time.Since(began).Seconds() / (lulls * lull.Seconds() * 1.1) // a tenth for the events
+		s.out.show(min(part, 0.99), fmt.Sprintf("%s requests, %s lost", count(requests), count(lost)))
+	}
+}
+
+// event returns an event that begins now.
+func (s *story) event(kind record.Kind, text string) record.Event {
+	return record.Event{Kind: kind, At: s.record.Now(), Before: s.main.pid, Text: text}
+}
+
+// happened records e, at the end of it.
+func (s *story) happened(e record.Event, now answer, err error) {
+	e.Done, e.After = s.record.Now(), now.pid
+	if err != nil {
+		e.Error = err.Error()
+	}
+	s.record.Event(e)
 }
 
 // unharmed shows that the process which was to be replaced serves on.
@@ -247,12 +292,18 @@ func (s *story) reason(ctx context.Context, err error) error {
 	return fmt.Errorf("%w\n%s", err, lastLines(s.journal(ctx), 20))
 }
 
-// close ends all that the story has started.
-func (s *story) close() error {
+// stopLoad ends the load and its records. A second call does nothing.
+func (s *story) stopLoad() {
 	if s.load != nil {
 		s.hangUp()
 		<-s.load.Done()
+		s.watch.Wait()
 	}
+}
+
+// close ends all that the story has started.
+func (s *story) close() error {
+	s.stopLoad()
 	if s.stage == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package recorder
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,15 +19,17 @@ type Recorder struct {
 	began time.Time
 	loads map[string]int // indexes by name
 
-	mu     sync.Mutex
-	report record.Report
+	mu        sync.Mutex
+	report    record.Report
+	processes map[int]time.Duration // that have answered, with their end, 0 if they have none yet
+	lost      int
 }
 
 // New returns a Recorder of a run that begins now. manager names the supervisor of the
 // service.
 func New(title, manager string, classes []load.Class) *Recorder {
 	now := time.Now()
-	r := &Recorder{began: now, loads: map[string]int{}}
+	r := &Recorder{began: now, loads: map[string]int{}, processes: map[int]time.Duration{}}
 	r.report = record.Report{Title: title, Began: now, Environment: environment(manager)}
 	for _, c := range classes {
 		r.loads[c.Name] = len(r.report.Loads)
@@ -63,6 +66,31 @@ func (r *Recorder) Settled(res load.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Requests = append(r.report.Requests, q)
+	r.enter(q.PID)
+	if q.Lost() {
+		r.lost++
+	}
+}
+
+// Process has a process watched that has not answered, or whose answers do not name it.
+func (r *Recorder) Process(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enter(pid)
+}
+
+// enter enters a process that is new. The caller holds mu.
+func (r *Recorder) enter(pid int) {
+	if _, known := r.processes[pid]; pid > 0 && !known {
+		r.processes[pid] = 0
+	}
+}
+
+// Count returns how many requests have ended, and how many of them were lost.
+func (r *Recorder) Count() (ended, lost int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.report.Requests), r.lost
 }
 
 // Event enters an event, in the order in which events began.
@@ -85,6 +113,12 @@ func (r *Recorder) Report() *record.Report {
 	defer r.mu.Unlock()
 	report := r.report
 	report.Elapsed = r.Now()
+	report.Events = slices.Clone(report.Events)
+	for i, e := range report.Events {
+		if ended := r.processes[e.Before]; e.Drained == 0 && e.Before != e.After && ended > e.At {
+			report.Events[i].Drained = ended
+		}
+	}
 	return &report
 }
 

@@ -25,6 +25,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/progress"
 )
 
 // A plan describes a measurement.
@@ -101,10 +103,15 @@ func (p plan) run(ctx context.Context) (t table, err error) {
 		}
 		t.rows = append(t.rows, row{way: w, runs: earlier[w.key]})
 	}
+	bar := progress.On(p.log)
+	defer bar.Clear()
 	for i := range p.runs {
 		for j := range t.rows {
 			w := t.rows[j].way
-			fmt.Fprintf(p.log, "run %d of %d: %s\n", i+1, p.runs, w.name)
+			if bar == nil {
+				fmt.Fprintf(p.log, "run %d of %d: %s\n", i+1, p.runs, w.name)
+			}
+			bar.Show(float64(i*len(t.rows)+j)/float64(p.runs*len(t.rows)), fmt.Sprintf("run %d of %d: %s", i+1, p.runs, w.name))
 			f, manager, err := p.measure(ctx, w)
 			if err != nil {
 				return t, fmt.Errorf("%s: %w", w.name, err)

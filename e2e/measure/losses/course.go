@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/progress"
+	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
 // A course is the upgrades of one server, with the figures of the load in the times
@@ -28,7 +30,10 @@ func (c *course) follow(ctx context.Context) error {
 	c.began = c.run.Report()
 	c.steady = make([]load.Histogram, len(c.began.Classes))
 	c.upgrading = make([]load.Histogram, len(c.began.Classes))
+	bar := progress.On(c.log)
+	defer bar.Clear()
 	for done := range c.upgrades {
+		bar.Show(float64(done)/float64(c.upgrades), fmt.Sprintf("%d of %d upgrades", done, c.upgrades))
 		before := processor()
 		if err := c.during(ctx, c.steady, c.look); err != nil {
 			return err
@@ -61,6 +66,7 @@ func (c *course) look(ctx context.Context) error { return c.stage.look(ctx, c.se
 
 // upgrade returns when another process answers on new connections.
 func (c *course) upgrade(ctx context.Context) error {
+	e := record.Event{Kind: record.Reload, At: c.rig.record.Now(), Before: c.pid}
 	if err := c.stage.reload(ctx, c.server, c.pid); err != nil {
 		return err
 	}
@@ -71,6 +77,8 @@ func (c *course) upgrade(ctx context.Context) error {
 		}
 		if pid != c.pid {
 			c.pid = pid
+			e.Done, e.After = c.rig.record.Now(), pid
+			c.rig.record.Event(e)
 			return nil
 		}
 	}

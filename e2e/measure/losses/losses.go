@@ -44,6 +44,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	only := flags.String("only", "", "one `server`, web (this module's) or recipe")
 	asJSON := flags.Bool("json", false, "print the rows as lines of JSON")
 	detail := flags.Bool("v", false, "print the figures of each run in full")
+	report := flags.String("report", "", "write every request of the first server to a `file`: a page if it ends in .html, else JSON")
 	var also list
 	flags.Var(&also, "also", "a `command` that prints further rows; may be repeated")
 	if err := flags.Parse(args); err != nil {
@@ -53,7 +54,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, only: *only, also: also, log: stderr, detail: *detail}
+	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, only: *only, also: also, report: *report, log: stderr, detail: *detail}
 	t, err := p.run(ctx)
 	if err != nil {
 		fmt.Fprintln(stderr, "losses:", errors.Join(err, context.Cause(ctx)))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 )
 
 // whole is the duration of an upgrade from the reload to the exit of the replaced
@@ -30,6 +31,7 @@ type plan struct {
 	window   time.Duration // for an upgrade, and then as long without
 	only     string        // server, empty for both
 	also     []string
+	report   string    // file for every request of the first server, "" for none
 	log      io.Writer // gets a line for what begins
 	detail   bool
 }
@@ -56,6 +58,11 @@ func (p plan) run(ctx context.Context) (t table, err error) {
 	t.stage, t.upgrades = st.name(), p.upgrades
 	if p.only != "recipe" {
 		if t.ours, err = r.measure(ctx, "web", 8080); err != nil {
+			return t, err
+		}
+	}
+	if p.report != "" && r.record != nil {
+		if err := recorder.Write(ctx, p.report, r.record.Report()); err != nil {
 			return t, err
 		}
 	}

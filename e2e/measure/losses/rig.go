@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 )
 
 // A rig puts servers on its stage and measures them.
@@ -22,7 +24,8 @@ type rig struct {
 	dir       string
 	cert, key []byte
 	trust     *tls.Config
-	body      []byte // of the uploads
+	body      []byte             // of the uploads
+	record    *recorder.Recorder // of the server that is measured now
 }
 
 // A result holds the measurements of one server.
@@ -48,8 +51,10 @@ func (r *rig) measure(ctx context.Context, program string, port int) (res result
 	}
 	fmt.Fprintf(r.log, "%s under %s: %d upgrades\n", program, r.stage.name(), r.upgrades)
 	specs := r.classes(s)
-	run := load.Start(ctx, load.Config{Dial: r.stage.DialContext, Classes: specs, Limit: time.Hour})
+	r.record = recorder.New("measure losses: "+program, r.stage.name(), specs)
+	run := load.Start(ctx, load.Config{Dial: r.stage.DialContext, Classes: specs, Limit: time.Hour, Settled: r.settled()})
 	defer run.Stop()
+	defer r.watch(ctx)()
 	select {
 	case <-run.Opened():
 	case <-ctx.Done():
@@ -63,6 +68,22 @@ func (r *rig) measure(ctx context.Context, program string, port int) (res result
 		fmt.Fprint(r.log, all)
 	}
 	return c.result(), r.ended(ctx, s)
+}
+
+// settled returns the function that records a request, nil if there is no report.
+func (r *rig) settled() func(load.Result) {
+	if r.report == "" {
+		return nil
+	}
+	return r.record.Settled
+}
+
+// watch has the processes watched until the returned function is called.
+func (r *rig) watch(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { r.record.Watch(ctx, r.stage.proc) }) // ends with cancel; end waits
+	return func() { cancel(); watch.Wait() }
 }
 
 // ended waits until each replaced process has said that it is done: it has no connection

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 )
 
 // kinds are the values of -manager.
@@ -34,6 +35,8 @@ type stage interface {
 	look(ctx context.Context, s server) error
 	// stop ends s and all its processes.
 	stop(ctx context.Context, s server) error
+	// proc returns the directory in /proc of a process of the servers.
+	proc(pid int) (string, error)
 	// log returns what s has written.
 	log(ctx context.Context, s server) string
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
@@ -67,6 +70,14 @@ func raise(ctx context.Context, kind, dir string) (stage, error) {
 type booted struct{ *machine.Machine }
 
 func (b booted) name() string { return fmt.Sprintf("systemd %d", b.Version()) }
+
+func (b booted) proc(pid int) (string, error) {
+	host, err := b.HostPID(pid)
+	if err != nil {
+		return "", err
+	}
+	return recorder.Host(host)
+}
 
 func (booted) host() string { return "127.0.0.1" }
 
@@ -109,6 +120,8 @@ type alone struct {
 }
 
 func (*alone) name() string { return "no manager, SIGHUP" }
+
+func (*alone) proc(pid int) (string, error) { return recorder.Host(pid) }
 
 // host returns a loopback address that no other program uses: it contains our pid.
 func (*alone) host() string {
