@@ -17,11 +17,11 @@ var broken = []struct {
 	path func(testing.TB) string
 	why  string
 }{
-	{"exits at once", func(t testing.TB) string { return script(t, 0o755, "exit 1") }, "the successor ended"},
+	{"exits at once", func(t testing.TB) string { return script(t, 0o755, "exit 1") }, "the successor exited with status 1; journalctl _PID="},
 	{"hangs", func(t testing.TB) string { return script(t, 0o755, "exec sleep 1000") }, "not ready within 3s"},
 	{"is not executable", func(t testing.TB) string { return script(t, 0o644, "exit 0") }, "permission denied"},
 	{"closes the control descriptor", func(t testing.TB) string { return program(t, "./testdata/closesline", "v3") }, "closed its control descriptor"},
-	{"is killed", func(t testing.TB) string { return program(t, "./testdata/killed", "v3") }, "the successor ended"},
+	{"is killed", func(t testing.TB) string { return program(t, "./testdata/killed", "v3") }, "the successor was ended by SIGKILL"},
 }
 
 // script writes a shell script with the given mode.

@@ -85,7 +85,7 @@ func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
 	a.undone("(start, process ")
 	said := v.said(a.one.PID)
 	after := said[slices.IndexFunc(said, func(text string) bool { return strings.HasPrefix(text, "RELOADING=1") })+1:]
-	want := fmt.Sprintf("READY=1 STATUS=generation 1 serves; upgrade undone (start, process %d): the successor ended; its log output has the reason", a.two.PID)
+	want := fmt.Sprintf("READY=1 STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", a.two.PID)
 	if !slices.Equal(after, []string{want, "BARRIER=1"}) {
 		t.Errorf("after RELOADING=1: %q, want %q and BARRIER=1", after, want)
 	}
@@ -105,7 +105,7 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	reload := one.reload()
 	bad := s.next()
 	bad.kill()
-	reload.ends("the successor ended")
+	reload.ends("the successor was ended by SIGKILL")
 	reload = one.reload()
 	two := s.next()
 	two.do("new", signals)
@@ -113,7 +113,7 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	two.do("ready")
 	reload.ends("")
 	v.caughtUp()
-	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor ended; its log output has the reason", bad.PID)
+	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", bad.PID)
 	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
 	want := []string{begun, undone, "BARRIER=1", begun}
 	want = append(want, "FDSTORE=1 FDNAME=cutover.0.cutover.main.successor", "FDSTORE=1 FDNAME=cutover.0.cutover.main.predecessor", "BARRIER=1")
@@ -179,7 +179,7 @@ func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
 	one.state("committing")
 	one.state("serving")
 	v.speak()
-	upgrade.fails("(commit, process ", "the successor ended")
+	upgrade.fails("(commit, process ", "the successor was ended by SIGKILL")
 	s.hosted(address, one)
 	v.caughtUp()
 	said := v.said(one.PID)

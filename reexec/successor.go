@@ -20,6 +20,7 @@ import (
 type successor struct {
 	process  *fd.Process
 	line     *handover.Conn
+	output   string              // where its output is, "" for a process that another one started
 	accepted bool                // it may have answers to finish; set before reap
 	recalled atomic.Bool         // it was told to hang up
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
@@ -67,6 +68,7 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 		return nil, err
 	}
 	s := newSuccessor(process, line)
+	s.output = u.outputOf(process.PID)
 	fault.At(fault.Started)
 	u.tasks.Go(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
@@ -126,7 +128,11 @@ func (s *successor) explain(err error) error {
 }
 
 func (s *successor) ending() error {
-	return fmt.Errorf("the successor %s", s.process.State())
+	text := "the successor " + s.process.State()
+	if s.output != "" {
+		text += "; " + s.output
+	}
+	return errors.New(text)
 }
 
 func (s *successor) say(ctx context.Context, m handover.Message) error {

@@ -116,7 +116,7 @@ func (p *Process) wait(rc syscall.RawConn) {
 		return // closed by us
 	}
 	p.ended = true
-	p.collect()
+	p.collect(rc)
 }
 
 // dead reports whether the process behind the pidfd has ended: it polls readable
@@ -130,11 +130,16 @@ func dead(pidfd int) bool {
 	}
 }
 
-// collect reaps our own child and keeps how it ended.
-func (p *Process) collect() {
-	p.state = "ended; its log output has the reason"
+// collect keeps how the process ended, and reaps our own child.
+func (p *Process) collect(rc syscall.RawConn) {
+	p.state = "ended"
 	if !p.reap {
-		return // its parent reaps it, and only the parent may read its status
+		_ = rc.Control(func(raw uintptr) { // an error: closed this moment, not known
+			if ws, ok := foreignEnd(p.PID, int(raw)); ok {
+				p.state = describe(ws)
+			}
+		})
+		return
 	}
 	var ws syscall.WaitStatus
 	for {
@@ -147,13 +152,6 @@ func (p *Process) collect() {
 		}
 		return
 	}
-}
-
-func describe(ws syscall.WaitStatus) string {
-	if ws.Signaled() {
-		return "was ended by " + unix.SignalName(ws.Signal())
-	}
-	return fmt.Sprintf("exited with status %d", ws.ExitStatus())
 }
 
 // Over is closed when the process has ended, or Close was called before that.
@@ -188,7 +186,8 @@ func zombie(pid int) bool {
 	return ok && bytes.IndexAny(rest, "ZX") == 0
 }
 
-// State says in words how the process ended, once Over is closed and Dead says so.
+// State returns how the process ended, once Over is closed and Dead returns true: "exited with
+// status 1", "was ended by SIGKILL", or "ended" if that is not known, see foreignEnd.
 func (p *Process) State() string { return p.state }
 
 // Kill sends SIGKILL. A process that has ended already is no error.

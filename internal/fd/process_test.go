@@ -4,6 +4,7 @@ package fd_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -174,12 +175,46 @@ func TestCloseEndsTheWatchAndNotTheProgram(t *testing.T) {
 	defer w.Close()
 	p.exit(t, 3)
 	<-w.Over()
-	if !w.Dead() || !strings.HasPrefix(w.State(), "ended") {
-		t.Errorf("Dead() = %v, State() = %q of a program that another watch reaps", w.Dead(), w.State())
+	if !w.Dead() || w.State() != "exited with status 3" {
+		t.Errorf("Dead() = %v, State() = %q of a program that no process has reaped", w.Dead(), w.State())
 	}
 	if ws := reap(t, p.PID); ws.ExitStatus() != 3 {
 		t.Errorf("Watch took the exit status: %v", ws)
 	}
+}
+
+// One watch reaps the program, before or after another one has its status from /proc.
+func TestAStatusIsKnownAfterAnotherProcessReaped(t *testing.T) {
+	for status := range byte(10) {
+		p := start(t, specOf("report"))
+		p.condition(t)
+		w, err := fd.Open(p.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		p.exit(t, status)
+		<-p.Over()
+		<-w.Over()
+		lost := w.State() == "ended" && !keepsStatus(t)
+		if want := fmt.Sprintf("exited with status %d", status); w.State() != want && !lost {
+			t.Errorf("State() = %q, want %q", w.State(), want)
+		}
+	}
+}
+
+// keepsStatus reports whether the kernel keeps the status of a reaped process for its pidfd.
+func keepsStatus(t *testing.T) bool {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	return major > 6 || major == 6 && minor >= 15
 }
 
 func TestManyWatchesOfOneProgram(t *testing.T) {
