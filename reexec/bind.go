@@ -34,8 +34,8 @@ import (
 // Accept waits until this generation accepts, see Ready, and waits again while a successor
 // accepts. Close closes this process's descriptor, and later generations do not get the
 // listener; Upgrader.Close closes the listener, too. Possible sockets are TCP, unix stream
-// and unix sequential packet sockets. The listener has a method Name, which returns name.
-// ctx bounds the name look-up of a bind.
+// and unix sequential packet sockets, and vsock sockets of a .socket unit. The listener has
+// a method Name, which returns name. ctx bounds the name look-up of a bind.
 //
 // Each connection that Accept returns is held until it is closed: Drain waits for it, and
 // at most until the drain deadline. It has the methods of a *net.TCPConn or *net.UnixConn.
@@ -181,7 +181,11 @@ func (u *Upgrader) inheritListener(name string, f *fd.FD) (claimed, error) {
 	if err := mustBe(f, fd.KindListener, "ListenStream= and Accept=no"); err != nil {
 		return nil, err
 	}
-	l, err := f.Listener()
+	turn := f.Listener
+	if info, err := fd.Inspect(f); err == nil && info.Network == "vsock" { // package net has none
+		turn = f.SocketListener
+	}
+	l, err := turn()
 	if err != nil {
 		return nil, err
 	}
