@@ -26,11 +26,11 @@ type mishap struct {
 // For each bad unit, the rule finds the fault, and the predicted effect occurs.
 func TestEffectsOfRulesOccur(t *testing.T) {
 	if !thorough() {
-		t.Skip("told with -full: sixty mishaps, of which each takes its time")
+		t.Skip("told with -full: ninety mishaps, of which each takes its time")
 	}
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
-		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit, failuresToStay,
+		for _, f := range slices.Concat(failuresToStart, failuresToUpgrade, failuresToLast, failuresToTell, failuresToHold, failuresToFit, failuresToLimit, failuresToStay,
 			failuresToBelong, failuresToReport, failuresToRun) {
 			if root.Version < f.since || f.until != 0 && root.Version > f.until {
 				continue
@@ -43,7 +43,7 @@ func TestEffectsOfRulesOccur(t *testing.T) {
 					t.Errorf("not found: %v", findings)
 				}
 				if f.controller != "" && !s.hasController(f.controller) {
-					t.Skipf("the cgroup2 hierarchy has no controller %s, as beside the hierarchies of version 1", f.controller)
+					t.Skipf("the cgroup2 hierarchy has no controller %s, because a hierarchy of version 1 has it, whose events systemd does not read", f.controller)
 				}
 				s.put(files)
 				defer s.clear(files)

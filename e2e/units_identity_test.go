@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/cutover-go/cutover/units"
 )
@@ -33,6 +34,13 @@ var failuresToBelong = []mishap{
 			s.Errorf("process %d, which drains, has ended with the service, want it left behind", first)
 		}
 	}},
+	{rule: "outside-cgroup", change: asUser("root"), dropIn: "[Service]\nRestart=no\nExecStart=\nExecStart=/usr/bin/systemd-run --scope --quiet --unit=left " + binaryPath + "\n", happens: func(s *site) {
+		defer s.run("systemctl", "kill", "-s", "KILL", "left.scope")
+		s.must(s.machine.Start(s.ctx, unitName))
+		if group, err := s.machine.ReadProc(s.mainPID(), "cgroup"); err != nil || !strings.Contains(string(group), "/left.scope") {
+			s.Errorf("the main process is in %s, %v, want left.scope", group, err)
+		}
+	}},
 	{rule: "runtime-directory-shared", change: asUser("root"), dropIn: "[Service]\nRestart=no\n",
 		other: "[Service]\nType=notify\nExecStart=" + binaryPath + " -addr 127.0.0.1:8099\nRuntimeDirectory=cutover-http\n", happens: func(s *site) {
 			s.must(s.machine.Start(s.ctx, unitName))
@@ -51,6 +59,7 @@ var failuresToBelong = []mishap{
 		s.reloads(1)
 	}},
 	{rule: "environment", dropIn: "[Service]\nUnsetEnvironment=NOTIFY_SOCKET" + short, happens: doesNotStart("timeout")},
+	{rule: "environment", change: selfBound, dropIn: betweenThem("/usr/bin/env -u NOTIFY_SOCKET " + binaryPath), happens: doesNotStart("timeout")},
 	{rule: "environment", dropIn: "[Service]\nUnsetEnvironment=MAINPID\nEnvironment=RUNTIME_DIRECTORY=/run/elsewhere" + short,
 		happens: doesNotStart("exit-code", "timeout")},
 	{rule: "socket-stdin", dropIn: "[Service]\nStandardOutput=socket" + short, happens: doesNotStart("exit-code", "protocol", "signal")},

@@ -90,7 +90,7 @@ var failuresToLast = []mishap{
 		}},
 	{rule: "exit-type", since: 250, dropIn: "[Service]\nExitType=cgroup\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=1500ms")
+		long := s.background("/sleep?d=6s")
 		s.must(s.machine.Reload(s.ctx, unitName))
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
 		s.pass(20) // by the predecessor

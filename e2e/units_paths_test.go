@@ -56,6 +56,16 @@ var failuresToStay = []mishap{
 			s.Errorf("%+v answers, want the old program again", a)
 		}
 	}},
+	{rule: "exec-paths", since: 248, change: selfBound, dropIn: "[Service]\nNoExecPaths=/\nExecPaths=/srv/app/current\n" +
+		"ExecStart=\nExecStart=/srv/app/current/app\nExecReload=\nExecReload=/srv/app/current/app reload\n", happens: func(s *site) {
+		defer s.run("rm", "-r", "/srv/app")
+		s.deployRelease("1")
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.deployRelease("2")
+		if err := s.machine.Reload(s.ctx, unitName); err == nil {
+			s.Errorf("the reload goes well: %+v answers, want a program that may not be executed", s.get("/"))
+		}
+	}},
 	{rule: "exec-start-waits", change: selfBound, dropIn: betweenThem("/usr/bin/timeout 600 " + binaryPath), happens: doesNotStart("timeout")},
 	{rule: "exec-start-script", change: selfBound, dropIn: betweenThem("/bin/sh /run/start-cutover.sh"), happens: func(s *site) {
 		s.must(s.machine.WriteFile("/run/start-cutover.sh", []byte(binaryPath+"\n"), 0o755))

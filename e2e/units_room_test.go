@@ -29,16 +29,6 @@ var failuresToFit = []mishap{
 			s.Errorf("with OOMPolicy=continue %+v answers, main process %d, want %d", a, s.mainPID(), successor)
 		}
 	}},
-	{rule: "tasks-max", controller: "pids", dropIn: "[Service]\nTasksMax=16\nRestart=no\n", happens: func(s *site) {
-		s.must(s.machine.Start(s.ctx, unitName))
-		for range 8 { // in work: a thread each, as for files or lookups of names
-			s.background("/sleep?d=5s")
-		}
-		err := s.machine.Reload(s.ctx, unitName)
-		if a, failed := s.tryGet("/"); err == nil && failed == nil && a.generation == 2 {
-			s.Errorf("the upgrade went well: %+v answers", a)
-		}
-	}},
 	{rule: "root-image", since: 252, change: func(d *units.Daemon) { d.Binary = "/usr/bin/cutover-image" },
 		dropIn: "[Service]\nExtensionDirectories=" + imageDir + "\n", happens: func(s *site) {
 			s.image("v1")

@@ -49,7 +49,7 @@ func daemon(version int) units.Daemon {
 // emptySite boots the systemd of root and installs nothing.
 func emptySite(t *testing.T, root machine.Root) *site {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), ofStory)
 	t.Cleanup(cancel)
 	m, err := machine.Boot(ctx, machine.Options{Root: root.Path})
 	if err != nil {
@@ -60,10 +60,15 @@ func emptySite(t *testing.T, root machine.Root) *site {
 	return s
 }
 
-// in is the same site for a subtest.
+// ofStory is the time that each story has.
+const ofStory = 5 * time.Minute
+
+// in is the same site for a subtest, which has the time of a story.
 func (s *site) in(t *testing.T) *site {
+	ctx, cancel := context.WithTimeout(context.Background(), ofStory)
+	t.Cleanup(cancel)
 	c := *s.client
-	c.TB = t
+	c.TB, c.ctx = t, ctx
 	return &site{&c, s.machine}
 }
 

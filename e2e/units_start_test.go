@@ -19,6 +19,33 @@ var failuresToStart = []mishap{
 	{rule: "notify-hidden", dropIn: "[Service]\nTemporaryFileSystem=/run" + short, happens: doesNotStart("timeout", "exit-code", "protocol")},
 	{rule: "exec-start-shell", change: selfBound,
 		dropIn: "[Service]\nExecStart=\nExecStart=/bin/sh -c 'ulimit -c 0; " + binaryPath + "'" + short, happens: doesNotStart("timeout")},
+	{rule: "exec-start-count", change: selfBound, dropIn: "[Service]\nExecStart=" + binaryPath + " -addr 127.0.0.1:8091\n", happens: func(s *site) {
+		if err := s.machine.Start(s.ctx, unitName); err == nil || s.show("LoadState") != "bad-setting" {
+			s.Errorf("start: %v, LoadState=%s, want a unit that systemd does not load", err, s.show("LoadState"))
+		}
+	}},
+	{rule: "shell-syntax", change: selfBound, dropIn: "[Service]\nExecStart=\nExecStart=" + binaryPath + " >/run/cutover-test.log\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		argv, err := s.machine.ReadProc(s.mainPID(), "cmdline")
+		s.must(err)
+		if _, there := s.run("test", "-e", "/run/cutover-test.log"); there || !strings.HasSuffix(string(argv), "\x00>/run/cutover-test.log\x00") {
+			s.Errorf("the file is there: %v, arguments %q, want the redirection among the arguments", there, argv)
+		}
+	}},
+	{rule: "exec-start-name", change: selfBound, dropIn: "[Service]\nExecStart=\nExecStart=@" + binaryPath + " sleep\n", happens: func(s *site) {
+		s.must(s.machine.Start(s.ctx, unitName))
+		s.deploy(example(s, "v2"))
+		s.must(s.machine.Reload(s.ctx, unitName))
+		if a := s.get("/"); a.version != "v2" || a.generation != 2 {
+			s.Errorf("%+v answers, want the library to upgrade all the same", a)
+		}
+		argv, err := s.machine.ReadProc(s.mainPID(), "cmdline")
+		s.must(err)
+		name, _, _ := strings.Cut(string(argv), "\x00")
+		if found, _ := s.run("sh", "-c", "command -v "+name); strings.TrimSpace(found) == binaryPath || name != "sleep" {
+			s.Errorf("argv[0] is %q, and PATH has %q for it, want another program", name, found)
+		}
+	}},
 	{rule: "system-calls", dropIn: "[Service]\nSystemCallFilter=~@process" + short, happens: doesNotStart("core-dump", "signal", "exit-code")},
 	{rule: "binary-hidden", change: func(d *units.Daemon) { d.Binary = "/root/cutover-http" }, dropIn: "[Service]\nRestart=no\n", happens: endsWith("203")},
 	{rule: "fd-limit", change: func(d *units.Daemon) {

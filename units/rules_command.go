@@ -23,7 +23,10 @@ var commandRules = []*rule{{
 		switch {
 		case c.of("Type").value == "oneshot" || len(list) == 1:
 			return nil
-		case len(list) == 0:
+		case len(list) > 0:
+		case len(c.service.all) == 0 || len(c.service.list("Service", "ExecStop")) > 0 || c.service.last("Unit", "SuccessAction").value != "": // masked, or an action at its end
+			return nil
+		default:
 			return wrongf(c.service, lastWritten(c.service, "ExecStart"), "no ExecStart=")
 		}
 		return wrongf(c.service, list[1], "ExecStart=%s is the second command, after ExecStart=%s", list[1].value, list[0].value)

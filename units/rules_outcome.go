@@ -185,7 +185,7 @@ func reloadsNothing(c *contract) (all []fault) {
 			return !slices.Contains(silent, s.program()) && !(s.program() == "systemctl" && slices.Contains(s.words, "daemon-reload"))
 		})
 	}
-	if len(lines) > 0 && !asks {
+	if len(lines) > 0 && !asks && len(all) == 0 {
 		last := lines[len(lines)-1]
 		all = append(all, wrongf(c.service, last, "ExecReload=%s does not ask for an upgrade", last.value)...)
 	}

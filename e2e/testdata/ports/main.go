@@ -10,9 +10,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -93,6 +96,9 @@ func answer(c net.PacketConn, line string) {
 // ask prints the answer of one socket, which has two seconds.
 func ask(ctx context.Context) error {
 	network, address := os.Args[2], os.Args[3]
+	if network == "vsock" {
+		return askVsock(address)
+	}
 	d := net.Dialer{}
 	if network == "unixgram" {
 		d.LocalAddr = &net.UnixAddr{Net: network, Name: fmt.Sprintf("@ask-%d", os.Getpid())}
@@ -116,5 +122,25 @@ func ask(ctx context.Context) error {
 	if n > 0 {
 		return nil
 	}
+	return err
+}
+
+// askVsock is ask for the port of a vsock address on this machine. The kernel gives up a
+// connection after two seconds.
+func askVsock(address string) error {
+	port, err := strconv.ParseUint(address[strings.LastIndexByte(address, ':')+1:], 10, 32)
+	if err != nil {
+		return err
+	}
+	s, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(s), "vsock")
+	defer f.Close()
+	if err := unix.Connect(s, &unix.SockaddrVM{CID: unix.VMADDR_CID_LOCAL, Port: uint32(port)}); err != nil {
+		return os.NewSyscallError("connect", err)
+	}
+	_, err = io.Copy(os.Stdout, f)
 	return err
 }
