@@ -120,7 +120,7 @@ func TestChromiumShowsThePointsTheMarksAndTheLegend(t *testing.T) {
 			t.Errorf("%d pixels have the colour of generation %d, want many", n, i+1)
 		}
 	}
-	if n := pixels(t, shot, danger); n < 50 {
+	if n := pixels(t, shot, danger); n < 10 { // the edges of a cross are lighter
 		t.Errorf("%d pixels have the colour of lost requests, want some", n)
 	}
 }

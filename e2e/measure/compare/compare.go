@@ -36,6 +36,8 @@ type plan struct {
 	window   time.Duration // from one ordinary upgrade to the next
 	slow     time.Duration // the start of the slow version
 	patience time.Duration // of a client
+	part     float64       // of the usual load
+	queue    int           // connections that fit into the queue of a socket
 	flood    float64       // new connections a second in the upgrade with many
 	only     []string      // keys of ways, none for all
 	kept     string        // file of the figures of single runs, "" for none
@@ -53,6 +55,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&p.window, "window", 2500*time.Millisecond, "`time` from one ordinary upgrade to the next")
 	flags.DurationVar(&p.slow, "slow", 8*time.Second, "`time` that the start of the slow version takes")
 	flags.DurationVar(&p.patience, "patience", 5*time.Second, "`time` for which a client waits")
+	flags.Float64Var(&p.part, "load", 1, "`factor` of the load of 670 requests a second")
+	flags.IntVar(&p.queue, "queue", 1024, "`connections` that fit into the queue of a socket, net.core.somaxconn of the machines")
 	flags.Float64Var(&p.flood, "flood", 2000, "new `connections` a second in the upgrade with many")
 	flags.StringVar(&p.kept, "keep", "", "a `file` of single runs: those in it count, and new ones are added")
 	only := flags.String("only", "", "`ways`, with commas: "+strings.Join(keys(), ", "))
@@ -63,7 +67,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		p.only = strings.Split(*only, ",")
 	}
 	unknown := slices.ContainsFunc(p.only, func(key string) bool { return !slices.Contains(keys(), key) })
-	if flags.NArg() > 0 || p.runs < 0 || p.upgrades < 1 || unknown {
+	if flags.NArg() > 0 || p.runs < 0 || p.upgrades < 1 || p.queue < 1 || !(p.part > 0) || unknown {
 		flags.Usage()
 		return 2
 	}

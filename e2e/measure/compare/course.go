@@ -16,7 +16,6 @@ type span struct{ from, to time.Duration }
 // A course is one run of a way, with the times of its parts.
 type course struct {
 	*site
-	plan
 	steady   span
 	ordinary []span // from each upgrade to the next
 	memory   int64  // the most that the processes had in them
@@ -30,13 +29,13 @@ type course struct {
 
 // measure performs one run of w.
 func (p plan) measure(ctx context.Context, w way) (f figures, manager string, err error) {
-	s, err := arrange(ctx, w, p.patience)
+	s, err := p.arrange(ctx, w)
 	if err != nil {
 		return f, "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	s.begin(ctx)
-	c := &course{site: s, plan: p}
+	c := &course{site: s}
 	for _, part := range []func(context.Context) error{c.rest, c.upgrades, c.upgradeInFlood, c.upgradeToBad, c.upgradeSlowly} {
 		if err := part(ctx); err != nil {
 			return f, "", errors.Join(err, ctx.Err())
@@ -51,11 +50,11 @@ const again = 5 * time.Second
 
 // rest lets the load go on without an upgrade.
 func (c *course) rest(ctx context.Context) error {
-	if err := pass(ctx, c.window); err != nil { // connections open
+	if err := pass(ctx, c.plan.window); err != nil { // connections open
 		return err
 	}
 	c.steady.from = c.rec.Now()
-	err := pass(ctx, 2*c.window)
+	err := pass(ctx, 2*c.plan.window)
 	c.steady.to = c.rec.Now()
 	return err
 }
@@ -68,7 +67,7 @@ func (c *course) upgrades(ctx context.Context) error {
 		if err := c.replace(ctx, version{number: c.version + 1}, again); err != nil {
 			return err
 		}
-		if err := pass(ctx, c.window-(c.rec.Now()-sp.from)); err != nil {
+		if err := pass(ctx, c.plan.window-(c.rec.Now()-sp.from)); err != nil {
 			return err
 		}
 		sp.to = c.rec.Now()
@@ -97,7 +96,7 @@ func (c *course) replace(ctx context.Context, v version, within time.Duration) e
 // upgradeInFlood upgrades while many new connections come.
 func (c *course) upgradeInFlood(ctx context.Context) error {
 	c.flooded.from = c.rec.Now()
-	run := load.Start(ctx, load.Config{Dial: c.DialContext, Classes: []load.Class{c.site.flood(c.plan.flood)}, Settled: c.settled})
+	run := load.Start(ctx, load.Config{Dial: c.DialContext, Classes: []load.Class{c.plan.flooding()}, Settled: c.settled})
 	defer run.Stop()
 	if err := pass(ctx, 500*time.Millisecond); err != nil {
 		return err
@@ -105,7 +104,7 @@ func (c *course) upgradeInFlood(ctx context.Context) error {
 	err := c.replace(ctx, version{number: c.version + 1}, again)
 	<-run.Done()
 	if err == nil {
-		err = pass(ctx, c.window)
+		err = pass(ctx, c.plan.window)
 	}
 	c.flooded.to = c.rec.Now()
 	return err
@@ -116,7 +115,7 @@ func (c *course) upgradeInFlood(ctx context.Context) error {
 func (c *course) upgradeToBad(ctx context.Context) error {
 	c.bad.from = c.rec.Now()
 	c.reported = errors.Join(c.configure(version{number: c.version + 1, bad: true}), c.operate(ctx, c.way.upgrade)) != nil
-	if err := pass(ctx, c.window); err != nil {
+	if err := pass(ctx, c.plan.window); err != nil {
 		return err
 	}
 	if err := c.configure(version{number: c.version + 1}); err != nil {
@@ -130,7 +129,7 @@ func (c *course) upgradeToBad(ctx context.Context) error {
 	err := c.answers(ctx)
 	c.bad.to = c.rec.Now()
 	if err == nil {
-		err = pass(ctx, c.window)
+		err = pass(ctx, c.plan.window)
 	}
 	return err
 }
@@ -139,9 +138,9 @@ func (c *course) upgradeToBad(ctx context.Context) error {
 func (c *course) upgradeSlowly(ctx context.Context) error {
 	before := c.drops()
 	c.slowly.from = c.rec.Now()
-	err := c.replace(ctx, version{number: c.version + 1, start: c.slow}, again+3*c.slow)
+	err := c.replace(ctx, version{number: c.version + 1, start: c.plan.slow}, again+3*c.plan.slow)
 	if err == nil {
-		err = pass(ctx, c.window)
+		err = pass(ctx, c.plan.window)
 	}
 	c.slowly.to = c.rec.Now()
 	c.dropped = c.drops() - before

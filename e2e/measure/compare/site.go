@@ -19,15 +19,16 @@ const limit = time.Minute
 
 const slowLoad = "requests of 1 s"
 
-// classes are the load of clients with that patience.
-func classes(patience time.Duration) []load.Class {
+// classes are the load.
+func (p plan) classes() []load.Class {
 	all := []load.Class{
 		{Name: "kept connections", Rate: 400, Conns: 32, Body: []byte("kept")},
 		{Name: "new connections", Rate: 250, Body: []byte("new")},
 		{Name: slowLoad, Rate: 20, Method: "GET", Path: "/stream?d=1s&bytes=1024"},
 	}
 	for i := range all {
-		all[i].Addr, all[i].Timeout, all[i].MaxPending = address, patience, 1<<15
+		all[i].Addr, all[i].Timeout, all[i].MaxPending = address, p.patience, 1<<15
+		all[i].Rate *= p.part
 	}
 	return all
 }
@@ -35,10 +36,10 @@ func classes(patience time.Duration) []load.Class {
 // A site is a server in a machine, with the load on it.
 type site struct {
 	*machine.Machine
-	way      way
-	patience time.Duration // of the clients
-	rec      *recorder.Recorder
-	run      *load.Run
+	plan plan
+	way  way
+	rec  *recorder.Recorder
+	run  *load.Run
 
 	version int // of the last settings
 
@@ -48,7 +49,7 @@ type site struct {
 }
 
 // arrange boots a machine with the server of w.
-func arrange(ctx context.Context, w way, patience time.Duration) (s *site, err error) {
+func (p plan) arrange(ctx context.Context, w way) (s *site, err error) {
 	m, err := machine.Boot(ctx, machine.Options{})
 	if err != nil {
 		return nil, err
@@ -59,11 +60,14 @@ func arrange(ctx context.Context, w way, patience time.Duration) (s *site, err e
 			err = errors.Join(err, errors.New(text), m.Close())
 		}
 	}()
-	s = &site{Machine: m, way: w, patience: patience, seen: make(chan struct{})}
+	s = &site{Machine: m, plan: p, way: w, seen: make(chan struct{})}
 	if err := s.install(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.configure(version{number: 1}); err != nil {
+		return nil, err
+	}
+	if err := s.operate(ctx, fmt.Sprintf("echo %d >/proc/sys/net/core/somaxconn", p.queue)); err != nil {
 		return nil, err
 	}
 	start := w.start
@@ -135,14 +139,14 @@ func (s *site) answers(ctx context.Context) error {
 
 // begin starts the load.
 func (s *site) begin(ctx context.Context) {
-	all := classes(s.patience)
-	s.rec = recorder.New(s.way.name, fmt.Sprintf("systemd %d", s.Version()), append(all, s.flood(1)))
+	all := s.plan.classes()
+	s.rec = recorder.New(s.way.name, fmt.Sprintf("systemd %d", s.Version()), append(all, s.plan.flooding()))
 	s.run = load.Start(ctx, load.Config{Dial: s.DialContext, Classes: all, Settled: s.settled, Limit: time.Hour})
 }
 
-// flood is the load of many new connections.
-func (s *site) flood(rate float64) load.Class {
-	return load.Class{Name: "flood", Addr: address, Rate: rate, Count: int(rate), Body: []byte("flood"), Timeout: s.patience, MaxPending: 1 << 15}
+// flooding is the load of many new connections.
+func (p plan) flooding() load.Class {
+	return load.Class{Name: "flood", Addr: address, Rate: p.flood, Count: int(p.flood), Body: []byte("flood"), Timeout: p.patience, MaxPending: 1 << 15}
 }
 
 func (s *site) settled(r load.Result) {

@@ -51,8 +51,8 @@ to the first answer. p99 and p99.9: of answers, from when the request was due, w
 the same without upgrades. memory: the most of all processes together. flood: an upgrade with %.0f new connections a second.
 bad version: the settings have an error, so that the new process exits; the operator repairs them after %[1]v; reported: the
 upgrade command failed. slow start: the new version needs %[4]v before it serves; longest: the longest answer; queue full:
-attempts to connect that the kernel dropped because the socket's queue was full. nginx, reload starts no new program.
-`, t.window, t.patience, t.plan.flood, t.slow)
+attempts to connect that the kernel dropped because the socket's queue of %d was full. nginx, reload starts no new program.
+`, t.window, t.patience, t.plan.flood, t.slow, t.queue)
 	for _, r := range t.rows {
 		if n := median(each(r.runs, func(f figures) int { return f.Repeated })); n > 0 {
 			fmt.Fprintf(&b, "%s: %d of the commands had no effect and were repeated.\n", r.name, n)
