@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/digest"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
@@ -88,6 +89,17 @@ func TestReportsWithoutPartsAreDrawn(t *testing.T) {
 		if _, text := drawn(t, r); !strings.Contains(text, "</html>") {
 			t.Errorf("%s: the page has no end", name)
 		}
+	}
+}
+
+// TestProgramsWriteAPage writes it as the demo does, by the go command.
+func TestProgramsWriteAPage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := recorder.Write(t.Context(), file, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "</html>") {
+		t.Errorf("%d bytes without an end, %v", len(text), err)
 	}
 }
 
