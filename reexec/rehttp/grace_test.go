@@ -13,6 +13,8 @@ type held struct{ generation }
 
 func (held) Hold() func() { return func() {} }
 
+func (held) Draining() <-chan struct{} { return nil }
+
 func TestAnIdleConnectionWithoutARequestHasMoreGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTracker(held{}, new(http.Server))

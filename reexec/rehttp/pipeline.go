@@ -77,7 +77,11 @@ type buffered struct {
 	secure bool  // the connection has TLS
 	marked bool  // mark is set
 	mark   int64 // bytes that were read from the kernel, at the last look
+	idled  bool  // idle is set
+	idle   int64 // bytes that were read from the kernel when net/http began to wait for a request
+	split  bool  // more bytes waited in the kernel then, perhaps the rest of a record
 	known  bool  // left is known
+	unsure bool  // left may be too small: crypto/tls may have had a part of a record before
 	left   int64 // bytes behind the request; negative while a part of its body is missing
 	piped  bool  // the last request was in the buffers before the preceding one was answered
 	burst  int64 // requests since net/http last read from the kernel
@@ -90,11 +94,11 @@ const (
 	maxRecord  = 1300
 	minRequest = 16
 	maxDoubts  = 2
+	maxError   = 64 // most by which sizeOf exceeds the size of a request
 )
 
-// begin is called when this generation begins to drain. The buffers of an idle client are
-// empty. A client without a request is skipped, because its TLS handshake may not be
-// complete.
+// begin is called when this generation begins to drain. A client without a request is
+// skipped, because its TLS handshake may not be complete.
 func (b *buffered) begin(k *client) {
 	if !k.used.Load() {
 		return
@@ -102,7 +106,21 @@ func (b *buffered) begin(k *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, _, ok := consumed(k.conn)
-	b.marked, b.mark, b.known, b.left = ok, n, ok && k.idle.Load(), 0
+	b.marked, b.mark, b.known, b.left = ok, n, false, 0
+	if ok && k.idle.Load() {
+		b.idled, b.idle, b.known = true, n, true
+	}
+}
+
+// wait is called when net/http begins to wait for the next request. A later read from the
+// kernel shows that the buffer of net/http was empty. A read during a request does not: net/http
+// then reads ahead, to see the client leave.
+func (b *buffered) wait(k *client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var unread int64
+	b.idle, unread, b.idled = consumed(k.conn)
+	b.split = unread > 0
 }
 
 // arrive notes a request that has begun. first says that it is the first one of its
@@ -115,23 +133,38 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 		return
 	}
 	b.secure = r.TLS != nil
-	b.piped = b.marked && n == b.mark || !b.marked && !first // without a mark, begin follows in a moment
+	since := b.mark
+	if b.idled {
+		since = b.idle
+	}
+	b.piped = b.marked && n == since || !b.marked && !first // without a mark, begin follows in a moment
+	b.left = max(0, b.left)
 	switch {
 	case !b.marked:
-		b.marked = true
+		b.marked, b.burst = true, 1
+		if first && !b.secure { // a handshake has an unknown size
+			b.known, b.left = true, n
+		}
 	case b.piped:
+		b.add(n)
 		b.doubts = 0
 		b.burst++
 		if b.left < minRequest { // it was read before begin and has begun after: begin saw an idle client
 			b.known = false
 		}
+	case b.known:
+		b.unsure = b.unsure && b.left >= minRequest // else left was right: nothing was left
+		b.add(n)
+		b.burst = 1
 	default:
-		b.left, b.known, b.burst = max(0, b.left)+b.sent(n-b.mark), true, 1 // net/http reads only if its buffer is empty
+		b.left, b.known, b.unsure, b.burst = b.sent(n-since), true, b.secure && b.split, 1
 	}
-	b.mark = n
+	b.mark, b.idled = n, false
 	b.size = sizeOf(r)
 	b.left -= b.size
 	switch {
+	case b.known && b.secure && b.left < -maxError && r.ContentLength == 0:
+		b.unsure = true // crypto/tls had a part of the record
 	case r.ContentLength < 0:
 		b.known, b.left = false, 0
 	case !b.known && r.ContentLength == 0:
@@ -146,9 +179,8 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 	// Both numbers are of one instant: the reader of net/http may take the bytes between
 	// two questions, and each answer alone would say that there is nothing.
 	n, unread, ok := consumed(c)
-	if ok && b.marked && n > b.mark {
-		b.left += b.sent(n - b.mark)
-		b.mark = n
+	if ok && b.marked {
+		b.add(n)
 	}
 	if !ok { // not TCP
 		waiting, _ := unreadBytes(c)
@@ -161,14 +193,22 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 	switch {
 	case !b.known:
 		return b.piped
-	case b.left < b.least(body):
+	case b.left < b.least(body) && !b.unsure:
 		b.doubts = 0
 		return false
 	}
 	if !b.piped {
-		b.doubts++ // the requests of the client may be longer than sizeOf returns
+		b.doubts++ // the requests of the client may be longer than sizeOf returns, or nothing is left
 	}
 	return b.doubts <= maxDoubts
+}
+
+// add notes that n bytes were read from the kernel until now.
+func (b *buffered) add(n int64) {
+	if n > b.mark {
+		b.left += b.sent(n - b.mark)
+		b.mark = n
+	}
 }
 
 // least returns the value of left from which on a part of another request is certain. The

@@ -86,6 +86,9 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 			k.own.begin()
 		}
 	case http.StateIdle:
+		if closed(t.u.Draining()) && (k.own == nil || !k.own.plain.Load()) {
+			k.buffered.wait(k)
+		}
 		t.setIdle(k)
 	case http.StateHijacked:
 		t.hijack(k, c)
