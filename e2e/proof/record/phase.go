@@ -74,3 +74,13 @@ func (r *Report) Lost() (lost []Request) {
 	}
 	return lost
 }
+
+// Failed returns the stories that have failed.
+func (r *Report) Failed() (failed []Story) {
+	for _, s := range r.Stories {
+		if s.Verdict == Failed {
+			failed = append(failed, s)
+		}
+	}
+	return failed
+}

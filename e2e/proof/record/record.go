@@ -91,7 +91,7 @@ const (
 	Deploy  Kind = "deploy"  // a new file at the path of the program
 )
 
-// An Event is what the operator did, and what came of it.
+// An Event is an action of the operator, with its effect.
 type Event struct {
 	Kind    Kind          `json:"kind"`
 	Story   string        `json:"story,omitempty"` // the story in which it took place

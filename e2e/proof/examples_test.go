@@ -1,0 +1,32 @@
+package proof_test
+
+import (
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/proof"
+)
+
+// query asks for the TXT record of example, see RFC 1035.
+const query = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x00\x00\x10\x00\x01"
+
+func TestExamplesPassEveryStory(t *testing.T) {
+	if !*full {
+		t.Skip("-full tells the stories to the examples")
+	}
+	for name, probe := range map[string]proof.Probe{
+		"http":      proof.HTTP("http://127.0.0.1:8080/"),
+		"tally":     proof.TCPLine("127.0.0.1:7070", "1"),
+		"fasthttp":  proof.HTTP("http://127.0.0.1:8081/"),
+		"metrics":   proof.HTTP("http://127.0.0.1:8180/"),
+		"grpc":      proof.GRPC("http://127.0.0.1:50051"),
+		"websocket": proof.WebSocket("ws://127.0.0.1:8082/gorilla", "hello"),
+		"dns":       proof.UDP("127.0.0.1:5300", []byte(query)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // a story waits more than it works
+			proof.Run(t, proof.Daemon{
+				Dir: "../../examples/" + name, Build: ".", Units: "units", Systemd: *version, Probe: probe,
+			})
+		})
+	}
+}

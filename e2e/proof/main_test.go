@@ -1,0 +1,27 @@
+package proof_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/cutover-go/cutover/e2e/proof"
+)
+
+var (
+	full    = flag.Bool("full", false, "tell every story to every bad daemon, and to the examples")
+	version = flag.Int("systemd", 0, "major `version` of the systemd to run on, of a tree that e2e/roots has built")
+)
+
+// scratch is the folder of the programs that the tests build.
+var scratch string
+
+func TestMain(m *testing.M) {
+	proof.Init()
+	var err error
+	if scratch, err = os.MkdirTemp("", "cutover-proof-test-"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(scratch)
+	m.Run()
+}
