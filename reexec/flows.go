@@ -48,9 +48,9 @@ type FlowConn struct{ conn *flow.Conn }
 // ListenFlows is ListenPacket for a UDP socket with flows that stay with the process that
 // began them. route gets a datagram and its sender. It returns the number of the process
 // that owns the flow, which is [FlowConn.Owner] in that process, or 0 if it knows no such
-// flow. A QUIC program puts the number into its connection IDs. A protocol without such IDs
-// can keep a table of peers, which route fills, and carry it to the next process by Save
-// and Restore. No route runs while an upgrade calls the function of Save; Checkpoint may
+// flow. A QUIC program puts the number into its connection IDs. For a protocol without such
+// IDs, [PacketService] with Flows has a table of peers, which route fills, and which goes to
+// the next process by Save and Restore. No route runs while an upgrade calls the function of Save; Checkpoint may
 // call it while a route runs.
 //
 // ReadFrom calls route, which must not keep the datagram and must not be nil. route may

@@ -30,6 +30,15 @@ type PacketService struct {
 	// datagram. Datagrams that get no answer delay the end of the process by this time. Zero
 	// means one second.
 	Answer time.Duration
+
+	// Flows is for UDP protocols whose clients have state in the server, such as TURN. If it
+	// is set, all datagrams of a client go to the process that got the first one, until the
+	// client was silent for this time. Each client holds its process so long, at most until
+	// the drain deadline. When the end of the process is waited for (see Upgrader.Stopping),
+	// half a second of silence is enough. The table of clients goes to the successor by Save
+	// and Restore. Set Flows longer than the time after which the protocol forgets a client.
+	// See [FlowConn] for the details. Zero means that each datagram stands alone.
+	Flows time.Duration
 }
 
 // Packet returns a [PacketService] with serve as its server:
@@ -41,15 +50,19 @@ func Packet(name, address string, serve func(net.PacketConn) error) *PacketServi
 
 // Listen claims the socket.
 func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error) {
+	if s.Flows > 0 {
+		p, err := s.listenPeers(ctx, u)
+		return func(context.Context) error { return s.read(u, p, p, p) }, err
+	}
 	c, err := u.ListenPacket(ctx, s.Name, "", s.Address)
 	if err != nil {
 		return nil, err
 	}
-	q := &questions{d: u.drain, limit: s.Answer}
+	q := &questions{u: u, d: u.drain, limit: s.Answer}
 	if q.limit == 0 {
 		q.limit = answerTime
 	}
-	return func(context.Context) error { return s.read(u, c.(packetSocket), q) }, nil
+	return func(context.Context) error { return s.read(u, q.on(c.(packetSocket)), c.(packetSocket), q) }, nil
 }
 
 // packetSocket has the methods of the sockets that ListenPacket returns.
@@ -58,12 +71,24 @@ type packetSocket interface {
 	Ended() bool
 }
 
-// read runs Serve until this generation has drained.
-func (s *PacketService) read(u *Upgrader, c packetSocket, q *questions) error {
+// endable is a socket that knows whether it was closed.
+type endable interface {
+	Close() error
+	Ended() bool
+}
+
+// clients are the clients whose datagrams hold this generation.
+type clients interface {
+	attend(over <-chan struct{})
+	cut(name string, late error) error
+}
+
+// read runs Serve on pc, which reads c, until this generation has drained.
+func (s *PacketService) read(u *Upgrader, pc net.PacketConn, c endable, q clients) error {
 	served, drained, over := make(chan error, 1), u.drained(), make(chan struct{})
 	defer close(over)
-	go q.attend(u, over)                       // ends with over
-	go func() { served <- s.Serve(q.on(c)) }() // ends when c is closed
+	go q.attend(over)                     // ends with over
+	go func() { served <- s.Serve(pc) }() // ends when c is closed
 	for {
 		select {
 		case err := <-served:

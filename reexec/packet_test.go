@@ -66,22 +66,84 @@ func (k *asker) answered(by *remote) {
 }
 
 // openEcho starts an actor with echo.
-func (s *stage) openEcho(options string) (r *remote, running *outcome, address string) {
+func (s *stage) openEcho(options string, service ...string) (r *remote, running *outcome, address string) {
 	s.Helper()
 	r = s.start()
-	running = r.serves(options, "echo")
+	running = r.serves(options, echoOr(service)...)
 	r.state("serving")
 	return r, running, r.do("packet address")
 }
 
-func (r *remote) replacedBy(options string) *remote {
+func (r *remote) replacedBy(options string, service ...string) *remote {
 	r.Helper()
 	upgrade := r.begin("upgrade")
 	next := r.next()
-	next.serves(options, "echo")
+	next.serves(options, echoOr(service)...)
 	upgrade.text()
 	r.state("draining")
 	return next
+}
+
+func echoOr(service []string) []string {
+	if len(service) == 0 {
+		return []string{"echo"}
+	}
+	return service
+}
+
+// TestAClientWithAFlowStaysWithItsProcess until that process ends.
+func TestAClientWithAFlowStaysWithItsProcess(t *testing.T) {
+	s := newStage(t)
+	const hour = `{"Drain":3600000000000}`
+	one, _, address := s.openEcho(hour, "flows")
+	all, processes := []*asker{s.asker(address)}, []*remote{one}
+	for range 3 {
+		for i, k := range all {
+			k.ask("now")
+			k.answered(processes[i])
+		}
+		processes = append(processes, processes[len(processes)-1].replacedBy(hour, "flows"))
+		all = append(all, s.asker(address))
+	}
+	one.kill()
+	one.awaitGone()
+	last := processes[len(processes)-1]
+	for range 2 {
+		all[0].ask("now")
+		all[0].answered(last)
+	}
+	all[1].ask("now")
+	all[1].answered(processes[1])
+}
+
+func TestSilentFlowsHoldNoProcess(t *testing.T) {
+	for service, end := range map[string]func(*remote){
+		"short flows": func(r *remote) { r.replacedBy(`{}`, "flows") },
+		"flows":       func(r *remote) { r.do("stop") },
+	} {
+		t.Run(service, func(t *testing.T) {
+			s := newStage(t)
+			one, running, address := s.openEcho(`{"Drain":3600000000000}`, service)
+			k := s.asker(address)
+			k.ask("now")
+			k.answered(one)
+			end(one)
+			running.text()
+			one.do("close")
+		})
+	}
+}
+
+func TestADrainDeadlineCutsAFlowAndIsLogged(t *testing.T) {
+	s := newStage(t)
+	one, running, address := s.openEcho(`{"Drain":1000000}`, "flows")
+	k := s.asker(address)
+	k.ask("now")
+	k.answered(one)
+	one.replacedBy(`{}`, "flows")
+	one.await("work was cut at the drain deadline", "cut 1 of its clients ("+netip.MustParseAddrPort(k.LocalAddr().String()).String())
+	running.text()
+	one.do("close")
 }
 
 func TestAnAnswerOfAnotherGoroutineIsSentAfterTheUpgrade(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // generation while there are any. Datagrams that never get an answer leave after one to two
 // times limit, with the next datagram that is read.
 type questions struct {
+	u     *Upgrader
 	d     *drain.Counter
 	limit time.Duration
 
@@ -89,9 +90,9 @@ func (q *questions) settle() {
 
 // attend gives up the datagrams without an answer, limit after this generation has begun to
 // drain. It returns when over is closed.
-func (q *questions) attend(u *Upgrader, over <-chan struct{}) {
+func (q *questions) attend(over <-chan struct{}) {
 	for {
-		e := u.endings.Load()
+		e := q.u.endings.Load()
 		select {
 		case <-e.draining:
 		case <-over:

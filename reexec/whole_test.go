@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"github.com/cutover-go/cutover/reexec"
@@ -50,6 +51,10 @@ func (a *actor) service(word string) reexec.Service {
 		return a.web(word)
 	case "echo":
 		return reexec.Packet("u", anywhere, a.echo)
+	case "flows", "short flows":
+		s := reexec.Packet("u", anywhere, a.echo)
+		s.Flows = map[string]time.Duration{"flows": time.Hour, "short flows": time.Second}[word]
+		return s
 	case "graceful":
 		return &reexec.StreamService{Name: "a", Address: anywhere, New: a.newGraceful}
 	}
