@@ -98,6 +98,20 @@
 //   - A function that waits for an upgrade, while the upgrade waits for the function,
 //     blocks in this sense.
 //
+// # Coming from tableflip
+//
+// Package tableflip, in a folder below, has the API of github.com/cloudflare/tableflip: a
+// program changes the import path and nothing else. Its page lists the differences and the
+// lines of a unit. A program that moves on to this package replaces these calls:
+//
+//	upg.Listen(network, addr)        u.Listen(ctx, name, network, addr)
+//	Options.ListenConfig, callbacks  [Upgrader.ListenFunc], [Upgrader.ListenPacketFunc]
+//	upg.Listener(network, addr)      u.ListenFunc(name, nil)
+//	upg.AddFile, upg.File            [Upgrader.Keep], [Upgrader.Claim]
+//	upg.Exit()                       [Upgrader.Draining], then [Upgrader.Drain]
+//	upg.WaitForParent                [Upgrader.WaitForPredecessor]
+//	upg.HasParent()                  u.Generation() > 1
+//
 // # In place
 //
 // A process that is PID 1, as in a container, or whose parent ends with it, such as an

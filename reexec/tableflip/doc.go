@@ -1,0 +1,65 @@
+// Package tableflip has the API of github.com/cloudflare/tableflip (v1.2.3) on package reexec.
+// A program changes the import path and nothing else:
+//
+//	import "github.com/cutover-go/cutover/reexec/tableflip"
+//
+// Its upgrades are those of reexec then: one process accepts at any instant, systemd
+// supervises the serving process, and listeners survive a crash and a restart in the fd store.
+//
+// # Differences
+//
+//   - Exit is closed when the connections of this process's listeners are closed, at the latest
+//     30 seconds after the upgrade. tableflip closes it at once, so that a program that ends
+//     with it cuts its clients. A program that has to end its own connections, such as a hub
+//     of WebSockets, begins with it when the Draining channel of Upgrader.Reexec is closed.
+//     After Stop, Exit is closed at once, as in tableflip.
+//   - If the new process dies while the old one finishes its connections, the old one accepts
+//     again, and Exit stays open.
+//   - Ready blocks until the predecessor has stopped accepting. If that fails, the upgrade is
+//     undone and Ready returns the error.
+//   - An upgrade is possible while older processes finish their work, 16 of them at most.
+//   - Listen returns types of this package, and not *net.TCPListener or *net.UDPConn. They have
+//     SyscallConn, deadlines and, for UDP, ReadMsgUDP. A type assertion to a type of package
+//     net fails.
+//   - ListenWithCallback uses the socket of the callback's listener, and closes the listener. A
+//     wrapper that the callback puts around it, such as one for TLS, must be put around the
+//     result of ListenWithCallback.
+//   - Accept does not return when this process is replaced or stopped. It returns after Close.
+//   - AddListener and AddPacketConn, and Listen after Ready, leave the socket with the program:
+//     both processes accept until the old one closes it, and its connections do not delay Exit.
+//   - Under a service manager Stop does not remove the paths of unix sockets, because the next
+//     process gets the sockets from the fd store. Ready does not remove the paths of inherited
+//     sockets that the program does not use.
+//   - Signals stay with the program. Without a handler of SIGTERM a stop cuts connections, and so
+//     does a crash of the new process for those of the old one, because systemd then sends
+//     SIGTERM to both.
+//   - Only Linux is supported. On other systems New returns ErrNotSupported.
+//   - In place (PID 1 of a container, see reexec.Mode), Upgrade does not return if it succeeds,
+//     and idle connections delay the upgrade by up to 30 seconds.
+//   - The names of sockets and files, with their addresses, have at most 200 characters.
+//
+// HTTP clients that keep their connections hold the old process for 30 seconds, and are cut
+// then. Package rehttp moves these connections to the new process:
+//
+//	err = rehttp.Serve(ctx, upg.Reexec(), server, ln) // instead of Ready, server.Serve and Exit
+//
+// # Units
+//
+// A unit for tableflip has PIDFile= and ExecReload=/bin/kill -HUP $MAINPID. It works as before.
+// But without Type=notify systemd does not supervise the new process from its start, and a
+// reload always succeeds. So replace these lines:
+//
+//	[Service]
+//	Type=notify
+//	NotifyAccess=main
+//	ExecReload=+/usr/bin/cutover-reload
+//	TimeoutStopSec=45s
+//	FileDescriptorStoreMax=64
+//
+// The command cutover-reload asks the process for the upgrade and returns its result, so a
+// failed upgrade is a failed reload. The program needs no handler of SIGHUP then, and no PID
+// file. `sdunits check` reports the lines that break an upgrade.
+//
+// A socket unit can pass a listener, if its FileDescriptorName= is the name that `sdunits
+// status` shows: listener-tcp-localhost=3A8080 for Listen("tcp", "localhost:8080").
+package tableflip
