@@ -129,6 +129,14 @@ var faultSteps = []faultStep{
 	{point: fault.Announced, restart: true, dies: restarted, tells: mayFail, stops: stopAnyway, then: restarted, short: restarted},
 }
 
+// lastGoodSteps are the points of an upgrade to a new file, with a probation, and of the start
+// after a crash in it.
+var lastGoodSteps = []faultStep{
+	{point: fault.LastGoodStored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
+	{point: fault.Proven, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
+	{point: fault.FallingBack, dies: restarted, tells: mayFail},
+}
+
 // inPlaceSteps are the points of an upgrade in place. Up to the trial of the new
 // program they are the same; then there is one process, whose death is the
 // service's.

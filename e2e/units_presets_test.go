@@ -49,6 +49,7 @@ func TestServersSurviveInEachPreset(t *testing.T) {
 				s.exposedAtMost(p.exposure)
 				s.livesOn()
 				s.livesOnInPlace(d)
+				s.fallsBack(d)
 			})
 		}
 	})

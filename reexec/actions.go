@@ -160,7 +160,7 @@ func (u *Upgrader) becomeMain(p *present) {
 }
 
 func (u *Upgrader) beginUpgrade(p *present, e event) {
-	p.request, p.reason, p.began = e.request, nil, time.Now()
+	p.request, p.reason, p.blamed, p.began = e.request, nil, false, time.Now()
 	p.attempt++
 	fault.At(fault.UpgradeAsked)
 	u.sayBegun(p)
@@ -194,7 +194,7 @@ func (u *Upgrader) start(p *present, c Command) {
 		p.self = append(p.self, event{kind: evNotStarted, err: err})
 		return
 	}
-	p.succ = succ
+	p.succ, p.candidate = succ, succ
 }
 
 // done ends an upgrade that succeeded. The successor is the unit's main process, and this

@@ -36,6 +36,9 @@ type image struct {
 	Command    int            `json:"command,omitempty"` // descriptor of the reload command that waits
 
 	Connections []imageConnection `json:"connections,omitempty"`
+
+	Good        []string `json:"good,omitempty"`         // entries of the fd store with the last good program
+	GoodProgram int      `json:"good_program,omitempty"` // descriptor of it, 0 if there is none
 }
 
 type imageConnection struct {
@@ -51,6 +54,7 @@ type imageSocket struct {
 // become replaces the program of this process. It returns only on failure, and then this
 // process is unchanged.
 func (u *Upgrader) become(p *present) error {
+	u.keepLastGood(p.candidate)
 	u.manager.store.hand() // the image has the names in the store, so they must not change
 	defer u.manager.store.own(true)
 	entries, fds, err := u.sockets.export()
@@ -78,6 +82,7 @@ func (u *Upgrader) become(p *present) error {
 		}
 		keep, i.Connections = append(keep, d), append(i.Connections, imageConnection{c.Connection, d.Raw()})
 	}
+	keep = append(keep, u.manager.good.describe(&i)...)
 	if r := p.request; r != nil && r.command != nil {
 		c, err := r.command.Dup()
 		if err != nil {
@@ -175,6 +180,11 @@ func (u *Upgrader) inherit(i *image) error {
 		u.conns.arrived = append(u.conns.arrived, &arrival{c.Connection, take(c.FD)})
 	}
 	u.states.Inherit(i.Stored)
+	if i.GoodProgram != 0 {
+		u.manager.good.inherit(i.Good, take(i.GoodProgram))
+	} else {
+		u.manager.good.inherit(i.Good, nil)
+	}
 	u.launch.generation = i.Generation + 1
 	u.sockets = fromPredecessor(entries, fds)
 	if i.Command != 0 {

@@ -105,6 +105,8 @@ type present struct {
 	command    Command         // command of the successor
 	request    *request        // the upgrade request that waits, nil if there is none
 	reason     *UpgradeError   // reason why the last upgrade was undone, nil if it was not
+	blamed     bool            // the successor is that reason
+	candidate  *successor      // the successor of the upgrade under way, also after it was given up
 	reloading  bool            // RELOADING=1 was sent to the manager
 	moves      departures
 	stowed     []stowed // connections for the program that execve starts

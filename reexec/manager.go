@@ -22,6 +22,7 @@ import (
 type manager struct {
 	notifier *notify.Notifier // nil without a manager
 	store    fdStore
+	good     lastGood
 }
 
 // announce makes the first generation ready. The sockets and states that only this process
@@ -32,6 +33,10 @@ func (u *Upgrader) announce(p *present) error {
 	u.look()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
+	u.settleLastGood()
+	if u.manager.good.insteadOf != nil {
+		u.reportFallBack(p)
+	}
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	p.status = u.statusText(nil)
@@ -45,6 +50,7 @@ func (u *Upgrader) adopt(p *present) {
 	u.manager.store.own(true)
 	u.look()
 	u.noteStore(p, u.settleStore())
+	u.settleLastGood()
 	u.sayOlder(p) // sends nothing if everything is stored
 }
 
@@ -120,6 +126,9 @@ func (u *Upgrader) sayOlder(p *present) {
 // upgrade was undone, or nil.
 func (u *Upgrader) statusText(undone *UpgradeError) string {
 	text := u.itself() + " serves"
+	if u.manager.good.insteadOf != nil {
+		text += " " + u.manager.good.insteadOf.text()
+	}
 	if d := u.pred.drains(); d.Generations > 0 {
 		text = u.itself() + ", " + drainingText(d)
 	}
@@ -145,6 +154,7 @@ func (u *Upgrader) mark(p *present) {
 		}
 		defer proof.close()
 		fault.At(fault.MarksStored)
+		u.keepLastGood(s)
 		told := make(chan struct{})
 		u.loop.post(event{kind: evMarked, from: s, proof: proof, told: told})
 		select {
@@ -164,6 +174,7 @@ func (u *Upgrader) commit(p *present, e event) {
 	u.passCommand(p)
 	err := u.handStore(s)
 	if err == nil {
+		u.handLastGood(s)
 		err = s.say(u.tasks.life, handover.Committing{})
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 	EventAdopted   EventKind = "adopted"   // this process is the main process
 	EventDrained   EventKind = "drained"   // this process has finished its work and ends
 	EventUndone    EventKind = "undone"    // the upgrade was undone; this process serves
+	EventLastGood  EventKind = "last-good" // this process executes the last good program, see Options.Probation
 )
 
 // An Event is a step of an upgrade, as Options.Observe receives it.
@@ -32,7 +33,7 @@ type Event struct {
 	Build      string        // version and revision of this program's module
 	Successor  int           // pid of the successor, 0 if there is none
 	Since      time.Duration // time since the upgrade began, or since this process started
-	Err        error         // reason of EventUndone, else nil
+	Err        error         // reason of EventUndone and EventLastGood, else nil
 }
 
 // observe queues an event for Options.Observe.

@@ -73,6 +73,20 @@ type Options struct {
 	// successor dies within that time, this process accepts again. Zero means no trial.
 	Trial time.Duration
 
+	// Probation is the time after which a successor that has become the main process is
+	// proven. Until then the fd store has the program that served before. If the main process
+	// dies, and the manager restarts the unit (Restart=), New executes that program instead of
+	// the one on disk, with all sockets and states. It says so in STATUS=, the log and
+	// EventLastGood, and serves until the next upgrade. The same happens if the manager starts
+	// the program of an upgrade that was undone because of it.
+	//
+	// Every death counts: a crash, SIGKILL, the OOM killer, the watchdog, Fail. A stop or
+	// restart by SIGTERM does not, and the start after it executes the program on disk. A
+	// program that ends before New cannot be replaced so. The older program must be able to
+	// read the states of the newer one, and the user of the service must be able to read the
+	// file of the program. Zero means no probation.
+	Probation time.Duration
+
 	// Drain limits the time in which a replaced process finishes its work. Zero means
 	// DefaultDrain. A program with long sessions can set an hour, because the successor
 	// serves meanwhile.
@@ -102,7 +116,7 @@ type Options struct {
 
 // complete fills in the defaults. It returns an error for invalid options.
 func (o Options) complete() (Options, error) {
-	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Drain": o.Drain, "StopDrain": o.StopDrain} {
+	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Probation": o.Probation, "Drain": o.Drain, "StopDrain": o.StopDrain} {
 		if d < 0 {
 			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}

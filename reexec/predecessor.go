@@ -32,11 +32,11 @@ type predecessor struct {
 	until    time.Time         // the end of draining.Left; only the loop uses it
 }
 
-// meet does the successor's part of the handshake, up to the descriptors. It consumes line,
-// also on error.
-func meet(ctx context.Context, line *handover.Conn) (*predecessor, []handover.Entry, []*fd.FD, error) {
+// meet does the successor's part of the handshake, up to the descriptors. program is the identity
+// of this program. It consumes line, also on error.
+func meet(ctx context.Context, line *handover.Conn, program string) (*predecessor, []handover.Entry, []*fd.FD, error) {
 	fault.At(fault.Arrived)
-	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid()})
+	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid(), Program: program})
 	if err == nil && theirs.Generation < 1 {
 		err = fmt.Errorf("%w: generation %d", handover.ErrProtocol, theirs.Generation)
 	}
@@ -134,7 +134,7 @@ func (u *Upgrader) leaveCommand(s state) {
 
 // listen posts the messages of the predecessor and keeps the states that it sends, until the
 // line is closed.
-func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets *sockets) {
+func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets *sockets, good *lastGood) {
 	restoring := false // after Go the program restores, so later states are dropped
 	for {
 		m, err := p.line.Receive(context.Background())
@@ -169,6 +169,8 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 			post(event{kind: evGo})
 		case handover.Command:
 			p.keepCommand(m)
+		case handover.LastGood:
+			good.take(m)
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
 			post(event{kind: evCommitting})

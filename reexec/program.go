@@ -135,7 +135,7 @@ func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 
 // passedOn are the variables of descriptors that this process got at its start and has
 // taken.
-var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, imageVariable}
+var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, imageVariable, failedVariable}
 
 // successorEnviron returns environ without the variables that name this process, and with
 // lineVariable. With them a successor would take other descriptors or the watchdog for its

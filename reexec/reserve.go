@@ -13,6 +13,7 @@ import "github.com/cutover-go/cutover/internal/fd"
 //	each inbox of flows                    3
 //	the new file of a state                2
 //	a barrier, an entry of the fd store    2
+//	the last good program                  2
 
 // reserved is the number of descriptors in reserve. It is more than an upgrade needs, because
 // clients may get some of the freed ones.

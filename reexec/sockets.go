@@ -56,13 +56,22 @@ type sockets struct {
 // fromActivation takes the descriptors that systemd passed. Unit sockets keep their names.
 // Entries of the fd store become sockets again; states go into kept and connections into
 // moved.
-func fromActivation(set *activation.Set, kept *saved.States, moved *storedConnections) *sockets {
+func fromActivation(set *activation.Set, kept *saved.States, moved *storedConnections, good *lastGood) *sockets {
 	s := &sockets{obsolete: set.Duplicates()}
 	units := map[string]int{}
 	for _, d := range set.All() {
 		if storename.IsMark(d.Name) { // the mark of a process whose death the manager has not noticed yet
 			_ = fd.New(d.Release()).Close() // nothing was written
 			s.discard(d.Name)
+			continue
+		}
+		if identity, ok := storename.ParseGood(d.Name); ok {
+			_ = fd.New(d.Release()).Close() // only executed
+			if good.insteadOf != nil && good.insteadOf.identity == identity {
+				good.add(d.Name)
+			} else {
+				s.discard(d.Name)
+			}
 			continue
 		}
 		if moved.collect(d) {

@@ -69,6 +69,9 @@ func (u *Upgrader) endAccept(first func()) {
 func (u *Upgrader) sayStopping(p *present, e event) {
 	u.tellPredecessor(p, handover.Stopping{})
 	if p.main {
+		if e.err == nil { // else this program has failed
+			u.forgetLastGood()
+		}
 		u.sayStop(e.err)
 	}
 }
@@ -173,5 +176,6 @@ func (u *Upgrader) release(main bool) error {
 		_ = c.Close() // the predecessor answers it
 	}
 	errs = append(errs, u.states.Close())
+	u.manager.good.close()
 	return errors.Join(append(errs, u.manager.notifier.Close())...)
 }

@@ -97,7 +97,12 @@ func (u *Upgrader) storeSocket(k *socket) error {
 // without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
 	limit := u.manager.notifier.StoreMax()
-	if used := u.sockets.inStore() + u.states.InStore(); limit > 0 && used >= limit {
+	used, good := u.sockets.inStore()+u.states.InStore(), len(u.manager.good.entries())
+	if limit > 0 && used < limit && used+good >= limit { // sockets and states come first
+		u.log.Warn("the last good program is given up, because the fd store is full: raise FileDescriptorStoreMax= of the unit", "limit", limit)
+		return u.removeLastGood()
+	}
+	if limit > 0 && used >= limit {
 		return fmt.Errorf("the fd store holds %d files and is full: raise FileDescriptorStoreMax= of the unit", limit)
 	}
 	return nil

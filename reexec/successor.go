@@ -23,6 +23,8 @@ type successor struct {
 	output   string              // where its output is, "" for a process that another one started
 	accepted bool                // it may have answers to finish; set before reap
 	recalled atomic.Bool         // it was told to hang up
+	program  atomic.Value        // string, the identity of its program
+	kept     atomic.Bool         // the fd store has the last good program for it
 	receives map[string][]string // formats of connections, by listener; set before evPrepared
 
 	acknowledges bool          // it answers Acknowledge; set before evPrepared
@@ -93,6 +95,7 @@ func (u *Upgrader) introduce(s *successor) error {
 		return err
 	}
 	fault.At(fault.Greeted)
+	s.program.Store(theirs.Program)
 	if theirs.PID != s.process.PID {
 		return fmt.Errorf("process %d answers, but process %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
 	}
@@ -133,6 +136,12 @@ func (s *successor) ending() error {
 		text += "; " + s.output
 	}
 	return errors.New(text)
+}
+
+// identity returns the identity of the successor's program, "" if the successor has not sent it.
+func (s *successor) identity() string {
+	identity, _ := s.program.Load().(string)
+	return identity
 }
 
 func (s *successor) say(ctx context.Context, m handover.Message) error {

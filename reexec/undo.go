@@ -69,6 +69,7 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 	case e.kind == evStop || e.kind == evClose:
 		err = ErrStopped
 	}
+	p.blamed = blames(e.kind) && p.state != beginning && p.state != saving
 	reason := &UpgradeError{Phase: phaseOf(p.state), Err: err}
 	if p.succ != nil {
 		reason.PID = p.succ.process.PID
@@ -91,6 +92,7 @@ func (u *Upgrader) undone(p *present, e event) {
 	}
 	u.dropSuccessor(p)
 	u.keepStore(p)
+	u.judgeCandidate(p)
 }
 
 // keepStore lets this process change the fd store again, and stores the files that were kept

@@ -110,7 +110,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	m.p.state = serving // as main process
 	m.sockets = &sockets{}
-	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets) })
+	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastGood{}) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {

@@ -25,13 +25,14 @@ import (
 // table, and what present points to. It alone writes these fields after New: conns.arrived,
 // commands.waiting, ready.err, loop.err, endings and receives.theirs of the Upgrader, and
 // gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
-// changes opts, log, launch, pred, manager.notifier, commands.signals, commands.socket and
-// loop.act after New.
+// changes opts, log, launch, pred, manager.notifier, manager.good.me, manager.good.insteadOf,
+// commands.signals, commands.socket and loop.act after New.
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
 //	fdStore.mu -> sockets.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
 //	fdStore.mu -> states.mu
+//	fdStore.mu -> lastGood.mu
 //	sockets.mu -> flow.Conn.turning -> outlets.mu
 //	sockets.mu -> Readers.mu -> Counter.mu
 //	parking.mu -> Gate.mu -> Counter.mu
@@ -115,6 +116,13 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 	u.drain = drain.NewCounter(u.loop.postOldIdle)
 	u.loop.act = u.perform
 	u.states = saved.New(u.afford)
+	u.manager.good.me, _ = fd.Identity(self) // without /proc the last good program is not kept
+	if line == nil {
+		if err := u.fallBack(); err != nil { // before signals are caught, which execve would lose
+			u.log.Warn("the last good program cannot be executed, so the program on disk serves", "error", err)
+		}
+	}
+	u.manager.good.insteadOf = start.takeFailed()
 	u.commands.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.commands.signals.release()
@@ -131,6 +139,10 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	if u.launch.program, err = thisProgram(); err != nil {
 		return err
+	}
+	if failed := u.manager.good.insteadOf; failed != nil {
+		u.launch.program.Path = failed.path // the path of execve was that of a descriptor
+		rename(u.launch.program)
 	}
 	u.launch.workDir.init(u.launch.program, u.launch.environ.lookup)
 	if u.manager.notifier, err = u.launch.environ.notifier(); err != nil {
@@ -181,14 +193,14 @@ func (u *Upgrader) begin() error {
 	fault.At(fault.SocketsTaken)
 	u.launch.generation = 1
 	var moved storedConnections
-	u.sockets = fromActivation(set, u.states, &moved)
+	u.sockets = fromActivation(set, u.states, &moved, &u.manager.good)
 	u.conns.arrived = moved.arrivals()
 	return nil
 }
 
 // succeed is arrive for a successor.
 func (u *Upgrader) succeed(line *handover.Conn) error {
-	pred, entries, fds, err := meet(u.tasks.life, line)
+	pred, entries, fds, err := meet(u.tasks.life, line, u.manager.good.me)
 	if err != nil {
 		return fmt.Errorf("reexec: predecessor: %w", err)
 	}
@@ -203,7 +215,7 @@ func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
 		first = arriving
-		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets) }) // ends when either side closes the line
+		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
 	}
 	u.tasks.Go(func() { u.commands.signals.relay(u.tasks.life, u.opts.RestartSignal, u.loop.post) }) // ends with life
 	u.tasks.Go(u.serveControl)                                                                       // ends when the control socket is closed

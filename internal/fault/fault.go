@@ -39,6 +39,7 @@ const (
 	GoSaid              Point = "go-said"              // the successor may accept
 	BeforeCommit        Point = "before-commit"        // the successor accepts, the trial is over
 	MarksStored         Point = "marks-stored"         // the marks are in the fd store, Committing is not sent
+	LastGoodStored      Point = "last-good-stored"     // the fd store has the last good program, Committing is not sent
 	CommittingSaid      Point = "committing-said"      // Committing is sent, MAINPID= is not
 	MainPIDSaid         Point = "mainpid-said"         // MAINPID= is sent and not confirmed
 	Confirmed           Point = "confirmed"            // the manager has taken MAINPID=, Committed is not sent
@@ -64,6 +65,7 @@ const (
 	AcknowledgeHeard Point = "acknowledge-heard" // MAINPID= has been sent
 	MarkRemoved      Point = "mark-removed"      // Acknowledged is sent
 	CommittedHeard   Point = "committed-heard"   // the successor is main, and has not settled the fd store
+	Proven           Point = "proven"            // the last good program is removed from the fd store
 	StoreSettled     Point = "store-settled"     // the fd store is settled, commands do not reach the successor yet
 
 	ConnectionsHeard Point = "connections-heard" // a batch of connections is received, the predecessor has them as well
@@ -86,6 +88,7 @@ const (
 	StopGatesShut   Point = "stop-gates-shut"  // the gates are shut, work drains
 	StopDrained     Point = "stop-drained"     // no work is left, the state is not saved
 	StateStored     Point = "state-stored"     // the state is in the fd store
+	FallingBack     Point = "falling-back"     // the last good program is not executed yet
 	Begun           Point = "begun"            // the descriptors passed by the manager are not taken
 	SocketsTaken    Point = "sockets-taken"    // the descriptors passed by the manager are taken
 	BeforeAnnounced Point = "before-announced" // READY=1 is not sent
@@ -97,15 +100,15 @@ func Points() []Point {
 	return []Point{
 		UpgradeAsked, ReloadingSaid, BeforeStart, Started, BeforeGreeting, Greeted, SocketsDuplicated,
 		SocketsAcknowledged, ReadyHeard, GatesShut, StateSaved, BeforeGo, GoSaid, BeforeCommit, MarksStored,
-		CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining,
+		LastGoodStored, CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining,
 		ConnectionsSent, ConnectionsTaken, Drained,
 
 		Arrived, Met, SocketsReceived, Initialised, ReadySaid, GoHeard, Restored, GatesOpen, ServingSaid,
-		CommittingHeard, AcknowledgeHeard, MarkRemoved, CommittedHeard, StoreSettled, ConnectionsHeard, TakenSaid,
+		CommittingHeard, AcknowledgeHeard, MarkRemoved, CommittedHeard, StoreSettled, Proven, ConnectionsHeard, TakenSaid,
 
 		Tried, Cleared, ImageMade, Become,
 
-		StopAsked, StopGatesShut, StopDrained, StateStored, Begun, SocketsTaken, BeforeAnnounced, Announced,
+		StopAsked, StopGatesShut, StopDrained, StateStored, FallingBack, Begun, SocketsTaken, BeforeAnnounced, Announced,
 	}
 }
 

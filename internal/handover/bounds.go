@@ -14,7 +14,8 @@ import (
 //
 //	message                             bound
 //	----------------------------------  ------------------------------------------------
-//	Hello, Draining, Third, empty ones  they have numbers only
+//	Hello, Draining, Third, empty ones  they have numbers only, and the identity of a file
+//	LastGood                            it has two names
 //	Descriptors, States, Forgotten      SendDescriptors, SendStates and SendForgotten split
 //	                                    them
 //	Ready, Goodbye                      Send puts the rest of Receives into preceding hints

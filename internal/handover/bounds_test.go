@@ -52,7 +52,7 @@ func largest() map[kind][]Message {
 	}
 	const number = math.MinInt
 	return map[kind][]Message{
-		kindHello: {Hello{number, number, number, number, number, true}},
+		kindHello: {Hello{number, number, number, number, number, true, strings.Repeat("f", 80)}},
 		kindDescriptors: {Descriptors{Last: true, Entries: slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOutlet}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOutlet}}, 1000), fd.MaxRights))}},
 		kindReceived: {Received{}},
@@ -69,6 +69,7 @@ func largest() map[kind][]Message {
 		kindForgotten: {Forgotten{slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}},
 			fitting(slices.Repeat([]Entry{{Name: longName, Index: number, Origin: OriginOwn, Unstored: true}}, 1000), 1000))}},
 		kindCommand:      {Command{}},
+		kindLastGood:     {LastGood{Names: many(3)}},
 		kindMoreReceives: hinted(Ready{Receives: receives}),
 	}
 }

@@ -111,6 +111,8 @@ func descriptorsOf(m Message) []*fd.FD {
 		return m.FDs
 	case Third:
 		return m.FDs
+	case LastGood:
+		return m.FDs
 	case Connections:
 		return m.FDs
 	}

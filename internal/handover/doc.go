@@ -18,6 +18,7 @@
 //	     |<----------------- Serving -------------------|
 //	     |                    trial                     |   if one was asked for
 //	     |------------------ Command ------------------>|   a hint, if a command waits for the upgrade
+//	     |------------------ LastGood ----------------->|   a hint, if the successor is to be proven
 //	     |----------------- Committing ---------------->|   from here on EOF makes the successor main
 //	 MAINPID= to the manager, confirmed                 |   Go again if the message cannot be sent
 //	     |----------------- Committed ----------------->|
@@ -57,7 +58,8 @@
 //	----  -----------  ------------------------------------  -------------------------------------
 //	   1  Hello        min, max (versions), pid, ppid,
 //	                   generation (of the predecessor),
-//	                   trying (before an exec in place)
+//	                   trying (before an exec in place),
+//	                   program (identity of the file)
 //	   2  Descriptors  entries (each: name, index, origin,   one for each entry
 //	                   unstored), last (true in the last batch)
 //	   3  Received
@@ -90,6 +92,8 @@
 //	 133  Command                                            the conversation with the command
 //	 134  Third        pid (of the third generation)         pidfd of the third generation, end of its mark;
 //	                                                         none if the commit is taken back
+//	 135  LastGood     names (entries of the fd store with   the executable, if it could be opened
+//	                   the program)
 //
 // An entry is "unstored" if it belongs into the fd store and is not there yet. If the
 // names in the fd store change after Go, the predecessor sends States with the new names

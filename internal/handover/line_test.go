@@ -82,6 +82,8 @@ func carried(m handover.Message) []*fd.FD {
 		return m.FDs
 	case handover.Command:
 		return m.FDs
+	case handover.LastGood:
+		return m.FDs
 	case handover.Connections:
 		return m.FDs
 	}

@@ -49,6 +49,7 @@ const (
 	kindAcknowledged kind = 132
 	kindCommand      kind = 133
 	kindThird        kind = 134
+	kindLastGood     kind = 135
 )
 
 // Hello is the first message in both directions.
@@ -59,6 +60,8 @@ type Hello struct {
 	ParentPID  int  `json:"ppid"`
 	Generation int  `json:"generation,omitempty"` // number of the predecessor; the successor adds 1
 	Trying     bool `json:"trying,omitempty"`     // the successor is only tried, before an exec in place
+
+	Program string `json:"program,omitempty"` // identity of the successor's executable, see fd.Identity
 }
 
 // Entry describes one descriptor of a batch.
@@ -124,6 +127,16 @@ type Serving struct{}
 // the descriptor; then only the predecessor answers. The receiver owns the FDs.
 type Command struct {
 	FDs []*fd.FD `json:"-"`
+}
+
+// LastGood is the program that is executed if the successor dies before it is proven. Names
+// lists the entries of the fd store that have it, each with the identity of another program.
+// FDs holds the executable, for the next LastGood. It is empty if the sender could not open it,
+// or the receiver had no room. LastGood precedes Committing, if there are such entries. The
+// receiver owns the FDs.
+type LastGood struct {
+	Names []string `json:"names"`
+	FDs   []*fd.FD `json:"-"`
 }
 
 // Committing says that MAINPID= is sent next. If the predecessor ends after Committing,
@@ -225,6 +238,7 @@ func (States) kind() kind       { return kindStates }
 func (Go) kind() kind           { return kindGo }
 func (Serving) kind() kind      { return kindServing }
 func (Command) kind() kind      { return kindCommand }
+func (LastGood) kind() kind     { return kindLastGood }
 func (Committing) kind() kind   { return kindCommitting }
 func (Committed) kind() kind    { return kindCommitted }
 func (Connections) kind() kind  { return kindConnections }
@@ -308,6 +322,14 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 		return c, nil
 	case kindCommand:
 		return Command{fds}, nil
+	case kindLastGood:
+		m, err := parse[LastGood](body, nil)
+		if err != nil {
+			return nil, err
+		}
+		g := m.(LastGood)
+		g.FDs = fds
+		return g, nil
 	case kindGoodbye:
 		m, err := parse[Goodbye](body, nil)
 		if err != nil {

@@ -89,13 +89,22 @@ func serve(ctx context.Context) (err error) {
 	var o reexec.Options
 	flag.DurationVar(&o.ReadyTimeout, "ready", 0, "Options.ReadyTimeout")
 	flag.DurationVar(&o.Trial, "trial", 0, "Options.Trial")
+	flag.DurationVar(&o.Probation, "probation", 0, "Options.Probation")
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
 	env := flag.String("env", "", "file from which the next generation's environment is renewed")
 	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
 	start := flag.Duration("start", 0, "how long the start takes")
 	starved := flag.String("starved", "", "a `file`: where it exists, the process has no free descriptor when it says that it is ready")
+	late := flag.Duration("late", 0, "how long after an upgrade version late panics")
 	flag.Parse()
+	if version == "late" {
+		o.Observe = func(e reexec.Event) {
+			if e.Kind == reexec.EventAdopted {
+				time.AfterFunc(*late, func() { panic("too late") })
+			}
+		}
+	}
 	if *env != "" {
 		o.Next = func(c reexec.Command) (reexec.Command, error) {
 			lines, err := os.ReadFile(*env)

@@ -1,5 +1,5 @@
 // Package storename has the grammar of the names in the fd store. An entry carries a socket, a
-// state, a connection, an end of a flow's inbox, or a mark. Later versions of this library find
+// state, a connection, an end of a flow's inbox, a mark, or a program. Later versions of this library find
 // entries by these names, so the grammar does not change.
 package storename
 
@@ -136,3 +136,15 @@ var (
 
 // IsMark reports whether name is the name of a mark in the fd store.
 func IsMark(name string) bool { return name == SuccessorMark || name == PredecessorMark }
+
+// goodPrefix is the prefix of the entries that have a last good program. Older versions of this
+// library take them for unclaimed sockets, and remove them.
+var goodPrefix = Socket(Prefix+"good.", 0)
+
+// Good returns the name of the entry with the last good program, which is executed instead of the
+// program with this identity.
+func Good(identity string) string { return goodPrefix + identity }
+
+// ParseGood returns the identity of the program that is not executed. ok is false for other
+// entries.
+func ParseGood(s string) (identity string, ok bool) { return strings.CutPrefix(s, goodPrefix) }

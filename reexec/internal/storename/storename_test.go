@@ -33,6 +33,7 @@ func TestStoreNames(t *testing.T) {
 		{storename.Flow("quic", 1), "cutover.flows.1.quic"},
 		{storename.SuccessorMark, "cutover.0.cutover.main.successor"},
 		{storename.PredecessorMark, "cutover.0.cutover.main.predecessor"},
+		{storename.Good("8-1f-2-3"), "cutover.0.cutover.good.8-1f-2-3"},
 	}
 	for _, tt := range tests {
 		if tt.got != tt.want {

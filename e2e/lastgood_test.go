@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"strings"
+
+	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/units"
+)
+
+// fallsBack upgrades a server under the units of d to a version that serves and then panics, each
+// time. systemd starts the file of that version again, and the version before serves.
+func (s *site) fallsBack(d units.Daemon) {
+	s.Helper()
+	d.Args = []string{"-probation", "1h", "-late", "1s"}
+	files, err := d.Units()
+	s.must(err)
+	s.put(files)
+	s.deploy(server(s, "v1"))
+	s.must(s.machine.Restart(s.ctx, unitName))
+	s.get("/hit")
+	lines := s.fallBacks()
+	for n := range 2 {
+		run := s.load(lightKept, lightFresh)
+		s.deploy(server(s, "late"))
+		s.must(s.machine.Reload(s.ctx, unitName))
+		s.awaitRestart(n + 1)
+		s.pass(20)
+		a := s.get("/hit")
+		if a.version != "v1" || a.generation != 1 || a.pid != s.mainPID() || !strings.HasPrefix(a.rest, "hits=") {
+			s.Errorf("after the panic %+v answers, want v1 as the main process %d", a, s.mainPID())
+		}
+		if text := s.show("StatusText"); !strings.Contains(text, "serves as the last good program, because "+binaryPath+" failed") {
+			s.Errorf("StatusText=%q", text)
+		}
+		s.onlyTheCrashLost(run)
+		for s.fallBacks() == lines+n && s.ctx.Err() == nil { // the program writes its log beside its work
+			s.pass(1)
+		}
+		if got := s.fallBacks() - lines; got != n+1 {
+			s.Errorf("the journal says %d times that the last good program serves, want once for each of %d crashes", got, n+1)
+		}
+	}
+
+	run := s.load(lightKept, lightFresh)
+	killed := s.kill(s.mainPID(), run) // the file on disk is still that of the version that panics
+	s.awaitRestart(3)
+	s.pass(20)
+	s.onlyTheKilledLost(run, killed)
+	run = s.load(lightKept, lightFresh)
+	s.deploy(server(s, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/"); a.version != "v2" || a.generation != 2 {
+		s.Errorf("after an upgrade of the last good program %+v answers", a)
+	}
+	s.must(s.machine.Restart(s.ctx, unitName)) // within the probation
+	if a := s.get("/"); a.version != "v2" || a.generation != 1 {
+		s.Errorf("after a restart %+v answers, want the program on disk", a)
+	}
+	s.nothingLost(run)
+}
+
+// fallBacks counts the lines of the journal that report the last good program.
+func (s *site) fallBacks() int {
+	s.Helper()
+	journal, err := s.machine.Log(s.ctx, unitName)
+	s.must(err)
+	return strings.Count(journal, "so the last good program serves")
+}
+
+// onlyTheCrashLost ends run and fails the test if a client was refused, or if more requests were
+// lost than one process can have in work.
+func (s *site) onlyTheCrashLost(run *load.Run) {
+	s.Helper()
+	r := run.Stop()
+	s.Logf("\n%v", r)
+	lost := 0
+	for _, class := range r.Classes {
+		lost += class.ClosedBusy
+		if n := class.Failures[load.Refused] + class.Failures[load.DialTimeout] + class.Failures[load.DialFailed] + class.Failures[load.Timeout]; n > 0 {
+			s.Errorf("%s: %d requests found no process", class.Name, n)
+		}
+	}
+	if n := r.Total().Failed(); n > lost+lightKept.Conns+int(lightFresh.Rate) {
+		s.Errorf("%d requests failed, %d of them on connections of the process that crashed", n, lost)
+	}
+}

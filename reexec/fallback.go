@@ -1,0 +1,99 @@
+package reexec
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
+)
+
+// This file is the start of a program that has failed before. The manager starts the file at
+// ExecStart=. If the fd store has a last good program for that file, New executes it: in the same
+// process, with the same arguments, environment and descriptors, so the manager sees one start.
+// The last good program takes the descriptors as its own.
+//
+// A program that ends before New cannot do that. lastgood.go has the entries of the store.
+
+// failedVariable is the environment variable with the identity and path of the failed program.
+// The last good program gets it, which has this version of the library or a later one.
+const failedVariable = "CUTOVER_FAILED_PROGRAM"
+
+// failedProgram is a program that was replaced by the last good one at its start.
+type failedProgram struct{ identity, path string }
+
+func (f failedProgram) text() string {
+	return fmt.Sprintf("as the last good program, because %s failed before it was proven: install another program and reload", f.path)
+}
+
+// fallBack executes the last good program, if the fd store has one for this program. It returns
+// only if there is none, or on failure.
+func (u *Upgrader) fallBack() error {
+	if u.opts.Probation == 0 || u.manager.good.me == "" {
+		return nil
+	}
+	raw, ok := passedDescriptor(u.launch.environ.lookup, storename.Good(u.manager.good.me))
+	if !ok {
+		return nil
+	}
+	path := "/proc/self/fd/" + strconv.Itoa(raw)
+	if identity, err := fd.Identity(path); err != nil || identity == u.manager.good.me {
+		return err
+	}
+	// A compromised main process can store an executable of its user, such as a memfd.
+	if err := fd.SameOwner(path, self); err != nil {
+		return err
+	}
+	program, err := thisProgram()
+	if err != nil {
+		return err
+	}
+	fault.At(fault.FallingBack)
+	env := append(slices.Clone(u.launch.environ), failedVariable+"="+u.manager.good.me+" "+program.Path)
+	return fd.Exec(fd.Spawn{Path: path, Args: os.Args, Env: env}, nil)
+}
+
+// passedDescriptor returns the descriptor that the manager passed to this process as name. ok is
+// false if there is none, or if the program has taken the descriptors before New.
+func passedDescriptor(lookup func(string) (string, bool), name string) (raw int, ok bool) {
+	pid, _ := lookup("LISTEN_PID")
+	names, _ := lookup("LISTEN_FDNAMES")
+	i := slices.Index(strings.Split(names, ":"), name)
+	if i < 0 || pid != strconv.Itoa(os.Getpid()) {
+		return 0, false
+	}
+	raw = fd.LineNumber + i // the first one follows the standard descriptors (sd_listen_fds(3))
+	return raw, fd.Inherited(raw)
+}
+
+// takeFailed returns the program that was replaced by this one, or nil if none was. It removes the
+// variable from the environment.
+func (e environ) takeFailed() *failedProgram {
+	value, _ := e.lookup(failedVariable)
+	_ = os.Unsetenv(failedVariable) // fails for an invalid name only
+	identity, path, ok := strings.Cut(value, " ")
+	if !ok {
+		return nil
+	}
+	return &failedProgram{identity, path}
+}
+
+// reportFallBack reports that this process is the last good program.
+func (u *Upgrader) reportFallBack(p *present) {
+	failed := u.manager.good.insteadOf
+	u.log.Warn("the program on disk failed before it was proven, so the last good program serves: install another program and reload",
+		"program", failed.path, "identity", failed.identity)
+	u.observe(p, EventLastGood, fmt.Errorf("reexec: %s failed before it was proven", failed.path))
+}
+
+// rename gives this process the name of its program. execve named it after the descriptor.
+func rename(program Command) {
+	const longest = 15 // TASK_COMM_LEN, without the NUL
+	name := filepath.Base(program.Path)
+	_ = os.WriteFile("/proc/self/comm", []byte(name[:min(len(name), longest)]), 0) // the name is of no use to the program
+}

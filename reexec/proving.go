@@ -1,0 +1,113 @@
+package reexec
+
+import (
+	"time"
+
+	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
+)
+
+// This file ends the keeping of the last good program: after the probation, at a stop, and when an
+// upgrade was undone for another reason than its successor.
+
+// settleLastGood removes the entries that have no use in this main process, and starts the
+// probation if it is not proven.
+func (u *Upgrader) settleLastGood() {
+	if len(u.manager.good.entries()) == 0 {
+		return
+	}
+	var keep string
+	switch {
+	case u.opts.Probation == 0:
+	case u.manager.good.insteadOf != nil:
+		keep = storename.Good(u.manager.good.insteadOf.identity)
+	default:
+		keep = storename.Good(u.manager.good.me)
+	}
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
+	if err := u.removeLastGood(keep); err != nil {
+		u.log.Warn("entries of the last good program are not removed", "error", err)
+	}
+	if u.manager.good.insteadOf == nil && u.manager.good.has(u.manager.good.me) {
+		u.tasks.Go(u.serveProbation) // ends after Options.Probation, or with life
+	}
+}
+
+// provePause is the time between two attempts to end the probation while an upgrade is under way.
+// No event shows that it was undone.
+const provePause = time.Second
+
+// serveProbation gives the last good program up when this one has served for Options.Probation.
+func (u *Upgrader) serveProbation() {
+	for wait := u.opts.Probation; ; wait = provePause {
+		select {
+		case <-time.After(wait):
+		case <-u.tasks.life.Done():
+			return
+		}
+		if u.proven() {
+			return
+		}
+	}
+}
+
+// proven ends the probation. It returns false if it has to be tried again.
+func (u *Upgrader) proven() bool {
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
+	if !u.manager.store.ours {
+		return !u.manager.store.handing // a successor is the main process, and has the entries
+	}
+	if err := u.removeLastGood(); err != nil {
+		return false
+	}
+	fault.At(fault.Proven)
+	u.manager.good.close()
+	u.log.Info("this program is proven, and the one before is given up", "generation", u.launch.generation, "probation", u.opts.Probation)
+	return true
+}
+
+// forgetLastGood removes all entries when this process is told to stop: the next start executes
+// the file on disk.
+func (u *Upgrader) forgetLastGood() {
+	if len(u.manager.good.entries()) == 0 {
+		return
+	}
+	u.manager.store.mu.Lock()
+	defer u.manager.store.mu.Unlock()
+	if !u.manager.store.ours {
+		return
+	}
+	if err := u.removeLastGood(); err != nil {
+		u.log.Warn("entries of the last good program are not removed, so the next start executes it", "error", err)
+	}
+}
+
+// judgeCandidate keeps the last good program for the candidate of an undone upgrade, if the candidate is
+// the reason, and removes an entry that was stored for it otherwise.
+func (u *Upgrader) judgeCandidate(p *present) {
+	s := p.candidate
+	switch {
+	case s == nil || !p.main:
+	case p.blamed:
+		u.keepLastGood(s)
+	case s.kept.Load():
+		u.manager.store.mu.Lock()
+		defer u.manager.store.mu.Unlock()
+		if name := storename.Good(s.identity()); u.manager.store.ours && u.removeStored(name) == nil {
+			u.manager.good.drop(name)
+		}
+	}
+	p.candidate = nil
+}
+
+// blames reports whether e shows that the successor is the reason for an undone upgrade: not the
+// end of the caller, a stop, or the manager.
+func blames(e eventKind) bool {
+	switch e {
+	case evFailed, evDeclined, evDeadline, evGone, evGoneAlone:
+		return true
+	}
+	return false
+}
