@@ -168,6 +168,11 @@ func unwrap(name string, args []string) (next []string, executes, known bool) {
 		return nil, false, false
 	case "start-stop-daemon":
 		return unwrapDaemon(args)
+	case "capsh": // what follows -- are arguments of bash
+		if i := slices.Index(args, "--"); i >= 0 {
+			return append([]string{"/bin/bash"}, args[i+1:]...), true, true
+		}
+		return nil, true, true
 	case "setarch": // the architecture comes first, or not at all
 		if len(args) > 0 && !isOption(args[0]) {
 			args = args[1:]

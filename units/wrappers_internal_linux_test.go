@@ -18,7 +18,7 @@ var started = []string{
 	"systemd-cat -t test", "gosu root", "su-exec root", "setuidgid root", "s6-setuidgid root", "envdir DIR", "s6-envdir DIR", "chpst -u root", "chpst -m 900000000",
 	"faketime -f +1d", "start-stop-daemon --start --startas PROGRAM --exec", "runuser -u root --", "sudo -n", "doas", "timeout 10", "time", "tini --", "tini -g --",
 	"tini-static --", "dumb-init --", "dumb-init -c", "catatonit --", "docker-init --", "setsid", "setsid -w", "setsid -f", "fakeroot", "unbuffer", "systemd-inhibit",
-	"ltrace -o LOG", "perf stat -o LOG", "ssh-agent", "sg root", "dbus-run-session --", "busybox env", "busybox nice", "busybox timeout 10",
+	"ltrace -o LOG", "perf stat -o LOG", "ssh-agent", "sg root", "dbus-run-session --", "bwrap --bind / / --dev-bind /dev /dev", "capsh -- -c", "busybox env", "busybox nice", "busybox timeout 10",
 }
 
 // TestProgramsStartOthersAsTheListsSay runs the programs that the machine has, and compares

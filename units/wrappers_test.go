@@ -129,6 +129,8 @@ func TestProgramsBetweenSystemdAndTheDaemonAreFollowed(t *testing.T) {
 		"/usr/sbin/ip vrf exec blue /usr/bin/myapp":                                 "",
 		"/usr/bin/catchsegv /usr/bin/myapp":                                         "exec-start-waits",
 		"/usr/bin/cpulimit -l 50 -- /usr/bin/myapp":                                 "exec-start-waits",
+		"/usr/sbin/capsh --drop=cap_net_raw -- -c 'exec /usr/bin/myapp'":            "",
+		"/usr/sbin/capsh --user=web -- -c /usr/bin/myapp":                           "user-changed",
 		"/usr/bin/op run --env-file=/etc/myapp.env -- /usr/bin/myapp":               "exec-start-waits",
 		"!!/usr/bin/myapp":                                                          "",
 		"|/usr/bin/myapp":                                                           "exec-start-shell",
