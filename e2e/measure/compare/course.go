@@ -114,11 +114,15 @@ func (c *course) upgradeInFlood(ctx context.Context) error {
 // settings after a while.
 func (c *course) upgradeToBad(ctx context.Context) error {
 	c.bad.from = c.rec.Now()
-	c.reported = errors.Join(c.configure(version{number: c.version + 1, bad: true}), c.operate(ctx, c.way.upgrade)) != nil
-	if err := pass(ctx, c.plan.window); err != nil {
+	if err := c.configure(version{number: c.version + 1, bad: true}); err != nil {
 		return err
 	}
-	if err := c.configure(version{number: c.version + 1}); err != nil {
+	done := make(chan error, 1)
+	go func() { done <- c.operate(ctx, c.way.upgrade) }() // ends with ctx, or once the service runs; awaited below
+	err := pass(ctx, c.plan.window)
+	err = errors.Join(err, c.configure(version{number: c.version + 1}))
+	c.reported = <-done != nil
+	if err != nil {
 		return err
 	}
 	if !c.way.shared { // an instance that has failed is not needed
@@ -126,7 +130,7 @@ func (c *course) upgradeToBad(ctx context.Context) error {
 			return err
 		}
 	}
-	err := c.answers(ctx)
+	err = c.answers(ctx)
 	c.bad.to = c.rec.Now()
 	if err == nil {
 		err = pass(ctx, c.plan.window)

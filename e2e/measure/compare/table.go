@@ -50,7 +50,7 @@ kind: refused, cut off (reset, or closed before the whole answer), timed out aft
 to the first answer. p99 and p99.9: of answers, from when the request was due, without the ones that take 1 s; p99.9 without:
 the same without upgrades. memory: the most of all processes together. flood: an upgrade with %.0f new connections a second.
 bad version: the settings have an error, so that the new process exits; the operator repairs them after %[1]v; reported: the
-upgrade command failed. slow start: the new version needs %[4]v before it serves; longest: the longest answer; queue full:
+command failed for it. slow start: the new version needs %[4]v before it serves; longest: the longest answer; queue full:
 attempts to connect that the kernel dropped because the socket's queue of %d was full. nginx, reload starts no new program.
 `, t.window, t.patience, t.plan.flood, t.slow, t.queue)
 	for _, r := range t.rows {

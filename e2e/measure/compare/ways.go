@@ -41,6 +41,8 @@ const (
 
 	reload  = "systemctl reload compare"
 	restart = "systemctl restart compare"
+
+	startBoth = "systemctl start compare.socket compare.service"
 )
 
 // ways are all ways, in the order of the table.
@@ -51,11 +53,11 @@ var ways = []way{
 		units: ours("inplace", "")},
 	{key: "store", name: "this module, restart, fd store", program: "ways", upgrade: restart,
 		units: ours("overlap", "")},
-	{key: "oursocket", name: "this module, restart, socket unit", program: "ways", upgrade: restart,
+	{key: "oursocket", name: "this module, restart, socket unit", program: "ways", start: startBoth, upgrade: restart,
 		units: ours("overlap", socketUnit)},
 	{key: "restart", name: "`systemctl restart`", program: "ways", upgrade: restart,
 		units: plain("restart", "")},
-	{key: "socket", name: "`systemctl restart`, socket unit", program: "ways", upgrade: restart,
+	{key: "socket", name: "`systemctl restart`, socket unit", program: "ways", start: startBoth, upgrade: restart,
 		units: plain("restart", socketUnit)},
 	{key: "exec", name: "execve", program: "ways", upgrade: reload,
 		units: plain("exec", "")},
