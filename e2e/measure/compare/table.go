@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -40,8 +41,12 @@ const heading = "| way | runs | requests | refused | cut | timed out | other | t
 // write writes the table in Markdown.
 func (t table) write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d ordinary upgrades in a run, %s\n\n%s", t.upgrades, t.manager, heading)
+	fmt.Fprintf(&b, "%d ordinary upgrades in a run, %s\n\n%s", t.upgrades, cmp.Or(t.manager, "no new run"), heading)
 	for _, r := range t.rows {
+		if len(r.runs) == 0 {
+			t.absent = append(t.absent, r.name+": no run")
+			continue
+		}
 		b.WriteString("| " + r.name + " | " + strings.Join(r.cells(), " | ") + " |\n")
 	}
 	fmt.Fprintf(&b, `
