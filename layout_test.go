@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"examples/grpc/loadtest":       {"examples/grpc/internal/load"},
 	"examples/websocket/loadtest":  {"examples/websocket/internal/load"},
 	"examples/dns/loadtest":        {"examples/dns/internal/load"},
+	"examples/daemons":             {"reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/rews", "examples/daemons/internal/load"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.

@@ -48,7 +48,8 @@ type StreamService struct {
 	// EndSessions ends all connections when a successor has taken over, as a stop does, but
 	// without waiting for silence. It is for servers whose clients talk to each other through
 	// the memory of the process, such as chat and MQTT: a client of this generation would not
-	// hear the clients of the next one. Clients then connect again.
+	// hear the clients of the next one. Clients then connect again. SHARED.md has the other
+	// ways.
 	EndSessions bool
 }
 

@@ -1,0 +1,25 @@
+// Command http is a web server.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+)
+
+func main() {
+	addr := flag.String("addr", ":8080", "listen on this `address`")
+	flag.Parse()
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, "pid=%d bytes=%d\n", os.Getpid(), n)
+	})
+	log.Fatal(http.ListenAndServe(*addr, nil))
+}
