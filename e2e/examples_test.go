@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,15 +20,16 @@ import (
 // the client that its folder loadtest has.
 type exampleSite struct {
 	*site
-	unit string
-	load string // path of the client, inside
+	unit    string
+	load    string        // path of the client, inside
+	between time.Duration // two upgrades; 0 means 300 ms
 }
 
 // newExample installs examples/NAME as its README would, and starts it.
 func newExample(t *testing.T, root machine.Root, name string) *exampleSite {
 	t.Helper()
 	s := emptySite(t, root)
-	e := &exampleSite{s, "cutover-" + name + ".service", "/usr/local/bin/loadtest"}
+	e := &exampleSite{site: s, unit: "cutover-" + name + ".service", load: "/usr/local/bin/loadtest"}
 	files, err := units.Load("", "../examples/"+name+"/units")
 	s.must(err)
 	s.put(files)
@@ -90,7 +92,7 @@ func (e *exampleSite) upgradesUnderLoad(n int, report any, args ...string) {
 // pause lets the client go on between two upgrades.
 func (e *exampleSite) pause() {
 	select {
-	case <-time.After(300 * time.Millisecond):
+	case <-time.After(cmp.Or(e.between, 300*time.Millisecond)):
 	case <-e.ctx.Done():
 	}
 }
