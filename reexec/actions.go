@@ -100,24 +100,24 @@ func (u *Upgrader) perform(p *present, e event, a action) {
 		}
 		p.self = append(p.self, event{kind: evNotBecome, err: err})
 	case actMove:
-		u.offer(p, e.moving)
-	case actStow:
-		u.stow(p, e.moving)
+		u.conns.outbox.Offer(e.moving)
+	case actSaveForExec:
+		u.saveForExec(e.moving)
 	case actStore:
 		u.storeConnection(p, e.moving)
 	case actStay:
-		e.moving.refuse(errors.New("no other process has taken over"))
+		e.moving.Refuse(errors.New("no other process has taken over"))
 	case actStayAll:
-		u.stayAll(p, e.err)
-		u.unparkAll()
+		u.conns.outbox.StayAll(e.err)
+		u.conns.outbox.DeliverIdle()
 	case actSettle:
-		u.settle(p, e.taken)
-	case actSendParked:
-		u.sendParked(p)
+		u.conns.outbox.Taken(e.taken)
+	case actPauseOver:
+		u.conns.outbox.PauseOver()
 	case actTake:
 		u.take(p, e.arrived)
-	case actUnstow:
-		u.unstow(p)
+	case actServeSaved:
+		u.serveSaved()
 	case actCover:
 		p.dropThird()
 		u.drain.NewEpoch()
@@ -208,7 +208,12 @@ func (u *Upgrader) done(p *present) {
 	fault.At(fault.CommittedSaid)
 	u.answer(p, nil) // before Draining is closed, because the program may end then
 	u.tellPredecessor(p, handover.Superseded{})
-	u.conns.receives.set(p.succ.receives)
+	u.sendTo(p.succ)
+}
+
+// sendTo has connections move to s, which has taken over.
+func (u *Upgrader) sendTo(s *successor) {
+	u.conns.outbox.SetNext(s.receives, func(c handover.Connections) error { return s.say(u.tasks.life, c) })
 }
 
 // resume makes this process the main process again, after its successor died and no manager
@@ -221,7 +226,7 @@ func (u *Upgrader) resume(p *present) {
 
 // dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *present) {
-	u.conns.receives.set(p.succ.receives)
+	u.conns.outbox.SetNext(p.succ.receives, nil)
 	p.dismissed = u.reap(p, hangupGrace)
 }
 
@@ -235,4 +240,5 @@ func (u *Upgrader) dropSuccessor(p *present) {
 	}
 	p.succ.close()
 	p.succ = nil
+	u.conns.outbox.Disconnect()
 }

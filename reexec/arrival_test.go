@@ -4,13 +4,10 @@ package reexec
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
 	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,10 +18,11 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // pairArrival returns an arrival, and the other end of its connection.
-func pairArrival(t *testing.T) (*arrival, net.Conn) {
+func pairArrival(t *testing.T) (*received.Conn, net.Conn) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -35,7 +33,7 @@ func pairArrival(t *testing.T) (*arrival, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = peer.Close() }) // the test may have done so
-	return &arrival{handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, fd.New(pair[0])}, peer
+	return &received.Conn{Connection: handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, FD: fd.New(pair[0])}, peer
 }
 
 // newListener returns a listener behind a gate that is shut, and the counter of its holds.
@@ -62,7 +60,7 @@ func TestAMovedConnectionWaitsForADescriptor(t *testing.T) {
 func testMovedConnectionWaits(t *testing.T, low uint64) {
 	g, held := newListener(t)
 	a, peer := pairArrival(t)
-	g.Enqueue(queued{arrival: a, Hold: held.Hold()})
+	g.Enqueue(received.Queued{Conn: a, Hold: held.Hold(), Wrap: newMoved})
 	if err := g.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the gate is shut
 		t.Fatal(err)
 	}
@@ -103,11 +101,11 @@ func testMovedConnectionWaits(t *testing.T, low uint64) {
 // TestOnlyConnectionsMove that net.FileConn knows, whatever they are wrapped in.
 func TestOnlyConnectionsMove(t *testing.T) {
 	a, _ := pairArrival(t)
-	c, err := a.open()
+	c, err := a.NetConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := c.Conn.(*net.UnixConn)
+	own := c.(*net.UnixConn)
 	udp, err := net.Dial("udp", "127.0.0.1:9")
 	if err != nil {
 		t.Fatal(err)
@@ -138,10 +136,10 @@ func TestOnlyConnectionsMove(t *testing.T) {
 func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	g, held := newListener(t)
 	bad, _ := pairArrival(t)
-	bad.close()
+	bad.Close()
 	good, _ := pairArrival(t)
-	g.Enqueue(queued{arrival: bad, Hold: held.Hold()})
-	g.Enqueue(queued{arrival: good, Hold: held.Hold()})
+	g.Enqueue(received.Queued{Conn: bad, Hold: held.Hold(), Wrap: newMoved})
+	g.Enqueue(received.Queued{Conn: good, Hold: held.Hold(), Wrap: newMoved})
 	if err := g.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -152,63 +150,9 @@ func TestWhatCannotBeUsedIsSkipped(t *testing.T) {
 	_ = c.Close()
 }
 
-// TestAMovedConnectionComesOutOfItsOwnListener where several have one name.
-func TestAMovedConnectionComesOutOfItsOwnListener(t *testing.T) {
-	var gates []*gate.Listener
-	for _, at := range []struct{ network, address string }{
-		{"tcp", "127.0.0.1:0"}, {"tcp", "127.0.0.1:0"}, {"tcp4", "0.0.0.0:0"}, {"unix", t.TempDir() + "/s"},
-	} {
-		ln, err := net.Listen(at.network, at.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := gate.NewListener("a", ln.(gate.Acceptor), drain.NewCounter(func() {}))
-		t.Cleanup(func() { _ = g.Close() }) // or the test has
-		gates = append(gates, g)
-	}
-	for i, g := range gates {
-		accepted := acceptedBy(t, g)
-		if got := gateFor(accepted, gates); got != g {
-			t.Errorf("a connection to %v comes out of another listener", g.Addr())
-		}
-		others := slices.Delete(slices.Clone(gates), i, i+1)
-		if got := gateFor(accepted, others); got != nil {
-			t.Errorf("a connection to %v comes out of %v", g.Addr(), got.Addr())
-		}
-		if got := gateFor(accepted, others[:1]); got != others[0] {
-			t.Errorf("a connection to %v does not come out of the only listener of its name", g.Addr())
-		}
-	}
-}
-
-// acceptedBy returns a connection to the listener of g.
-func acceptedBy(t *testing.T, g *gate.Listener) *fd.FD {
-	t.Helper()
-	address := g.Addr().String()
-	if tcp, ok := g.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		address = fmt.Sprintf("127.0.0.1:%d", tcp.Port)
-	}
-	client, err := net.Dial(g.Addr().Network(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	c, err := g.Acceptor.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	f, err := fd.DupOf(c.(syscall.Conn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // TestConnectionsWithoutDescriptorsAreRefused: the kernel has dropped those.
 func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
-	all := arriveAll(handover.Connections{Connections: make([]handover.Connection, 3)})
+	all := received.FromMessage(handover.Connections{Connections: make([]handover.Connection, 3)})
 	if len(all) != 3 {
 		t.Fatalf("%d of 3 connections are there to be refused", len(all))
 	}
@@ -219,40 +163,17 @@ func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
 	}
 }
 
-// TestParkingThatIsEmptyCostsNothing: when the last connection has spoken, no goroutine
-// and no descriptor is left of it.
-func TestParkingThatIsEmptyCostsNothing(t *testing.T) {
-	g, _ := newListener(t)
-	for range 3 {
-		var p parking
-		var watch sync.WaitGroup
-		for range 2 {
-			a, peer := pairArrival(t)
-			if !p.add(&parked{queued: queued{arrival: a}, gate: g}, watch.Go) {
-				t.Fatal("a connection cannot be parked")
-			}
-			if _, err := peer.Write([]byte("x")); err != nil {
-				t.Fatal(err)
-			}
-			watch.Wait()
-			if p.poll != nil {
-				t.Error("nothing is parked, and somebody waits")
-			}
-		}
-	}
-}
-
 // TestAMovedConnectionIsHeldUntilItIsClosed, from the queue on.
 func TestAMovedConnectionIsHeldUntilItIsClosed(t *testing.T) {
 	g, held := newListener(t)
 	a, _ := pairArrival(t)
 	b, _ := pairArrival(t)
-	g.Enqueue(queued{arrival: a, Hold: held.Hold()})
+	g.Enqueue(received.Queued{Conn: a, Hold: held.Hold(), Wrap: newMoved})
 	c, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Enqueue(queued{arrival: b, Hold: held.Hold()})
+	g.Enqueue(received.Queued{Conn: b, Hold: held.Hold(), Wrap: newMoved})
 	d, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)

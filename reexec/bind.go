@@ -192,7 +192,7 @@ func (u *Upgrader) inheritListener(name string, f *fd.FD) (claimed, error) {
 	return u.gateFor(name, l)
 }
 
-// gateFor puts l, which it closes on error, behind a gate.
+// Listener puts l, which it closes on error, behind a gate.
 func (u *Upgrader) gateFor(name string, l net.Listener) (claimed, error) {
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
@@ -155,12 +156,12 @@ var callers = []caller{
 			t.Fatal(err)
 		}
 		_ = a.Close()
-		u.loop.post(event{kind: evArrived, arrived: []*arrival{{handover.Connection{Name: "a", Format: "a/1"}, d}}})
+		u.loop.post(event{kind: evArrived, arrived: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
 		return u
 	}},
 	{"done", func(t *testing.T, f func()) *Upgrader {
 		u := ready(t, made(t, Options{}))
-		u.conns.receives.set(map[string][]string{"a": {"a/1"}}) // so that the loop answers
+		u.conns.outbox.SetNext(map[string][]string{"a": {"a/1"}}, nil) // so that the loop answers
 		a, b := connected()
 		t.Cleanup(func() { _, _ = a.Close(), b.Close() })
 		u.Offer("a", a, "a/1", nil, func(error) { f() })

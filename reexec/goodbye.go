@@ -19,7 +19,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 	}
 	u.drainReplies(p)
 	s := p.succ
-	if len(p.moves.sent) > 0 || s.process.Dead() {
+	if u.conns.outbox.HasUnanswered() || s.process.Dead() {
 		return // the successor's next message may be an answer to us
 	}
 	pidfd, err := s.process.Dup()
@@ -38,13 +38,13 @@ func (u *Upgrader) sayGoodbye(p *present) {
 // drainReplies handles the messages of the successor up to the answer to our last batch, and then
 // stops reading the line. It postpones all other events.
 func (u *Upgrader) drainReplies(p *present) {
-	p.moves.answer(&p.moves.waiting, ErrStopped)
-	u.unparkAll() // else the parked connections would be sent next
+	u.conns.outbox.RefuseWaiting(ErrStopped)
+	u.conns.outbox.DeliverIdle() // else the idle connections would be sent next
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	late := ctx.Done()
 	for {
-		if len(p.moves.sent) == 0 || ctx.Err() != nil {
+		if !u.conns.outbox.HasUnanswered() || ctx.Err() != nil {
 			p.succ.stopReading(errReadingStopped)
 		}
 		select {
@@ -76,17 +76,16 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
-	u.conns.receives.theirs.Store(nil) // the answers below are not refusals of the third generation
-	p.moves.retry(p.moves.sent)
-	p.moves.sent = nil
-	u.conns.receives.set(g.Receives)
+	u.conns.outbox.NoNext() // the answers below are not refusals of the third generation
+	u.conns.outbox.RetryAll()
 	u.dropSuccessor(p)
 	p.dropThird()
+	u.sendTo(third)
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	p.replay()
 	u.sayDraining(p)
 	u.tasks.Go(func() { third.listen(u.loop.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.sendMore(p)                                                    // the waiting connections go to the third generation
+	u.conns.outbox.SendMore()                                        // the waiting connections go to the third generation
 }
 
 // adoptSuccessor makes a successor from the descriptors of sayGoodbye.

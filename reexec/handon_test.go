@@ -10,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/outbox"
 )
 
 // TestASuccessorStoresWhatItsPredecessorCouldNot.
@@ -65,12 +66,12 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	m.sockets.add("a", g)
 	a, _ := pairArrival(t)
 	other, _ := pairArrival(t)
-	defer a.close()
-	defer other.close()
+	defer a.Close()
+	defer other.Close()
 	if m.admit(a) == nil || m.admit(other) == nil {
 		t.Fatal("a connection that is not kept is refused")
 	}
-	d, err := fd.DupOf(a.fd)
+	d, err := fd.DupOf(a.FD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	if m.admit(other) == nil {
 		t.Error("a connection is refused because another one is kept")
 	}
-	if err := m.putConnection(m.p, &moving{Connection: a.Connection, file: a.fd}); err == nil || !strings.Contains(err.Error(), "kept") {
+	if err := m.putConnection(&outbox.Conn{Connection: a.Connection, File: a.FD}); err == nil || !strings.Contains(err.Error(), "kept") {
 		t.Errorf("a connection that is kept goes into the fd store: %v", err)
 	}
 	m.sockets.remove(k)

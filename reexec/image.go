@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // This file is the in-place mode: execve(2) replaces the program of this process. The new
@@ -75,8 +76,8 @@ func (u *Upgrader) become(p *present) error {
 	for n, name := range all.Names {
 		i.States[name] = all.FDs[n].Raw()
 	}
-	for _, c := range p.stowed {
-		d, err := c.fd.Dup()
+	for _, c := range u.conns.saved {
+		d, err := c.FD.Dup()
 		if err != nil {
 			return err
 		}
@@ -177,7 +178,7 @@ func (u *Upgrader) inherit(i *image) error {
 		u.states.Put(name, take(raw).File(name))
 	}
 	for _, c := range i.Connections {
-		u.conns.arrived = append(u.conns.arrived, &arrival{c.Connection, take(c.FD)})
+		u.conns.arrived = append(u.conns.arrived, &received.Conn{Connection: c.Connection, FD: take(c.FD)})
 	}
 	u.states.Inherit(i.Stored)
 	if i.GoodProgram != 0 {

@@ -9,6 +9,8 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
+	"github.com/cutover-go/cutover/reexec/internal/outbox"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // event is an input of the loop. A comment on a field names the kinds that use it.
@@ -25,11 +27,11 @@ type event struct {
 	third      *third            // evThirdMain and evThirdGone: the process that is meant
 	older      handover.Draining // evOlder
 	report     chan Report       // evStatus; buffered, gets one value
-	moving     *moving           // evMove
+	moving     *outbox.Conn      // evMove
 	taken      handover.Taken    // evTaken
 	proof      *proof            // evMarked; nil if the marks are not stored
 	told       chan struct{}     // evMarked; closed when MAINPID= was sent
-	arrived    []*arrival        // evArrived
+	arrived    []*received.Conn  // evArrived
 	restart    bool              // evStop: the manager restarts the unit
 }
 
@@ -108,13 +110,10 @@ type present struct {
 	blamed     bool            // the successor is that reason
 	candidate  *successor      // the successor of the upgrade under way, also after it was given up
 	reloading  bool            // RELOADING=1 was sent to the manager
-	moves      departures
-	stowed     []stowed // connections for the program that execve starts
-	restart    bool     // the manager restarts the unit when this process has ended
-	postponed  []event  // events for the next state
-	self       []event  // events that actions have posted
+	restart    bool            // the manager restarts the unit when this process has ended
+	postponed  []event         // events for the next state
+	self       []event         // events that actions have posted
 	timer      *deadline.Timer
-	pause      *time.Timer       // runs between two portions of parked connections
 	again      *time.Timer       // runs until the next attempt to store missing entries
 	second     *time.Timer       // runs while the progress of the drain is sent to the successor
 	drains     handover.Draining // the progress that was sent last
@@ -127,9 +126,9 @@ type present struct {
 // runLoop takes events one by one until the generation has ended.
 func (u *Upgrader) runLoop(first state) {
 	defer close(u.loop.done)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), pause: deadline.NewStopped(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	p := &present{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
-	defer p.pause.Stop()
+	defer u.conns.outbox.Pause.Stop()
 	defer p.second.Stop()
 	defer p.again.Stop()
 	for p.state != ended || len(p.self) > 0 { // events that actions posted at the end still need an answer
@@ -152,7 +151,7 @@ func (u *Upgrader) await(p *present) event {
 			if p.timer.Over() {
 				return event{kind: evDeadline}
 			}
-		case <-p.pause.C:
+		case <-u.conns.outbox.Pause.C:
 			return event{kind: evPauseOver}
 		case <-p.second.C:
 			return event{kind: evSecond}
@@ -193,7 +192,7 @@ func (e event) drop() {
 	handover.Discard(e.goodbye)
 	handover.Discard(e.introduced)
 	for _, a := range e.arrived {
-		a.close()
+		a.Close()
 	}
 }
 
@@ -259,7 +258,7 @@ func (p *present) replay() {
 	p.postponed = nil
 }
 
-// enter closes and opens the channels, the drain and the parking for a new state.
+// enter closes and opens the channels, the drain and the idle connections for a new state.
 func (u *Upgrader) enter(p *present) {
 	s := p.state
 	u.drain.SetEnding(s == draining || s == watching || s == leaving || s == ended)
@@ -271,7 +270,7 @@ func (u *Upgrader) enter(p *present) {
 		closeOnce(u.ready.told)
 	case probation, serving:
 		closeOnce(u.ready.accepting)
-		u.conns.parking.open()
+		u.conns.idle.Open()
 		u.serveOn()
 	case draining:
 		u.endings.Load().drains()
@@ -281,7 +280,7 @@ func (u *Upgrader) enter(p *present) {
 		u.leaveCommand(s)
 	}
 	if s == draining || s == clearing || s == leaving {
-		u.leaveParking(p)
+		u.moveIdle(p)
 	}
 	if s == ended {
 		u.drain.Expire() // the loop does not run the deadline any more

@@ -30,6 +30,7 @@ func newWorld() *world {
 		opts:  Options{ReadyTimeout: time.Second, Trial: time.Second, Drain: time.Second, MaxDraining: 1},
 		log:   slog.New(slog.DiscardHandler),
 		ready: newReadiness(),
+		conns: newConnections(time.Second),
 		loop:  newLoop(),
 		tasks: newTasks(),
 	}

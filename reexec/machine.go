@@ -79,7 +79,7 @@ const (
 	evOldIdle                         // the work that covering, clearing or leaving waits for is finished
 	evMove                            // the program offers a connection to another process
 	evTaken                           // the successor has the connections of the last batch
-	evPauseOver                       // the pause between portions of parked connections is over
+	evPauseOver                       // the pause between portions of idle connections is over
 	evArrived                         // predecessor sent connections
 	evStoreAgain                      // the pause before the next attempt to store is over
 	evStored                          // an attempt to store has ended, with or without an error
@@ -123,14 +123,14 @@ const (
 	actSave                        // have the program save its state, start the save deadline
 	actBecome                      // execve
 	actMove                        // offer a connection to the successor
-	actStow                        // keep a connection for the program that execve starts
+	actSaveForExec                 // keep a connection for the program that execve starts
 	actStore                       // put a connection into the fd store for the next start
 	actStay                        // answer that a connection stays with us
 	actStayAll                     // answer that all offered connections stay with us
 	actSettle                      // answer the connections that the successor has taken
-	actSendParked                  // let the next portion of parked connections leave
+	actPauseOver                   // send the next portion of idle connections
 	actTake                        // take over connections of the predecessor
-	actUnstow                      // serve the stowed connections again
+	actServeSaved                  // serve the saved connections again
 	actCover                       // distinguish the work from before and new work
 	actResume                      // become the main process again
 	actExpire                      // give up unfinished work, and end Accept
@@ -257,7 +257,7 @@ var rules = []rule{
 	{evSaving, except(switching, saving), nothing},
 	{evSaved, only(saving), stay(actBecome)},
 	{evSaved, except(saving), nothing},
-	{evNotBecome, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evNotBecome, only(saving), to(serving, actOpenGates, actServeSaved, actUndone)},
 	{evNotBecome, except(saving), nothing},
 	{evAccepting, only(switching), to(trial, actTry)},
 	{evAccepting, except(switching), nothing},
@@ -312,13 +312,13 @@ var rules = []rule{
 	{evDeadline, only(draining, watching, leaving), to(leaving, actExpire)}, // a generation that leaves does not accept again
 	{evDeadline, only(covering), to(leaving, actShutGates, actFinish, actLastDeadline)},
 	{evDeadline, only(clearing), to(saving, actShutGates, actSave)}, // work that takes longer is cut, as in a restart
-	{evDeadline, only(saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evDeadline, only(saving), to(serving, actOpenGates, actServeSaved, actUndone)},
 	{evDeadline, only(undoing), stay(actKill)}, // the recalled successor has not hung up in time
 	{evDeadline, either(unready, young, only(serving, committing, ended)), nothing},
 	{evCanceled, only(beginning), to(serving, actUndone)},
 	{evCanceled, only(preparing, switching), to(undoing, actKill)},
 	{evCanceled, only(trial), to(undoing, actRecall)},
-	{evCanceled, only(clearing, saving), to(serving, actOpenGates, actUnstow, actUndone)},
+	{evCanceled, only(clearing, saving), to(serving, actOpenGates, actServeSaved, actUndone)},
 	{evCanceled, except(beginning, preparing, switching, trial, clearing, saving), nothing},
 
 	{evMarked, only(committing), stay(actCommit)},
@@ -336,7 +336,7 @@ var rules = []rule{
 	{evStop, only(preparing, switching), to(leaving, actKill, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
 	{evStop, only(trial), to(leaving, actPart, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
 	{evStop, only(undoing), to(leaving, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
-	{evStop, only(clearing, saving), to(leaving, actUnstow, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
+	{evStop, only(clearing, saving), to(leaving, actServeSaved, actUndone, actWithdraw, actSayStopping, actStopDeadline)},
 	{evStop, only(committing), later},                                         // the manager must read MAINPID= before we exit
 	{evStop, only(draining), to(leaving, actHasten)},                          // the whole unit stops; its main process notifies the manager
 	{evStop, only(watching), to(covering, actCover, actOpenGates, actHasten)}, // the stop half of the manager's restart
@@ -356,12 +356,12 @@ var rules = []rule{
 	{evOldIdle, except(clearing, covering, leaving), nothing},
 
 	{evMove, only(draining), stay(actMove)},
-	{evMove, only(clearing, saving), stay(actStow)},
+	{evMove, only(clearing, saving), stay(actSaveForExec)},
 	{evMove, only(leaving), stay(actStore)},
 	{evMove, except(draining, clearing, saving, leaving), stay(actStay)},
 	{evTaken, only(draining, leaving), stay(actSettle)},
 	{evTaken, except(draining, leaving), nothing},
-	{evPauseOver, only(draining), stay(actSendParked)},
+	{evPauseOver, only(draining), stay(actPauseOver)},
 	{evPauseOver, except(draining), nothing},
 	{evArrived, except(), stay(actTake)},
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -49,7 +49,7 @@ func (u *Upgrader) Receive(name string, formats ...string) error {
 
 // ReceiveIdle is Receive for connections that are idle until the peer sends data, such as
 // HTTP connections between two requests. Accept returns such a connection when its peer has
-// sent data or has closed. Until then the connection is parked: it takes a descriptor and no
+// sent data or has closed. Until then the connection takes a descriptor and no
 // goroutine, keeps Drain from returning, and moves to the next process without the program.
 // If the next process does not take it, Accept returns it when this generation drains.
 //
@@ -88,8 +88,7 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 // move now: a successor that receives it has taken over, or the manager restarts the unit
 // and the fd store may have room. CanMove is cheap, and only a hint.
 func (u *Upgrader) CanMove(name, format string) bool {
-	takers := u.conns.receives.theirs.Load()
-	return takers != nil && slices.Contains((*takers)[name], format)
+	return u.conns.outbox.Takes(name, format)
 }
 
 // Move gives c, a connection of the listener called name, to the process that has replaced
@@ -109,14 +108,14 @@ func (u *Upgrader) CanMove(name, format string) bool {
 // connections of package net.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
 	result := make(chan error, 1)
-	m := &moving{
+	m := &outbox.Conn{
 		Connection: handover.Connection{Name: name, Format: format, Data: data},
-		waited:     true,
-		answer:     func(err error) { result <- err },
+		Waited:     true,
+		Answer:     func(err error) { result <- err },
 	}
 	err := u.propose(m, c)
 	if err == nil {
-		err = m.wait(ctx, result)
+		err = m.Wait(ctx, result)
 	}
 	if err != nil {
 		return notMoved(err)
@@ -134,9 +133,9 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 // withdraw takes the offer back and returns true; done is not called then. It returns false
 // if c was sent. Do not call withdraw after done.
 func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
-	m := &moving{
+	m := &outbox.Conn{
 		Connection: handover.Connection{Name: name, Format: format, Data: data},
-		answer: func(err error) {
+		Answer: func(err error) {
 			if err != nil {
 				err = notMoved(err)
 			} else {
@@ -148,14 +147,14 @@ func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, do
 		},
 	}
 	if err := u.propose(m, c); err != nil {
-		m.answer(err)
+		m.Answer(err)
 		return func() bool { return false }
 	}
-	return m.withdraw
+	return m.Withdraw
 }
 
 // propose sends m to the loop, so that c moves. If it returns an error, m is not answered.
-func (u *Upgrader) propose(m *moving, c net.Conn) error {
+func (u *Upgrader) propose(m *outbox.Conn, c net.Conn) error {
 	file, ok := c.(syscall.Conn)
 	switch {
 	case !ok:
@@ -167,7 +166,7 @@ func (u *Upgrader) propose(m *moving, c net.Conn) error {
 	case !movable(file):
 		return fmt.Errorf("this %T is not a TCP or unix connection, or has lost its peer", c)
 	}
-	m.file = file
+	m.File = file
 	if !u.loop.post(event{kind: evMove, moving: m}) {
 		return ErrStopped
 	}
@@ -191,44 +190,11 @@ func movable(c syscall.Conn) (ok bool) {
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
 
-// moving is a connection that was offered to another process.
-type moving struct {
-	handover.Connection
-	file    syscall.Conn
-	waited  bool        // a Move waits, and the connection is not served meanwhile
-	decided atomic.Bool // the connection was sent or withdrawn
-	answer  func(error) // the loop calls it once, unless the connection was withdrawn
-}
-
-// wait returns the result. Until the connection is sent, the end of ctx withdraws it.
-func (m *moving) wait(ctx context.Context, result <-chan error) error {
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		if m.withdraw() {
-			return context.Cause(ctx)
-		}
-		return <-result
-	}
-}
-
-// withdraw takes m back. It returns false if m was sent or answered.
-func (m *moving) withdraw() bool { return m.decided.CompareAndSwap(false, true) }
-
-// refuse answers m, which is not sent, with why, unless m was withdrawn.
-func (m *moving) refuse(why error) {
-	if m.decided.CompareAndSwap(false, true) {
-		m.answer(why)
-	}
-}
-
-// receivers has the formats of the connections that this process and the next one take over.
+// receivers has the formats of the connections that this process takes over.
 type receivers struct {
 	mu     sync.Mutex
 	ours   map[string][]string                          // formats of this process, by listener
 	limits map[receiver]func(data []byte) time.Duration // idle timeouts of ReceiveIdle, nil for Receive
-	theirs atomic.Pointer[map[string][]string]          // formats of the next process; nil if there is none
 }
 
 type receiver struct{ name, format string }
@@ -256,12 +222,6 @@ func (r *receivers) takes(c handover.Connection) bool {
 	defer r.mu.Unlock()
 	return slices.Contains(r.ours[c.Name], c.Format)
 }
-
-// known reports whether there is a next process.
-func (r *receivers) known() bool { return r.theirs.Load() != nil }
-
-// set stores the formats of the next process.
-func (r *receivers) set(theirs map[string][]string) { r.theirs.Store(&theirs) }
 
 // checkFormat returns an error if f cannot be part of the name of a stored connection.
 func checkFormat(f string) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -157,10 +158,10 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 		case handover.Forgotten:
 			sockets.forget(m.Entries)
 		case handover.Connections:
-			arrived := arriveAll(m)
+			arrived := received.FromMessage(m)
 			if !post(event{kind: evArrived, arrived: arrived}) {
 				for _, a := range arrived {
-					a.close() // the predecessor gets no Taken, and keeps them
+					a.Close() // the predecessor gets no Taken, and keeps them
 				}
 			}
 		case handover.Go:

@@ -19,11 +19,11 @@ import (
 func (u *Upgrader) withdraw(p *present, e event) {
 	fault.At(fault.StopAsked)
 	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
-		u.conns.receives.set(u.conns.receives.said()) // assume that the next process takes the same formats
+		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
 	}
 	u.endings.Load().drains() // before Accept fails, so that a server sees the reason
 	u.sockets.shut()
-	u.leaveParking(p) // before Accept fails
+	u.moveIdle(p) // before Accept fails
 	fault.At(fault.StopGatesShut)
 	if p.main {
 		u.sockets.finish()
@@ -88,7 +88,10 @@ func (u *Upgrader) releaseAll(p *present) {
 		u.sayGoodbye(p)
 		u.observe(p, EventDrained, nil)
 	}
-	u.abandonMoves(p)
+	u.conns.outbox.Abandon(ErrStopped)
+	for _, a := range u.conns.saved {
+		a.Close() // there is no execve
+	}
 	p.dropThird()
 	u.dropSuccessor(p)
 	u.loop.err = u.release(p.main)
@@ -161,9 +164,9 @@ func (u *Upgrader) lastCheckpoint() error {
 func (u *Upgrader) release(main bool) error {
 	var errs []error
 	for _, a := range u.conns.arrived {
-		a.close()
+		a.Close()
 	}
-	u.conns.parking.close()
+	u.conns.idle.Close()
 	u.reserve.Close()
 	if u.sockets != nil {
 		errs = append(errs, u.sockets.close())

@@ -35,7 +35,7 @@ import (
 //	fdStore.mu -> lastGood.mu
 //	sockets.mu -> flow.Conn.turning -> outlets.mu
 //	sockets.mu -> Readers.mu -> Counter.mu
-//	parking.mu -> Gate.mu -> Counter.mu
+//	IdleSet.mu -> Gate.mu -> Counter.mu
 //
 // No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
 // of the program runs under a lock. fdStore.mu and states.mu are held while the manager is
@@ -104,7 +104,7 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 		opts:   o,
 		log:    slog.New(slog.DiscardHandler),
 		launch: launch{version: version(), environ: start, parent: os.Getppid()},
-		conns:  newConnections(),
+		conns:  newConnections(o.Drain),
 		ready:  newReadiness(),
 		loop:   newLoop(),
 		tasks:  newTasks(),

@@ -7,6 +7,8 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/outbox"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -14,62 +16,53 @@ import (
 // This file keeps connections open when there is no successor: the program that execve starts
 // inherits them, or they stay in the fd store until the manager restarts the unit.
 
-// stowed is a connection for the program that execve starts.
-type stowed struct {
-	handover.Connection
-	fd *fd.FD
-}
-
-// stow keeps m for the program that execve starts.
-func (u *Upgrader) stow(p *present, m *moving) {
-	if !m.decided.CompareAndSwap(false, true) {
+// saveForExec keeps m for the program that execve starts.
+func (u *Upgrader) saveForExec(m *outbox.Conn) {
+	if !m.Decide() {
 		return // withdrawn
 	}
-	dup, err := fd.DupOf(m.file)
+	dup, err := fd.DupOf(m.File)
 	if err == nil {
-		p.stowed = append(p.stowed, stowed{m.Connection, dup})
+		u.conns.saved = append(u.conns.saved, &received.Conn{Connection: m.Connection, FD: dup})
 	}
-	m.answer(err)
+	m.Answer(err)
 }
 
-// unstow serves the stowed connections again, because there is no execve.
-func (u *Upgrader) unstow(p *present) {
-	u.conns.receives.theirs.Store(nil)
-	var back []*arrival
-	for _, s := range p.stowed {
-		back = append(back, &arrival{s.Connection, s.fd})
-	}
-	p.stowed = nil
-	u.welcome(back)
+// serveSaved serves the saved connections again, because there is no execve.
+func (u *Upgrader) serveSaved() {
+	u.conns.outbox.NoNext()
+	saved := u.conns.saved
+	u.conns.saved = nil
+	u.welcome(saved)
 }
 
 // storeConnection puts m into the fd store, if the manager restarts the unit and the store is
 // known to have room, because the manager drops a connection without room and reports no
 // error.
-func (u *Upgrader) storeConnection(p *present, m *moving) {
+func (u *Upgrader) storeConnection(p *present, m *outbox.Conn) {
 	if !p.main || !p.restart {
-		m.refuse(errors.New("this process ends and no other process takes the connection"))
+		m.Refuse(errors.New("this process ends and no other process takes the connection"))
 		return
 	}
-	if !m.decided.CompareAndSwap(false, true) {
+	if !m.Decide() {
 		return // withdrawn
 	}
-	m.answer(u.putConnection(p, m))
+	m.Answer(u.putConnection(m))
 }
 
-func (u *Upgrader) putConnection(p *present, m *moving) error {
-	if u.sockets.keeps(m.file) {
+func (u *Upgrader) putConnection(m *outbox.Conn) error {
+	if u.sockets.keeps(m.File) {
 		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
 	const both = 2 // the connection and its data
-	if p.moves.stored+both > u.manager.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
+	if u.conns.stored+both > u.manager.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
 		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
 	}
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	name := storename.Connection{Format: m.Format, Name: m.Name}
 	if len(m.Data) > 0 {
-		name.Sequence = p.moves.stored + 1 // the same number in the name of the data
+		name.Sequence = u.conns.stored + 1 // the same number in the name of the data
 		data, err := notify.Memfd("data", m.Data)
 		if err != nil {
 			return err
@@ -78,10 +71,10 @@ func (u *Upgrader) putConnection(p *present, m *moving) error {
 		if err := u.manager.notifier.Store(ctx, name.Data(), data); err != nil {
 			return err
 		}
-		p.moves.stored++
+		u.conns.stored++
 	}
-	p.moves.stored++
-	return u.manager.notifier.Store(ctx, name.String(), m.file)
+	u.conns.stored++
+	return u.manager.notifier.Store(ctx, name.String(), m.File)
 }
 
 // storedConnections collects the connections that an earlier process put into the fd store.
@@ -123,14 +116,14 @@ func (s *storedConnections) collectData(d *activation.Descriptor) {
 }
 
 // arrivals returns the connections that are complete, and closes the others.
-func (s *storedConnections) arrivals() (all []*arrival) {
+func (s *storedConnections) arrivals() (all []*received.Conn) {
 	for _, f := range s.found {
 		data := s.data[f.Data()]
 		if f.Sequence > 0 && data == nil {
 			_ = f.fd.Close() // the program cannot serve it without its data
 			continue
 		}
-		all = append(all, &arrival{handover.Connection{Name: f.Name, Format: f.Format, Data: data}, f.fd})
+		all = append(all, &received.Conn{Connection: handover.Connection{Name: f.Name, Format: f.Format, Data: data}, FD: f.fd})
 	}
 	return all
 }
