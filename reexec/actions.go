@@ -11,141 +11,128 @@ import (
 )
 
 // perform executes action a of the table for event e.
-func (u *Upgrader) perform(p *present, e event, a action) {
-	switch a {
-	case actAnnounce:
+func (u *Upgrader) perform(p *present, e event, a action) { steps[a](u, p, e) }
+
+// steps has the function of each action.
+var steps = [numActions]func(*Upgrader, *present, event){
+	actAnnounce: func(u *Upgrader, p *present, _ event) {
 		u.ready.err = u.announce(p)
 		fault.At(fault.Announced)
 		u.welcome(u.conns.arrived)
 		u.conns.arrived = nil
 		u.becomeMain(p)
 		u.answerCommand()
-	case actAdopt:
+	},
+	actAdopt: func(u *Upgrader, p *present, _ event) {
 		u.adopt(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
 		u.answerCommand()
-	case actOpenGates:
-		u.sockets.open()
-	case actShutGates:
-		u.sockets.shut()
-	case actWithdraw:
-		u.withdraw(p, e)
-	case actFinish:
-		u.sockets.finish()
-	case actSayReady:
+	},
+	actOpenGates: func(u *Upgrader, _ *present, _ event) { u.sockets.open() },
+	actShutGates: func(u *Upgrader, _ *present, _ event) { u.sockets.shut() },
+	actWithdraw:  (*Upgrader).withdraw,
+	actFinish:    func(u *Upgrader, _ *present, _ event) { u.sockets.finish() },
+	actSayReady: func(u *Upgrader, p *present, _ event) {
 		u.join()
 		fault.At(fault.Initialised)
 		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)
-	case actSayServing:
+	},
+	actSayServing: func(u *Upgrader, p *present, _ event) {
 		fault.At(fault.GatesOpen)
 		u.tellPredecessor(p, handover.Serving{})
 		fault.At(fault.ServingSaid)
-	case actSayStopping:
-		u.sayStopping(p, e)
-	case actDecline:
-		u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()})
-	case actForget:
-		u.pred.hungUp()
-	case actCountOlder:
-		u.countOlder(p, e)
-	case actBegin:
-		u.beginUpgrade(p, e)
-	case actGo:
+	},
+	actSayStopping: (*Upgrader).sayStopping,
+	actDecline:     func(u *Upgrader, p *present, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
+	actForget:      func(u *Upgrader, _ *present, _ event) { u.pred.hungUp() },
+	actCountOlder:  (*Upgrader).countOlder,
+	actBegin:       (*Upgrader).beginUpgrade,
+	actGo: func(u *Upgrader, p *present, _ event) {
 		fault.At(fault.GatesShut)
 		u.allow(p, u.states.Size())
 		u.sendState(p.succ)
-	case actAllow:
-		u.allow(p, e.size)
-	case actStart:
-		u.start(p, e.command)
-	case actTry:
-		p.timer.Reset(u.opts.Trial)
-	case actMark:
-		u.mark(p)
-	case actCommit:
-		u.commit(p, e)
-	case actAcknowledge:
+	},
+	actAllow:  func(u *Upgrader, p *present, e event) { u.allow(p, e.size) },
+	actStart:  func(u *Upgrader, p *present, e event) { u.start(p, e.command) },
+	actTry:    func(u *Upgrader, p *present, _ event) { p.timer.Reset(u.opts.Trial) },
+	actMark:   func(u *Upgrader, p *present, _ event) { u.mark(p) },
+	actCommit: (*Upgrader).commit,
+	actAcknowledge: func(u *Upgrader, p *present, _ event) {
 		u.acknowledge(p)
 		fault.At(fault.MarkRemoved)
-	case actKill:
-		u.kill(p, e)
-	case actRecall:
-		u.recall(p, e)
-	case actPart:
-		u.letFinish(p, e)
-	case actUndone:
-		u.undone(p, e)
-	case actDone:
-		u.done(p)
-	case actLate:
+	},
+	actKill:   (*Upgrader).kill,
+	actRecall: (*Upgrader).recall,
+	actPart:   (*Upgrader).letFinish,
+	actUndone: (*Upgrader).undone,
+	actDone:   func(u *Upgrader, p *present, _ event) { u.done(p) },
+	actLate: func(u *Upgrader, p *present, e event) {
 		u.answer(p, &UpgradeError{PhaseCommit, p.succ.process.PID, e.err})
-	case actRelieved:
-		u.relieve(p)
-	case actWatch:
-		u.watchThird(p, e.introduced)
-	case actFollow:
-		u.follow(p, e.goodbye)
-	case actDismiss:
+	},
+	actRelieved: func(u *Upgrader, p *present, _ event) { u.relieve(p) },
+	actWatch:    func(u *Upgrader, p *present, e event) { u.watchThird(p, e.introduced) },
+	actFollow:   func(u *Upgrader, p *present, e event) { u.follow(p, e.goodbye) },
+	actDismiss: func(u *Upgrader, p *present, _ event) {
 		fault.At(fault.Tried)
 		u.dismiss(p)
-	case actSave:
-		u.saveInPlace(p)
-	case actBecome:
+	},
+	actSave: func(u *Upgrader, p *present, _ event) { u.saveInPlace(p) },
+	actBecome: func(u *Upgrader, p *present, e event) {
 		fault.At(fault.Cleared)
 		err := e.err
 		if err == nil {
 			err = u.become(p)
 		}
 		p.self = append(p.self, event{kind: evNotBecome, err: err})
-	case actMove:
-		u.conns.outbox.Offer(e.moving)
-	case actSaveForExec:
-		u.saveForExec(e.moving)
-	case actStore:
-		u.storeConnection(p, e.moving)
-	case actStay:
-		e.moving.Refuse(errors.New("no other process has taken over"))
-	case actStayAll:
+	},
+	actMove:        func(u *Upgrader, _ *present, e event) { u.conns.outbox.Offer(e.moving) },
+	actSaveForExec: func(u *Upgrader, _ *present, e event) { u.saveForExec(e.moving) },
+	actStore:       func(u *Upgrader, p *present, e event) { u.storeConnection(p, e.moving) },
+	actStay:        func(_ *Upgrader, _ *present, e event) { e.moving.Refuse(errors.New("no other process has taken over")) },
+	actStayAll: func(u *Upgrader, _ *present, e event) {
 		u.conns.outbox.StayAll(e.err)
 		u.conns.outbox.DeliverIdle()
-	case actSettle:
-		u.conns.outbox.Taken(e.taken)
-	case actPauseOver:
-		u.conns.outbox.PauseOver()
-	case actTake:
-		u.take(p, e.arrived)
-	case actServeSaved:
-		u.serveSaved()
-	case actCover:
+	},
+	actSettle:     func(u *Upgrader, _ *present, e event) { u.conns.outbox.Taken(e.taken) },
+	actPauseOver:  func(u *Upgrader, _ *present, _ event) { u.conns.outbox.PauseOver() },
+	actTake:       func(u *Upgrader, p *present, e event) { u.take(p, e.arrived) },
+	actServeSaved: func(u *Upgrader, _ *present, _ event) { u.serveSaved() },
+	actCover: func(u *Upgrader, p *present, _ event) {
 		p.dropThird()
 		u.drain.NewEpoch()
-	case actResume:
-		u.resume(p)
-	case actExpire:
-		u.expire(p)
-	case actRefuseAll:
-		u.refuseAll()
-	case actDrainDeadline:
-		p.timer.Reset(u.opts.Drain)
-	case actStopDeadline:
-		p.timer.Reset(u.opts.StopDrain)
-	case actHasten:
-		p.timer.Shorten(u.opts.StopDrain)
-	case actLastDeadline:
-		p.timer.Reset(timeout.Last)
-	case actRefuse:
-		u.refuse(p, e)
-	case actReport:
-		e.report <- u.report(p)
-	case actStoreAgain:
-		u.storeAgain(p)
-	case actStored:
-		u.storedAgain(p, e.err)
-	case actRelease:
-		u.releaseAll(p)
-	}
+	},
+	actResume:        func(u *Upgrader, p *present, _ event) { u.resume(p) },
+	actExpire:        func(u *Upgrader, p *present, _ event) { u.expire(p) },
+	actRefuseAll:     func(u *Upgrader, _ *present, _ event) { u.refuseAll() },
+	actDrainDeadline: func(u *Upgrader, p *present, _ event) { p.timer.Reset(u.opts.Drain) },
+	actStopDeadline:  func(u *Upgrader, p *present, _ event) { p.timer.Reset(u.opts.StopDrain) },
+	actHasten:        func(u *Upgrader, p *present, _ event) { p.timer.Shorten(u.opts.StopDrain) },
+	actLastDeadline:  func(_ *Upgrader, p *present, _ event) { p.timer.Reset(timeout.Last) },
+	actRefuse:        (*Upgrader).refuse,
+	actReport:        func(u *Upgrader, p *present, e event) { e.report <- u.report(p) },
+	actStoreAgain:    func(u *Upgrader, p *present, _ event) { u.storeAgain(p) },
+	actStored:        func(u *Upgrader, p *present, e event) { u.storedAgain(p, e.err) },
+	actRelease:       func(u *Upgrader, p *present, _ event) { u.releaseAll(p) },
+
+	actLetRestore: func(u *Upgrader, _ *present, _ event) { closeOnce(u.ready.told) },
+	actLetServe: func(u *Upgrader, _ *present, _ event) {
+		closeOnce(u.ready.accepting)
+		u.conns.idle.Open()
+		u.serveOn()
+	},
+	actTellDraining: func(u *Upgrader, _ *present, _ event) {
+		u.endings.Load().drains()
+		fault.At(fault.Draining)
+	},
+	actTellStopping: func(u *Upgrader, p *present, _ event) {
+		u.endings.Load().stops()
+		u.leaveCommand(p.state)
+	},
+	actMoveIdle:  func(u *Upgrader, p *present, _ event) { u.moveIdle(p) },
+	actAwaitWork: func(u *Upgrader, _ *present, _ event) { u.drain.NotifyIdle() },
+	actEndDrain:  func(u *Upgrader, _ *present, _ event) { u.drain.Expire() },
 }
 
 // becomeMain records that this process is the main process, and publishes the control socket

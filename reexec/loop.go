@@ -1,12 +1,12 @@
 package reexec
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
-	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
@@ -258,32 +258,11 @@ func (p *present) replay() {
 	p.postponed = nil
 }
 
-// enter closes and opens the channels, the drain and the idle connections for a new state.
+// enter performs the entry actions of a new state.
 func (u *Upgrader) enter(p *present) {
-	s := p.state
-	u.drain.SetEnding(s == draining || s == watching || s == leaving || s == ended)
-	if s == clearing || s == leaving {
-		u.drain.NotifyIdle()
-	}
-	switch s {
-	case recovering, restoring:
-		closeOnce(u.ready.told)
-	case probation, serving:
-		closeOnce(u.ready.accepting)
-		u.conns.idle.Open()
-		u.serveOn()
-	case draining:
-		u.endings.Load().drains()
-		fault.At(fault.Draining)
-	case clearing, covering, leaving, ended:
-		u.endings.Load().stops()
-		u.leaveCommand(s)
-	}
-	if s == draining || s == clearing || s == leaving {
-		u.moveIdle(p)
-	}
-	if s == ended {
-		u.drain.Expire() // the loop does not run the deadline any more
+	u.drain.SetEnding(slices.Contains(finishing, p.state))
+	for _, a := range entry[p.state] {
+		u.loop.act(p, event{}, a)
 	}
 }
 

@@ -43,6 +43,8 @@ func newWorld() *world {
 // perform does what the action stands for to the world. It runs on the loop.
 func (w *world) perform(p *present, e event, a action) {
 	switch a {
+	case actLetRestore, actLetServe, actTellDraining, actTellStopping, actMoveIdle, actAwaitWork, actEndDrain:
+		w.Upgrader.perform(p, e, a)
 	case actOpenGates:
 		w.gates = "open"
 	case actShutGates, actWithdraw:

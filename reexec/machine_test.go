@@ -16,6 +16,14 @@ func TestTableDecidesEveryEventInEveryState(t *testing.T) {
 	}
 }
 
+func TestEveryActionHasAStep(t *testing.T) {
+	for a, step := range steps {
+		if step == nil {
+			t.Errorf("action %d has no step", a)
+		}
+	}
+}
+
 func TestEveryStateAndEventHasAName(t *testing.T) {
 	seen := map[string]bool{}
 	for s := range numStates {

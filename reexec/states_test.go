@@ -15,11 +15,11 @@ var writeStates = flag.Bool("states", false, "write STATES.md from the state tab
 
 const statesFile = "STATES.md"
 
-// constants returns the comments of the constants of machine.go in the group that begins with
+// constants returns the comments of the constants of states.go in the group that begins with
 // first, and their names.
 func constants(t *testing.T, first string) (names, comments []string) {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "machine.go", nil, parser.ParseComments)
+	f, err := parser.ParseFile(token.NewFileSet(), "states.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,9 @@ func constants(t *testing.T, first string) (names, comments []string) {
 		}
 		for _, s := range g.Specs {
 			v := s.(*ast.ValueSpec)
+			if strings.HasPrefix(v.Names[0].Name, "num") {
+				continue
+			}
 			names, comments = append(names, v.Names[0].Name), append(comments, strings.TrimSpace(v.Comment.Text()))
 		}
 	}
@@ -58,24 +61,40 @@ func statesPage(t *testing.T) string {
 		}
 	}
 	b.WriteString("```\n")
+	named := func(do []action) string {
+		var all []string
+		for _, a := range do {
+			all = append(all, strings.TrimPrefix(actions[a], "act"))
+		}
+		return strings.Join(all, ", ")
+	}
+	general := map[eventKind]bool{}
+	b.WriteString("\n## Every state\n\n| event | actions |\n|---|---|\n")
+	for _, r := range always {
+		general[r.on] = true
+		fmt.Fprintf(&b, "| %v | %s |\n", r.on, named(r.cell.do))
+	}
 	for s := range numStates {
-		fmt.Fprintf(&b, "\n## %v\n\n%s.\n\n| event | next state | actions |\n|---|---|---|\n", s, states[s])
+		fmt.Fprintf(&b, "\n## %v\n\n%s.\n\n", s, states[s])
+		if do := entry[s]; len(do) > 0 {
+			fmt.Fprintf(&b, "On entry: %s.\n\n", named(do))
+		}
+		b.WriteString("| event | next state | actions |\n|---|---|---|\n")
 		var ignored []string
 		for e := range numEvents {
 			c := next(s, e)
+			if general[e] {
+				continue
+			}
 			switch c.disposition {
 			case postpone:
 				fmt.Fprintf(&b, "| %v | | kept for the next state |\n", e)
 			case move:
-				var do []string
-				for _, a := range c.do {
-					do = append(do, strings.TrimPrefix(actions[a], "act"))
-				}
 				to := c.to.String()
 				if c.to == s {
 					to = ""
 				}
-				fmt.Fprintf(&b, "| %v | %s | %s |\n", e, to, strings.Join(do, ", "))
+				fmt.Fprintf(&b, "| %v | %s | %s |\n", e, to, named(c.do))
 			default:
 				ignored = append(ignored, e.String())
 			}
