@@ -76,7 +76,7 @@ func (u *Upgrader) serveCommand(c *control.Conn) {
 		cancel(fmt.Errorf("the reload command has ended"))
 	}()
 	if r.Verb == ask.Upgrade {
-		defer u.launch.workDir.hear(r)()
+		defer u.launch.workDir.Hear(r)()
 		_ = u.upgrade(ctx, c) // the command gets the result, too
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/startup"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -37,7 +38,7 @@ func (u *Upgrader) fallBack() error {
 	if u.opts.Probation == 0 || u.manager.good.me == "" {
 		return nil
 	}
-	raw, ok := passedDescriptor(u.launch.environ.lookup, storename.Good(u.manager.good.me))
+	raw, ok := passedDescriptor(u.launch.environ.Lookup, storename.Good(u.manager.good.me))
 	if !ok {
 		return nil
 	}
@@ -46,7 +47,7 @@ func (u *Upgrader) fallBack() error {
 		return err
 	}
 	// A compromised main process can store an executable of its user, such as a memfd.
-	if err := fd.SameOwner(path, self); err != nil {
+	if err := fd.SameOwner(path, startup.Self); err != nil {
 		return err
 	}
 	program, err := thisProgram()
@@ -73,8 +74,8 @@ func passedDescriptor(lookup func(string) (string, bool), name string) (raw int,
 
 // takeFailed returns the program that was replaced by this one, or nil if none was. It removes the
 // variable from the environment.
-func (e environ) takeFailed() *failedProgram {
-	value, _ := e.lookup(failedVariable)
+func takeFailed(lookup func(string) (string, bool)) *failedProgram {
+	value, _ := lookup(failedVariable)
 	_ = os.Unsetenv(failedVariable) // fails for an invalid name only
 	identity, path, ok := strings.Cut(value, " ")
 	if !ok {

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/startup"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -89,7 +90,7 @@ func (g *lastGood) open() (*os.File, error) {
 	defer g.mu.Unlock()
 	switch {
 	case !g.unproven:
-		return os.Open(self)
+		return os.Open(startup.Self)
 	case g.file.Raw() < 0:
 		return nil, errors.New("the predecessor has not passed the last good program")
 	}

@@ -1,13 +1,17 @@
 package reexec
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/cutover-go/cutover/reexec/internal/startup"
+)
 
 // launch is the start of this process, on which the start of a successor depends.
 type launch struct {
 	generation int
 	program    Command // path and arguments
-	workDir    workDir
-	environ    environ
+	workDir    startup.WorkDir
+	environ    startup.Environ
 	version    string      // version of the program's module, "" if the go command recorded none
 	parent     int         // pid of our parent at the start: the manager, if there is one
 	inPlace    bool        // an upgrade executes the new program in this process

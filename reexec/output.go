@@ -21,7 +21,7 @@ import (
 
 // outputOf returns where the output of the process pid, which has our standard error, is.
 func (u *Upgrader) outputOf(pid int) string {
-	if stream, ok := u.launch.environ.lookup("JOURNAL_STREAM"); ok && isStandardError(stream) {
+	if stream, ok := u.launch.environ.Lookup("JOURNAL_STREAM"); ok && isStandardError(stream) {
 		return fmt.Sprintf("journalctl _PID=%d shows its output", pid)
 	}
 	return "its standard error has the reason"

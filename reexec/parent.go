@@ -26,5 +26,5 @@ func (u *Upgrader) checkParent() error {
 	if u.launch.inPlace {
 		return nil
 	}
-	return parent.Check(u.launch.parent, u.supervised(), u.launch.environ.lookup)
+	return parent.Check(u.launch.parent, u.supervised(), u.launch.environ.Lookup)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
 // lineVariable is the environment variable with the descriptor of the line to the
@@ -31,7 +32,7 @@ type Command struct {
 // thisProgram returns the Command that started this process.
 func thisProgram() (Command, error) {
 	dir, _ := os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
-	path, err := programPath(dir, fd.ExecPath(), os.Args[0])
+	path, err := startup.ProgramPath(dir, fd.ExecPath(), os.Args[0])
 	if err != nil {
 		return Command{}, fmt.Errorf("reexec: find the path of this program, to start it again: %w", err)
 	}
@@ -41,60 +42,11 @@ func thisProgram() (Command, error) {
 	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
 }
 
-// self leads to the file that this process executes, even if its path was replaced or
-// removed.
-const self = "/proc/self/exe"
-
-// programPath returns the path of the program or of its replacement. The path of the execve
-// call keeps its symbolic links. argv[0] is free text (ExecStart=@) and may name another
-// program. programPath returns the first of the two that leads to the running file. If
-// neither does, the file was replaced since the start; then it returns the path of execve,
-// or else the path in /proc/self/exe.
-func programPath(dir, execPath, argv0 string) (string, error) {
-	execPath = absolute(dir, execPath)
-	found, lookErr := exec.LookPath(argv0)
-	if errors.Is(lookErr, exec.ErrDot) {
-		lookErr = nil
-	}
-	if lookErr == nil {
-		found = absolute(dir, found)
-	}
-	running, err := os.Stat(self)
-	if err != nil { // no /proc: there is nothing to compare with
-		if execPath != "" {
-			return execPath, nil
-		}
-		return found, lookErr
-	}
-	for _, path := range []string{execPath, found} {
-		if info, err := os.Stat(path); err == nil && os.SameFile(info, running) {
-			return path, nil
-		}
-	}
-	if execPath != "" {
-		return execPath, nil
-	}
-	path, err := os.Readlink(self)
-	return strings.TrimSuffix(path, " (deleted)"), err
-}
-
-// absolute makes path absolute. It returns "" for a path of a descriptor, which the manager
-// may have executed, because that is not the path of a file.
-func absolute(dir, path string) string {
-	switch {
-	case path == "" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"):
-		return ""
-	case filepath.IsAbs(path):
-		return path
-	}
-	return filepath.Join(dir, path)
-}
-
 // repeated returns the Command of this process's start, with the environment of that start
 // and the directory that a start by the manager would use now.
 func (u *Upgrader) repeated() Command {
 	c := u.launch.program
-	c.Dir = u.launch.workDir.now()
+	c.Dir = u.launch.workDir.Now()
 	c.Args, c.Env = slices.Clone(c.Args), slices.Clone(u.launch.environ)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cutover-go/cutover/internal/ask"
+	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
 // Reload asks the main process of the unit to upgrade, and waits for the result. Call it in
@@ -27,7 +28,7 @@ func Reload(ctx context.Context) error {
 }
 
 func askService(ctx context.Context, r ask.Request) (ask.Answer, error) {
-	a, err := ask.Service(ctx, startEnviron().lookup, r)
+	a, err := ask.Service(ctx, startup.ReadEnviron().Lookup, r)
 	if err != nil {
 		return a, fmt.Errorf("reexec: %w", err)
 	}

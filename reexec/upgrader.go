@@ -19,6 +19,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
 // Ownership. The loop goroutine alone reads and writes present, which has the state of the
@@ -74,8 +75,8 @@ func New(o Options) (*Upgrader, error) {
 	if err := fd.OpenStandard(); err != nil {
 		return nil, fmt.Errorf("reexec: standard descriptors: %w", err)
 	}
-	start := startEnviron()
-	line, err := takeLine(start.lookupDescriptor)
+	start := startup.ReadEnviron()
+	line, err := takeLine(start.LookupDescriptor)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +93,12 @@ var errTwice = errors.New("reexec: this process has an Upgrader already: call Ne
 
 // newUpgrader makes the Upgrader of New. line leads to the predecessor and is nil if there is
 // none.
-func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, error) {
+func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrader, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	if control.Taken(ask.Address(start.lookup, os.Getpid())) {
+	if control.Taken(ask.Address(start.Lookup, os.Getpid())) {
 		return nil, errTwice
 	}
 	u := &Upgrader{
@@ -116,13 +117,13 @@ func newUpgrader(o Options, line *handover.Conn, start environ) (*Upgrader, erro
 	u.drain = drain.NewCounter(u.loop.postOldIdle)
 	u.loop.act = u.perform
 	u.states = saved.New(u.afford)
-	u.manager.good.me, _ = fd.Identity(self) // without /proc the last good program is not kept
+	u.manager.good.me, _ = fd.Identity(startup.Self) // without /proc the last good program is not kept
 	if line == nil {
 		if err := u.fallBack(); err != nil { // before signals are caught, which execve would lose
 			u.log.Warn("the last good program cannot be executed, so the program on disk serves", "error", err)
 		}
 	}
-	u.manager.good.insteadOf = start.takeFailed()
+	u.manager.good.insteadOf = takeFailed(start.Lookup)
 	u.commands.signals = catchSignals(o.Signals, o.RestartSignal)
 	if err := u.arrive(line); err != nil {
 		u.commands.signals.release()
@@ -144,12 +145,12 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 		u.launch.program.Path = failed.path // the path of execve was that of a descriptor
 		rename(u.launch.program)
 	}
-	u.launch.workDir.init(u.launch.program, u.launch.environ.lookup)
-	if u.manager.notifier, err = u.launch.environ.notifier(); err != nil {
+	u.launch.workDir.Init(u.launch.program.Dir, u.launch.program.Path, u.launch.environ.Lookup)
+	if u.manager.notifier, err = u.launch.environ.Notifier(); err != nil {
 		return err
 	}
 	u.launch.inPlace = u.replacesInPlace()
-	image, err := takeImage(u.launch.environ.lookupDescriptor)
+	image, err := takeImage(u.launch.environ.LookupDescriptor)
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 // listenControl opens the control socket. Any user can take our abstract name. Then no
 // reload command reaches this process, but it still serves.
 func (u *Upgrader) listenControl() (*control.Listener, error) {
-	address := ask.Address(u.launch.environ.lookup, os.Getpid())
+	address := ask.Address(u.launch.environ.Lookup, os.Getpid())
 	l, err := control.Listen(address, os.Getpid())
 	if err != nil && strings.HasPrefix(address, "@") {
 		u.log.Warn("the control socket cannot be opened, so no reload or status command reaches this process: set RuntimeDirectory= in the unit", "error", err)

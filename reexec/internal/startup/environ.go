@@ -1,4 +1,6 @@
-package reexec
+// Package startup has what this process knows of its start: the environment, the working
+// directory and the path of the program.
+package startup
 
 import (
 	"os"
@@ -10,18 +12,18 @@ import (
 	"github.com/cutover-go/cutover/notify"
 )
 
-// environ is the environment at the start of this process, which the manager set for the
+// Environ is the environment at the start of this process, which the manager set for the
 // unit. The program may change its environment later.
-type environ []string
+type Environ []string
 
-// startEnviron reads the environment of the start. Without /proc, or if that memory was
+// ReadEnviron reads the environment of the start. Without /proc, or if that memory was
 // overwritten (setproctitle), it returns the current environment.
-func startEnviron() environ {
+func ReadEnviron() Environ {
 	text, err := os.ReadFile("/proc/self/environ")
 	if err != nil {
 		return os.Environ()
 	}
-	e := environ(strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
+	e := Environ(strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
 	if len(text) == 0 || slices.ContainsFunc(e, func(kv string) bool { return !strings.Contains(kv, "=") }) {
 		return os.Environ()
 	}
@@ -29,7 +31,7 @@ func startEnviron() environ {
 }
 
 // unique keeps the first of several values of a variable, as os.Environ does.
-func (e environ) unique() environ {
+func (e Environ) unique() Environ {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(e, func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -39,16 +41,16 @@ func (e environ) unique() environ {
 	})
 }
 
-// lookup returns the current value of a variable, or its value at the start if the program
+// Lookup returns the current value of a variable, or its value at the start if the program
 // has removed it.
-func (e environ) lookup(key string) (string, bool) {
+func (e Environ) Lookup(key string) (string, bool) {
 	if v, ok := os.LookupEnv(key); ok {
 		return v, true
 	}
 	return e.atStart(key)
 }
 
-func (e environ) atStart(key string) (string, bool) {
+func (e Environ) atStart(key string) (string, bool) {
 	for _, kv := range e {
 		if v, ok := strings.CutPrefix(kv, key+"="); ok {
 			return v, true
@@ -57,11 +59,11 @@ func (e environ) atStart(key string) (string, bool) {
 	return "", false
 }
 
-// lookupDescriptor is lookup for a variable with the number of a descriptor. The program may
+// LookupDescriptor is Lookup for a variable with the number of a descriptor. The program may
 // have removed the variable before New. New removes it, too, and sets the descriptor to
 // close-on-exec. So the value at the start counts only while the descriptor is not
 // close-on-exec.
-func (e environ) lookupDescriptor(key string) (string, bool) {
+func (e Environ) LookupDescriptor(key string) (string, bool) {
 	if v, ok := os.LookupEnv(key); ok {
 		return v, true
 	}
@@ -70,9 +72,9 @@ func (e environ) lookupDescriptor(key string) (string, bool) {
 	return v, ok && err == nil && raw >= fd.LineNumber && fd.Inherited(raw)
 }
 
-// notifier returns the Notifier of this unit's manager. It sets the manager's variables only
+// Notifier returns the Notifier of this unit's manager. It sets the manager's variables only
 // while package notify reads them.
-func (e environ) notifier() (*notify.Notifier, error) {
+func (e Environ) Notifier() (*notify.Notifier, error) {
 	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"} {
 		v, ok := e.atStart(key)
 		if _, set := os.LookupEnv(key); set || !ok {

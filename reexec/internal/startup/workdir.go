@@ -1,4 +1,4 @@
-package reexec
+package startup
 
 import (
 	"os"
@@ -9,11 +9,11 @@ import (
 	"github.com/cutover-go/cutover/internal/ask"
 )
 
-// A workDir is the working directory at the start of a generation. A successor gets the
+// A WorkDir is the working directory at the start of a generation. A successor gets the
 // directory that a new start by the manager would use. The two differ if WorkingDirectory=
 // leads through a link such as /srv/app/current and the link has changed. getcwd(2) returns
 // no links, and systemd does not set $PWD (247 to 262).
-type workDir struct {
+type WorkDir struct {
 	path string // directory at the start; "" if it was deleted
 	link string // path through a link to the directory, see linkTo; "" if there is none
 
@@ -21,9 +21,9 @@ type workDir struct {
 	told       atomic.Pointer[string] // directory of the reload command that waits; nil if there is none
 }
 
-// init sets the directory of the start.
-func (d *workDir) init(program Command, lookup func(string) (string, bool)) {
-	d.path, d.link = program.Dir, linkTo(program.Dir, program.Path)
+// Init sets the directory of the start of the program with the path program.
+func (d *WorkDir) Init(dir, program string, lookup func(string) (string, bool)) {
+	d.path, d.link = dir, linkTo(dir, program)
 	d.invocation, _ = lookup("INVOCATION_ID")
 }
 
@@ -47,10 +47,10 @@ func linkTo(dir, program string) string {
 	return ""
 }
 
-// hear keeps the directory of a reload command until forget is called. The manager sets that
+// Hear keeps the directory of a reload command until forget is called. The manager sets that
 // directory by the current unit file. Commands of another invocation of the unit do not
 // count, because a person may have started them.
-func (d *workDir) hear(r ask.Request) (forget func()) {
+func (d *WorkDir) Hear(r ask.Request) (forget func()) {
 	if d.invocation == "" || r.Invocation != d.invocation {
 		r.Dir = ""
 	}
@@ -58,10 +58,10 @@ func (d *workDir) hear(r ask.Request) (forget func()) {
 	return func() { d.told.CompareAndSwap(&r.Dir, nil) }
 }
 
-// now returns the directory for a successor. If no known directory exists, it returns "": the
+// Now returns the directory for a successor. If no known directory exists, it returns "": the
 // successor inherits the directory of this process, even a deleted one, because the removal
 // of a release must not prevent the next release.
-func (d *workDir) now() string {
+func (d *WorkDir) Now() string {
 	paths := []string{d.link, d.path}
 	if told := d.told.Load(); told != nil {
 		paths = append([]string{*told}, paths...)

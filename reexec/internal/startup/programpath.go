@@ -1,0 +1,58 @@
+package startup
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Self leads to the file that this process executes, even if its path was replaced or
+// removed.
+const Self = "/proc/self/exe"
+
+// ProgramPath returns the path of the program or of its replacement. The path of the execve
+// call keeps its symbolic links. argv[0] is free text (ExecStart=@) and may name another
+// program. ProgramPath returns the first of the two that leads to the running file. If
+// neither does, the file was replaced since the start; then it returns the path of execve,
+// or else the path in /proc/self/exe.
+func ProgramPath(dir, execPath, argv0 string) (string, error) {
+	execPath = absolute(dir, execPath)
+	found, lookErr := exec.LookPath(argv0)
+	if errors.Is(lookErr, exec.ErrDot) {
+		lookErr = nil
+	}
+	if lookErr == nil {
+		found = absolute(dir, found)
+	}
+	running, err := os.Stat(Self)
+	if err != nil { // no /proc: there is nothing to compare with
+		if execPath != "" {
+			return execPath, nil
+		}
+		return found, lookErr
+	}
+	for _, path := range []string{execPath, found} {
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, running) {
+			return path, nil
+		}
+	}
+	if execPath != "" {
+		return execPath, nil
+	}
+	path, err := os.Readlink(Self)
+	return strings.TrimSuffix(path, " (deleted)"), err
+}
+
+// absolute makes path absolute. It returns "" for a path of a descriptor, which the manager
+// may have executed, because that is not the path of a file.
+func absolute(dir, path string) string {
+	switch {
+	case path == "" || strings.HasPrefix(path, "/dev/fd/") || strings.HasPrefix(path, "/proc/"):
+		return ""
+	case filepath.IsAbs(path):
+		return path
+	}
+	return filepath.Join(dir, path)
+}
