@@ -12,7 +12,7 @@ import (
 // This file answers upgrade requests, and sends single messages to the predecessor and the
 // successor.
 
-func (u *Upgrader) refuse(p *present, e event) {
+func (u *Upgrader) refuse(p *loopState, e event) {
 	err := refusal(p.state)
 	if e.kind == evCrowded {
 		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
@@ -24,7 +24,7 @@ func (u *Upgrader) refuse(p *present, e event) {
 }
 
 // answer answers the upgrade request, if one waits.
-func (u *Upgrader) answer(p *present, result error) {
+func (u *Upgrader) answer(p *loopState, result error) {
 	if p.request != nil {
 		p.request.reply(result, u.launch.generation+1)
 		p.request = nil
@@ -33,7 +33,7 @@ func (u *Upgrader) answer(p *present, result error) {
 
 // answerConfirmed is answer after the manager has read all earlier messages: it must read
 // READY=1 before the ExecReload= process ends.
-func (u *Upgrader) answerConfirmed(p *present, result error) {
+func (u *Upgrader) answerConfirmed(p *loopState, result error) {
 	r := p.request
 	if r == nil {
 		return
@@ -52,7 +52,7 @@ func (u *Upgrader) answerConfirmed(p *present, result error) {
 // tellPredecessor sends m to the predecessor. If that fails, this process sends the reason
 // and hangs up. The predecessor treats that like the end of this process, and does not wait
 // for m.
-func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
+func (u *Upgrader) tellPredecessor(p *loopState, m handover.Message) {
 	if u.pred.older() == 0 {
 		return // the predecessor is gone
 	}
@@ -67,7 +67,7 @@ func (u *Upgrader) tellPredecessor(p *present, m handover.Message) {
 
 // tellCommitted tells the successor that it is the main process. If that fails, this process
 // hangs up, which the successor takes for the commit.
-func (u *Upgrader) tellCommitted(p *present) {
+func (u *Upgrader) tellCommitted(p *loopState) {
 	if err := p.succ.say(u.tasks.life, handover.Committed{}); err != nil {
 		u.log.Warn("successor cannot be told that it is the main process, hanging up", "error", err)
 		_ = p.succ.line.CloseWrite() // an error means that the successor has ended

@@ -38,15 +38,15 @@ func newConnections(drain time.Duration) connections {
 // newMoved makes the Moved that Accept returns.
 func newMoved(c net.Conn, of handover.Connection) net.Conn { return &Moved{c, of.Format, of.Data} }
 
-// take takes over connections of the predecessor. It sends Taken before it serves them, so
+// receiveFrom takes over connections of the predecessor. It sends Taken before it serves them, so
 // that two processes never serve one connection. If Taken cannot be sent, this process hangs
 // up, and the predecessor keeps the connections.
-func (u *Upgrader) take(p *present, arrived []*received.Conn) {
+func (u *Upgrader) receiveFrom(p *loopState, arrived []*received.Conn) {
 	fault.At(fault.ConnectionsHeard)
 	admitted := make([]func(), len(arrived))
 	var refused []int
 	for i, a := range arrived {
-		if admitted[i] = u.admit(a); admitted[i] == nil {
+		if admitted[i] = u.prepare(a); admitted[i] == nil {
 			refused = append(refused, i)
 		}
 	}
@@ -68,9 +68,9 @@ func (u *Upgrader) take(p *present, arrived []*received.Conn) {
 	}
 }
 
-// admit holds this generation for a, and returns a function that lets a wait for data or puts it into its
-// listener's queue. It returns nil if this process cannot serve a.
-func (u *Upgrader) admit(a *received.Conn) (enqueue func()) {
+// prepare holds this generation for a, and returns a function that lets a wait for data or
+// puts it into its listener's queue. It returns nil if this process cannot serve a.
+func (u *Upgrader) prepare(a *received.Conn) (enqueue func()) {
 	if a.FD == nil || !u.conns.receives.takes(a.Connection) || u.sockets.keeps(a.FD) {
 		return nil
 	}
@@ -91,10 +91,10 @@ func (u *Upgrader) admit(a *received.Conn) (enqueue func()) {
 	}
 }
 
-// welcome admits connections that no other process has.
-func (u *Upgrader) welcome(arrived []*received.Conn) {
+// receiveAll admits connections that no other process has.
+func (u *Upgrader) receiveAll(arrived []*received.Conn) {
 	for _, a := range arrived {
-		if enqueue := u.admit(a); enqueue != nil {
+		if enqueue := u.prepare(a); enqueue != nil {
 			enqueue()
 		} else {
 			u.log.Debug("connection not received", "listener", a.Name, "format", a.Format)
@@ -132,7 +132,7 @@ func (u *Upgrader) limit(q *received.Idle, of func(data []byte) time.Duration) {
 // moveIdle moves the idle connections to the next process, like Move. A draining process
 // sends them to its successor in portions, an ending one all at once. The program gets the
 // connections that cannot move.
-func (u *Upgrader) moveIdle(p *present) {
+func (u *Upgrader) moveIdle(p *loopState) {
 	u.conns.idle.Shut()
 	o := u.conns.outbox
 	switch {

@@ -157,7 +157,7 @@ func TestConnectionsWithoutDescriptorsAreRefused(t *testing.T) {
 		t.Fatalf("%d of 3 connections are there to be refused", len(all))
 	}
 	for i, a := range all {
-		if new(Upgrader).admit(a) != nil {
+		if new(Upgrader).prepare(a) != nil {
 			t.Errorf("connection %d is admitted without a descriptor", i)
 		}
 	}

@@ -85,7 +85,7 @@ func takeFailed(lookup func(string) (string, bool)) *failedProgram {
 }
 
 // reportFallBack reports that this process is the last good program.
-func (u *Upgrader) reportFallBack(p *present) {
+func (u *Upgrader) reportFallBack(p *loopState) {
 	failed := u.manager.good.insteadOf
 	u.log.Warn("the program on disk failed before it was proven, so the last good program serves: install another program and reload",
 		"program", failed.path, "identity", failed.identity)

@@ -11,9 +11,9 @@ import (
 // This file handles the end of a generation that finishes before its predecessor: it gives the
 // predecessor its line to the successor, and stops reading that line first.
 
-// sayGoodbye gives the line to our successor to our predecessor, if that still drains. With
+// handOff gives the line to our successor to our predecessor, if that still drains. With
 // it the predecessor sees the end of the main process and can accept again.
-func (u *Upgrader) sayGoodbye(p *present) {
+func (u *Upgrader) handOff(p *loopState) {
 	if p.succ == nil || u.pred.older() == 0 || p.succ.process.Dead() {
 		return
 	}
@@ -37,7 +37,7 @@ func (u *Upgrader) sayGoodbye(p *present) {
 
 // drainReplies handles the messages of the successor up to the answer to our last batch, and then
 // stops reading the line. It postpones all other events.
-func (u *Upgrader) drainReplies(p *present) {
+func (u *Upgrader) drainReplies(p *loopState) {
 	u.conns.outbox.RefuseWaiting(ErrStopped)
 	u.conns.outbox.DeliverIdle() // else the idle connections would be sent next
 	ctx, cancel := timeout.Message(u.tasks.life)
@@ -70,7 +70,7 @@ func saidToPredecessors(k eventKind) bool {
 
 // follow replaces the successor, which has sent Goodbye, by the third generation. This process
 // accepts again if the third generation crashes.
-func (u *Upgrader) follow(p *present, g handover.Goodbye) {
+func (u *Upgrader) follow(p *loopState, g handover.Goodbye) {
 	third, err := adoptSuccessor(g)
 	if err != nil {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
@@ -88,7 +88,7 @@ func (u *Upgrader) follow(p *present, g handover.Goodbye) {
 	u.conns.outbox.SendMore()                                        // the waiting connections go to the third generation
 }
 
-// adoptSuccessor makes a successor from the descriptors of sayGoodbye.
+// adoptSuccessor makes a successor from the descriptors of handOff.
 func adoptSuccessor(g handover.Goodbye) (*successor, error) {
 	if len(g.FDs) != 2 {
 		fd.CloseAll(g.FDs)

@@ -22,7 +22,7 @@ import (
 // what it hears from the middle is in older and newer.
 type middle struct {
 	*Upgrader
-	p            *present
+	p            *loopState
 	older, newer *handover.Conn
 }
 
@@ -43,7 +43,7 @@ func newMiddle(t *testing.T) *middle {
 	m.loop.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
 	m.conns = newConnections(DefaultDrain)
-	m.p = &present{state: draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	m.p = &loopState{state: draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	m.tasks.Go(func() { succ.listen(m.loop.post, false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loop.done)
@@ -119,7 +119,7 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	done := make(chan struct{})
 	go func() { // joined below
 		defer close(done)
-		m.sayGoodbye(m.p)
+		m.handOff(m.p)
 	}()
 	m.loop.post(event{kind: evUpgrade, request: &request{answer: make(chan error, 1)}})
 	says(t, m.newer, handover.Superseded{}, handover.Taken{})
@@ -154,7 +154,7 @@ func TestAGoodbyeSendsNoMore(t *testing.T) {
 	done := make(chan struct{})
 	go func() { // joined below
 		defer close(done)
-		m.sayGoodbye(m.p)
+		m.handOff(m.p)
 	}()
 	says(t, m.newer, handover.Taken{})
 	if got, ok := receive(t, m.older).(handover.Goodbye); !ok {
@@ -204,7 +204,7 @@ func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
 	if err := m.newer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m.sayGoodbye(m.p)
+	m.handOff(m.p)
 	m.pred.forget()
 	if got, err := m.older.Receive(t.Context()); err == nil {
 		t.Errorf("the predecessor hears %#v", got)

@@ -68,7 +68,7 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	other, _ := pairArrival(t)
 	defer a.Close()
 	defer other.Close()
-	if m.admit(a) == nil || m.admit(other) == nil {
+	if m.prepare(a) == nil || m.prepare(other) == nil {
 		t.Fatal("a connection that is not kept is refused")
 	}
 	d, err := fd.DupOf(a.FD)
@@ -76,10 +76,10 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := m.sockets.add("k", keptFile{d.File("k")})
-	if m.admit(a) != nil {
+	if m.prepare(a) != nil {
 		t.Error("a connection that is kept comes out of Accept, too")
 	}
-	if m.admit(other) == nil {
+	if m.prepare(other) == nil {
 		t.Error("a connection is refused because another one is kept")
 	}
 	if err := m.putConnection(&outbox.Conn{Connection: a.Connection, File: a.FD}); err == nil || !strings.Contains(err.Error(), "kept") {
@@ -89,7 +89,7 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	if err := k.use.Close(); err != nil {
 		t.Error(err)
 	}
-	if m.admit(a) == nil {
+	if m.prepare(a) == nil {
 		t.Error("a connection that was forgotten is refused")
 	}
 }

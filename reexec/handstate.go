@@ -63,7 +63,7 @@ func (u *Upgrader) saveState(saving event) error {
 }
 
 // saveInPlace has the program save its state before the execve in this process.
-func (u *Upgrader) saveInPlace(p *present) {
+func (u *Upgrader) saveInPlace(p *loopState) {
 	u.allow(p, u.states.Size())
 	dismissed, attempt := p.dismissed, p.attempt
 	u.tasks.Go(func() { // ends when the program has saved, or its time is over

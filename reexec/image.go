@@ -54,7 +54,7 @@ type imageSocket struct {
 
 // become replaces the program of this process. It returns only on failure, and then this
 // process is unchanged.
-func (u *Upgrader) become(p *present) error {
+func (u *Upgrader) become(p *loopState) error {
 	u.keepLastGood(p.candidate)
 	u.manager.store.hand() // the image has the names in the store, so they must not change
 	defer u.manager.store.own(true)
@@ -161,7 +161,7 @@ func takeImage(lookup func(string) (string, bool)) (*image, error) {
 	return &i, nil
 }
 
-// inherit is arrive for a program that execve has started.
+// inherit is findSockets for a program that execve has started.
 func (u *Upgrader) inherit(i *image) error {
 	fault.At(fault.Become)
 	var entries []handover.Entry

@@ -33,13 +33,13 @@ func (u *Upgrader) serveSaved() {
 	u.conns.outbox.NoNext()
 	saved := u.conns.saved
 	u.conns.saved = nil
-	u.welcome(saved)
+	u.receiveAll(saved)
 }
 
 // storeConnection puts m into the fd store, if the manager restarts the unit and the store is
 // known to have room, because the manager drops a connection without room and reports no
 // error.
-func (u *Upgrader) storeConnection(p *present, m *outbox.Conn) {
+func (u *Upgrader) storeConnection(p *loopState, m *outbox.Conn) {
 	if !p.main || !p.restart {
 		m.Refuse(errors.New("this process ends and no other process takes the connection"))
 		return

@@ -63,10 +63,10 @@ func answerTo(result error, generation int) ask.Answer {
 type loop struct {
 	events  chan event
 	oldIdle chan struct{}
-	done    chan struct{}                 // closed when the loop has ended
-	err     error                         // error of actRelease; read it after done is closed
-	act     func(*present, event, action) // perform; tests of the loop replace it
-	closing atomic.Bool                   // Close was called
+	done    chan struct{}                   // closed when the loop has ended
+	err     error                           // error of actRelease; read it after done is closed
+	act     func(*loopState, event, action) // perform; tests of the loop replace it
+	closing atomic.Bool                     // Close was called
 }
 
 func newLoop() loop {
@@ -92,8 +92,8 @@ func (l *loop) postOldIdle() {
 	}
 }
 
-// present is the state that only the loop reads and writes.
-type present struct {
+// loopState is the state that only the loop reads and writes.
+type loopState struct {
 	state      state
 	main       bool            // this process is the unit's main process
 	succ       *successor      // the successor, from its start on; nil if there is none
@@ -126,7 +126,7 @@ type present struct {
 // runLoop takes events one by one until the generation has ended.
 func (u *Upgrader) runLoop(first state) {
 	defer close(u.loop.done)
-	p := &present{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	p := &loopState{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
 	defer u.conns.outbox.Pause.Stop()
 	defer p.second.Stop()
@@ -137,7 +137,7 @@ func (u *Upgrader) runLoop(first state) {
 }
 
 // await returns the next event.
-func (u *Upgrader) await(p *present) event {
+func (u *Upgrader) await(p *loopState) event {
 	if len(p.self) > 0 {
 		e := p.self[0]
 		p.self = p.self[1:]
@@ -163,7 +163,7 @@ func (u *Upgrader) await(p *present) event {
 	}
 }
 
-func (u *Upgrader) dispatch(p *present, e event) {
+func (u *Upgrader) dispatch(p *loopState, e event) {
 	if !p.concerns(e) {
 		e.drop()
 		return
@@ -198,7 +198,7 @@ func (e event) drop() {
 
 // concerns reports whether the table decides e. It returns false for events of an earlier
 // successor, request or upgrade, and for the end of a successor that was replaced.
-func (p *present) concerns(e event) bool {
+func (p *loopState) concerns(e event) bool {
 	switch {
 	case e.from != nil && e.from != p.succ:
 		return false
@@ -221,7 +221,7 @@ func (p *present) concerns(e event) bool {
 
 // kindOf returns the kind of e for the table, which depends on the state of other processes
 // for some events.
-func (p *present) kindOf(e event) eventKind {
+func (p *loopState) kindOf(e event) eventKind {
 	if p.state != draining {
 		return e.kind
 	}
@@ -237,7 +237,7 @@ func (p *present) kindOf(e event) eventKind {
 	return e.kind
 }
 
-func (u *Upgrader) move(p *present, e event, c cell) {
+func (u *Upgrader) move(p *loopState, e event, c cell) {
 	was := p.state
 	for _, a := range c.do {
 		u.loop.act(p, e, a)
@@ -253,13 +253,13 @@ func (u *Upgrader) move(p *present, e event, c cell) {
 }
 
 // replay takes the postponed events again.
-func (p *present) replay() {
+func (p *loopState) replay() {
 	p.self = append(p.self, p.postponed...)
 	p.postponed = nil
 }
 
 // enter performs the entry actions of a new state.
-func (u *Upgrader) enter(p *present) {
+func (u *Upgrader) enter(p *loopState) {
 	u.drain.SetEnding(slices.Contains(finishing, p.state))
 	for _, a := range entry[p.state] {
 		u.loop.act(p, event{}, a)

@@ -41,7 +41,7 @@ func newWorld() *world {
 }
 
 // perform does what the action stands for to the world. It runs on the loop.
-func (w *world) perform(p *present, e event, a action) {
+func (w *world) perform(p *loopState, e event, a action) {
 	switch a {
 	case actLetRestore, actLetServe, actTellDraining, actTellStopping, actMoveIdle, actAwaitWork, actEndDrain:
 		w.Upgrader.perform(p, e, a)
@@ -88,7 +88,7 @@ func (w *world) perform(p *present, e event, a action) {
 	}
 }
 
-func (w *world) reply(p *present, err error) {
+func (w *world) reply(p *loopState, err error) {
 	if p.request != nil {
 		w.answer[p.request] = append(w.answer[p.request], err)
 		p.request = nil
@@ -239,7 +239,7 @@ func (w *world) stateNow() state {
 func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
 	w := newWorld()
 	late := &request{answer: make(chan error, 1)}
-	w.loop.act = func(p *present, e event, a action) {
+	w.loop.act = func(p *loopState, e event, a action) {
 		if a == actRelease {
 			p.postponed = append(p.postponed, event{kind: evUpgrade, request: late})
 		}

@@ -27,10 +27,10 @@ type manager struct {
 
 // announce makes the first generation ready. The sockets and states that only this process
 // has go into the fd store before READY=1.
-func (u *Upgrader) announce(p *present) error {
+func (u *Upgrader) announce(p *loopState) error {
 	u.manager.store.own(true)
 	u.join()
-	u.look()
+	u.noteUnclaimed()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
 	u.settleLastGood()
@@ -43,12 +43,12 @@ func (u *Upgrader) announce(p *present) error {
 	return u.manager.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
 }
 
-// adopt makes a successor the main process. The predecessor has sent MAINPID= with READY=1
-// and a status; adopt sends the status that is true now.
-func (u *Upgrader) adopt(p *present) {
+// takeOver makes a successor the main process. The predecessor has sent MAINPID= with READY=1
+// and a status; takeOver sends the status that is true now.
+func (u *Upgrader) takeOver(p *loopState) {
 	u.sayOlder(p)
 	u.manager.store.own(true)
-	u.look()
+	u.noteUnclaimed()
 	u.noteStore(p, u.settleStore())
 	u.settleLastGood()
 	u.sayOlder(p) // sends nothing if everything is stored
@@ -59,7 +59,7 @@ func (u *Upgrader) adopt(p *present) {
 // ExecReload= the manager is reloading already. With RELOADING=1 it would then wait for
 // READY=1 of a main process that has died: systemd 257 waits until the reload times out, and
 // 247.3 does if it sees the command end first.
-func (u *Upgrader) sayBegun(p *present) {
+func (u *Upgrader) sayBegun(p *loopState) {
 	said := []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + timeout.Switch + u.opts.Trial + timeout.Confirm),
 		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.launch.generation+1)),
@@ -73,7 +73,7 @@ func (u *Upgrader) sayBegun(p *present) {
 
 // sayUndone notifies the manager that an upgrade was undone. READY=1 is sent only after
 // RELOADING=1. For an ExecReload= command the manager waits for the exit of the command.
-func (u *Upgrader) sayUndone(p *present) {
+func (u *Upgrader) sayUndone(p *loopState) {
 	p.status = u.statusText(p.reason)
 	said := []notify.Assignment{notify.Status(p.status)}
 	if p.reloading {
@@ -116,7 +116,7 @@ func (u *Upgrader) itself() string {
 }
 
 // sayOlder sends STATUS= of the main process again if it has changed.
-func (u *Upgrader) sayOlder(p *present) {
+func (u *Upgrader) sayOlder(p *loopState) {
 	if text := u.statusText(p.reason); text != p.status && u.tellManager(notify.Status(text)) {
 		p.status = text
 	}
@@ -141,8 +141,8 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	return text + u.sockets.strays.text()
 }
 
-// mark begins the commit. A goroutine does the steps that wait for the manager.
-func (u *Upgrader) mark(p *present) {
+// storeMarks begins the commit. A goroutine does the steps that wait for the manager.
+func (u *Upgrader) storeMarks(p *loopState) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
 	u.tasks.Go(func() { // ends when the manager has answered, with the successor, or with life
@@ -169,7 +169,7 @@ func (u *Upgrader) mark(p *present) {
 // commit makes the successor the main process. It sends Committing to the successor before
 // MAINPID= to the manager: if this process dies in between, the successor must not take that
 // for an undone upgrade.
-func (u *Upgrader) commit(p *present, e event) {
+func (u *Upgrader) commit(p *loopState, e event) {
 	s := p.succ
 	u.passCommand(p)
 	err := u.handStore(s)
@@ -199,7 +199,7 @@ func (u *Upgrader) commit(p *present, e event) {
 
 // passCommand gives the successor the reload command that waits. The successor answers it if
 // this process is killed first.
-func (u *Upgrader) passCommand(p *present) {
+func (u *Upgrader) passCommand(p *loopState) {
 	if p.request == nil || p.request.command == nil {
 		return
 	}
@@ -241,7 +241,7 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	if err != nil {
 		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.process.PID, "error", err)
 	}
-	v := u.judge(proof, s)
+	v := u.readMarks(proof, s)
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
 	if v == refused {
 		u.loop.post(event{kind: evCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})

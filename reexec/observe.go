@@ -37,7 +37,7 @@ type Event struct {
 }
 
 // observe queues an event for Options.Observe.
-func (u *Upgrader) observe(p *present, kind EventKind, err error) {
+func (u *Upgrader) observe(p *loopState, kind EventKind, err error) {
 	if u.opts.Observe == nil {
 		return
 	}
@@ -59,7 +59,7 @@ func (u *Upgrader) observe(p *present, kind EventKind, err error) {
 }
 
 // observeMove queues the event for a change of state from was, if there is one.
-func (u *Upgrader) observeMove(p *present, e event, was state) {
+func (u *Upgrader) observeMove(p *loopState, e event, was state) {
 	switch e.kind {
 	case evPrepared, evChecked:
 		u.observe(p, EventReady, nil)

@@ -19,8 +19,8 @@ func (p *predecessor) older() int {
 	return max(p.draining.Generations, 1)
 }
 
-// note keeps the progress of the predecessor and of older generations.
-func (p *predecessor) note(d handover.Draining) {
+// keepProgress keeps the progress of the predecessor and of older generations.
+func (p *predecessor) keepProgress(d handover.Draining) {
 	p.draining, p.until = d, time.Now().Add(time.Duration(d.Left)*time.Second)
 }
 
@@ -78,10 +78,10 @@ func countOf(n int) string {
 // countOlder keeps the progress of older generations. The main process updates STATUS=. A
 // draining process sends the progress to its successor: at once if a generation has ended,
 // else with the next second, so that each generation sends at most one message per second.
-func (u *Upgrader) countOlder(p *present, e event) {
+func (u *Upgrader) countOlder(p *loopState, e event) {
 	before := u.pred.older()
 	if e.kind == evOlder {
-		u.pred.note(e.older)
+		u.pred.keepProgress(e.older)
 	}
 	switch {
 	case p.main && p.state == serving:
@@ -95,7 +95,7 @@ func (u *Upgrader) countOlder(p *present, e event) {
 
 // sayDraining sends the progress of this and of older generations to the successor, if it has
 // changed, and starts the timer of the next second.
-func (u *Upgrader) sayDraining(p *present) {
+func (u *Upgrader) sayDraining(p *loopState) {
 	d := u.pred.drains()
 	d.Generations++
 	d.Generation = u.launch.generation

@@ -33,7 +33,7 @@ func TestWhoDrainsInWords(t *testing.T) {
 func TestTheStatusOfAMainProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time stands still
 		u := &Upgrader{launch: launch{generation: 4, version: "v2.1"}, sockets: &sockets{}, pred: &predecessor{generation: 3}}
-		u.pred.note(handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8})
+		u.pred.keepProgress(handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8})
 		if got, want := u.statusText(nil), "generation 4 (v2.1), draining 12 connections of generation 3, 8 s left"; got != want {
 			t.Errorf("status: %q, want %q", got, want)
 		}
@@ -49,7 +49,7 @@ func TestTheStatusOfAMainProcess(t *testing.T) {
 func TestWhatIsLeftRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &predecessor{generation: 3}
-		p.note(handover.Draining{Generations: 2, Generation: 2, Held: 12, Left: 8})
+		p.keepProgress(handover.Draining{Generations: 2, Generation: 2, Held: 12, Left: 8})
 		for _, tt := range []struct {
 			after time.Duration
 			left  int
@@ -70,7 +70,7 @@ func TestWhoDrainsWhereLittleIsSaid(t *testing.T) {
 	if got, want := p.drains(), (handover.Draining{Generations: 1, Generation: 3}); got != want {
 		t.Errorf("before anything is said: %+v, want %+v", got, want)
 	}
-	p.note(handover.Draining{Generations: 2})
+	p.keepProgress(handover.Draining{Generations: 2})
 	if got, want := p.drains(), (handover.Draining{Generations: 2, Generation: 3}); got != want {
 		t.Errorf("of an older program: %+v, want %+v", got, want)
 	}

@@ -33,9 +33,9 @@ type predecessor struct {
 	until    time.Time         // the end of draining.Left; only the loop uses it
 }
 
-// meet does the successor's part of the handshake, up to the descriptors. program is the identity
+// greetPredecessor does the successor's part of the handshake, up to the descriptors. program is the identity
 // of this program. It consumes line, also on error.
-func meet(ctx context.Context, line *handover.Conn, program string) (*predecessor, []handover.Entry, []*fd.FD, error) {
+func greetPredecessor(ctx context.Context, line *handover.Conn, program string) (*predecessor, []handover.Entry, []*fd.FD, error) {
 	fault.At(fault.Arrived)
 	theirs, _, err := line.Greet(ctx, handover.Hello{PID: os.Getpid(), ParentPID: os.Getppid(), Program: program})
 	if err == nil && theirs.Generation < 1 {

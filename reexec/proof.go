@@ -120,9 +120,9 @@ const (
 	refused verdict = "refused"
 )
 
-// judge waits until it is certain which process the manager takes for the main one. The
+// readMarks waits until it is certain which process the manager takes for the main one. The
 // successor was sent Acknowledge, on which it asks for the removal of its mark.
-func (u *Upgrader) judge(p *proof, s *successor) verdict {
+func (u *Upgrader) readMarks(p *proof, s *successor) verdict {
 	if p == nil {
 		return unknown
 	}
@@ -171,7 +171,7 @@ func (u *Upgrader) first(s *successor, limit time.Duration, a, b <-chan struct{}
 
 // acknowledge asks the manager to remove the successor's mark, which the manager does only for
 // the main process. Then it sends Acknowledged to the predecessor.
-func (u *Upgrader) acknowledge(p *present) {
+func (u *Upgrader) acknowledge(p *loopState) {
 	u.sockets.discard(storename.PredecessorMark)
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()

@@ -86,7 +86,7 @@ func (u *Upgrader) forgetLastGood() {
 
 // judgeCandidate keeps the last good program for the candidate of an undone upgrade, if the candidate is
 // the reason, and removes an entry that was stored for it otherwise.
-func (u *Upgrader) judgeCandidate(p *present) {
+func (u *Upgrader) judgeCandidate(p *loopState) {
 	s := p.candidate
 	switch {
 	case s == nil || !p.main:

@@ -20,7 +20,7 @@ func sizeTime(size int) time.Duration { return time.Duration(size/stateRate) * t
 
 // allow sets the deadline by which the functions of Save must return, or the successor must
 // accept.
-func (u *Upgrader) allow(p *present, size int) {
+func (u *Upgrader) allow(p *loopState, size int) {
 	p.allowed = timeout.Switch + sizeTime(size)
 	if p.state == saving || p.state == clearing {
 		p.allowed += timeout.Switch // longer than saveTime, whose error names the Save

@@ -64,7 +64,7 @@ func Status(ctx context.Context) (Report, error) {
 }
 
 // report returns the answer to evStatus. It runs on the loop.
-func (u *Upgrader) report(p *present) Report {
+func (u *Upgrader) report(p *loopState) Report {
 	d := u.pred.drains()
 	r := Report{Generation: u.launch.generation, PID: os.Getpid(), State: p.state.String(),
 		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), Main: p.main}

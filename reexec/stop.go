@@ -16,7 +16,7 @@ import (
 // for the next start, so clients may wait in their queues. Without a manager the main
 // process closes its listeners, because clients would wait in vain. A successor that is
 // not main leaves the sockets to its predecessor.
-func (u *Upgrader) withdraw(p *present, e event) {
+func (u *Upgrader) withdraw(p *loopState, e event) {
 	fault.At(fault.StopAsked)
 	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
 		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
@@ -33,10 +33,10 @@ func (u *Upgrader) withdraw(p *present, e event) {
 	}
 }
 
-// expire ends Drain at the drain deadline, although work is held. In a program that has not
+// endDrain ends Drain at the drain deadline, although work is held. In a program that has not
 // called Drain, Accept returns net.ErrClosed. The successor is told, because the main
 // process reports overdue generations to the manager.
-func (u *Upgrader) expire(p *present) {
+func (u *Upgrader) endDrain(p *loopState) {
 	if !p.overdue {
 		p.overdue = true
 		u.log.Warn("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end",
@@ -66,7 +66,7 @@ func (u *Upgrader) endAccept(first func()) {
 	})
 }
 
-func (u *Upgrader) sayStopping(p *present, e event) {
+func (u *Upgrader) sayStopping(p *loopState, e event) {
 	u.tellPredecessor(p, handover.Stopping{})
 	if p.main {
 		if e.err == nil { // else this program has failed
@@ -78,14 +78,14 @@ func (u *Upgrader) sayStopping(p *present, e event) {
 
 // releaseAll closes everything. A predecessor that still drains gets the line to our
 // successor.
-func (u *Upgrader) releaseAll(p *present) {
+func (u *Upgrader) releaseAll(p *loopState) {
 	fault.At(fault.Drained)
 	if p.state == arriving {
 		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
 	}
 	finished := p.state == draining || p.state == leaving
 	if finished {
-		u.sayGoodbye(p)
+		u.handOff(p)
 		u.observe(p, EventDrained, nil)
 	}
 	u.conns.outbox.Abandon(ErrStopped)

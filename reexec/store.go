@@ -110,7 +110,7 @@ func (u *Upgrader) checkRoom() error {
 
 // noteStore keeps the result of an attempt to store. After an error it starts a pause before
 // the next attempt, which doubles each time.
-func (u *Upgrader) noteStore(p *present, err error) {
+func (u *Upgrader) noteStore(p *loopState, err error) {
 	if err == nil {
 		u.manager.store.lack.Store(nil)
 		p.storePause = 0
@@ -125,7 +125,7 @@ func (u *Upgrader) noteStore(p *present, err error) {
 }
 
 // storeAgain starts an attempt on a goroutine, because the manager may not read.
-func (u *Upgrader) storeAgain(p *present) {
+func (u *Upgrader) storeAgain(p *loopState) {
 	if !p.main {
 		return
 	}
@@ -135,7 +135,7 @@ func (u *Upgrader) storeAgain(p *present) {
 }
 
 // storedAgain handles the result of an attempt.
-func (u *Upgrader) storedAgain(p *present, err error) {
+func (u *Upgrader) storedAgain(p *loopState, err error) {
 	u.noteStore(p, err)
 	if p.state == serving && p.main {
 		u.sayOlder(p)

@@ -77,8 +77,8 @@ func sameAddress(network, address string, has net.Addr) bool {
 	return ip.Unmap().WithZone("") == at.Addr().WithZone("")
 }
 
-// look notes the unit's sockets that the program did not claim before Ready.
-func (u *Upgrader) look() {
+// noteUnclaimed notes the unit's sockets that the program did not claim before Ready.
+func (u *Upgrader) noteUnclaimed() {
 	lost := u.sockets.unclaimed()
 	u.sockets.strays.mu.Lock()
 	defer u.sockets.strays.mu.Unlock()

@@ -41,7 +41,7 @@ func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
 	return s
 }
 
-// errReadingStopped ends listen before sayGoodbye, because our predecessor reads the line then.
+// errReadingStopped ends listen before handOff, because our predecessor reads the line then.
 var errReadingStopped = errors.New("the predecessor reads the line to the successor")
 
 // hangupGrace is the time to wait for the end of the line after the end of the process, and the

@@ -22,7 +22,7 @@ type third struct {
 
 // introduceThird sends Third to a predecessor that drains. If that fails, the predecessor acts
 // without it.
-func (u *Upgrader) introduceThird(p *present, proof *proof) {
+func (u *Upgrader) introduceThird(p *loopState, proof *proof) {
 	if u.pred.older() == 0 {
 		return
 	}
@@ -58,7 +58,7 @@ func (s *successor) introduction(proof *proof) ([]*fd.FD, error) {
 }
 
 // takeBackThird tells the predecessor that the commit of the third generation is undone.
-func (u *Upgrader) takeBackThird(p *present) {
+func (u *Upgrader) takeBackThird(p *loopState) {
 	if p.introduced {
 		p.introduced = false
 		u.tellPredecessor(p, handover.Third{})
@@ -66,7 +66,7 @@ func (u *Upgrader) takeBackThird(p *present) {
 }
 
 // watchThird watches the process of m, and its mark, until dropThird.
-func (u *Upgrader) watchThird(p *present, m handover.Third) {
+func (u *Upgrader) watchThird(p *loopState, m handover.Third) {
 	p.dropThird()
 	if len(m.FDs) == 0 {
 		p.relieved = false
@@ -112,7 +112,7 @@ func adoptThird(m handover.Third) (*third, error) {
 }
 
 // dropThird ends the watch of the third generation.
-func (p *present) dropThird() {
+func (p *loopState) dropThird() {
 	if p.third == nil {
 		return
 	}
@@ -124,7 +124,7 @@ func (p *present) dropThird() {
 }
 
 // relieve notes that the successor is not the main process any more.
-func (u *Upgrader) relieve(p *present) {
+func (u *Upgrader) relieve(p *loopState) {
 	p.relieved = true
 	p.dropThird()
 	p.replay()

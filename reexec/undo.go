@@ -14,7 +14,7 @@ import (
 
 // kill kills a successor that has not taken over. It keeps the reason for the answer, which
 // follows when the successor has ended.
-func (u *Upgrader) kill(p *present, e event) {
+func (u *Upgrader) kill(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	if err := p.succ.process.Kill(); err != nil {
 		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
@@ -23,7 +23,7 @@ func (u *Upgrader) kill(p *present, e event) {
 
 // recall tells a successor that accepts to stop accepting. The successor confirms by hanging
 // up.
-func (u *Upgrader) recall(p *present, e event) {
+func (u *Upgrader) recall(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(timeout.Switch)
 	if p.state == committing {
@@ -42,7 +42,7 @@ func (u *Upgrader) recall(p *present, e event) {
 }
 
 // letFinish lets a successor that has accepted, and does not any more, finish its answers.
-func (u *Upgrader) letFinish(p *present, e event) {
+func (u *Upgrader) letFinish(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.succ.accepted = true
 	u.reap(p, u.opts.Drain+timeout.Last)
@@ -50,7 +50,7 @@ func (u *Upgrader) letFinish(p *present, e event) {
 
 // reasonFor returns the reason for which e undoes the upgrade, or the earlier reason if it is
 // being undone already.
-func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
+func (u *Upgrader) reasonFor(p *loopState, e event) *UpgradeError {
 	if p.reason != nil {
 		return p.reason
 	}
@@ -78,7 +78,7 @@ func (u *Upgrader) reasonFor(p *present, e event) *UpgradeError {
 }
 
 // undone ends an undone upgrade: it notifies the manager and answers the request.
-func (u *Upgrader) undone(p *present, e event) {
+func (u *Upgrader) undone(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	u.takeBackThird(p)
 	u.log.Warn("upgrade undone", "generation", u.launch.generation, "error", p.reason)
@@ -97,7 +97,7 @@ func (u *Upgrader) undone(p *present, e event) {
 
 // keepStore lets this process change the fd store again, and stores the files that were kept
 // during the upgrade.
-func (u *Upgrader) keepStore(p *present) {
+func (u *Upgrader) keepStore(p *loopState) {
 	u.sockets.retain()
 	u.reserve.Fill()
 	if !p.main {
@@ -111,7 +111,7 @@ func (u *Upgrader) keepStore(p *present) {
 
 // reap gives a rejected successor the time limit to exit, and then kills it. The returned
 // channel is closed when the successor has ended.
-func (u *Upgrader) reap(p *present, limit time.Duration) <-chan struct{} {
+func (u *Upgrader) reap(p *loopState, limit time.Duration) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
 	_ = s.line.Close()  // tells the successor to end

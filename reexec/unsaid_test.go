@@ -55,7 +55,7 @@ func TestASuccessorThatCannotBeToldIsMainByTheEndOfItsLine(t *testing.T) {
 func TestTakenThatCannotBeSaidHangsUp(t *testing.T) {
 	m := newMiddle(t)
 	m.tasks.endLife()
-	m.take(m.p, nil)
+	m.receiveFrom(m.p, nil)
 	if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
 		t.Errorf("it leads to %v, want %v", m.p.self, evOrphaned)
 	}

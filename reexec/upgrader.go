@@ -22,9 +22,9 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
-// Ownership. The loop goroutine alone reads and writes present, which has the state of the
-// table, and what present points to. It alone writes these fields after New: conns.arrived,
-// commands.waiting, ready.err, loop.err, endings and receives.theirs of the Upgrader, and
+// Ownership. The loop goroutine alone reads and writes loopState, which has the state of the
+// table, and the objects that it points to. It alone writes these fields after New: conns.arrived,
+// commands.waiting, ready.err, loop.err, endings and conns.outbox of the Upgrader, and
 // gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
 // changes opts, log, launch, pred, manager.notifier, manager.good.me, manager.good.insteadOf,
 // commands.signals, commands.socket and loop.act after New.
@@ -125,7 +125,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	}
 	u.manager.good.insteadOf = takeFailed(start.Lookup)
 	u.commands.signals = catchSignals(o.Signals, o.RestartSignal)
-	if err := u.arrive(line); err != nil {
+	if err := u.findSockets(line); err != nil {
 		u.commands.signals.release()
 		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))
@@ -135,9 +135,9 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	return u, nil
 }
 
-// arrive finds out how this process was started, and collects the descriptors that were
+// findSockets finds out how this process was started, and collects the descriptors that were
 // passed to it.
-func (u *Upgrader) arrive(line *handover.Conn) (err error) {
+func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
 	if u.launch.program, err = thisProgram(); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (u *Upgrader) arrive(line *handover.Conn) (err error) {
 	case image != nil:
 		err = u.inherit(image)
 	default:
-		err = u.begin()
+		err = u.firstGeneration()
 	}
 	if err != nil {
 		return err
@@ -184,8 +184,8 @@ func (u *Upgrader) listenControl() (*control.Listener, error) {
 	return l, err
 }
 
-// begin is arrive for the first generation.
-func (u *Upgrader) begin() error {
+// firstGeneration is findSockets for the first generation.
+func (u *Upgrader) firstGeneration() error {
 	fault.At(fault.Begun)
 	set, err := activation.Take()
 	if err != nil {
@@ -199,9 +199,9 @@ func (u *Upgrader) begin() error {
 	return nil
 }
 
-// succeed is arrive for a successor.
+// succeed is findSockets for a successor.
 func (u *Upgrader) succeed(line *handover.Conn) error {
-	pred, entries, fds, err := meet(u.tasks.life, line, u.manager.good.me)
+	pred, entries, fds, err := greetPredecessor(u.tasks.life, line, u.manager.good.me)
 	if err != nil {
 		return fmt.Errorf("reexec: predecessor: %w", err)
 	}
@@ -211,7 +211,7 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 	return nil
 }
 
-// run starts the goroutines of a generation, after arrive.
+// run starts the goroutines of a generation, after findSockets.
 func (u *Upgrader) run() {
 	first := starting
 	if u.pred != nil {
