@@ -228,7 +228,8 @@ func closeRead(k *client) bool {
 	if k.own != nil {
 		return k.own.shut()
 	}
-	if r, ok := underTLS(k.conn).(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
+	c, _ := under(k.conn)
+	if r, ok := c.(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
 		return true
 	}
 	_ = k.conn.Close() // its goroutine reports StateClosed
@@ -243,20 +244,13 @@ func unread(c net.Conn) bool {
 }
 
 func unreadBytes(c net.Conn) (n int, ok bool) {
-	s, ok := underTLS(c).(syscall.Conn)
+	c, _ = under(c)
+	s, ok := c.(syscall.Conn)
 	if !ok {
 		return 0, false
 	}
 	n, err := fd.Unread(s)
 	return n, err == nil
-}
-
-// underTLS returns the connection under a *tls.Conn, and any other as it is.
-func underTLS(c net.Conn) net.Conn {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
-	}
-	return c
 }
 
 // A CutError lists the work that was cut at the drain deadline.

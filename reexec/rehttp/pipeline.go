@@ -79,9 +79,10 @@ type buffered struct {
 	mark   int64 // bytes that were read from the kernel, at the last look
 	idled  bool  // idle is set
 	idle   int64 // bytes that were read from the kernel when net/http began to wait for a request
-	split  bool  // more bytes waited in the kernel then, perhaps the rest of a record
+	split  bool  // more bytes waited in the kernel then, perhaps the rest of a request
+	open   bool  // the body of the last request has an unknown length
 	known  bool  // left is known
-	unsure bool  // left may be too small: crypto/tls may have had a part of a record before
+	unsure bool  // left may be too small: net/http or crypto/tls may have had a part of a request before
 	left   int64 // bytes behind the request; negative while a part of its body is missing
 	piped  bool  // the last request was in the buffers before the preceding one was answered
 	burst  int64 // requests since net/http last read from the kernel
@@ -132,7 +133,8 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	if !ok {
 		return
 	}
-	b.secure = r.TLS != nil
+	_, b.secure = under(k.conn)
+	b.secure = b.secure || r.TLS != nil // k.conn may be below TLS
 	since := b.mark
 	if b.idled {
 		since = b.idle
@@ -157,15 +159,16 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 		b.add(n)
 		b.burst = 1
 	default:
-		b.left, b.known, b.unsure, b.burst = b.sent(n-since), true, b.secure && b.split, 1
+		b.left, b.known, b.unsure, b.burst = b.sent(n-since), true, b.split || b.open, 1
 	}
 	b.mark, b.idled = n, false
 	b.size = sizeOf(r)
 	b.left -= b.size
+	b.open = r.ContentLength < 0
 	switch {
 	case b.known && b.secure && b.left < -maxError && r.ContentLength == 0:
 		b.unsure = true // crypto/tls had a part of the record
-	case r.ContentLength < 0:
+	case b.open:
 		b.known, b.left = false, 0
 	case !b.known && r.ContentLength == 0:
 		b.left = 0 // more counts from here the bytes that are read meanwhile
@@ -191,6 +194,9 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 		return true
 	}
 	switch {
+	case !b.known && b.open && !b.piped:
+		b.doubts++
+		return b.doubts <= maxDoubts
 	case !b.known:
 		return b.piped
 	case b.left < b.least(body) && !b.unsure:
@@ -232,7 +238,8 @@ func (b *buffered) sent(n int64) int64 {
 // consumed returns the number of bytes of c that were read from the kernel, and the number
 // of those that wait there.
 func consumed(c net.Conn) (n, unread int64, ok bool) {
-	s, ok := underTLS(c).(syscall.Conn)
+	c, _ = under(c)
+	s, ok := c.(syscall.Conn)
 	if !ok {
 		return 0, 0, false
 	}
