@@ -98,7 +98,15 @@ func (f *faultSite) begin(c faultCase, pid int) <-chan error {
 	f.Helper()
 	told := make(chan error, 1)
 	run := f.machine.Reload
+	if c.setup.renewed {
+		f.deploy(faultyServer(f))
+	}
 	switch {
+	case c.crash:
+		f.must(f.machine.Reload(f.ctx, unitName))
+		f.must(f.machine.Signal(f.mainPID(), syscall.SIGKILL))
+		told <- errNobodyAsked
+		return told
 	case c.setup.hangup:
 		f.must(f.machine.Signal(pid, syscall.SIGHUP))
 		told <- errNobodyAsked

@@ -38,6 +38,7 @@ type faultSetup struct {
 	args      []string
 	selfBound bool // without a .socket unit
 	hangup    bool // upgraded by SIGHUP, which nobody waits for
+	renewed   bool // upgraded to a new file each time
 	machines  int  // that share the cases: most of the time of a case is spent waiting
 }
 

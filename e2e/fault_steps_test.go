@@ -49,6 +49,7 @@ const (
 type faultStep struct {
 	point   fault.Point
 	restart bool // of a restart, not of an upgrade
+	crash   bool // of the start after a crash in the probation
 
 	dies  ending  // if the process ends there, however
 	tells verdict // the same, but for a main process that exits with 0: see tellsOf
@@ -134,7 +135,7 @@ var faultSteps = []faultStep{
 var lastGoodSteps = []faultStep{
 	{point: fault.LastGoodStored, dies: restarted, tells: mustFail, stops: stopAnyway, then: upgraded, short: either},
 	{point: fault.Proven, dies: restarted, tells: mayFail, stops: stopAnyway, then: upgraded, short: upgraded},
-	{point: fault.FallingBack, dies: restarted, tells: mayFail},
+	{point: fault.FallingBack, crash: true, dies: restarted, tells: mayFail},
 }
 
 // inPlaceSteps are the points of an upgrade in place. Up to the trial of the new

@@ -23,6 +23,7 @@ var faultSample = []string{
 	"overlap/greeted/emfile", "overlap/gates-shut/kill", "overlap/restored/panic", "overlap/committing-said/exit1",
 	"overlap/mainpid-said/kill", "overlap/committed-heard/stop", "overlap/store-settled/kill",
 	"overlap/stop-gates-shut/exit0", "in-place/become/kill", "self-bound/begun/kill",
+	"last-good/last-good-stored/kill", "last-good/falling-back/kill",
 }
 
 // The setups. The first one has every fault.
@@ -30,6 +31,7 @@ var (
 	overlapSetup   = &faultSetup{name: "overlap", machines: 3}
 	inPlaceSetup   = &faultSetup{name: "in-place", args: []string{"-inplace"}, machines: 1}
 	selfBoundSetup = &faultSetup{name: "self-bound", selfBound: true, machines: 1}
+	lastGoodSetup  = &faultSetup{name: "last-good", args: []string{"-probation", "2s"}, renewed: true, machines: 1}
 	hangupSetup    = &faultSetup{name: "sighup", hangup: true, machines: 1}
 )
 
@@ -102,6 +104,11 @@ func allFaults() (cases []faultCase) {
 			}
 			if a == fault.Kill && !s.restart {
 				cases = append(cases, faultCase{hangupSetup, s, a})
+			}
+		}
+		for _, s := range lastGoodSteps {
+			if !s.crash || a != fault.Stop && a != fault.EMFILE { // of the crash requests are lost
+				cases = append(cases, faultCase{lastGoodSetup, s, a})
 			}
 		}
 		for _, s := range inPlaceSteps {
