@@ -1,3 +1,5 @@
+//go:build linux
+
 package rehttp3
 
 import (
