@@ -14,10 +14,10 @@ import (
 )
 
 // GRPC is a probe by calls of grpc.health.v1.Health/Check for the whole server, which must
-// answer with status OK. NOT_SERVING is an answer, too, because a process that drains gives
-// it. The URL is http://ADDRESS, or https://ADDRESS with TLS. The calls
-// share kept connections, or have a new one. As in every gRPC client, a call that the server
-// declares unprocessed goes to another connection.
+// answer with status OK. NOT_SERVING is an answer, too, because a process that drains gives it.
+// The URL is http://ADDRESS, or https://ADDRESS with TLS. The calls share kept connections, or
+// have a new one. As in every gRPC client, a call that the server declares unprocessed goes to
+// another connection.
 func GRPC(rawURL string) Probe {
 	p := Probe{protocol: "gRPC", kept: true, fresh: true}
 	u, address, secure, err := target(rawURL, "http", "https")
