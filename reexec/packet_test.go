@@ -3,11 +3,13 @@
 package reexec_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // echo is a packet server that reads on while other goroutines answer: with the pid, and
@@ -140,6 +142,13 @@ func TestADrainDeadlineCutsAFlowAndIsLogged(t *testing.T) {
 	k := s.asker(address)
 	k.ask("now")
 	k.answered(one)
+	go func() { // ends with the test; a silent flow is ended and not cut
+		for tick := time.Tick(10 * time.Millisecond); ; <-tick {
+			if _, err := k.Write([]byte("now")); errors.Is(err, net.ErrClosed) {
+				return
+			}
+		}
+	}()
 	one.replacedBy(`{}`, "flows")
 	one.await("work was cut at the drain deadline", "cut 1 of its clients ("+netip.MustParseAddrPort(k.LocalAddr().String()).String())
 	running.text()

@@ -111,11 +111,17 @@ func (p *peers) attend(over <-chan struct{}) {
 	}
 }
 
+// forget forgets the clients of this process after idle, and those of other processes, whose
+// end does not depend on this one, after the full time.
 func (p *peers) forget(idle time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for from, one := range p.all {
-		if time.Since(one.Seen) >= idle {
+		limit := p.idle
+		if one.hold != (drain.Hold{}) {
+			limit = idle
+		}
+		if time.Since(one.Seen) >= limit {
 			delete(p.all, from)
 			one.hold.Release()
 		}
