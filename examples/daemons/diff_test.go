@@ -25,6 +25,7 @@ var limits = map[string]int{
 	"mqtt":       20,
 	"smtp":       4,
 	"ssh":        4,
+	"turn":       10,
 	"websocket":  15,
 }
 

@@ -17,11 +17,12 @@ var clients = map[string]func(address string, l *load.Load) error{
 	"imap":    imapLoad,
 	"smtp":    smtpLoad,
 	"ssh":     sshLoad,
+	"turn":    turnLoad,
 }
 
 func main() {
 	if len(os.Args) != 3 || clients[os.Args[1]] == nil {
-		log.Fatal("usage: loadtest bbolt|goproxy|imap|smtp|ssh ADDRESS")
+		log.Fatal("usage: loadtest bbolt|goproxy|imap|smtp|ssh|turn ADDRESS")
 	}
 	err := load.Run(func(l *load.Load) error { return clients[os.Args[1]](os.Args[2], l) })
 	if err != nil {
