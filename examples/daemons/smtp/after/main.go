@@ -1,4 +1,4 @@
-// Command smtp is an SMTP server that writes each mail into a file of its own.
+// Command smtp is an SMTP server that writes each mail into its own file.
 package main
 
 import (
