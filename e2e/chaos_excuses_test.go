@@ -144,6 +144,11 @@ func (x *excuses) String() string {
 	return strings.Join(lines, "\n")
 }
 
+// tcpStates are the states, in /proc/net/tcp, of a connection that a client may have written
+// to. The last of a handshake may not have been processed on a busy machine when connect(2)
+// has already returned: the connection is in SYN_RECV then.
+var tcpStates = []string{"01", "03", "08"} // ESTABLISHED, SYN_RECV, CLOSE_WAIT
+
 // serverSockets reads a table like /proc/net/tcp. It returns the clients' addresses by
 // the names that the accepted sockets have below /proc/PID/fd, and those of the clients
 // that wait to be accepted.
@@ -151,8 +156,7 @@ func serverSockets(table string) (accepted map[string]string, queued []string) {
 	accepted = map[string]string{}
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
-		const established, closedByClient = "01", "08"
-		if len(fields) < 10 || fields[3] != established && fields[3] != closedByClient || !slices.Contains(chaosPorts, hexAddress(fields[1])) {
+		if len(fields) < 10 || !slices.Contains(tcpStates, fields[3]) || !slices.Contains(chaosPorts, hexAddress(fields[1])) {
 			continue
 		}
 		if client := hexAddress(fields[2]); fields[9] == "0" {
