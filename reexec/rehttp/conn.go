@@ -75,6 +75,8 @@ type conn struct {
 
 	lingering atomic.Bool // Close was called, and linger closes
 
+	arrived atomic.Bool // a request was read that net/http has not begun
+
 	over atomic.Bool  // net/http may have bytes behind the request that it answers
 	rest atomic.Int64 // bytes of its body that were not read; -1 if that is not known
 
@@ -115,6 +117,7 @@ func (c *conn) canMove() bool {
 // begin notes that net/http has begun a request.
 func (c *conn) begin() {
 	c.begun++
+	c.arrived.Store(false)
 	if c.begun == 1 {
 		c.settle()
 	}
@@ -214,8 +217,14 @@ func (c *conn) take(p []byte) (int, error) {
 			c.firstBytes()
 		}
 		c.follow(p[:n])
+		c.arrived.Store(n > 0 && c.idle.Load() && c.hasRequest())
 		return n, err
 	}
+}
+
+// hasRequest reports whether the header of a request was read that net/http has not begun.
+func (c *conn) hasRequest() bool {
+	return !c.in.lost() && (c.in.requests > c.begun || c.in.requests == c.begun && c.in.step >= bodyBytes)
 }
 
 func (c *conn) follow(p []byte) {
@@ -327,11 +336,13 @@ func (c *conn) data() []byte {
 	return nil
 }
 
-// shut ends reading; false means that the connection is on its way to another process.
+// shut ends reading. It returns false if the connection is on its way to another process,
+// or if a request was read that net/http begins a moment later or has begun: the rest of
+// its body would be cut.
 func (c *conn) shut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.moving || c.moved {
+	if c.moving || c.moved || c.arrived.Load() || !c.idle.Load() {
 		return false
 	}
 	c.ended = true

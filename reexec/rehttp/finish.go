@@ -222,8 +222,8 @@ func (t *tracker) closeIdle(k *client) {
 }
 
 // closeRead makes a goroutine of net/http that waits for a request see the end of
-// the connection, and close it. One that has just read a request, which net/http
-// reports a moment later, still answers it. False: the connection is about to move.
+// the connection, and close it. It returns false if the connection is about to move, or
+// if a request was read that net/http begins a moment later.
 func closeRead(k *client) bool {
 	if k.own != nil {
 		return k.own.shut()

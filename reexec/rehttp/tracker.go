@@ -89,6 +89,9 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 		if closed(t.u.Draining()) && (k.own == nil || !k.own.plain.Load()) {
 			k.buffered.wait(k)
 		}
+		if k.own != nil && k.own.plain.Load() {
+			k.own.arrived.Store(k.own.hasRequest()) // read with the one before
+		}
 		t.setIdle(k)
 	case http.StateHijacked:
 		t.hijack(k, c)

@@ -53,6 +53,7 @@ func (c *conn) tryTake(raw uintptr) bool {
 	}
 	n, ok, err := c.takeFrom(raw)
 	c.waiting = !ok
+	c.arrived.Store(n > 0) // until take knows whether it is a whole header
 	switch {
 	case err != nil:
 		err = c.readError(err)

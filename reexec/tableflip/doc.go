@@ -45,9 +45,9 @@
 //
 // # Units
 //
-// A unit for tableflip has PIDFile= and ExecReload=/bin/kill -HUP $MAINPID. It works as before.
-// But without Type=notify systemd does not supervise the new process from its start, and a
-// reload always succeeds. So replace these lines:
+// A unit for tableflip has PIDFile= and ExecReload=/bin/kill -HUP $MAINPID. Do not use it with
+// this package: without Type=notify an upgrade may not take place, systemd does not supervise
+// the new process from its start, and a reload always succeeds. Replace these lines:
 //
 //	[Service]
 //	Type=notify
