@@ -66,7 +66,7 @@ func points(t *testing.T) map[string]fault.Point {
 // steps returns the names of the points that the engine passes to At.
 func steps(t *testing.T) (names []string) {
 	t.Helper()
-	for _, f := range parse(t, "../../reexec") {
+	for _, f := range append(parse(t, "../../reexec"), parse(t, "../../reexec/internal/*")...) {
 		ast.Inspect(f, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if ok && selector(call.Fun) == "At" && len(call.Args) == 1 {
@@ -90,7 +90,7 @@ func selector(e ast.Expr) string {
 	return s.Sel.Name
 }
 
-// parse returns the files in dir that are no tests.
+// parse returns the files in dir, which may be a pattern, that are no tests.
 func parse(t *testing.T, dir string) (files []*ast.File) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
