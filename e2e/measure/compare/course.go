@@ -64,7 +64,7 @@ func (c *course) upgrades(ctx context.Context) error {
 	sizes := c.watchMemory()
 	for range c.plan.upgrades {
 		sp := span{from: c.rec.Now()}
-		if err := c.replace(ctx, version{number: c.version + 1}, again); err != nil {
+		if err := c.replace(ctx, version{number: c.next()}, again); err != nil {
 			return err
 		}
 		if err := pass(ctx, c.plan.window-(c.rec.Now()-sp.from)); err != nil {
@@ -101,7 +101,7 @@ func (c *course) upgradeInFlood(ctx context.Context) error {
 	if err := pass(ctx, 500*time.Millisecond); err != nil {
 		return err
 	}
-	err := c.replace(ctx, version{number: c.version + 1}, again)
+	err := c.replace(ctx, version{number: c.next()}, again)
 	<-run.Done()
 	if err == nil {
 		err = pass(ctx, c.plan.window)
@@ -114,13 +114,13 @@ func (c *course) upgradeInFlood(ctx context.Context) error {
 // settings after a while.
 func (c *course) upgradeToBad(ctx context.Context) error {
 	c.bad.from = c.rec.Now()
-	if err := c.configure(version{number: c.version + 1, bad: true}); err != nil {
+	if err := c.configure(version{number: c.next(), bad: true}); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.operate(ctx, c.way.upgrade) }() // ends with ctx, or once the service runs; awaited below
 	err := pass(ctx, c.plan.window)
-	err = errors.Join(err, c.configure(version{number: c.version + 1}))
+	err = errors.Join(err, c.configure(version{number: c.next()}))
 	c.reported = <-done != nil
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (c *course) upgradeToBad(ctx context.Context) error {
 func (c *course) upgradeSlowly(ctx context.Context) error {
 	before := c.drops()
 	c.slowly.from = c.rec.Now()
-	err := c.replace(ctx, version{number: c.version + 1, start: c.plan.slow}, again+3*c.plan.slow)
+	err := c.replace(ctx, version{number: c.next(), start: c.plan.slow}, again+3*c.plan.slow)
 	if err == nil {
 		err = pass(ctx, c.plan.window)
 	}

@@ -36,7 +36,7 @@ func (c *course) watchMemory() func() int64 {
 
 // size returns the memory of all processes of the server. One that ends meanwhile has none.
 func (c *course) size() (sum int64) {
-	for _, group := range c.way.groups(c.version) {
+	for _, group := range c.way.groups(int(c.version.Load())) {
 		pids, _ := c.ReadProc(1, "root/sys/fs/cgroup/system.slice/"+group+"/cgroup.procs")
 		for pid := range strings.FieldsSeq(string(pids)) { // as this process knows them, which reads the file
 			sum += proportional(pid)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
@@ -41,7 +42,7 @@ type site struct {
 	rec  *recorder.Recorder
 	run  *load.Run
 
-	version int // of the last settings
+	version atomic.Int64 // of the last settings
 
 	mu     sync.Mutex
 	newest int           // version that has answered
@@ -102,9 +103,12 @@ func (s *site) install(ctx context.Context) error {
 	return s.DaemonReload(ctx)
 }
 
+// next is the number of the version after that of the last settings.
+func (s *site) next() int { return int(s.version.Load()) + 1 }
+
 // configure writes the settings of v.
 func (s *site) configure(v version) (err error) {
-	s.version = v.number
+	s.version.Store(int64(v.number))
 	for name, text := range s.way.settings(v) {
 		err = errors.Join(err, s.WriteFile(name, []byte(text), 0o644))
 	}
