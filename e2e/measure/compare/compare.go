@@ -34,6 +34,7 @@ type plan struct {
 	runs     int
 	upgrades int           // ordinary ones in a run
 	window   time.Duration // from one ordinary upgrade to the next
+	repair   time.Duration // the operator repairs bad settings after this time, but not before window
 	slow     time.Duration // the start of the slow version
 	patience time.Duration // of a client
 	part     float64       // of the usual load

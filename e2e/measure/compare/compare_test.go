@@ -19,7 +19,7 @@ func TestABadVersionEndsTheServerThatExecutesIt(t *testing.T) {
 	if err := machine.Available(); err != nil {
 		t.Skip(err)
 	}
-	p := plan{runs: 1, upgrades: 1, window: 500 * time.Millisecond, slow: time.Second, flood: 200, patience: time.Minute, part: 0.5, queue: 1024, only: []string{"overlap", "exec"}, log: t.Output()}
+	p := plan{runs: 1, upgrades: 1, window: 500 * time.Millisecond, repair: 5 * time.Second, slow: time.Second, flood: 200, patience: time.Minute, part: 0.5, queue: 1024, only: []string{"overlap", "exec"}, log: t.Output()}
 	got, err := p.run(t.Context())
 	if err != nil || len(got.rows) != 2 {
 		t.Fatalf("%d rows, %v", len(got.rows), err)

@@ -119,7 +119,7 @@ func (c *course) upgradeToBad(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.operate(ctx, c.way.upgrade) }() // ends with ctx, or once the service runs; awaited below
-	err := pass(ctx, c.plan.window)
+	err := pass(ctx, max(c.plan.window, c.plan.repair))
 	err = errors.Join(err, c.configure(version{number: c.next()}))
 	c.reported = <-done != nil
 	if err != nil {
