@@ -35,7 +35,7 @@ var flaws = []flawed{
 	},
 	{
 		name: "a process that ends as soon as it is replaced", socket: true, args: `-delay 50ms -flaw "exits when replaced"`, always: true,
-		fails: []string{proof.StoryReload}, says: []string{"requests were lost", string(record.Draining), "rehttp.Serve"},
+		fails: []string{proof.StoryReload}, says: []string{"requests were lost", string(record.Draining), "Likely cause: "},
 	},
 	{
 		name: "a reload by a signal", socket: true, always: true,
