@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/cutover-go/cutover/e2e/internal/files"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 )
 
@@ -73,37 +73,11 @@ func (e *embedded) put(hostPath, path string) error {
 		return err
 	}
 	defer f.Close()
-	return replace(path, f, 0o755)
+	return files.Replace(path, f, 0o755)
 }
 
 func (e *embedded) write(path string, data []byte, mode os.FileMode) error {
-	return replace(path, strings.NewReader(string(data)), mode)
-}
-
-// replace writes a file beside path and renames it to path.
-func replace(path string, r io.Reader, mode os.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	// A process that forks meanwhile shares the open file until its exec, and an execve of
-	// the file fails with ETXTBSY until then.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after the rename
-	if _, err := io.Copy(f, r); err != nil {
-		return err
-	}
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return files.Replace(path, strings.NewReader(string(data)), mode)
 }
 
 func (e *embedded) user(context.Context, string) error { return nil }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
@@ -50,12 +49,4 @@ func failureOf(err error) record.Failure {
 		return record.EOF
 	}
 	return record.BadAnswer
-}
-
-// kinds are the failures of package load.
-var kinds = map[load.Kind]record.Failure{
-	load.Refused: record.Refused, load.DialTimeout: record.DialTimeout, load.DialFailed: record.DialFailed,
-	load.Handshake: record.Handshake, load.Reset: record.Reset, load.NoAnswer: record.EOF, load.Truncated: record.Truncated,
-	load.Timeout: record.Timeout, load.BadStatus: record.BadAnswer, load.Malformed: record.BadAnswer,
-	load.Unserved: record.Unserved, load.Saturated: record.NotSent,
 }

@@ -20,7 +20,7 @@ type running struct {
 }
 
 // start puts the streams on the daemon that which accepts. The end of ctx abandons them.
-func start(ctx context.Context, d *Daemon, dial Dial, r *recorder, which func(stream) bool) running {
+func start(ctx context.Context, d *Daemon, dial Dial, r *collector, which func(stream) bool) running {
 	sending, halt := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	var runs []*load.Run
@@ -71,7 +71,7 @@ type paced struct {
 	stream
 	index int
 	dial  Dial
-	r     *recorder
+	r     *collector
 
 	mu      sync.Mutex
 	idle    []kept // longest idle first

@@ -20,7 +20,7 @@ func requests(t *testing.T, p Probe, n int, timeout time.Duration) []record.Requ
 	t.Helper()
 	p.Rate, p.Timeout = 100, timeout
 	d := &Daemon{Probe: p}
-	r := &recorder{began: time.Now()}
+	r := &collector{began: time.Now()}
 	for _, s := range p.streams() {
 		r.report.Loads = append(r.report.Loads, record.Load{Name: s.name, Protocol: s.protocol})
 	}

@@ -54,12 +54,3 @@ func awaitEnd(ctx context.Context, pid int, limit time.Duration) (ended bool, er
 		}
 	}
 }
-
-// kernel returns the release of the kernel.
-func kernel() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	return "Linux " + unix.ByteSliceToString(u.Release[:])
-}

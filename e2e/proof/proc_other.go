@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"time"
 )
 
 func quiet(net.Conn) bool { return false }
 
 func awaitEnd(context.Context, int, time.Duration) (bool, error) { return false, errors.ErrUnsupported }
-
-func kernel() string { return runtime.GOOS }

@@ -18,7 +18,7 @@ type proof struct {
 	units *unitFiles
 	stage stage
 	less  error // why the stage is not a real systemd, nil if it is
-	r     *recorder
+	r     *collector
 	dir   string // of files on this host
 
 	built, wrapper string // programs on this host
@@ -77,7 +77,7 @@ func prepare(ctx context.Context, d Daemon) (_ *proof, err error) {
 	if p.less != nil {
 		p.Log(fmt.Sprintf("the embedded manager stands for systemd: %v", p.less))
 	}
-	p.r = newRecorder(&p.Daemon, p.units.service, p.stage)
+	p.r = newCollector(&p.Daemon, p.units.service, p.stage)
 	if err := p.install(ctx); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (p *proof) begin(ctx context.Context) error {
 
 // answers waits until the first load is answered: Type=simple is active before it listens.
 func (p *proof) answers(ctx context.Context) error {
-	r := newRecorder(&p.Daemon, "", p.stage)
+	r := newCollector(&p.Daemon, "", p.stage)
 	run := start(ctx, &p.Daemon, p.stage.DialContext, r, all)
 	defer run.stop()
 	select {

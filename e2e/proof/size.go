@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
@@ -43,20 +44,8 @@ func (p *proof) size(pid int) (s record.Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = record.Sample{At: p.r.now(), PID: pid}
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", host))
-	if err != nil {
-		return s, err
-	}
-	s.Descriptors = len(files)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", host))
-	for line := range strings.Lines(string(status)) {
-		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); n == 1 {
-			s.Memory = kilobytes << 10
-		}
-		_, _ = fmt.Sscanf(line, "Threads: %d", &s.Threads) // another line
-	}
+	s, err = recorder.Size(fmt.Sprintf("/proc/%d", host))
+	s.At, s.PID = p.r.now(), pid
 	return s, err
 }
 

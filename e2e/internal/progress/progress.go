@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 const width = 30
@@ -21,16 +19,8 @@ func On(w io.Writer) *Bar {
 	if !ok {
 		return nil
 	}
-	rc, err := f.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	terminal := false
-	err = rc.Control(func(fd uintptr) {
-		_, terr := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		terminal = terr == nil
-	})
-	if err != nil || !terminal {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return nil
 	}
 	return &Bar{w}

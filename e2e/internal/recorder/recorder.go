@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
@@ -30,7 +28,7 @@ type Recorder struct {
 func New(title, manager string, classes []load.Class) *Recorder {
 	now := time.Now()
 	r := &Recorder{began: now, loads: map[string]int{}, processes: map[int]time.Duration{}}
-	r.report = record.Report{Title: title, Began: now, Environment: environment(manager)}
+	r.report = record.Report{Title: title, Began: now, Environment: Environment(manager)}
 	for _, c := range classes {
 		r.loads[c.Name] = len(r.report.Loads)
 		r.report.Loads = append(r.report.Loads, record.Load{
@@ -41,21 +39,17 @@ func New(title, manager string, classes []load.Class) *Recorder {
 
 var protocols = map[load.Protocol]string{load.HTTP1: "HTTP/1.1", load.HTTP2: "HTTP/2", load.WebSocket: "WebSocket"}
 
-func environment(manager string) record.Environment {
-	e := record.Environment{Manager: manager, Go: runtime.Version(), Processors: runtime.NumCPU()}
-	var name unix.Utsname
-	if unix.Uname(&name) == nil {
-		e.Kernel = "Linux " + unix.ByteSliceToString(name.Release[:])
-	}
-	return e
+// Environment describes this machine and this program.
+func Environment(manager string) record.Environment {
+	return record.Environment{Manager: manager, Kernel: kernel(), Go: runtime.Version(), Processors: runtime.NumCPU()}
 }
 
 // Now returns the time since the begin of the report.
 func (r *Recorder) Now() time.Duration { return time.Since(r.began) }
 
-// Settled enters a request. It is for [load.Config.Settled].
-func (r *Recorder) Settled(res load.Result) {
-	q := record.Request{Load: r.loads[res.Class], Due: res.Due.Sub(r.began), Took: res.Took, PID: res.PID}
+// Request returns res as a request of the load with this index, in a report that began then.
+func Request(res load.Result, index int, began time.Time) record.Request {
+	q := record.Request{Load: index, Due: res.Due.Sub(began), Took: res.Took, PID: res.PID}
 	q.Generation, _ = strconv.Atoi(res.Generation) // 0 for a server that does not name it
 	if f := res.Failure; f != nil {
 		q.Failure, q.Kept = Failure(f.Kind), f.Reused
@@ -63,6 +57,12 @@ func (r *Recorder) Settled(res load.Result) {
 			q.Error = f.Err.Error()
 		}
 	}
+	return q
+}
+
+// Settled enters a request. It is for [load.Config.Settled].
+func (r *Recorder) Settled(res load.Result) {
+	q := Request(res, r.loads[res.Class], r.began)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Requests = append(r.report.Requests, q)

@@ -32,7 +32,7 @@ func (r *Recorder) Watch(ctx context.Context, host func(pid int) (string, error)
 			}
 			var s record.Sample
 			if err == nil {
-				s, err = sample(dirs[pid])
+				s, err = Size(dirs[pid])
 			}
 			s.At, s.PID = r.Now(), pid
 			if err != nil {
@@ -57,8 +57,9 @@ func Host(pid int) (string, error) {
 	return dir, err
 }
 
-// sample reads the size of a process. One that has ended and is not reaped has none.
-func sample(dir string) (s record.Sample, err error) {
+// Size reads the size of the process whose directory below /proc is dir. One that has ended
+// and is not reaped has none.
+func Size(dir string) (s record.Sample, err error) {
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	if err != nil {
 		return s, err

@@ -3,18 +3,18 @@ package proof
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
-// A recorder collects the data of the report.
-type recorder struct {
+// A collector has the data of the report.
+type collector struct {
 	began time.Time
 
 	mu      sync.Mutex
@@ -24,11 +24,9 @@ type recorder struct {
 	reached chan struct{} // nil if no story waits
 }
 
-func newRecorder(d *Daemon, title string, s stage) *recorder {
-	r := &recorder{began: time.Now()}
-	r.report = record.Report{Title: title, Began: r.began, Environment: record.Environment{
-		Manager: s.name(), Kernel: kernel(), Go: runtime.Version(), Processors: runtime.NumCPU(),
-	}}
+func newCollector(d *Daemon, title string, s stage) *collector {
+	r := &collector{began: time.Now()}
+	r.report = record.Report{Title: title, Began: r.began, Environment: recorder.Environment(s.name())}
 	for _, p := range d.probes() {
 		for _, s := range p.streams() {
 			r.report.Loads = append(r.report.Loads, record.Load{Name: s.name, Protocol: s.protocol, Address: s.address, Rate: s.rate, Conns: s.conns})
@@ -37,9 +35,9 @@ func newRecorder(d *Daemon, title string, s stage) *recorder {
 	return r
 }
 
-func (r *recorder) now() time.Duration { return time.Since(r.began) }
+func (r *collector) now() time.Duration { return time.Since(r.began) }
 
-func (r *recorder) request(q record.Request) {
+func (r *collector) request(q record.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Requests = append(r.report.Requests, q)
@@ -54,7 +52,7 @@ func (r *recorder) request(q record.Request) {
 
 // more returns a channel that is closed when n more requests are answered. One story waits
 // at a time.
-func (r *recorder) more(n int) <-chan struct{} {
+func (r *collector) more(n int) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reached := make(chan struct{})
@@ -63,39 +61,31 @@ func (r *recorder) more(n int) <-chan struct{} {
 }
 
 // settled records a request of package load. The name of its class is the index of the load.
-func (r *recorder) settled(res load.Result) {
+func (r *collector) settled(res load.Result) {
 	index, _ := strconv.Atoi(res.Class) // see start
-	q := record.Request{Load: index, Due: res.Due.Sub(r.began), Took: res.Took, PID: res.PID}
-	q.Generation, _ = strconv.Atoi(res.Generation) // 0 for a server that does not tell it
-	if f := res.Failure; f != nil {
-		q.Failure, q.Kept = kinds[f.Kind], f.Reused
-		if f.Err != nil {
-			q.Error = f.Err.Error()
-		}
-	}
-	r.request(q)
+	r.request(recorder.Request(res, index, r.began))
 }
 
-func (r *recorder) event(e record.Event) {
+func (r *collector) event(e record.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Events = append(r.report.Events, e)
 }
 
-func (r *recorder) sample(s record.Sample) {
+func (r *collector) sample(s record.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Samples = append(r.report.Samples, s)
 }
 
-func (r *recorder) story(s record.Story) {
+func (r *collector) story(s record.Story) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Stories = append(r.report.Stories, s)
 }
 
 // since returns the requests that were due at or after the time at.
-func (r *recorder) since(at time.Duration) (all []record.Request) {
+func (r *collector) since(at time.Duration) (all []record.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, q := range r.report.Requests {
@@ -107,7 +97,7 @@ func (r *recorder) since(at time.Duration) (all []record.Request) {
 }
 
 // finish returns the report.
-func (r *recorder) finish() *record.Report {
+func (r *collector) finish() *record.Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Elapsed = time.Since(r.began)
@@ -117,7 +107,7 @@ func (r *recorder) finish() *record.Report {
 }
 
 // loadName names a load for messages.
-func (r *recorder) loadName(i int) string {
+func (r *collector) loadName(i int) string {
 	if i < len(r.report.Loads) {
 		return r.report.Loads[i].Name
 	}
