@@ -127,9 +127,9 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"), "-maxdraining", "2")
-	var long []<-chan outcome
+	var long []*held
 	for range 2 {
-		long = append(long, s.background("/sleep?d=3s"))
+		long = append(long, s.hold())
 		s.must(s.machine.Reload(s.ctx, unitName))
 	}
 	want := fmt.Sprintf(`^generation 3, process %d, serving, 2 older draining 2 connections, \d+ s left$`, s.mainPID())
@@ -143,10 +143,8 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
 		t.Error("a third generation may drain, want two")
 	}
-	for _, answered := range long {
-		if o := <-answered; o.err != nil {
-			t.Error(o.err)
-		}
+	for _, request := range long {
+		request.finish("v1")
 	}
 	want = fmt.Sprintf("generation 3, process %d, serving", s.mainPID())
 	for s.status() != want {
