@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -90,8 +91,11 @@ func (b behaviour) afterReady(ctx context.Context, u *reexec.Upgrader) {
 }
 
 // awaitWitness stops this process until the test has noted which connections it has. A
-// file of its number in the state directory asks for that.
+// file of its number in the state directory asks for that. Another thread may take
+// SIGSTOP, and this one runs on for a moment: SIGCONT shows that the test has finished.
 func awaitWitness() {
+	noted := make(chan os.Signal, 1)
+	signal.Notify(noted, syscall.SIGCONT)
 	name := filepath.Join(os.Getenv("STATE_DIRECTORY"), fmt.Sprintf("dying-%d", os.Getpid()))
 	err := os.WriteFile(name+".new", nil, 0o600)
 	if err == nil {
@@ -102,5 +106,7 @@ func awaitWitness() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		return
 	}
+	<-noted
 }
