@@ -2,6 +2,7 @@
 //
 //	go run -v ./e2e/demo
 //	go run -v ./e2e/demo -report demo.html   # and draws every request
+//	go run -v ./e2e/demo -report upgrade.svg # and draws the first upgrade, as e2e/demo/upgrade.svg
 //
 // It builds examples/http as v1 and v2 and boots a systemd in new namespaces. Without
 // root or systemd it runs a small manager in this process instead. It puts load on v1
@@ -35,7 +36,7 @@ func main() {
 	machine.Init()
 	upgradetest.Init()
 	flags := flag.NewFlagSet("demo", flag.ExitOnError)
-	report := flags.String("report", "", "write every request to a `file`: a page if it ends in .html, else JSON")
+	report := flags.String("report", "", recorder.Usage)
 	kind := flags.String("manager", kinds[0], "what supervises the server: systemd, embedded, or auto for the first that works here")
 	_ = flags.Parse(os.Args[1:]) // exits itself
 	if flags.NArg() > 0 || !slices.Contains(kinds, *kind) {

@@ -59,7 +59,7 @@ func command(ctx context.Context, args []string, in io.Reader, out, stderr io.Wr
 	flags.Float64Var(&o.rate, "rate", 100, "`requests` a second on kept connections, and as many on new ones")
 	flags.DurationVar(&o.window, "window", 3*time.Second, "`time` from one reload to the next")
 	flags.BoolVar(&o.yes, "yes", false, "reload without a question")
-	flags.StringVar(&o.report, "report", "", "write every request to a `file`: a page if it ends in .html, else JSON")
+	flags.StringVar(&o.report, "report", "", recorder.Usage)
 	if err := flags.Parse(args); err != nil {
 		return untested
 	}

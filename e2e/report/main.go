@@ -1,6 +1,8 @@
-// Command report makes one HTML file of the JSON of a record.Report:
+// Command report makes one HTML file of the JSON of a record.Report, or a picture of its
+// first upgrade:
 //
 //	go run . -o report.html report.json
+//	go run . -o upgrade.svg report.json
 //
 // The file needs no network. It shows each request at the time at which it was due, in the
 // colour of the process that answered, with the upgrades and the lost requests; the
@@ -13,13 +15,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/cutover-go/cutover/e2e/internal/digest"
 	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
 func main() {
-	out := flag.String("o", "report.html", "the `file` to write")
+	out := flag.String("o", "report.html", "the `file` to write: a page, or a picture if it ends in .svg")
 	text := flag.Bool("text", false, "print a summary, too")
 	flag.Parse()
 	if flag.NArg() != 1 {
@@ -43,6 +46,10 @@ func run(in, out string, text bool) error {
 	}
 	if text {
 		fmt.Print(digest.Of(r))
+	}
+	write := writePage
+	if filepath.Ext(out) == ".svg" {
+		write = writePicture
 	}
 	f, err := os.Create(out)
 	if err != nil {

@@ -46,8 +46,8 @@ type legend struct {
 	Count int
 }
 
-// write writes the page of r.
-func write(w io.Writer, r *record.Report) (err error) {
+// writePage writes the page of r.
+func writePage(w io.Writer, r *record.Report) (err error) {
 	d := digest.Of(r)
 	p := page{Report: r, Digest: d, Good: d.Unexcused() == 0}
 	for i, g := range d.Generations {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"fmt"
 	"image/color"
 	"image/png"
@@ -55,7 +56,7 @@ func sample() *record.Report {
 func drawn(t *testing.T, r *record.Report) (file, text string) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := write(&b, r); err != nil {
+	if err := writePage(&b, r); err != nil {
 		t.Fatal(err)
 	}
 	file = filepath.Join(t.TempDir(), "report.html")
@@ -78,6 +79,27 @@ func TestPageOfAMinuteIsSmallAndNeedsNoNetwork(t *testing.T) {
 	}
 	if !strings.Contains(text, "web.service &lt;test&gt;") {
 		t.Error("the title is not escaped")
+	}
+}
+
+func TestPictureOfAnUpgradeIsSmallAndCountsItsRequests(t *testing.T) {
+	var b bytes.Buffer
+	if err := writePicture(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > 150<<10 {
+		t.Errorf("the picture has %d bytes, want 150 KB at most", b.Len())
+	}
+	if err := xml.Unmarshal(b.Bytes(), new(struct{})); err != nil {
+		t.Errorf("the picture is not XML: %v", err)
+	}
+	for _, want := range []string{">An upgrade under load: 3,133 requests, none lost<", ">systemctl reload: 200 ms<", "660 requests a second on systemd 252", "prefers-color-scheme:dark"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the picture has no %q", want)
+		}
+	}
+	if err := writePicture(&b, &record.Report{}); err == nil {
+		t.Error("a report without an upgrade makes a picture")
 	}
 }
 

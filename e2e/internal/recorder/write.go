@@ -17,10 +17,15 @@ import (
 // module, so that this one does not need the library that it draws with.
 const drawer = "../../report"
 
-// Write writes r to file: as JSON, or as a page if the name ends in .html. A page needs
-// the go command and the source of this module.
+// Usage describes the file of Write, for flags.
+const Usage = "write every request to a `file`: a page if it ends in .html, a picture of the first upgrade if it ends in .svg, else JSON"
+
+// Write writes r to file: as a page if the name ends in .html, as a picture of the first
+// upgrade if it ends in .svg, otherwise as JSON. A page and a picture need the go command
+// and the source of this module.
 func Write(ctx context.Context, file string, r *record.Report) (err error) {
-	if filepath.Ext(file) != ".html" {
+	ext := filepath.Ext(file)
+	if ext != ".html" && ext != ".svg" {
 		return writeJSON(file, r)
 	}
 	if file, err = filepath.Abs(file); err != nil {

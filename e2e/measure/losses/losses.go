@@ -44,7 +44,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	only := flags.String("only", "", "one `server`, web (this module's) or recipe")
 	asJSON := flags.Bool("json", false, "print the rows as lines of JSON")
 	detail := flags.Bool("v", false, "print the figures of each run in full")
-	report := flags.String("report", "", "write every request of the first server to a `file`: a page if it ends in .html, else JSON")
+	report := flags.String("report", "", "write every request of the first server to a `file`: a page if it ends in .html, a picture of the first upgrade if it ends in .svg, else JSON")
 	var also list
 	flags.Var(&also, "also", "a `command` that prints further rows; may be repeated")
 	if err := flags.Parse(args); err != nil {
