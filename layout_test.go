@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"reexec": {"activation", "notify", "internal/excerpt", "internal/fault", "internal/fd", "internal/handover", "internal/ask", "internal/control",
 		"reexec/internal/accepted", "reexec/internal/callback", "reexec/internal/deadline", "reexec/internal/drain", "reexec/internal/flow",
 		"reexec/internal/gate",
-		"reexec/internal/goroutine", "reexec/internal/outbox", "reexec/internal/parent", "reexec/internal/received", "reexec/internal/saved", "reexec/internal/startup",
+		"reexec/internal/goroutine", "reexec/internal/lifecycle", "reexec/internal/outbox", "reexec/internal/parent", "reexec/internal/received", "reexec/internal/saved", "reexec/internal/startup",
 		"reexec/internal/storename", "reexec/internal/timeout"},
 	"reexec/internal":          {},
 	"reexec/internal/gate":     {"reexec/internal/accepted", "reexec/internal/drain", "reexec/internal/goroutine"},

@@ -7,15 +7,16 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // perform executes action a of the table for event e.
-func (u *Upgrader) perform(p *loopState, e event, a action) { steps[a](u, p, e) }
+func (u *Upgrader) perform(p *loopState, e event, a lifecycle.Action) { steps[a](u, p, e) }
 
 // steps has the function of each action.
-var steps = [numActions]func(*Upgrader, *loopState, event){
-	actAnnounce: func(u *Upgrader, p *loopState, _ event) {
+var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
+	lifecycle.ActAnnounce: func(u *Upgrader, p *loopState, _ event) {
 		u.ready.err = u.announce(p)
 		fault.At(fault.Announced)
 		u.receiveAll(u.conns.arrived)
@@ -23,118 +24,118 @@ var steps = [numActions]func(*Upgrader, *loopState, event){
 		u.becomeMain(p)
 		u.answerCommand()
 	},
-	actAdopt: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActAdopt: func(u *Upgrader, p *loopState, _ event) {
 		u.takeOver(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
 		u.answerCommand()
 	},
-	actOpenGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.open() },
-	actShutGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.shut() },
-	actWithdraw:  (*Upgrader).withdraw,
-	actFinish:    func(u *Upgrader, _ *loopState, _ event) { u.sockets.finish() },
-	actSayReady: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActOpenGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.open() },
+	lifecycle.ActShutGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.shut() },
+	lifecycle.ActWithdraw:  (*Upgrader).withdraw,
+	lifecycle.ActFinish:    func(u *Upgrader, _ *loopState, _ event) { u.sockets.finish() },
+	lifecycle.ActSayReady: func(u *Upgrader, p *loopState, _ event) {
 		u.join()
 		fault.At(fault.Initialised)
 		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)
 	},
-	actSayServing: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActSayServing: func(u *Upgrader, p *loopState, _ event) {
 		fault.At(fault.GatesOpen)
 		u.tellPredecessor(p, handover.Serving{})
 		fault.At(fault.ServingSaid)
 	},
-	actSayStopping: (*Upgrader).sayStopping,
-	actDecline:     func(u *Upgrader, p *loopState, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
-	actForget:      func(u *Upgrader, _ *loopState, _ event) { u.pred.hungUp() },
-	actCountOlder:  (*Upgrader).countOlder,
-	actBegin:       (*Upgrader).beginUpgrade,
-	actGo: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActSayStopping: (*Upgrader).sayStopping,
+	lifecycle.ActDecline:     func(u *Upgrader, p *loopState, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
+	lifecycle.ActForget:      func(u *Upgrader, _ *loopState, _ event) { u.pred.hungUp() },
+	lifecycle.ActCountOlder:  (*Upgrader).countOlder,
+	lifecycle.ActBegin:       (*Upgrader).beginUpgrade,
+	lifecycle.ActGo: func(u *Upgrader, p *loopState, _ event) {
 		fault.At(fault.GatesShut)
 		u.allow(p, u.states.Size())
 		u.sendState(p.succ)
 	},
-	actAllow:  func(u *Upgrader, p *loopState, e event) { u.allow(p, e.size) },
-	actStart:  func(u *Upgrader, p *loopState, e event) { u.start(p, e.command) },
-	actTry:    func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Trial) },
-	actMark:   func(u *Upgrader, p *loopState, _ event) { u.storeMarks(p) },
-	actCommit: (*Upgrader).commit,
-	actAcknowledge: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActAllow:  func(u *Upgrader, p *loopState, e event) { u.allow(p, e.size) },
+	lifecycle.ActStart:  func(u *Upgrader, p *loopState, e event) { u.start(p, e.command) },
+	lifecycle.ActTry:    func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Trial) },
+	lifecycle.ActMark:   func(u *Upgrader, p *loopState, _ event) { u.storeMarks(p) },
+	lifecycle.ActCommit: (*Upgrader).commit,
+	lifecycle.ActAcknowledge: func(u *Upgrader, p *loopState, _ event) {
 		u.acknowledge(p)
 		fault.At(fault.MarkRemoved)
 	},
-	actKill:   (*Upgrader).kill,
-	actRecall: (*Upgrader).recall,
-	actPart:   (*Upgrader).letFinish,
-	actUndone: (*Upgrader).undone,
-	actDone:   func(u *Upgrader, p *loopState, _ event) { u.done(p) },
-	actLate: func(u *Upgrader, p *loopState, e event) {
+	lifecycle.ActKill:   (*Upgrader).kill,
+	lifecycle.ActRecall: (*Upgrader).recall,
+	lifecycle.ActPart:   (*Upgrader).letFinish,
+	lifecycle.ActUndone: (*Upgrader).undone,
+	lifecycle.ActDone:   func(u *Upgrader, p *loopState, _ event) { u.done(p) },
+	lifecycle.ActLate: func(u *Upgrader, p *loopState, e event) {
 		u.answer(p, &UpgradeError{PhaseCommit, p.succ.process.PID, e.err})
 	},
-	actRelieved: func(u *Upgrader, p *loopState, _ event) { u.relieve(p) },
-	actWatch:    func(u *Upgrader, p *loopState, e event) { u.watchThird(p, e.introduced) },
-	actFollow:   func(u *Upgrader, p *loopState, e event) { u.follow(p, e.goodbye) },
-	actDismiss: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActRelieved: func(u *Upgrader, p *loopState, _ event) { u.relieve(p) },
+	lifecycle.ActWatch:    func(u *Upgrader, p *loopState, e event) { u.watchThird(p, e.introduced) },
+	lifecycle.ActFollow:   func(u *Upgrader, p *loopState, e event) { u.follow(p, e.goodbye) },
+	lifecycle.ActDismiss: func(u *Upgrader, p *loopState, _ event) {
 		fault.At(fault.Tried)
 		u.dismiss(p)
 	},
-	actSave: func(u *Upgrader, p *loopState, _ event) { u.saveInPlace(p) },
-	actBecome: func(u *Upgrader, p *loopState, e event) {
+	lifecycle.ActSave: func(u *Upgrader, p *loopState, _ event) { u.saveInPlace(p) },
+	lifecycle.ActBecome: func(u *Upgrader, p *loopState, e event) {
 		fault.At(fault.Cleared)
 		err := e.err
 		if err == nil {
 			err = u.become(p)
 		}
-		p.self = append(p.self, event{kind: evNotBecome, err: err})
+		p.self = append(p.self, event{kind: lifecycle.EvNotBecome, err: err})
 	},
-	actMove:        func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Offer(e.moving) },
-	actSaveForExec: func(u *Upgrader, _ *loopState, e event) { u.saveForExec(e.moving) },
-	actStore:       func(u *Upgrader, p *loopState, e event) { u.storeConnection(p, e.moving) },
-	actStay: func(_ *Upgrader, _ *loopState, e event) {
+	lifecycle.ActMove:        func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Offer(e.moving) },
+	lifecycle.ActSaveForExec: func(u *Upgrader, _ *loopState, e event) { u.saveForExec(e.moving) },
+	lifecycle.ActStore:       func(u *Upgrader, p *loopState, e event) { u.storeConnection(p, e.moving) },
+	lifecycle.ActStay: func(_ *Upgrader, _ *loopState, e event) {
 		e.moving.Refuse(errors.New("no other process has taken over"))
 	},
-	actStayAll: func(u *Upgrader, _ *loopState, e event) {
+	lifecycle.ActStayAll: func(u *Upgrader, _ *loopState, e event) {
 		u.conns.outbox.StayAll(e.err)
 		u.conns.outbox.DeliverIdle()
 	},
-	actSettle:     func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Taken(e.taken) },
-	actPauseOver:  func(u *Upgrader, _ *loopState, _ event) { u.conns.outbox.PauseOver() },
-	actTake:       func(u *Upgrader, p *loopState, e event) { u.receiveFrom(p, e.arrived) },
-	actServeSaved: func(u *Upgrader, _ *loopState, _ event) { u.serveSaved() },
-	actCover: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActSettle:     func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Taken(e.taken) },
+	lifecycle.ActPauseOver:  func(u *Upgrader, _ *loopState, _ event) { u.conns.outbox.PauseOver() },
+	lifecycle.ActTake:       func(u *Upgrader, p *loopState, e event) { u.receiveFrom(p, e.arrived) },
+	lifecycle.ActServeSaved: func(u *Upgrader, _ *loopState, _ event) { u.serveSaved() },
+	lifecycle.ActCover: func(u *Upgrader, p *loopState, _ event) {
 		p.dropThird()
 		u.drain.NewEpoch()
 	},
-	actResume:        func(u *Upgrader, p *loopState, _ event) { u.resume(p) },
-	actExpire:        func(u *Upgrader, p *loopState, _ event) { u.endDrain(p) },
-	actRefuseAll:     func(u *Upgrader, _ *loopState, _ event) { u.refuseAll() },
-	actDrainDeadline: func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Drain) },
-	actStopDeadline:  func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.StopDrain) },
-	actHasten:        func(u *Upgrader, p *loopState, _ event) { p.timer.Shorten(u.opts.StopDrain) },
-	actLastDeadline:  func(_ *Upgrader, p *loopState, _ event) { p.timer.Reset(timeout.Last) },
-	actRefuse:        (*Upgrader).refuse,
-	actReport:        func(u *Upgrader, p *loopState, e event) { e.report <- u.report(p) },
-	actStoreAgain:    func(u *Upgrader, p *loopState, _ event) { u.storeAgain(p) },
-	actStored:        func(u *Upgrader, p *loopState, e event) { u.storedAgain(p, e.err) },
-	actRelease:       func(u *Upgrader, p *loopState, _ event) { u.releaseAll(p) },
+	lifecycle.ActResume:        func(u *Upgrader, p *loopState, _ event) { u.resume(p) },
+	lifecycle.ActExpire:        func(u *Upgrader, p *loopState, _ event) { u.endDrain(p) },
+	lifecycle.ActRefuseAll:     func(u *Upgrader, _ *loopState, _ event) { u.refuseAll() },
+	lifecycle.ActDrainDeadline: func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Drain) },
+	lifecycle.ActStopDeadline:  func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.StopDrain) },
+	lifecycle.ActHasten:        func(u *Upgrader, p *loopState, _ event) { p.timer.Shorten(u.opts.StopDrain) },
+	lifecycle.ActLastDeadline:  func(_ *Upgrader, p *loopState, _ event) { p.timer.Reset(timeout.Last) },
+	lifecycle.ActRefuse:        (*Upgrader).refuse,
+	lifecycle.ActReport:        func(u *Upgrader, p *loopState, e event) { e.report <- u.report(p) },
+	lifecycle.ActStoreAgain:    func(u *Upgrader, p *loopState, _ event) { u.storeAgain(p) },
+	lifecycle.ActStored:        func(u *Upgrader, p *loopState, e event) { u.storedAgain(p, e.err) },
+	lifecycle.ActRelease:       func(u *Upgrader, p *loopState, _ event) { u.releaseAll(p) },
 
-	actLetRestore: func(u *Upgrader, _ *loopState, _ event) { closeOnce(u.ready.told) },
-	actLetServe: func(u *Upgrader, _ *loopState, _ event) {
+	lifecycle.ActLetRestore: func(u *Upgrader, _ *loopState, _ event) { closeOnce(u.ready.told) },
+	lifecycle.ActLetServe: func(u *Upgrader, _ *loopState, _ event) {
 		closeOnce(u.ready.accepting)
 		u.conns.idle.Open()
 		u.serveOn()
 	},
-	actTellDraining: func(u *Upgrader, _ *loopState, _ event) {
+	lifecycle.ActTellDraining: func(u *Upgrader, _ *loopState, _ event) {
 		u.endings.Load().drains()
 		fault.At(fault.Draining)
 	},
-	actTellStopping: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActTellStopping: func(u *Upgrader, p *loopState, _ event) {
 		u.endings.Load().stops()
 		u.leaveCommand(p.state)
 	},
-	actMoveIdle:  func(u *Upgrader, p *loopState, _ event) { u.moveIdle(p) },
-	actAwaitWork: func(u *Upgrader, _ *loopState, _ event) { u.drain.NotifyIdle() },
-	actEndDrain:  func(u *Upgrader, _ *loopState, _ event) { u.drain.Expire() },
+	lifecycle.ActMoveIdle:  func(u *Upgrader, p *loopState, _ event) { u.moveIdle(p) },
+	lifecycle.ActAwaitWork: func(u *Upgrader, _ *loopState, _ event) { u.drain.NotifyIdle() },
+	lifecycle.ActEndDrain:  func(u *Upgrader, _ *loopState, _ event) { u.drain.Expire() },
 }
 
 // becomeMain records that this process is the main process, and publishes the control socket
@@ -155,7 +156,7 @@ func (u *Upgrader) beginUpgrade(p *loopState, e event) {
 	u.sayBegun(p)
 	fault.At(fault.ReloadingSaid)
 	p.timer.Reset(u.opts.ReadyTimeout)
-	begun := event{kind: evCommand, attempt: p.attempt}
+	begun := event{kind: lifecycle.EvCommand, attempt: p.attempt}
 	if u.opts.Next == nil {
 		begun.command = u.repeated()
 		p.self = append(p.self, begun)
@@ -165,7 +166,7 @@ func (u *Upgrader) beginUpgrade(p *loopState, e event) {
 		ctx, cancel := context.WithTimeout(u.tasks.life, u.opts.ReadyTimeout)
 		defer cancel()
 		if begun.command, begun.err = u.next(ctx); begun.err != nil {
-			begun.kind = evNotStarted
+			begun.kind = lifecycle.EvNotStarted
 		}
 		u.loop.post(begun)
 	})
@@ -180,7 +181,7 @@ func (u *Upgrader) start(p *loopState, c Command) {
 		return err
 	})
 	if err != nil {
-		p.self = append(p.self, event{kind: evNotStarted, err: err})
+		p.self = append(p.self, event{kind: lifecycle.EvNotStarted, err: err})
 		return
 	}
 	p.succ, p.candidate = succ, succ

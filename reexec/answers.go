@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -14,7 +15,7 @@ import (
 
 func (u *Upgrader) refuse(p *loopState, e event) {
 	err := refusal(p.state)
-	if e.kind == evCrowded {
+	if e.kind == lifecycle.EvCrowded {
 		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
 	}
 	u.log.Warn("upgrade refused", "generation", u.launch.generation, "error", err)
@@ -57,12 +58,12 @@ func (u *Upgrader) tellPredecessor(p *loopState, m handover.Message) {
 		return // the predecessor is gone
 	}
 	err := u.pred.say(u.tasks.life, m)
-	if err == nil || errors.Is(err, io.EOF) { // on EOF the reader of the line posts evOrphaned
+	if err == nil || errors.Is(err, io.EOF) { // on EOF the reader of the line posts EvOrphaned
 		return
 	}
 	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
 	_ = u.pred.say(u.tasks.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
-	p.self = append(p.self, event{kind: evOrphaned, err: err})
+	p.self = append(p.self, event{kind: lifecycle.EvOrphaned, err: err})
 }
 
 // tellCommitted tells the successor that it is the main process. If that fails, this process

@@ -9,6 +9,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 )
@@ -21,7 +22,7 @@ type connections struct {
 	receives receivers
 	outbox   *outbox.Outbox
 	idle     *received.IdleSet
-	arrived  []*received.Conn // connections of the fd store or the image, until actAnnounce
+	arrived  []*received.Conn // connections of the fd store or the image, until ActAnnounce
 	saved    []*received.Conn // connections for the program that execve starts
 	stored   int              // number of descriptors that were put into the fd store
 }
@@ -53,7 +54,7 @@ func (u *Upgrader) receiveFrom(p *loopState, arrived []*received.Conn) {
 	err := u.pred.say(u.tasks.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
 	ours := err == nil || errors.Is(err, io.EOF) // on EOF the predecessor has ended, and no other process has the connections
 	if !ours {
-		p.self = append(p.self, event{kind: evOrphaned, err: err})
+		p.self = append(p.self, event{kind: lifecycle.EvOrphaned, err: err})
 	}
 	fault.At(fault.TakenSaid)
 	for i, a := range arrived {
@@ -136,13 +137,13 @@ func (u *Upgrader) moveIdle(p *loopState) {
 	u.conns.idle.Shut()
 	o := u.conns.outbox
 	switch {
-	case o.HasReceiver() && p.state == draining:
+	case o.HasReceiver() && p.state == lifecycle.Draining:
 		o.SendIdleInPortions()
-	case o.HasReceiver() && p.state == leaving:
+	case o.HasReceiver() && p.state == lifecycle.Leaving:
 		o.SendIdle()
 	default:
 		for _, m := range o.TakeAllIdle() {
-			p.self = append(p.self, event{kind: evMove, moving: m})
+			p.self = append(p.self, event{kind: lifecycle.EvMove, moving: m})
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
@@ -128,7 +129,7 @@ var callers = []caller{
 		u := made(t, Options{})
 		_ = u.Save("s", func() (State, error) { f(); return State{}, nil })
 		ready(t, u)
-		go u.saveState(event{kind: evSaving}) // as an upgrade; ends with f
+		go u.saveState(event{kind: lifecycle.EvSaving}) // as an upgrade; ends with f
 		return u
 	}},
 	{"Restore", func(t *testing.T, f func()) *Upgrader {
@@ -156,7 +157,7 @@ var callers = []caller{
 			t.Fatal(err)
 		}
 		_ = a.Close()
-		u.loop.post(event{kind: evArrived, arrived: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
+		u.loop.post(event{kind: lifecycle.EvArrived, arrived: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
 		return u
 	}},
 	{"done", func(t *testing.T, f func()) *Upgrader {
@@ -284,17 +285,17 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 				u, goOn, returned := entered(t, c, f)
 				goOn()
 				returns(t, "the callback", returned)
-				want := serving.String()
+				want := lifecycle.Serving.String()
 				if c.name == "Restore" {
 					if err := u.Ready(context.Background()); err == nil || !strings.Contains(err.Error(), `restore state "s": Restore`) {
 						t.Errorf("Ready = %v, want it to say that Restore panicked", err)
 					}
-					want = leaving.String()
+					want = lifecycle.Leaving.String()
 				}
 				u.tasks.callbacks.Wait()
 				within(t, "Status", func() {
 					for s := u.Status().State; s != want; s = u.Status().State {
-						if s != beginning.String() { // Next has not been answered yet
+						if s != lifecycle.Beginning.String() { // Next has not been answered yet
 							t.Errorf("the state is %s, want %s", s, want)
 							return
 						}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // Errors that a caller can test with errors.Is.
@@ -65,26 +66,26 @@ func (e *UpgradeError) text() string {
 func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // phaseOf returns the phase of an upgrade in state s.
-func phaseOf(s state) Phase {
+func phaseOf(s lifecycle.State) Phase {
 	switch s {
-	case switching, clearing, saving:
+	case lifecycle.Switching, lifecycle.Clearing, lifecycle.Saving:
 		return PhaseSwitch
-	case trial:
+	case lifecycle.Trial:
 		return PhaseTrial
-	case committing:
+	case lifecycle.Committing:
 		return PhaseCommit
 	}
 	return PhaseStart
 }
 
 // refusal returns the error for an upgrade request in state s.
-func refusal(s state) error {
+func refusal(s lifecycle.State) error {
 	switch s {
-	case beginning, preparing, switching, trial, clearing, saving, committing, undoing:
+	case lifecycle.Beginning, lifecycle.Preparing, lifecycle.Switching, lifecycle.Trial, lifecycle.Clearing, lifecycle.Saving, lifecycle.Committing, lifecycle.Undoing:
 		return ErrBusy
-	case draining, watching, covering:
+	case lifecycle.Draining, lifecycle.Watching, lifecycle.Covering:
 		return ErrReplaced
-	case leaving, ended:
+	case lifecycle.Leaving, lifecycle.Ended:
 		return ErrStopped
 	}
 	return ErrNotReady

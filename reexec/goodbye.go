@@ -5,6 +5,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -64,8 +65,8 @@ func (u *Upgrader) drainReplies(p *loopState) {
 
 // saidToPredecessors reports whether k is an event for a message that a replaced or main
 // process sends to a draining one.
-func saidToPredecessors(k eventKind) bool {
-	return k == evTaken || k == evSuperseded || k == evSuccessorStops || k == evGoodbye
+func saidToPredecessors(k lifecycle.Event) bool {
+	return k == lifecycle.EvTaken || k == lifecycle.EvSuperseded || k == lifecycle.EvSuccessorStops || k == lifecycle.EvGoodbye
 }
 
 // follow replaces the successor, which has sent Goodbye, by the third generation. This process

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 )
@@ -43,7 +44,7 @@ func newMiddle(t *testing.T) *middle {
 	m.loop.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
 	m.conns = newConnections(DefaultDrain)
-	m.p = &loopState{state: draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	m.p = &loopState{state: lifecycle.Draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	m.tasks.Go(func() { succ.listen(m.loop.post, false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loop.done)
@@ -121,7 +122,7 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 		defer close(done)
 		m.handOff(m.p)
 	}()
-	m.loop.post(event{kind: evUpgrade, request: &request{answer: make(chan error, 1)}})
+	m.loop.post(event{kind: lifecycle.EvUpgrade, request: &request{answer: make(chan error, 1)}})
 	says(t, m.newer, handover.Superseded{}, handover.Taken{})
 	g, ok := receive(t, m.older).(handover.Goodbye)
 	if !ok || !g.Superseded || len(g.FDs) != 2 {
@@ -175,12 +176,12 @@ func TestAGoodbyeSendsNoMore(t *testing.T) {
 
 // TestAnOfferThatIsWithdrawnHasNoAnswer, wherever it is found so.
 func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
-	for s := range ended + 1 {
+	for s := range lifecycle.Ended + 1 {
 		m := newMiddle(t)
 		m.p.state = s
 		c := &outbox.Conn{Answer: func(error) { t.Errorf("answered in %v", s) }}
 		c.Withdraw()
-		m.dispatch(m.p, event{kind: evMove, moving: c})
+		m.dispatch(m.p, event{kind: lifecycle.EvMove, moving: c})
 		m.conns.outbox.StayAll(ErrStopped)
 	}
 }
@@ -232,7 +233,7 @@ func TestConnectionsGoToTheThirdGeneration(t *testing.T) {
 	says(t, theirs, handover.Taken{})
 	for e := range m.loop.events {
 		m.dispatch(m.p, e)
-		if e.kind == evTaken {
+		if e.kind == lifecycle.EvTaken {
 			break
 		}
 	}

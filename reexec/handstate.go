@@ -4,6 +4,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -14,7 +15,7 @@ import (
 func (u *Upgrader) sendState(s *successor) {
 	u.tasks.Go(func() { // ends when the program has saved and the line has taken the state, or a time limit is over
 		if err := u.handState(s); err != nil {
-			u.loop.post(event{kind: evFailed, from: s, err: err})
+			u.loop.post(event{kind: lifecycle.EvFailed, from: s, err: err})
 			return
 		}
 		fault.At(fault.GoSaid)
@@ -22,7 +23,7 @@ func (u *Upgrader) sendState(s *successor) {
 }
 
 func (u *Upgrader) handState(s *successor) error {
-	if err := u.saveState(event{kind: evSaving, from: s}); err != nil {
+	if err := u.saveState(event{kind: lifecycle.EvSaving, from: s}); err != nil {
 		return err
 	}
 	var all handover.States
@@ -68,8 +69,8 @@ func (u *Upgrader) saveInPlace(p *loopState) {
 	dismissed, attempt := p.dismissed, p.attempt
 	u.tasks.Go(func() { // ends when the program has saved, or its time is over
 		<-dismissed // the tried process has ended: the next program would not reap it
-		err := u.saveState(event{kind: evSaving, attempt: attempt})
+		err := u.saveState(event{kind: lifecycle.EvSaving, attempt: attempt})
 		u.tasks.callbacks.Wait() // the execve ends their goroutines
-		u.loop.post(event{kind: evSaved, attempt: attempt, err: err})
+		u.loop.post(event{kind: lifecycle.EvSaved, attempt: attempt, err: err})
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -57,7 +58,7 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	}
 	k := &Kept{File: d.File(name), u: u}
 	k.s = u.sockets.add(name, keptFile{k.File})
-	if r := u.Status(); r.Main && r.State == serving.String() {
+	if r := u.Status(); r.Main && r.State == lifecycle.Serving.String() {
 		return k, u.storeKept()
 	}
 	return k, nil // Ready or the commit puts it into the store
@@ -78,7 +79,7 @@ func (u *Upgrader) storeKept() error {
 // tryLater returns err. If err is not nil, the loop stores missing entries later.
 func (u *Upgrader) tryLater(err error) error {
 	if err != nil {
-		u.loop.post(event{kind: evStored, err: err})
+		u.loop.post(event{kind: lifecycle.EvStored, err: err})
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package reexec
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -9,30 +8,31 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // event is an input of the loop. A comment on a field names the kinds that use it.
 type event struct {
-	kind       eventKind
+	kind       lifecycle.Event
 	err        error             // the reason, nil if there is none
-	attempt    int               // evCommand, evSaving, evSaved, evNotStarted: number of the upgrade, 0 for the current one
-	command    Command           // evCommand
-	size       int               // evSaving: bytes of all states
-	request    *request          // evUpgrade, evCanceled
+	attempt    int               // EvCommand, EvSaving, EvSaved, EvNotStarted: number of the upgrade, 0 for the current one
+	command    Command           // EvCommand
+	size       int               // EvSaving: bytes of all states
+	request    *request          // EvUpgrade, EvCanceled
 	from       *successor        // events of a successor: the sender
-	goodbye    handover.Goodbye  // evGoodbye
-	introduced handover.Third    // evThird
-	third      *third            // evThirdMain and evThirdGone: the process that is meant
-	older      handover.Draining // evOlder
-	report     chan Report       // evStatus; buffered, gets one value
-	moving     *outbox.Conn      // evMove
-	taken      handover.Taken    // evTaken
-	proof      *proof            // evMarked; nil if the marks are not stored
-	told       chan struct{}     // evMarked; closed when MAINPID= was sent
-	arrived    []*received.Conn  // evArrived
-	restart    bool              // evStop: the manager restarts the unit
+	goodbye    handover.Goodbye  // EvGoodbye
+	introduced handover.Third    // EvThird
+	third      *third            // EvThirdMain and EvThirdGone: the process that is meant
+	older      handover.Draining // EvOlder
+	report     chan Report       // EvStatus; buffered, gets one value
+	moving     *outbox.Conn      // EvMove
+	taken      handover.Taken    // EvTaken
+	proof      *proof            // EvMarked; nil if the marks are not stored
+	told       chan struct{}     // EvMarked; closed when MAINPID= was sent
+	arrived    []*received.Conn  // EvArrived
+	restart    bool              // EvStop: the manager restarts the unit
 }
 
 // request is a request for an upgrade.
@@ -63,10 +63,10 @@ func answerTo(result error, generation int) ask.Answer {
 type loop struct {
 	events  chan event
 	oldIdle chan struct{}
-	done    chan struct{}                   // closed when the loop has ended
-	err     error                           // error of actRelease; read it after done is closed
-	act     func(*loopState, event, action) // perform; tests of the loop replace it
-	closing atomic.Bool                     // Close was called
+	done    chan struct{}                             // closed when the loop has ended
+	err     error                                     // error of ActRelease; read it after done is closed
+	act     func(*loopState, event, lifecycle.Action) // perform; tests of the loop replace it
+	closing atomic.Bool                               // Close was called
 }
 
 func newLoop() loop {
@@ -94,7 +94,7 @@ func (l *loop) postOldIdle() {
 
 // loopState is the state that only the loop reads and writes.
 type loopState struct {
-	state      state
+	state      lifecycle.State
 	main       bool            // this process is the unit's main process
 	succ       *successor      // the successor, from its start on; nil if there is none
 	relieved   bool            // succ was replaced by the third generation
@@ -124,14 +124,14 @@ type loopState struct {
 }
 
 // runLoop takes events one by one until the generation has ended.
-func (u *Upgrader) runLoop(first state) {
+func (u *Upgrader) runLoop(first lifecycle.State) {
 	defer close(u.loop.done)
-	p := &loopState{state: first, main: first == starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	p := &loopState{state: first, main: first == lifecycle.Starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
 	defer u.conns.outbox.Pause.Stop()
 	defer p.second.Stop()
 	defer p.again.Stop()
-	for p.state != ended || len(p.self) > 0 { // events that actions posted at the end still need an answer
+	for p.state != lifecycle.Ended || len(p.self) > 0 { // events that actions posted at the end still need an answer
 		u.dispatch(p, u.await(p))
 	}
 }
@@ -149,16 +149,16 @@ func (u *Upgrader) await(p *loopState) event {
 			return e
 		case <-p.timer.C:
 			if p.timer.Over() {
-				return event{kind: evDeadline}
+				return event{kind: lifecycle.EvDeadline}
 			}
 		case <-u.conns.outbox.Pause.C:
-			return event{kind: evPauseOver}
+			return event{kind: lifecycle.EvPauseOver}
 		case <-p.second.C:
-			return event{kind: evSecond}
+			return event{kind: lifecycle.EvSecond}
 		case <-p.again.C:
-			return event{kind: evStoreAgain}
+			return event{kind: lifecycle.EvStoreAgain}
 		case <-u.loop.oldIdle:
-			return event{kind: evOldIdle}
+			return event{kind: lifecycle.EvOldIdle}
 		}
 	}
 }
@@ -168,20 +168,20 @@ func (u *Upgrader) dispatch(p *loopState, e event) {
 		e.drop()
 		return
 	}
-	if p.state == serving && (e.kind == evUpgrade || e.kind == evHangup) && u.pred.older() >= u.opts.MaxDraining {
-		e.kind = evCrowded
+	if p.state == lifecycle.Serving && (e.kind == lifecycle.EvUpgrade || e.kind == lifecycle.EvHangup) && u.pred.older() >= u.opts.MaxDraining {
+		e.kind = lifecycle.EvCrowded
 	}
-	if e.kind == evPrepared && u.launch.inPlace {
-		e.kind = evChecked
+	if e.kind == lifecycle.EvPrepared && u.launch.inPlace {
+		e.kind = lifecycle.EvChecked
 	}
 	came := e
 	e.kind = p.kindOf(e)
-	c := next(p.state, e.kind)
-	switch c.disposition {
-	case postpone:
+	c := lifecycle.Next(p.state, e.kind)
+	switch c.Disposition {
+	case lifecycle.Postpone:
 		p.postponed = append(p.postponed, came)
-	case move:
-		u.move(p, e, c)
+	case lifecycle.Perform:
+		u.apply(p, e, c)
 	default:
 		e.drop()
 	}
@@ -202,17 +202,17 @@ func (p *loopState) concerns(e event) bool {
 	switch {
 	case e.from != nil && e.from != p.succ:
 		return false
-	case e.kind == evCanceled && e.request != p.request:
+	case e.kind == lifecycle.EvCanceled && e.request != p.request:
 		return false
 	case e.attempt != 0 && e.attempt != p.attempt:
 		return false
-	case (e.kind == evGone || e.kind == evGoneAlone) && p.relieved:
+	case (e.kind == lifecycle.EvGone || e.kind == lifecycle.EvGoneAlone) && p.relieved:
 		return false
 	case e.third != nil && e.third != p.third:
 		return false
-	case e.kind == evConfirmed && p.succ.process.Dead():
+	case e.kind == lifecycle.EvConfirmed && p.succ.process.Dead():
 		// The manager refuses MAINPID= of a dead process, and then we are the main process.
-		// Whether the successor was alive is unknown. evGone will follow, and the table handles
+		// Whether the successor was alive is unknown. EvGone will follow, and the table handles
 		// it in both cases.
 		return false
 	}
@@ -221,34 +221,34 @@ func (p *loopState) concerns(e event) bool {
 
 // kindOf returns the kind of e for the table, which depends on the state of other processes
 // for some events.
-func (p *loopState) kindOf(e event) eventKind {
-	if p.state != draining {
+func (p *loopState) kindOf(e event) lifecycle.Event {
+	if p.state != lifecycle.Draining {
 		return e.kind
 	}
 	third := p.third != nil && !p.third.process.Dead()
 	switch {
-	case e.kind == evGone && third:
-		return evGoneCommitting
-	case e.kind == evGoneAlone && third:
-		return evThirdMain // without a manager, the successor's word makes it the main process
-	case e.kind == evStop && p.succ != nil && !p.relieved && p.succ.process.Dead():
-		return evStopLate
+	case e.kind == lifecycle.EvGone && third:
+		return lifecycle.EvGoneCommitting
+	case e.kind == lifecycle.EvGoneAlone && third:
+		return lifecycle.EvThirdMain // without a manager, the successor's word makes it the main process
+	case e.kind == lifecycle.EvStop && p.succ != nil && !p.relieved && p.succ.process.Dead():
+		return lifecycle.EvStopLate
 	}
 	return e.kind
 }
 
-func (u *Upgrader) move(p *loopState, e event, c cell) {
+func (u *Upgrader) apply(p *loopState, e event, c lifecycle.Cell) {
 	was := p.state
-	for _, a := range c.do {
+	for _, a := range c.Do {
 		u.loop.act(p, e, a)
 	}
-	if c.to == was {
+	if c.To == was {
 		return
 	}
-	u.log.Debug("state", "generation", u.launch.generation, "from", was, "to", c.to, "on", e.kind, "error", e.err)
-	p.state = c.to
+	u.log.Debug("state", "generation", u.launch.generation, "from", was, "to", c.To, "on", e.kind, "error", e.err)
+	p.state = c.To
 	u.enter(p)
-	u.observeMove(p, e, was)
+	u.observeChange(p, e, was)
 	p.replay()
 }
 
@@ -260,8 +260,8 @@ func (p *loopState) replay() {
 
 // enter performs the entry actions of a new state.
 func (u *Upgrader) enter(p *loopState) {
-	u.drain.SetEnding(slices.Contains(finishing, p.state))
-	for _, a := range entry[p.state] {
+	u.drain.SetEnding(p.state.Finishes())
+	for _, a := range p.state.OnEntry() {
 		u.loop.act(p, event{}, a)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -16,7 +17,7 @@ import (
 // world is what the actions of a loop change, in memory.
 type world struct {
 	*Upgrader
-	state  state // as of the last actReport
+	state  lifecycle.State // as of the last ActReport
 	gates  string
 	succ   *successor
 	told   bool // the successor may accept
@@ -41,48 +42,48 @@ func newWorld() *world {
 }
 
 // perform does what the action stands for to the world. It runs on the loop.
-func (w *world) perform(p *loopState, e event, a action) {
+func (w *world) perform(p *loopState, e event, a lifecycle.Action) {
 	switch a {
-	case actLetRestore, actLetServe, actTellDraining, actTellStopping, actMoveIdle, actAwaitWork, actEndDrain:
+	case lifecycle.ActLetRestore, lifecycle.ActLetServe, lifecycle.ActTellDraining, lifecycle.ActTellStopping, lifecycle.ActMoveIdle, lifecycle.ActAwaitWork, lifecycle.ActEndDrain:
 		w.Upgrader.perform(p, e, a)
-	case actOpenGates:
+	case lifecycle.ActOpenGates:
 		w.gates = "open"
-	case actShutGates, actWithdraw:
+	case lifecycle.ActShutGates, lifecycle.ActWithdraw:
 		w.gates = "shut"
-	case actBegin:
+	case lifecycle.ActBegin:
 		p.request = e.request
-		p.self = append(p.self, event{kind: evCommand})
-	case actStart:
+		p.self = append(p.self, event{kind: lifecycle.EvCommand})
+	case lifecycle.ActStart:
 		p.succ, w.told = &successor{process: &fd.Process{PID: 2}}, false
 		p.timer.Reset(w.opts.ReadyTimeout)
-	case actGo:
+	case lifecycle.ActGo:
 		w.told = true
 		p.timer.Reset(timeout.Switch)
-	case actAllow:
+	case lifecycle.ActAllow:
 		w.allow(p, e.size)
-	case actTry:
+	case lifecycle.ActTry:
 		p.timer.Reset(w.opts.Trial)
-	case actDrainDeadline, actLastDeadline:
+	case lifecycle.ActDrainDeadline, lifecycle.ActLastDeadline:
 		p.timer.Reset(w.opts.Drain)
-	case actStopDeadline:
+	case lifecycle.ActStopDeadline:
 		p.timer.Reset(w.opts.StopDrain)
-	case actHasten:
+	case lifecycle.ActHasten:
 		p.timer.Shorten(w.opts.StopDrain)
-	case actUndone:
+	case lifecycle.ActUndone:
 		w.reply(p, errors.New("undone"))
 		p.succ = nil
-	case actDone:
+	case lifecycle.ActDone:
 		p.main = false
 		w.reply(p, nil)
-	case actLate:
+	case lifecycle.ActLate:
 		w.reply(p, errors.New("late"))
-	case actRefuse:
+	case lifecycle.ActRefuse:
 		w.answer[e.request] = append(w.answer[e.request], refusal(p.state))
-	case actCover:
+	case lifecycle.ActCover:
 		w.drain.NewEpoch()
-	case actExpire:
+	case lifecycle.ActExpire:
 		w.drain.Expire()
-	case actReport:
+	case lifecycle.ActReport:
 		w.state, w.succ = p.state, p.succ
 		e.report <- Report{} // what is written before it the test may read
 	}
@@ -103,26 +104,26 @@ var happenings = []struct {
 	{"upgrade", func(w *world) {
 		r := &request{answer: make(chan error, 1)}
 		w.asked = append(w.asked, r)
-		w.loop.post(event{kind: evUpgrade, request: r})
+		w.loop.post(event{kind: lifecycle.EvUpgrade, request: r})
 	}},
-	{"ready", ofSuccessor(evPrepared)},
-	{"fail", ofSuccessor(evFailed)},
+	{"ready", ofSuccessor(lifecycle.EvPrepared)},
+	{"fail", ofSuccessor(lifecycle.EvFailed)},
 	{"timeout", func(w *world) { time.Sleep(time.Minute) }}, // of the bubble's clock
-	{"successor gone", ofSuccessor(evGone)},
-	{"switch", ofSuccessor(evAccepting)},
-	{"barrier done", ofSuccessor(evConfirmed)},
-	{"barrier late", ofSuccessor(evUnconfirmed)},
-	{"commit failed", ofSuccessor(evCommitFailed)},
-	{"stop", func(w *world) { w.loop.post(event{kind: evStop}) }},
+	{"successor gone", ofSuccessor(lifecycle.EvGone)},
+	{"switch", ofSuccessor(lifecycle.EvAccepting)},
+	{"barrier done", ofSuccessor(lifecycle.EvConfirmed)},
+	{"barrier late", ofSuccessor(lifecycle.EvUnconfirmed)},
+	{"commit failed", ofSuccessor(lifecycle.EvCommitFailed)},
+	{"stop", func(w *world) { w.loop.post(event{kind: lifecycle.EvStop}) }},
 	{"client gone", func(w *world) {
 		if n := len(w.asked); n > 0 {
-			w.loop.post(event{kind: evCanceled, request: w.asked[n-1], err: errors.New("gone")})
+			w.loop.post(event{kind: lifecycle.EvCanceled, request: w.asked[n-1], err: errors.New("gone")})
 		}
 	}},
 }
 
 // ofSuccessor is an event of the successor, if there is one.
-func ofSuccessor(kind eventKind) func(*world) {
+func ofSuccessor(kind lifecycle.Event) func(*world) {
 	return func(w *world) {
 		if w.succ != nil {
 			w.loop.post(event{kind: kind, from: w.succ, err: errors.New(kind.String())})
@@ -156,9 +157,9 @@ func TestLoopInEveryOrder(t *testing.T) {
 
 func playThrough(t *testing.T, sequence []int) {
 	w := newWorld()
-	go w.runLoop(starting) // ends on evClose below
-	w.loop.post(event{kind: evReady})
-	w.loop.post(event{kind: evRestored})
+	go w.runLoop(lifecycle.Starting) // ends on EvClose below
+	w.loop.post(event{kind: lifecycle.EvReady})
+	w.loop.post(event{kind: lifecycle.EvRestored})
 	var names []string
 	for _, i := range sequence {
 		names = append(names, happenings[i].name)
@@ -166,7 +167,7 @@ func playThrough(t *testing.T, sequence []int) {
 		synctest.Wait()
 		w.holds(t, names)
 	}
-	w.loop.post(event{kind: evClose})
+	w.loop.post(event{kind: lifecycle.EvClose})
 	<-w.loop.done
 	for i, r := range w.asked {
 		if n := len(w.answer[r]); n != 1 {
@@ -179,11 +180,11 @@ func playThrough(t *testing.T, sequence []int) {
 func (w *world) holds(t *testing.T, names []string) {
 	t.Helper()
 	state := w.stateNow()
-	accepts := state == serving || state == beginning || state == preparing || state == covering
-	if accepts != (w.gates == "open") && state != undoing {
+	accepts := state == lifecycle.Serving || state == lifecycle.Beginning || state == lifecycle.Preparing || state == lifecycle.Covering
+	if accepts != (w.gates == "open") && state != lifecycle.Undoing {
 		t.Errorf("%v: the gates are %s in %v", names, w.gates, state)
 	}
-	if w.gates == "open" && w.succ != nil && w.told && state != covering {
+	if w.gates == "open" && w.succ != nil && w.told && state != lifecycle.Covering {
 		t.Errorf("%v: two generations accept in %v", names, state)
 	}
 	waiting := 0
@@ -192,7 +193,7 @@ func (w *world) holds(t *testing.T, names []string) {
 			waiting++
 		}
 	}
-	upgrading := state == preparing || state == switching || state == trial || state == committing || state == undoing
+	upgrading := state == lifecycle.Preparing || state == lifecycle.Switching || state == lifecycle.Trial || state == lifecycle.Committing || state == lifecycle.Undoing
 	if waiting > 1 || waiting == 1 && !upgrading {
 		t.Errorf("%v: %d wait for an upgrade in %v", names, waiting, state)
 	}
@@ -203,34 +204,34 @@ func (w *world) holds(t *testing.T, names []string) {
 func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		go w.runLoop(starting) // ends on evClose below
-		for _, kind := range []eventKind{evReady, evRestored} {
+		go w.runLoop(lifecycle.Starting) // ends on EvClose below
+		for _, kind := range []lifecycle.Event{lifecycle.EvReady, lifecycle.EvRestored} {
 			w.loop.post(event{kind: kind})
 		}
 		happenings[0].do(w) // upgrade
 		w.stateNow()
-		ofSuccessor(evPrepared)(w)
+		ofSuccessor(lifecycle.EvPrepared)(w)
 		time.Sleep(timeout.Switch - time.Millisecond)
 		w.stateNow()
-		w.loop.post(event{kind: evSaving, from: w.succ, size: MaxState})
+		w.loop.post(event{kind: lifecycle.EvSaving, from: w.succ, size: MaxState})
 		time.Sleep(timeout.Switch + 15*time.Second)
-		if s := w.stateNow(); s != switching {
-			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, switching)
+		if s := w.stateNow(); s != lifecycle.Switching {
+			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, lifecycle.Switching)
 		}
 		time.Sleep(2 * time.Second)
-		if s := w.stateNow(); s != undoing {
-			t.Errorf("%v 22 s after 64 MiB were saved, want %v", s, undoing)
+		if s := w.stateNow(); s != lifecycle.Undoing {
+			t.Errorf("%v 22 s after 64 MiB were saved, want %v", s, lifecycle.Undoing)
 		}
-		ofSuccessor(evGone)(w)
-		w.loop.post(event{kind: evClose})
+		ofSuccessor(lifecycle.EvGone)(w)
+		w.loop.post(event{kind: lifecycle.EvClose})
 		<-w.loop.done
 	})
 }
 
 // stateNow asks the loop.
-func (w *world) stateNow() state {
+func (w *world) stateNow() lifecycle.State {
 	done := make(chan Report)
-	w.loop.post(event{kind: evStatus, report: done})
+	w.loop.post(event{kind: lifecycle.EvStatus, report: done})
 	<-done
 	return w.state
 }
@@ -239,14 +240,14 @@ func (w *world) stateNow() state {
 func TestWhatComesWhileTheLoopEndsIsAnswered(t *testing.T) {
 	w := newWorld()
 	late := &request{answer: make(chan error, 1)}
-	w.loop.act = func(p *loopState, e event, a action) {
-		if a == actRelease {
-			p.postponed = append(p.postponed, event{kind: evUpgrade, request: late})
+	w.loop.act = func(p *loopState, e event, a lifecycle.Action) {
+		if a == lifecycle.ActRelease {
+			p.postponed = append(p.postponed, event{kind: lifecycle.EvUpgrade, request: late})
 		}
 		w.perform(p, e, a)
 	}
-	go w.runLoop(starting) // ends on evClose
-	w.loop.post(event{kind: evClose})
+	go w.runLoop(lifecycle.Starting) // ends on EvClose
+	w.loop.post(event{kind: lifecycle.EvClose})
 	<-w.loop.done
 	if len(w.answer[late]) != 1 {
 		t.Errorf("answers %v, want one", w.answer[late])
@@ -264,8 +265,16 @@ func TestRestoredIsClosedBeforeTheGenerationAccepts(t *testing.T) {
 		if !closed(w.ready.restored) {
 			t.Error("the loop may let this generation accept, and restored is open")
 		}
-		if e := <-w.loop.events; e.kind != evRestored {
-			t.Errorf("event %v, want %v", e.kind, evRestored)
+		if e := <-w.loop.events; e.kind != lifecycle.EvRestored {
+			t.Errorf("event %v, want %v", e.kind, lifecycle.EvRestored)
 		}
 	})
+}
+
+func TestEveryActionHasAStep(t *testing.T) {
+	for a, step := range steps {
+		if step == nil {
+			t.Errorf("action %d has no step", a)
+		}
+	}
 }

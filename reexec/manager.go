@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -156,7 +157,7 @@ func (u *Upgrader) storeMarks(p *loopState) {
 		fault.At(fault.MarksStored)
 		u.keepLastGood(s)
 		told := make(chan struct{})
-		u.loop.post(event{kind: evMarked, from: s, proof: proof, told: told})
+		u.loop.post(event{kind: lifecycle.EvMarked, from: s, proof: proof, told: told})
 		select {
 		case <-told:
 			u.confirm(s, proof)
@@ -178,7 +179,7 @@ func (u *Upgrader) commit(p *loopState, e event) {
 		err = s.say(u.tasks.life, handover.Committing{})
 	}
 	if err != nil {
-		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
+		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})
 		return
 	}
 	fault.At(fault.CommittingSaid)
@@ -186,7 +187,7 @@ func (u *Upgrader) commit(p *loopState, e event) {
 	// Not on a goroutine: later messages must reach the manager after this one, also if the
 	// successor dies now.
 	if err := u.sayMain(s.process.PID); err != nil {
-		p.self = append(p.self, event{kind: evCommitFailed, from: s, err: err})
+		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})
 		return
 	}
 	if e.proof != nil {
@@ -226,7 +227,7 @@ func (u *Upgrader) sayMain(pid int) error {
 }
 
 // confirm waits until the manager has taken MAINPID=, because the exit of this process before
-// that would stop the whole service. If the manager is late, confirm posts evUnconfirmed and
+// that would stop the whole service. If the manager is late, confirm posts EvUnconfirmed and
 // goes on waiting. Without a proof it relies on the barrier, which shows that the manager
 // has read MAINPID=.
 func (u *Upgrader) confirm(s *successor, proof *proof) {
@@ -235,7 +236,7 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	defer cancel()
 	err := u.barrier(ctx)
 	if err != nil {
-		u.loop.post(event{kind: evUnconfirmed, from: s, err: err})
+		u.loop.post(event{kind: lifecycle.EvUnconfirmed, from: s, err: err})
 		err = u.barrier(u.tasks.life)
 	}
 	if err != nil {
@@ -244,10 +245,10 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	v := u.readMarks(proof, s)
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
 	if v == refused {
-		u.loop.post(event{kind: evCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
+		u.loop.post(event{kind: lifecycle.EvCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
 		return
 	}
-	u.loop.post(event{kind: evConfirmed, from: s})
+	u.loop.post(event{kind: lifecycle.EvConfirmed, from: s})
 }
 
 // barrierPause is the time between two attempts at a barrier.

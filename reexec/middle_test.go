@@ -10,15 +10,16 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // Without a manager the third generation serves as soon as its predecessor dies in the commit.
 func TestAGenerationWithoutAManagerLeavesServiceToTheThird(t *testing.T) {
 	m := newMiddle(t)
 	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
-	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: third})
-	m.dispatch(m.p, event{kind: evGoneAlone, from: m.p.succ})
-	if m.p.state != draining || !m.p.relieved {
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: third})
+	m.dispatch(m.p, event{kind: lifecycle.EvGoneAlone, from: m.p.succ})
+	if m.p.state != lifecycle.Draining || !m.p.relieved {
 		t.Errorf("%v, relieved %v, want draining and relieved", m.p.state, m.p.relieved)
 	}
 }
@@ -26,8 +27,8 @@ func TestAGenerationWithoutAManagerLeavesServiceToTheThird(t *testing.T) {
 func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 	m := newMiddle(t)
 	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
-	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: third})
-	m.dispatch(m.p, event{kind: evThird, from: m.p.succ})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: third})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ})
 	if m.p.third != nil || m.p.relieved {
 		t.Errorf("third %v, relieved %v, want neither", m.p.third, m.p.relieved)
 	}
@@ -36,8 +37,8 @@ func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 // A Third in a state that ignores it leaves no descriptor open, which TestMain checks.
 func TestAThirdInAnEndingGenerationIsDropped(t *testing.T) {
 	m := newMiddle(t)
-	m.p.state = leaving
-	m.dispatch(m.p, event{kind: evThird, from: m.p.succ, introduced: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
+	m.p.state = lifecycle.Leaving
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
 	if m.p.third != nil {
 		t.Error("a generation that ends watches the third one")
 	}
@@ -54,7 +55,7 @@ func TestAProcessThatDoesNotBecomeMainHangsUpOnTheCommand(t *testing.T) {
 	}
 	_ = ours.Close() // dup is the same
 	m.pred.keepCommand(handover.Command{FDs: []*fd.FD{dup}})
-	m.p.state = leaving
+	m.p.state = lifecycle.Leaving
 	m.enter(m.p)
 	if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the command reads %d bytes, %v, want EOF", n, err)

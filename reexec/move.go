@@ -16,6 +16,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
@@ -167,7 +168,7 @@ func (u *Upgrader) propose(m *outbox.Conn, c net.Conn) error {
 		return fmt.Errorf("this %T is not a TCP or unix connection, or has lost its peer", c)
 	}
 	m.File = file
-	if !u.loop.post(event{kind: evMove, moving: m}) {
+	if !u.loop.post(event{kind: lifecycle.EvMove, moving: m}) {
 		return ErrStopped
 	}
 	return nil

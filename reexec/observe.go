@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // An EventKind is the kind of an Event.
@@ -58,20 +59,20 @@ func (u *Upgrader) observe(p *loopState, kind EventKind, err error) {
 	}
 }
 
-// observeMove queues the event for a change of state from was, if there is one.
-func (u *Upgrader) observeMove(p *loopState, e event, was state) {
+// observeChange queues the event for a change of state from was, if there is one.
+func (u *Upgrader) observeChange(p *loopState, e event, was lifecycle.State) {
 	switch e.kind {
-	case evPrepared, evChecked:
+	case lifecycle.EvPrepared, lifecycle.EvChecked:
 		u.observe(p, EventReady, nil)
-	case evAccepting:
+	case lifecycle.EvAccepting:
 		u.observe(p, EventSwitched, nil)
-	case evConfirmed:
+	case lifecycle.EvConfirmed:
 		u.observe(p, EventCommitted, nil)
 	}
-	if p.state == preparing && p.succ != nil {
+	if p.state == lifecycle.Preparing && p.succ != nil {
 		u.observe(p, EventStarted, nil)
 	}
-	if p.state == serving && (was == adopting || was == probation || was == recovering && u.launch.generation > 1) {
+	if p.state == lifecycle.Serving && (was == lifecycle.Adopting || was == lifecycle.Probation || was == lifecycle.Recovering && u.launch.generation > 1) {
 		u.observe(p, EventAdopted, nil)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // This file passes on the progress of draining generations. They cannot notify the manager.
@@ -80,14 +81,14 @@ func countOf(n int) string {
 // else with the next second, so that each generation sends at most one message per second.
 func (u *Upgrader) countOlder(p *loopState, e event) {
 	before := u.pred.older()
-	if e.kind == evOlder {
+	if e.kind == lifecycle.EvOlder {
 		u.pred.keepProgress(e.older)
 	}
 	switch {
-	case p.main && p.state == serving:
+	case p.main && p.state == lifecycle.Serving:
 		u.sayOlder(p)
-	case p.succ == nil || p.state != draining && p.state != leaving: // there is no process to send it to
-	case e.kind == evOlder && u.pred.older() == before:
+	case p.succ == nil || p.state != lifecycle.Draining && p.state != lifecycle.Leaving: // there is no process to send it to
+	case e.kind == lifecycle.EvOlder && u.pred.older() == before:
 	default:
 		u.sayDraining(p)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
@@ -124,8 +125,8 @@ func (p *predecessor) takeCommand() *control.Conn {
 
 // leaveCommand hangs up on the reload command that waits, when this process does not become
 // the main one. If the predecessor lives, it answers the command.
-func (u *Upgrader) leaveCommand(s state) {
-	if s != leaving {
+func (u *Upgrader) leaveCommand(s lifecycle.State) {
+	if s != lifecycle.Leaving {
 		return
 	}
 	if c := u.pred.takeCommand(); c != nil {
@@ -140,12 +141,12 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 	for {
 		m, err := p.line.Receive(context.Background())
 		if err != nil {
-			post(event{kind: evOrphaned, err: err})
+			post(event{kind: lifecycle.EvOrphaned, err: err})
 			return
 		}
 		switch m := m.(type) {
 		case handover.Draining:
-			post(event{kind: evOlder, older: m})
+			post(event{kind: lifecycle.EvOlder, older: m})
 		case handover.States:
 			kept.Inherit(m.Stored)
 			if restoring {
@@ -159,7 +160,7 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 			sockets.forget(m.Entries)
 		case handover.Connections:
 			arrived := received.FromMessage(m)
-			if !post(event{kind: evArrived, arrived: arrived}) {
+			if !post(event{kind: lifecycle.EvArrived, arrived: arrived}) {
 				for _, a := range arrived {
 					a.Close() // the predecessor gets no Taken, and keeps them
 				}
@@ -167,20 +168,20 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 		case handover.Go:
 			restoring = true
 			fault.At(fault.GoHeard)
-			post(event{kind: evGo})
+			post(event{kind: lifecycle.EvGo})
 		case handover.Command:
 			p.keepCommand(m)
 		case handover.LastGood:
 			good.take(m)
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
-			post(event{kind: evCommitting})
+			post(event{kind: lifecycle.EvCommitting})
 		case handover.Acknowledge:
 			fault.At(fault.AcknowledgeHeard)
-			post(event{kind: evAcknowledge})
+			post(event{kind: lifecycle.EvAcknowledge})
 		case handover.Committed:
 			fault.At(fault.CommittedHeard)
-			post(event{kind: evCommitted})
+			post(event{kind: lifecycle.EvCommitted})
 		default: // a message that is not expected, which may have descriptors
 			handover.Discard(m)
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
@@ -104,9 +105,9 @@ func (u *Upgrader) judgeCandidate(p *loopState) {
 
 // blames reports whether e shows that the successor is the reason for an undone upgrade: not the
 // end of the caller, a stop, or the manager.
-func blames(e eventKind) bool {
+func blames(e lifecycle.Event) bool {
 	switch e {
-	case evFailed, evDeclined, evDeadline, evGone, evGoneAlone:
+	case lifecycle.EvFailed, lifecycle.EvDeclined, lifecycle.EvDeadline, lifecycle.EvGone, lifecycle.EvGoneAlone:
 		return true
 	}
 	return false

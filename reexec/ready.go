@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cutover-go/cutover/internal/fault"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // This file is Ready: it restores the state of the program and waits until this generation
@@ -44,7 +45,7 @@ func newReadiness() readiness {
 // claimed, and removes them from the fd store. A successor does so when it is the main
 // process.
 func (u *Upgrader) Ready(ctx context.Context) error {
-	u.loop.post(event{kind: evReady})
+	u.loop.post(event{kind: lifecycle.EvReady})
 	if err := u.until(ctx, u.ready.told); err != nil {
 		return err
 	}
@@ -98,5 +99,5 @@ func (u *Upgrader) restore() {
 	u.saveFirst()
 	fault.At(fault.Restored)
 	close(u.ready.restored)
-	u.loop.post(event{kind: evRestored})
+	u.loop.post(event{kind: lifecycle.EvRestored})
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // signals is the channel of SIGHUP, SIGTERM, SIGINT and Options.RestartSignal. It is nil if
@@ -32,9 +34,9 @@ func (s signals) relay(ctx context.Context, restart syscall.Signal, post func(ev
 		select {
 		case sig := <-s:
 			if sig == syscall.SIGHUP {
-				post(event{kind: evHangup})
+				post(event{kind: lifecycle.EvHangup})
 			} else {
-				post(event{kind: evStop, restart: sig == restart})
+				post(event{kind: lifecycle.EvStop, restart: sig == restart})
 			}
 		case <-ctx.Done():
 			return

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -22,7 +23,7 @@ func sizeTime(size int) time.Duration { return time.Duration(size/stateRate) * t
 // accept.
 func (u *Upgrader) allow(p *loopState, size int) {
 	p.allowed = timeout.Switch + sizeTime(size)
-	if p.state == saving || p.state == clearing {
+	if p.state == lifecycle.Saving || p.state == lifecycle.Clearing {
 		p.allowed += timeout.Switch // longer than saveTime, whose error names the Save
 	}
 	p.timer.Reset(p.allowed)

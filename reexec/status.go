@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // A Report is the status of the main process of a unit.
@@ -63,7 +64,7 @@ func Status(ctx context.Context) (Report, error) {
 		Draining: a.Draining, Held: a.Held, Left: time.Duration(a.Left) * time.Second, NotStored: a.NotStored}, nil
 }
 
-// report returns the answer to evStatus. It runs on the loop.
+// report returns the answer to EvStatus. It runs on the loop.
 func (u *Upgrader) report(p *loopState) Report {
 	d := u.pred.drains()
 	r := Report{Generation: u.launch.generation, PID: os.Getpid(), State: p.state.String(),
@@ -76,9 +77,9 @@ func (u *Upgrader) report(p *loopState) Report {
 
 // Status returns the Report of this process.
 func (u *Upgrader) Status() Report {
-	e := event{kind: evStatus, report: make(chan Report, 1)}
+	e := event{kind: lifecycle.EvStatus, report: make(chan Report, 1)}
 	if !u.loop.post(e) {
-		return Report{Generation: u.launch.generation, PID: os.Getpid(), State: ended.String()}
+		return Report{Generation: u.launch.generation, PID: os.Getpid(), State: lifecycle.Ended.String()}
 	}
 	return <-e.report
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -80,10 +81,10 @@ func (u *Upgrader) sayStopping(p *loopState, e event) {
 // successor.
 func (u *Upgrader) releaseAll(p *loopState) {
 	fault.At(fault.Drained)
-	if p.state == arriving {
+	if p.state == lifecycle.Arriving {
 		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
 	}
-	finished := p.state == draining || p.state == leaving
+	finished := p.state == lifecycle.Draining || p.state == lifecycle.Leaving
 	if finished {
 		u.handOff(p)
 		u.observe(p, EventDrained, nil)
@@ -107,7 +108,7 @@ func (u *Upgrader) whyNotReady() string {
 
 // Stop asks this generation to end, like SIGTERM: it stops accepting, and Draining and
 // Stopping are closed. Stop does not wait for the end.
-func (u *Upgrader) Stop() { u.loop.post(event{kind: evStop}) }
+func (u *Upgrader) Stop() { u.loop.post(event{kind: lifecycle.EvStop}) }
 
 // Fail reports that this generation cannot serve. In a successor, before Ready or within
 // its trial, Fail undoes the upgrade: the predecessor goes on serving, or accepts again,
@@ -119,7 +120,7 @@ func (u *Upgrader) Fail(reason error) {
 		reason = errors.New("Fail was called without a reason")
 	}
 	u.ready.failed.CompareAndSwap(nil, &reason)
-	u.loop.post(event{kind: evFail, err: reason})
+	u.loop.post(event{kind: lifecycle.EvFail, err: reason})
 }
 
 // Close ends this generation: it closes the listeners and the control socket, kills a
@@ -135,7 +136,7 @@ func (u *Upgrader) Close() error {
 	if u.loop.closing.CompareAndSwap(false, true) {
 		err = u.lastCheckpoint()
 	}
-	u.loop.post(event{kind: evClose})
+	u.loop.post(event{kind: lifecycle.EvClose})
 	<-u.loop.done
 	u.tasks.Wait()
 	u.tasks.callbacks.Wait()
@@ -145,7 +146,7 @@ func (u *Upgrader) Close() error {
 // lastCheckpoint stores the final state of a main process that stops, for the process that
 // the manager starts next.
 func (u *Upgrader) lastCheckpoint() error {
-	if r := u.Status(); !r.Main || r.State != leaving.String() {
+	if r := u.Status(); !r.Main || r.State != lifecycle.Leaving.String() {
 		return nil
 	}
 	ctx, cancel := timeout.Message(context.Background())

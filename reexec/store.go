@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -130,14 +131,14 @@ func (u *Upgrader) storeAgain(p *loopState) {
 		return
 	}
 	u.tasks.Go(func() { // ends when the manager has read, or the time of a message is over
-		u.loop.post(event{kind: evStored, err: u.settleStore()})
+		u.loop.post(event{kind: lifecycle.EvStored, err: u.settleStore()})
 	})
 }
 
 // storedAgain handles the result of an attempt.
 func (u *Upgrader) storedAgain(p *loopState, err error) {
 	u.noteStore(p, err)
-	if p.state == serving && p.main {
+	if p.state == lifecycle.Serving && p.main {
 		u.sayOlder(p)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -25,9 +26,9 @@ type successor struct {
 	recalled atomic.Bool         // it was told to hang up
 	program  atomic.Value        // string, the identity of its program
 	kept     atomic.Bool         // the fd store has the last good program for it
-	receives map[string][]string // formats of connections, by listener; set before evPrepared
+	receives map[string][]string // formats of connections, by listener; set before EvPrepared
 
-	acknowledges bool          // it answers Acknowledge; set before evPrepared
+	acknowledges bool          // it answers Acknowledge; set before EvPrepared
 	acknowledged chan struct{} // closed when it has sent Acknowledged
 
 	listening   context.Context         // context of listen
@@ -74,7 +75,7 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	fault.At(fault.Started)
 	u.tasks.Go(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
-			u.loop.post(event{kind: evFailed, from: s, err: s.explain(err)})
+			u.loop.post(event{kind: lifecycle.EvFailed, from: s, err: s.explain(err)})
 			s.awaitEnd(u.loop.post, u.supervised())
 			return
 		}
@@ -179,9 +180,9 @@ func (s *successor) heardLast(post func(event) bool, err error) {
 	switch {
 	case errors.Is(err, errReadingStopped):
 	case s.recalled.Load():
-		post(event{kind: evRecalled, from: s})
+		post(event{kind: lifecycle.EvRecalled, from: s})
 	default:
-		post(event{kind: evFailed, from: s, err: s.explain(err)})
+		post(event{kind: lifecycle.EvFailed, from: s, err: s.explain(err)})
 	}
 }
 
@@ -195,21 +196,21 @@ func translate(m handover.Message) (event, bool) {
 	switch m := m.(type) {
 	case handover.Ready:
 		fault.At(fault.ReadyHeard)
-		return event{kind: evPrepared}, true
+		return event{kind: lifecycle.EvPrepared}, true
 	case handover.Failed:
-		return event{kind: evDeclined, err: errors.New(m.Reason)}, true
+		return event{kind: lifecycle.EvDeclined, err: errors.New(m.Reason)}, true
 	case handover.Serving:
-		return event{kind: evAccepting}, true
+		return event{kind: lifecycle.EvAccepting}, true
 	case handover.Stopping:
-		return event{kind: evSuccessorStops}, true
+		return event{kind: lifecycle.EvSuccessorStops}, true
 	case handover.Superseded:
-		return event{kind: evSuperseded}, true
+		return event{kind: lifecycle.EvSuperseded}, true
 	case handover.Taken:
-		return event{kind: evTaken, taken: m}, true
+		return event{kind: lifecycle.EvTaken, taken: m}, true
 	case handover.Third:
-		return event{kind: evThird, introduced: m}, true
+		return event{kind: lifecycle.EvThird, introduced: m}, true
 	case handover.Goodbye:
-		return event{kind: evGoodbye, goodbye: m}, true
+		return event{kind: lifecycle.EvGoodbye, goodbye: m}, true
 	case handover.Command: // only a predecessor passes one on
 		fd.CloseAll(m.FDs)
 	}
@@ -223,9 +224,9 @@ func (s *successor) awaitEnd(post func(event) bool, supervised bool) {
 	if !s.process.Dead() {
 		return // closed by us
 	}
-	kind := evGone
+	kind := lifecycle.EvGone
 	if !supervised {
-		kind = evGoneAlone
+		kind = lifecycle.EvGoneAlone
 	}
 	post(event{kind: kind, from: s, err: s.ending()})
 }

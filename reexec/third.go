@@ -6,6 +6,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
 // This file lets a draining generation know its main process when its successor is killed
@@ -86,10 +87,10 @@ func (u *Upgrader) watchThird(p *loopState, m handover.Third) {
 	u.tasks.Go(func() { // ends with the process, or dropThird
 		select {
 		case <-removed:
-			u.loop.post(event{kind: evThirdMain, third: t})
+			u.loop.post(event{kind: lifecycle.EvThirdMain, third: t})
 		case <-t.process.Over():
 			if t.process.Dead() {
-				u.loop.post(event{kind: evThirdGone, third: t})
+				u.loop.post(event{kind: lifecycle.EvThirdGone, third: t})
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -26,7 +27,7 @@ func (u *Upgrader) kill(p *loopState, e event) {
 func (u *Upgrader) recall(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	p.timer.Reset(timeout.Switch)
-	if p.state == committing {
+	if p.state == lifecycle.Committing {
 		u.takeBackThird(p)
 		// Go takes back Committing, after which hanging up would make it the main process.
 		if err := p.succ.say(u.tasks.life, handover.Go{}); err != nil {
@@ -56,20 +57,20 @@ func (u *Upgrader) reasonFor(p *loopState, e event) *UpgradeError {
 	}
 	err := e.err
 	switch {
-	case e.kind == evDeadline && p.state == beginning:
+	case e.kind == lifecycle.EvDeadline && p.state == lifecycle.Beginning:
 		err = fmt.Errorf("Options.Next has not returned within %v", u.opts.ReadyTimeout)
-	case e.kind == evDeadline && p.state == saving:
+	case e.kind == lifecycle.EvDeadline && p.state == lifecycle.Saving:
 		err = fmt.Errorf("the state was not saved within %v", p.allowed)
-	case e.kind == evDeadline && p.state == preparing:
+	case e.kind == lifecycle.EvDeadline && p.state == lifecycle.Preparing:
 		err = fmt.Errorf("the successor was not ready within %v", u.opts.ReadyTimeout)
-	case e.kind == evDeadline:
+	case e.kind == lifecycle.EvDeadline:
 		err = fmt.Errorf("the successor did not accept within %v", p.allowed)
-	case e.kind == evSuccessorStops:
+	case e.kind == lifecycle.EvSuccessorStops:
 		err = errors.New("the successor was asked to end")
-	case e.kind == evStop || e.kind == evClose:
+	case e.kind == lifecycle.EvStop || e.kind == lifecycle.EvClose:
 		err = ErrStopped
 	}
-	p.blamed = blames(e.kind) && p.state != beginning && p.state != saving
+	p.blamed = blames(e.kind) && p.state != lifecycle.Beginning && p.state != lifecycle.Saving
 	reason := &UpgradeError{Phase: phaseOf(p.state), Err: err}
 	if p.succ != nil {
 		reason.PID = p.succ.process.PID
@@ -85,7 +86,7 @@ func (u *Upgrader) undone(p *loopState, e event) {
 	u.observe(p, EventUndone, p.reason)
 	u.rememberUndone(p.reason)
 	u.sayUndone(p)
-	if e.kind == evStop || e.kind == evClose {
+	if e.kind == lifecycle.EvStop || e.kind == lifecycle.EvClose {
 		u.answer(p, p.reason) // the program may end before the manager confirms
 	} else {
 		u.answerConfirmed(p, p.reason)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
@@ -20,8 +21,8 @@ func TestAMessageThatCannotBeSaidHangsUp(t *testing.T) {
 		m := newMiddle(t)
 		m.tasks.endLife() // no message is sent after it
 		m.tellPredecessor(m.p, say)
-		if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
-			t.Fatalf("a %T that cannot be said leads to %v, want %v", say, m.p.self, evOrphaned)
+		if len(m.p.self) != 1 || m.p.self[0].kind != lifecycle.EvOrphaned {
+			t.Fatalf("a %T that cannot be said leads to %v, want %v", say, m.p.self, lifecycle.EvOrphaned)
 		}
 		m.dispatch(m.p, m.p.self[0])
 		if got, err := m.older.Receive(t.Context()); !errors.Is(err, io.EOF) {
@@ -56,28 +57,28 @@ func TestTakenThatCannotBeSaidHangsUp(t *testing.T) {
 	m := newMiddle(t)
 	m.tasks.endLife()
 	m.receiveFrom(m.p, nil)
-	if len(m.p.self) != 1 || m.p.self[0].kind != evOrphaned {
-		t.Errorf("it leads to %v, want %v", m.p.self, evOrphaned)
+	if len(m.p.self) != 1 || m.p.self[0].kind != lifecycle.EvOrphaned {
+		t.Errorf("it leads to %v, want %v", m.p.self, lifecycle.EvOrphaned)
 	}
 }
 
 // TestAnEventThatMeansNothingClosesItsDescriptors in every state.
 func TestAnEventThatMeansNothingClosesItsDescriptors(t *testing.T) {
 	m := newMiddle(t)
-	for s := range numStates {
-		if next(s, evGoodbye).disposition != ignore {
+	for s := range lifecycle.NumStates {
+		if lifecycle.Next(s, lifecycle.EvGoodbye).Disposition != lifecycle.Ignore {
 			continue
 		}
 		fds := []*fd.FD{ourPidfd(t), ourPidfd(t)}
 		m.p.state = s
-		m.dispatch(m.p, event{kind: evGoodbye, from: m.p.succ, goodbye: handover.Goodbye{FDs: fds}})
+		m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: m.p.succ, goodbye: handover.Goodbye{FDs: fds}})
 		if fds[0].Raw() >= 0 || fds[1].Raw() >= 0 {
 			t.Errorf("a goodbye in %v keeps its descriptors", s)
 		}
 	}
-	m.p.state = draining
+	m.p.state = lifecycle.Draining
 	fds := []*fd.FD{ourPidfd(t)}
-	m.dispatch(m.p, event{kind: evGoodbye, from: &successor{}, goodbye: handover.Goodbye{FDs: fds}})
+	m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: &successor{}, goodbye: handover.Goodbye{FDs: fds}})
 	if fds[0].Raw() >= 0 {
 		t.Error("the goodbye of an earlier successor keeps its descriptors")
 	}
@@ -108,7 +109,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 		}
 	}()
 	defer func() { close(stop); <-stopped }()
-	m.p.state = serving // as main process
+	m.p.state = lifecycle.Serving // as main process
 	m.sockets = &sockets{}
 	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastGood{}) })
 	says(t, m.older, handover.Go{}) // what the program restores is known

@@ -18,6 +18,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
@@ -213,9 +214,9 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 
 // run starts the goroutines of a generation, after findSockets.
 func (u *Upgrader) run() {
-	first := starting
+	first := lifecycle.Starting
 	if u.pred != nil {
-		first = arriving
+		first = lifecycle.Arriving
 		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
 	}
 	u.tasks.Go(func() { u.commands.signals.relay(u.tasks.life, u.opts.RestartSignal, u.loop.post) }) // ends with life
@@ -235,11 +236,11 @@ func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, ni
 // upgrade is Upgrade. command is the reload command that waits for the result, or nil.
 func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
 	r := &request{answer: make(chan error, 1), command: command}
-	if !u.loop.post(event{kind: evUpgrade, request: r}) {
+	if !u.loop.post(event{kind: lifecycle.EvUpgrade, request: r}) {
 		r.reply(ErrStopped, 0)
 	}
 	cancel := context.AfterFunc(ctx, func() {
-		u.loop.post(event{kind: evCanceled, request: r, err: context.Cause(ctx)})
+		u.loop.post(event{kind: lifecycle.EvCanceled, request: r, err: context.Cause(ctx)})
 	})
 	defer cancel()
 	return <-r.answer // the loop answers every request that it takes, also when it ends

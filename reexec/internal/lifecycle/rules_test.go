@@ -1,4 +1,4 @@
-package reexec
+package lifecycle
 
 import (
 	"maps"
@@ -7,43 +7,35 @@ import (
 )
 
 func TestTableDecidesEveryEventInEveryState(t *testing.T) {
-	for s := range numStates {
-		for e := range numEvents {
-			if next(s, e).disposition == undecided {
+	for s := range NumStates {
+		for e := range NumEvents {
+			if Next(s, e).Disposition == Undecided {
 				t.Errorf("no rule for %v in %v", e, s)
 			}
 		}
 	}
 }
 
-func TestEveryActionHasAStep(t *testing.T) {
-	for a, step := range steps {
-		if step == nil {
-			t.Errorf("action %d has no step", a)
-		}
-	}
-}
-
 func TestEveryStateAndEventHasAName(t *testing.T) {
 	seen := map[string]bool{}
-	for s := range numStates {
+	for s := range NumStates {
 		seen[s.String()] = true
 	}
-	if len(seen) != int(numStates) || seen[""] {
-		t.Errorf("%d names for %d states: %v", len(seen), numStates, seen)
+	if len(seen) != int(NumStates) || seen[""] {
+		t.Errorf("%d names for %d states: %v", len(seen), NumStates, seen)
 	}
 	clear(seen)
-	for e := range numEvents {
+	for e := range NumEvents {
 		seen[e.String()] = true
 	}
-	if len(seen) != int(numEvents) || seen[""] {
-		t.Errorf("%d names for %d events: %v", len(seen), numEvents, seen)
+	if len(seen) != int(NumEvents) || seen[""] {
+		t.Errorf("%d names for %d events: %v", len(seen), NumEvents, seen)
 	}
 }
 
 // situation is what must be known of the past to say what may be.
 type situation struct {
-	state state
+	state State
 	open  bool // the gates are
 	asked bool // somebody waits for the upgrade
 	alive bool // the successor may live
@@ -51,27 +43,27 @@ type situation struct {
 }
 
 // after returns the situation that e leads to, and what is wrong on the way.
-func (s situation) after(e eventKind, c cell) (next situation, wrong string) {
+func (s situation) after(e Event, c Cell) (next situation, wrong string) {
 	next = s
-	next.state = c.to
-	if does(c, actBegin) {
-		next.asked = e == evUpgrade
+	next.state = c.To
+	if does(c, ActBegin) {
+		next.asked = e == EvUpgrade
 	}
-	if does(c, actStart) {
+	if does(c, ActStart) {
 		next.alive, next.told = true, false
 	}
-	if e == evGone || e == evGoneCommitting || e == evGoneAlone || e == evNotStarted || e == evDeclined || does(c, actPart) || does(c, actKill) && c.to != undoing {
+	if e == EvGone || e == EvGoneCommitting || e == EvGoneAlone || e == EvNotStarted || e == EvDeclined || does(c, ActPart) || does(c, ActKill) && c.To != Undoing {
 		next.alive = false
 	}
-	for _, a := range c.do {
+	for _, a := range c.Do {
 		switch a {
-		case actOpenGates:
+		case ActOpenGates:
 			next.open = true
-		case actShutGates, actWithdraw:
+		case ActShutGates, ActWithdraw:
 			next.open = false
-		case actGo:
+		case ActGo:
 			next.told = true
-		case actUndone, actDone, actLate:
+		case ActUndone, ActDone, ActLate:
 			next.asked = false
 		}
 		// G3: nobody accepts while a successor that was told to may still live.
@@ -84,11 +76,11 @@ func (s situation) after(e eventKind, c cell) (next situation, wrong string) {
 
 func (s situation) wrong() string {
 	switch s.state {
-	case serving, beginning, preparing, covering, probation, adopting:
+	case Serving, Beginning, Preparing, Covering, Probation, Adopting:
 		if !s.open {
 			return "nobody accepts"
 		}
-	case ended:
+	case Ended:
 		if s.asked {
 			return "whoever asked for the upgrade has no answer"
 		}
@@ -96,19 +88,19 @@ func (s situation) wrong() string {
 	return ""
 }
 
-func does(c cell, a action) bool { return slices.Contains(c.do, a) }
+func does(c Cell, a Action) bool { return slices.Contains(c.Do, a) }
 
 // TestInterleavings holds what must be true whatever happens in whatever order: it
 // goes through every situation that any sequence of events leads to.
 func TestInterleavings(t *testing.T) {
-	ways := map[situation][]string{{state: starting}: nil, {state: arriving}: nil} // how each was reached
+	ways := map[situation][]string{{state: Starting}: nil, {state: Arriving}: nil} // how each was reached
 	left := slices.Collect(maps.Keys(ways))
 	for len(left) > 0 {
 		s := left[0]
 		left = left[1:]
-		for e := range numEvents {
-			c := next(s.state, e)
-			if s.state == ended || c.disposition != move {
+		for e := range NumEvents {
+			c := Next(s.state, e)
+			if s.state == Ended || c.Disposition != Perform {
 				continue
 			}
 			then, wrong := s.after(e, c)
@@ -122,7 +114,7 @@ func TestInterleavings(t *testing.T) {
 			}
 		}
 	}
-	for s := range numStates {
+	for s := range NumStates {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(ways)), func(x situation) bool { return x.state == s }) {
 			t.Errorf("no sequence of events leads to %v", s)
 		}

@@ -1,4 +1,4 @@
-package reexec
+package lifecycle
 
 import (
 	"flag"
@@ -15,22 +15,21 @@ var writeStates = flag.Bool("states", false, "write STATES.md from the state tab
 
 const statesFile = "STATES.md"
 
-// constants returns the comments of the constants of states.go in the group that begins with
-// first, and their names.
-func constants(t *testing.T, first string) (names, comments []string) {
+// constants returns the names of the constants of file, and their comments.
+func constants(t *testing.T, file string) (names, comments []string) {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "states.go", nil, parser.ParseComments)
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range f.Decls {
 		g, ok := d.(*ast.GenDecl)
-		if !ok || g.Tok != token.CONST || g.Specs[0].(*ast.ValueSpec).Names[0].Name != first {
+		if !ok || g.Tok != token.CONST {
 			continue
 		}
 		for _, s := range g.Specs {
 			v := s.(*ast.ValueSpec)
-			if strings.HasPrefix(v.Names[0].Name, "num") {
+			if strings.HasPrefix(v.Names[0].Name, "Num") {
 				continue
 			}
 			names, comments = append(names, v.Names[0].Name), append(comments, strings.TrimSpace(v.Comment.Text()))
@@ -42,16 +41,16 @@ func constants(t *testing.T, first string) (names, comments []string) {
 // statesPage returns STATES.md: a drawing, and for each state its events with an effect.
 func statesPage(t *testing.T) string {
 	t.Helper()
-	actions, meaning := constants(t, "actAnnounce")
-	_, states := constants(t, "starting")
+	actions, meaning := constants(t, "actions.go")
+	_, states := constants(t, "states.go")
 	var b strings.Builder
-	b.WriteString("# The life of a generation\n\nThis page is written from `machine.go` by `go test ./reexec -run TestStatesPage -states`. " +
+	b.WriteString("# The life of a generation\n\nThis page is written from `rules.go` by `go test ./reexec/internal/lifecycle -run TestStatesPage -states`. " +
 		"An arrow is a change of state, with its events. Each state can also end by Close.\n\n```mermaid\nstateDiagram-v2\n")
-	for s := range numStates {
-		for to := range numStates {
+	for s := range NumStates {
+		for to := range NumStates {
 			var on []string
-			for e := range numEvents {
-				if c := next(s, e); c.disposition == move && c.to == to && to != s && e != evClose {
+			for e := range NumEvents {
+				if c := Next(s, e); c.Disposition == Perform && c.To == to && to != s && e != EvClose {
 					on = append(on, e.String())
 				}
 			}
@@ -61,40 +60,40 @@ func statesPage(t *testing.T) string {
 		}
 	}
 	b.WriteString("```\n")
-	named := func(do []action) string {
+	named := func(do []Action) string {
 		var all []string
 		for _, a := range do {
-			all = append(all, strings.TrimPrefix(actions[a], "act"))
+			all = append(all, strings.TrimPrefix(actions[a], "Act"))
 		}
 		return strings.Join(all, ", ")
 	}
-	general := map[eventKind]bool{}
+	general := map[Event]bool{}
 	b.WriteString("\n## Every state\n\n| event | actions |\n|---|---|\n")
 	for _, r := range always {
 		general[r.on] = true
-		fmt.Fprintf(&b, "| %v | %s |\n", r.on, named(r.cell.do))
+		fmt.Fprintf(&b, "| %v | %s |\n", r.on, named(r.cell.Do))
 	}
-	for s := range numStates {
+	for s := range NumStates {
 		fmt.Fprintf(&b, "\n## %v\n\n%s.\n\n", s, states[s])
-		if do := entry[s]; len(do) > 0 {
+		if do := s.OnEntry(); len(do) > 0 {
 			fmt.Fprintf(&b, "On entry: %s.\n\n", named(do))
 		}
 		b.WriteString("| event | next state | actions |\n|---|---|---|\n")
 		var ignored []string
-		for e := range numEvents {
-			c := next(s, e)
+		for e := range NumEvents {
+			c := Next(s, e)
 			if general[e] {
 				continue
 			}
-			switch c.disposition {
-			case postpone:
+			switch c.Disposition {
+			case Postpone:
 				fmt.Fprintf(&b, "| %v | | kept for the next state |\n", e)
-			case move:
-				to := c.to.String()
-				if c.to == s {
+			case Perform:
+				to := c.To.String()
+				if c.To == s {
 					to = ""
 				}
-				fmt.Fprintf(&b, "| %v | %s | %s |\n", e, to, named(c.do))
+				fmt.Fprintf(&b, "| %v | %s | %s |\n", e, to, named(c.Do))
 			default:
 				ignored = append(ignored, e.String())
 			}
@@ -103,7 +102,7 @@ func statesPage(t *testing.T) string {
 	}
 	b.WriteString("\n## Actions\n\n| action | effect |\n|---|---|\n")
 	for i, a := range actions {
-		fmt.Fprintf(&b, "| %s | %s |\n", strings.TrimPrefix(a, "act"), meaning[i])
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.TrimPrefix(a, "Act"), meaning[i])
 	}
 	return b.String()
 }
@@ -116,6 +115,6 @@ func TestStatesPageIsCurrent(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(statesFile); err != nil || string(got) != want {
-		t.Errorf("%s differs from the state table, %v: run go test ./reexec -run TestStatesPage -states", statesFile, err)
+		t.Errorf("%s differs from the state table, %v: run go test ./reexec/internal/lifecycle -run TestStatesPage -states", statesFile, err)
 	}
 }
