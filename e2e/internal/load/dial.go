@@ -33,6 +33,7 @@ func (c *class) connect(ctx context.Context, deadline time.Time) (net.Conn, *Fai
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	nc, err := c.dial(ctx, "tcp", c.addr)
+	opened := time.Now()
 	c.tally.dialed()
 	if err != nil {
 		return nil, &Failure{Kind: dialKind(err), Err: err}
@@ -46,7 +47,7 @@ func (c *class) connect(ctx context.Context, deadline time.Time) (net.Conn, *Fai
 	t := tls.Client(nc, c.tls)
 	if err := c.handshake(ctx, t); err != nil {
 		_ = nc.Close() // nothing was sent on it
-		return nil, &Failure{Kind: handshakeKind(err), Local: nc.LocalAddr().String(), Err: err}
+		return nil, &Failure{Kind: handshakeKind(err), Local: nc.LocalAddr().String(), Opened: opened, Err: err}
 	}
 	return t, nil
 }

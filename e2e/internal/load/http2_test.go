@@ -72,6 +72,11 @@ func TestServerWithoutTLSIsNoHandshake(t *testing.T) {
 	}}))
 	for _, class := range s.Classes {
 		wantFailures(t, class, map[load.Kind]int{load.Handshake: 3})
+		for _, f := range class.First {
+			if f.Local == "" || f.Opened.Before(f.Due) || f.Opened.After(f.At) {
+				t.Errorf("a failure names the connection %q opened at %v, want one opened before %v", f.Local, f.Opened, f.At)
+			}
+		}
 	}
 }
 

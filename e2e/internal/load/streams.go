@@ -105,7 +105,7 @@ func (c *class) sendStream(ctx context.Context, q *request) {
 	c.streams.add(p.m)
 	if err := p.m.begin(ctx, q); err != nil {
 		c.streams.remove(p.m)
-		c.verdict(ctx, q, &Failure{Kind: silentKind(err), Local: nc.LocalAddr().String(), Err: err})
+		c.verdict(ctx, q, &Failure{Kind: silentKind(err), Local: nc.LocalAddr().String(), Opened: p.m.opened, Err: err})
 		p.m = nil
 		return
 	}
