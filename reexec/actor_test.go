@@ -277,7 +277,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 
 // arrive calls reexec.New with the options that text has as JSON.
 func (a *actor) arrive(text string) (string, error) {
-	var o reexec.Options
+	o := reexec.Options{NoSignals: true}
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return "", err
 	}

@@ -71,7 +71,7 @@ func TestAStopIsNotCovered(t *testing.T) {
 func TestNobodyCoversAfterTheDrainsDeadline(t *testing.T) {
 	s := newStage(t)
 	s.supervise()
-	l := s.lineage(2, `{"Signals":true,"Drain":1000000}`)
+	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
 	l.all[0].begin("drain").fails("drain deadline reached with 1 held")
 	l.all[0].state("leaving")
 	l.all[1].kill()

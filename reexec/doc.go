@@ -21,7 +21,7 @@
 // or from the process that this one replaces; otherwise the Upgrader binds it now. The code
 // is the same in all four cases:
 //
-//	u, err := reexec.New(reexec.Options{Signals: true})
+//	u, err := reexec.New(reexec.Options{})
 //	...
 //	defer u.Close()
 //	ln, err := u.Listen(ctx, "http", "tcp", ":8080")

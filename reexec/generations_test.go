@@ -213,7 +213,7 @@ func TestTooManyGenerationsAreRefused(t *testing.T) {
 func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
 	s := newStage(t)
 	v := s.supervise()
-	l := s.lineage(2, `{"Signals":true,"Drain":1000000}`)
+	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
 	l.all[0].await("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end", "held=1")
 	v.await(l.all[1].PID, "STATUS=generation 2, draining 1 connection of generation 1, past the drain deadline")
 	l.guests[0].talk()
@@ -225,7 +225,7 @@ func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
 func TestTheManagerIsToldWhoDrains(t *testing.T) {
 	s := newStage(t)
 	v := s.supervise()
-	l := s.lineage(3, `{"Signals":true,"Drain":`+hour+`}`)
+	l := s.lineage(3, `{"NoSignals":false,"Drain":`+hour+`}`)
 	main := l.all[2].PID
 	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 3600 s left")
 	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 359")

@@ -15,7 +15,7 @@ import (
 )
 
 // onProbation are options with a probation that does not end within a test.
-const onProbation = `{"Signals":true,"Probation":` + hour + `}`
+const onProbation = `{"NoSignals":false,"Probation":` + hour + `}`
 
 // A unit of programs of which each has another identity.
 type probation struct {
@@ -168,7 +168,7 @@ func TestAnUnprovenProgramIsNotTheLastGoodOne(t *testing.T) {
 func TestTheProbationEnds(t *testing.T) {
 	b, one := newProbation(t, 252)
 	b.release()
-	two := b.upgrade(one, `{"Signals":true,"Probation":1000000}`)
+	two := b.upgrade(one, `{"NoSignals":false,"Probation":1000000}`)
 	b.store(1)
 	two.kill()
 	b.hosted(b.next().comeUp(onProbation), b.appeared()[2])
@@ -286,7 +286,7 @@ func TestALastGoodProgramOfAnotherUserIsNotExecuted(t *testing.T) {
 }
 
 func TestADeathAfterAnExecveInPlaceStartsTheLastGoodProgram(t *testing.T) {
-	const inPlace = `{"Signals":true,"Mode":2,"Probation":` + hour + `}`
+	const inPlace = `{"NoSignals":false,"Mode":2,"Probation":` + hour + `}`
 	b, one := newProbation(t, 252)
 	one = b.upgrade(one, inPlace)
 	good := one.identity()

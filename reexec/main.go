@@ -59,10 +59,9 @@ func command() string {
 }
 
 // Run is [Main] for a program with its own commands and exit status: it calls New, the
-// [Upgrader.Serve] of services, and Close. It always handles signals (Options.Signals). A nil
-// Options.Logger means slog.Default, so that undone upgrades and cut work are logged.
+// [Upgrader.Serve] of services, and Close. A nil Options.Logger means slog.Default, so
+// that undone upgrades and cut work are logged.
 func Run(ctx context.Context, o Options, services ...Service) (err error) {
-	o.Signals = true
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

@@ -168,7 +168,7 @@ func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
 	v := s.service(252, "RestartSec=0")
 	job := v.job(v.manager.Start)
 	one := s.next()
-	one.do("new", `{"Signals":true,"Drain":3600000000000,"StopDrain":1000000}`)
+	one.do("new", `{"NoSignals":false,"Drain":3600000000000,"StopDrain":1000000}`)
 	address := one.do("listen", "a", "tcp", anywhere)
 	one.do("ready")
 	v.succeeds(job)

@@ -97,7 +97,7 @@ func TestNextThatBlocksDoesNotBlockTheProcess(t *testing.T) {
 	s := newStage(t)
 	one := s.start()
 	one.do("next", "block")
-	one.do("new", `{"Signals":true,"ReadyTimeout":100000000}`)
+	one.do("new", `{"NoSignals":false,"ReadyTimeout":100000000}`)
 	address := one.do("listen", "a", "tcp", anywhere)
 	one.do("ready")
 	one.begin("upgrade").fails("Options.Next", "not returned")

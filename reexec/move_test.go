@@ -217,7 +217,7 @@ func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 }
 
 // inPlace are the options of a program that is replaced in its process.
-var inPlace = fmt.Sprintf(`{"Signals":true,"Mode":%d}`, reexec.InPlace)
+var inPlace = fmt.Sprintf(`{"NoSignals":false,"Mode":%d}`, reexec.InPlace)
 
 // TestConnectionsAreInherited by a program that is put in the place of the old one.
 func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*stage).connectionsAreInherited) }
@@ -278,7 +278,7 @@ func (g *guest) stays(r *remote) bool {
 }
 
 // restarting are the options of a program that knows a restart from a stop.
-var restarting = fmt.Sprintf(`{"Signals":true,"RestartSignal":%d}`, unix.SIGUSR2)
+var restarting = fmt.Sprintf(`{"NoSignals":false,"RestartSignal":%d}`, unix.SIGUSR2)
 
 // TestConnectionsOutliveARestart in the fd store, with what was known of them, as
 // many as it has room for.

@@ -42,16 +42,16 @@ const (
 
 // Options configures an Upgrader. The zero value works.
 type Options struct {
-	// Signals makes the Upgrader handle SIGHUP (upgrade), SIGTERM and SIGINT (stop) from
-	// the start of New until Close. False leaves signals to the program, which then must
-	// catch SIGHUP before any process can send it: an uncaught SIGHUP ends a Go program.
-	Signals bool
+	// NoSignals leaves signals to the program. Otherwise the Upgrader handles SIGHUP
+	// (upgrade), SIGTERM and SIGINT (stop) from the start of New until Close. A program with
+	// NoSignals must catch SIGHUP before any process can send it, because an uncaught SIGHUP
+	// ends a Go program.
+	NoSignals bool
 
 	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), for example
 	// SIGUSR2. The manager sends it instead of SIGTERM when it restarts the unit. It stops
 	// the process like SIGTERM, but connections can move into the fd store, if the manager
-	// sets $FDSTORE to the size of the store (systemd 254). Signals must be set, too. Zero
-	// means none.
+	// sets $FDSTORE to the size of the store (systemd 254). Zero means none.
 	RestartSignal syscall.Signal
 
 	// Mode selects how this process is replaced. Zero means Auto.
@@ -124,8 +124,8 @@ func (o Options) complete() (Options, error) {
 	switch {
 	case o.RestartSignal == syscall.SIGHUP || o.RestartSignal == syscall.SIGTERM || o.RestartSignal == syscall.SIGINT:
 		return o, fmt.Errorf("reexec: Options.RestartSignal is %v, which the Upgrader handles already: choose another signal, such as SIGUSR2", o.RestartSignal)
-	case o.RestartSignal != 0 && !o.Signals:
-		return o, errors.New("reexec: Options.RestartSignal is set without Options.Signals: set both")
+	case o.RestartSignal != 0 && o.NoSignals:
+		return o, errors.New("reexec: Options.RestartSignal is set beside Options.NoSignals: set one of them")
 	}
 	if o.Mode > InPlace {
 		return o, fmt.Errorf("reexec: Options.Mode %d is unknown: use Auto, Overlap or InPlace", o.Mode)

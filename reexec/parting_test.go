@@ -55,7 +55,7 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 	t.Run("by a commit that cannot be told", func(t *testing.T) {
 		s := newStage(t)
 		v := s.supervise()
-		a := s.attempt(onTrial, `{"Signals":true,"Trial":1000000000}`)
+		a := s.attempt(onTrial, `{"NoSignals":false,"Trial":1000000000}`)
 		guest := s.visit("tcp", a.address)
 		v.vanish()
 		a.undone("(commit, process ", "notify")

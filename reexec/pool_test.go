@@ -150,7 +150,7 @@ func TestAStopEndsAProgramThatOnlyAccepts(t *testing.T) {
 func TestTheDrainDeadlineEndsAProgramThatOnlyAccepts(t *testing.T) {
 	s := newStage(t)
 	s.supervise()
-	one, address := s.openPool("listen pool", "tcp", `{"Signals":true,"Drain":1000000}`)
+	one, address := s.openPool("listen pool", "tcp", `{"NoSignals":false,"Drain":1000000}`)
 	s.visit("tcp", address)
 	two := one.handOver(signals)
 	one.state("leaving")

@@ -6,10 +6,20 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/reexec"
 )
 
 // signals are options to handle them.
-const signals = `{"Signals":true}`
+const signals = `{"NoSignals":false}`
+
+func TestZeroOptionsHandleSignals(t *testing.T) {
+	u := newUpgrader(t, reexec.Options{})
+	if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil { // ends a process that does not handle it
+		t.Fatal(err)
+	}
+	<-u.Stopping()
+}
 
 func TestAHangupBeforeReadyIsKept(t *testing.T) {
 	s := newStage(t)

@@ -102,7 +102,7 @@ func phaseAt(place string) string {
 }
 
 // trial are options that stop an upgrade on trial, until the test ends.
-const trial = `{"Signals":true,"Trial":` + hour + `}`
+const trial = `{"NoSignals":false,"Trial":` + hour + `}`
 
 func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
 	ends := []struct {

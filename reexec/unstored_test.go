@@ -148,7 +148,7 @@ func TestAFileKeptDuringAnUpgradeThatIsUndoneIsStored(t *testing.T) {
 	v.await(one.PID, "FDSTORE=1 FDNAME=cutover.0.k")
 }
 
-const shortTrial = `{"Signals":true,"Trial":5000000000}`
+const shortTrial = `{"NoSignals":false,"Trial":5000000000}`
 
 // TestTheNewestStateWinsAfterATrial, although the main process has stored its own until
 // the commit.

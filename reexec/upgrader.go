@@ -125,7 +125,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		}
 	}
 	u.manager.good.insteadOf = takeFailed(start.Lookup)
-	u.commands.signals = catchSignals(o.Signals, o.RestartSignal)
+	u.commands.signals = catchSignals(!o.NoSignals, o.RestartSignal)
 	if err := u.findSockets(line); err != nil {
 		u.commands.signals.release()
 		u.tasks.endLife()

@@ -152,7 +152,7 @@ var endRules = []*rule{{
 	Rule: Rule{
 		ID: "reload-signal", Severity: Error,
 		Title:  "ReloadSignal= must be SIGHUP",
-		Why:    "With Type=notify-reload (253) systemd asks for a reload by ReloadSignal=. reexec.Options.Signals takes SIGHUP for that. Other signals stop the program, or do nothing until TimeoutStartSec=.",
+		Why:    "With Type=notify-reload (253) systemd asks for a reload by ReloadSignal=. Package reexec takes SIGHUP for that. Other signals stop the program, or do nothing until TimeoutStartSec=.",
 		Effect: "`systemctl reload` ends the program, or times out",
 		Write:  "no ReloadSignal=",
 		Bad:    "[Service]\nType=notify-reload\nReloadSignal=SIGUSR1\n# no ExecReload=\n[X-Cutover]\nSystemd=257\n",

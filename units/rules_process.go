@@ -64,7 +64,7 @@ var processRules = []*rule{{
 	Rule: Rule{
 		ID: "kill-signal", Severity: Error,
 		Title: "a stop must come as SIGTERM",
-		Why: "reexec.Options.Signals handles SIGTERM and SIGINT as a stop, SIGHUP as the wish to be upgraded, and Options.RestartSignal, for which there is SIGUSR2, as the word that the stop is one half of a restart. " +
+		Why: "Package reexec handles SIGTERM and SIGINT as a stop, SIGHUP as the wish to be upgraded, and Options.RestartSignal, for which there is SIGUSR2, as the word that the stop is one half of a restart. " +
 			"Go ignores SIGUSR1 and SIGUSR2 otherwise, so that TimeoutStopSec= passes and SIGKILL comes; most others end a program at once.",
 		Effect: "when it should stop, the program is upgraded, or dies without a drain, or does nothing until SIGKILL, or leaves its connections to a next process that does not come",
 		Write:  "no KillSignal=; for restarts there is RestartKillSignal=",

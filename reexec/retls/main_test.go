@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // serve is a server that says its generation and process to each client, and ends a
 // connection when the client does.
 func serve(ctx context.Context) (err error) {
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func New(opts Options) (*Upgrader, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := reexec.New(reexec.Options{ReadyTimeout: opts.UpgradeTimeout, Observe: pid.observe})
+	engine, err := reexec.New(reexec.Options{NoSignals: true, ReadyTimeout: opts.UpgradeTimeout, Observe: pid.observe})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, fmt.Errorf("%w", ErrNotSupported)
 	}

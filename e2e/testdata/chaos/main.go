@@ -35,7 +35,7 @@ func main() {
 func serve(ctx context.Context) (err error) {
 	orders := flag.String("orders", "", "`file` with the orders of this generation")
 	certificate := flag.String("certificate", "", "`file` of the certificate and its key")
-	o := reexec.Options{Signals: true, RestartSignal: syscall.SIGUSR2}
+	o := reexec.Options{RestartSignal: syscall.SIGUSR2}
 	flag.DurationVar(&o.ReadyTimeout, "ready", 0, "Options.ReadyTimeout")
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.Parse()

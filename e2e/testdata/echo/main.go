@@ -27,7 +27,7 @@ func main() {
 func serve(ctx context.Context) (err error) {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen if no socket is passed")
 	flag.Parse()
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func main() {
 func serve(ctx context.Context) (err error) {
 	count := flag.Int("listeners", 4, "how many there are besides that of HTTP")
 	flag.Parse()
-	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: syscall.SIGUSR2})
+	u, err := reexec.New(reexec.Options{RestartSignal: syscall.SIGUSR2})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func main() {
 }
 
 func serve(ctx context.Context, addr string) (err error) {
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		return err
 	}

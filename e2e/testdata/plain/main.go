@@ -30,7 +30,7 @@ func main() {
 
 func serve(ctx context.Context) error {
 	end := flag.String("end", "accept", "what ends the process: draining, as soon as Draining is closed; accept, an error of Accept; or nothing")
-	o := reexec.Options{Signals: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	o := reexec.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.Parse()
 	u, err := reexec.New(o)

@@ -39,7 +39,7 @@ func main() {
 }
 
 func serve(ctx context.Context) (err error) {
-	u, err := reexec.New(reexec.Options{Signals: true})
+	u, err := reexec.New(reexec.Options{})
 	if err != nil {
 		return err
 	}

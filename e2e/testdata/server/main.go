@@ -115,7 +115,7 @@ func serve(ctx context.Context) (err error) {
 	if *inPlace {
 		o.Mode = reexec.InPlace
 	}
-	o.Signals, o.RestartSignal = true, syscall.SIGUSR2
+	o.RestartSignal = syscall.SIGUSR2
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 	u, err := reexec.New(o)

@@ -78,7 +78,7 @@ type run struct {
 
 func upgradable(ctx context.Context) (err error) {
 	r := &run{switched: make(chan reexec.Event, 1)}
-	r.u, err = reexec.New(reexec.Options{Signals: true, Observe: r.observe})
+	r.u, err = reexec.New(reexec.Options{Observe: r.observe})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	u, err := reexec.New(reexec.Options{Signals: true, RestartSignal: syscall.SIGUSR2})
+	u, err := reexec.New(reexec.Options{RestartSignal: syscall.SIGUSR2})
 	if err != nil {
 		return err
 	}

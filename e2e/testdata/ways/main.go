@@ -54,9 +54,9 @@ func serve(ctx context.Context) error {
 	flag.Parse()
 	switch *way {
 	case "overlap":
-		return upgradable(ctx, reexec.Options{Signals: true})
+		return upgradable(ctx, reexec.Options{})
 	case "inplace":
-		return upgradable(ctx, reexec.Options{Signals: true, Mode: reexec.InPlace})
+		return upgradable(ctx, reexec.Options{Mode: reexec.InPlace})
 	case "restart", "reuseport", "exec":
 		return plain(ctx)
 	}

@@ -46,7 +46,7 @@ func serve(ctx context.Context) (err error) {
 		nobody := func() func() { return func() {} }
 		return http.ListenAndServe(*plain, target.Handler(version, 1, nobody))
 	}
-	u, err := reexec.New(reexec.Options{Signals: true, Drain: *drain})
+	u, err := reexec.New(reexec.Options{Drain: *drain})
 	if err != nil {
 		return err
 	}
