@@ -54,7 +54,7 @@ func (r *request) reply(result error, generation int) {
 // successor.
 func answerTo(result error, generation int) ask.Answer {
 	if result != nil {
-		return ask.Answer{Error: result.Error()}
+		return failure(result)
 	}
 	return ask.Answer{Generation: generation}
 }

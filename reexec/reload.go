@@ -2,7 +2,6 @@ package reexec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cutover-go/cutover/internal/ask"
@@ -12,8 +11,10 @@ import (
 // Reload asks the main process of the unit to upgrade, and waits for the result. Call it in
 // an `ExecReload=/usr/bin/myapp reload` command; `systemctl reload` fails if the command
 // does. With nil the new program serves. Otherwise the old program serves, and the error is
-// the reason. The end of ctx, like the end of the command, undoes an upgrade that is not
-// committed yet.
+// the reason: it wraps the same [UpgradeError], [ErrBusy], [ErrDraining], [ErrNotReady] or
+// [ErrStopped] as the error of [Upgrader.Upgrade] in the main process, if that process has
+// this version of the package or a newer one. The end of ctx, like the end of the command,
+// undoes an upgrade that is not committed yet.
 //
 // Reload finds the process by $RUNTIME_DIRECTORY or $MAINPID, which systemd sets for
 // ExecReload=. If $MAINPID is set, Reload verifies that it is connected to that process.
@@ -33,7 +34,7 @@ func askService(ctx context.Context, r ask.Request) (ask.Answer, error) {
 		return a, fmt.Errorf("reexec: %w", err)
 	}
 	if a.Error != "" {
-		return a, errors.New(a.Error)
+		return a, errorOf(a)
 	}
 	return a, nil
 }

@@ -35,6 +35,7 @@ func Process(ctx context.Context, address string, pid int, r Request) (Answer, e
 		return Answer{}, fmt.Errorf("no answer from the main process: %w", err)
 	}
 	a.Error, a.State, a.NotStored = printable(a.Error), printable(a.State), printable(a.NotStored)
+	a.Phase = printable(a.Phase)
 	a.Detail.printable()
 	return a, nil
 }

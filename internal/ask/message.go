@@ -47,6 +47,8 @@ type Request struct {
 // Answer is the result. Error is empty on success.
 type Answer struct {
 	Error      string `json:"error,omitempty"`
+	Code       string `json:"code,omitempty"`       // error of package reexec that Error wraps; "" from an older program
+	Phase      string `json:"phase,omitempty"`      // step of an undone upgrade; Successor is its process
 	Generation int    `json:"generation,omitempty"` // number of the main process
 	PID        int    `json:"pid,omitempty"`        // pid of the main process
 	State      string `json:"state,omitempty"`      // state of the main process
