@@ -123,14 +123,14 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActLetServe: func(u *Upgrader, _ *loopState, _ event) {
 		closeOnce(u.ready.accepting)
 		u.conns.idle.Open()
-		u.serveOn()
+		u.endings.Resume()
 	},
 	lifecycle.ActTellDraining: func(u *Upgrader, _ *loopState, _ event) {
-		u.endings.Load().drains()
+		u.endings.Drains()
 		fault.At(fault.Draining)
 	},
 	lifecycle.ActTellStopping: func(u *Upgrader, p *loopState, _ event) {
-		u.endings.Load().stops()
+		u.endings.Stops()
 		u.leaveCommand(p.state)
 	},
 	lifecycle.ActMoveIdle:  func(u *Upgrader, p *loopState, _ event) { u.moveIdle(p) },

@@ -13,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
@@ -40,7 +41,7 @@ func newMiddle(t *testing.T) *middle {
 		tasks: newTasks(),
 	}
 	m.drain = drain.NewCounter(func() {})
-	m.endings.Store(newEndings())
+	m.endings = endings.New()
 	m.loop.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
 	m.conns = newConnections(DefaultDrain)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
@@ -36,7 +37,7 @@ func newWorld() *world {
 		tasks: newTasks(),
 	}
 	w.loop.act = w.perform
-	w.endings.Store(newEndings())
+	w.endings = endings.New()
 	w.drain = drain.NewCounter(w.loop.postOldIdle)
 	return w
 }

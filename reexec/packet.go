@@ -7,7 +7,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/packet"
 )
 
 // answerTime is the default of PacketService.Answer.
@@ -50,128 +50,49 @@ func Packet(name, address string, serve func(net.PacketConn) error) *PacketServi
 
 // Listen claims the socket.
 func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error) {
+	server := &packet.Server{Serve: s.Serve, Endings: u.endings, Drain: u.drained}
 	if s.Flows > 0 {
 		p, err := s.listenPeers(ctx, u)
-		return func(context.Context) error { return s.read(u, p, p, p) }, err
+		return func(context.Context) error { return s.result(server.RunFlows(p)) }, err
 	}
 	c, err := u.ListenPacket(ctx, s.Name, "", s.Address)
 	if err != nil {
 		return nil, err
 	}
-	q := &questions{u: u, d: u.drain, limit: s.Answer}
-	if q.limit == 0 {
-		q.limit = answerTime
+	answer := s.Answer
+	if answer == 0 {
+		answer = answerTime
 	}
-	return func(context.Context) error { return s.read(u, q.on(c.(packetSocket)), c.(packetSocket), q) }, nil
+	q := packet.NewUnanswered(answer, u.drain, u.endings)
+	return func(context.Context) error { return s.result(server.Run(c.(packet.Socket), q)) }, nil
 }
 
-// packetSocket has the methods of the sockets that ListenPacket returns.
-type packetSocket interface {
-	gate.Datagrams
-	Ended() bool
+// result returns the error of a server that has ended.
+func (s *PacketService) result(r packet.Result) error {
+	if r.Err != nil {
+		return serviceFailed(s.Name, r.Err)
+	}
+	return cutError(s.Name, r.Cut, r.Late)
 }
 
-// endable is a socket that knows whether it was closed.
-type endable interface {
-	Close() error
-	Ended() bool
-}
-
-// clients are the clients whose datagrams hold this generation.
-type clients interface {
-	attend(over <-chan struct{})
-	cut(name string, late error) error
-}
-
-// read runs Serve on pc, which reads c, until this generation has drained.
-func (s *PacketService) read(u *Upgrader, pc net.PacketConn, c endable, q clients) error {
-	served, drained, over := make(chan error, 1), u.drained(), make(chan struct{})
-	defer close(over)
-	go q.attend(over)                     // ends with over
-	go func() { served <- s.Serve(pc) }() // ends when c is closed
-	for {
-		select {
-		case err := <-served:
-			served = nil
-			switch {
-			case closed(u.Draining()), err == nil && !c.Ended(): // as in StreamService.ended
-			case err == nil || errors.Is(err, net.ErrClosed) && c.Ended():
-				return nil
-			default:
-				return fmt.Errorf("reexec: service %q: %w", s.Name, err)
-			}
-		case late := <-drained:
-			err := q.cut(s.Name, late)
-			_ = c.Close() // the server may have closed it
-			if served != nil {
-				<-served // says that the socket is closed
-			}
-			return err
+// listenPeers claims the socket and its table of clients.
+func (s *PacketService) listenPeers(ctx context.Context, u *Upgrader) (*packet.Peers, error) {
+	p := packet.NewPeers(s.Flows, u.drain, u.endings)
+	c, err := u.ListenFlows(ctx, s.Name, "udp", s.Address, p.Route)
+	if err != nil {
+		return nil, err
+	}
+	p.Conn = c.conn
+	name := "peers of " + s.Name
+	save := u.Save(name, func() (State, error) {
+		table, err := p.Save()
+		return State{Version: 1, Data: table}, err
+	})
+	restore := u.Restore(name, func(of State) error {
+		if of.Version != 1 {
+			return fmt.Errorf("version %d of the table of peers is unknown", of.Version)
 		}
-	}
-}
-
-// on returns c with its questions.
-func (q *questions) on(c packetSocket) net.PacketConn {
-	if u, ok := c.(*gate.UDPConn); ok {
-		return &udpQuestions{u, q}
-	}
-	return &packetQuestions{c, q}
-}
-
-// packetQuestions is a packet socket that notes questions and answers.
-type packetQuestions struct {
-	packetSocket
-	q *questions
-}
-
-// ReadFrom reads a datagram and notes it.
-func (c *packetQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.packetSocket.ReadFrom(b)
-	if err == nil {
-		c.q.ask(senderOf(from))
-	}
-	return n, from, err
-}
-
-// WriteTo sends a datagram and notes it.
-func (c *packetQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
-	defer c.q.answer(senderOf(to))
-	return c.packetSocket.WriteTo(b, to)
-}
-
-// udpQuestions is packetQuestions for UDP.
-type udpQuestions struct {
-	*gate.UDPConn
-	q *questions
-}
-
-// ReadFrom reads a datagram and notes it.
-func (c *udpQuestions) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.UDPConn.ReadFrom(b)
-	if err == nil {
-		c.q.ask(senderOf(from))
-	}
-	return n, from, err
-}
-
-// WriteTo sends a datagram and notes it.
-func (c *udpQuestions) WriteTo(b []byte, to net.Addr) (int, error) {
-	defer c.q.answer(senderOf(to))
-	return c.UDPConn.WriteTo(b, to)
-}
-
-// ReadMsgUDP reads a datagram and notes it.
-func (c *udpQuestions) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
-	n, oobn, flags, from, err = c.UDPConn.ReadMsgUDP(b, oob)
-	if err == nil {
-		c.q.ask(senderOf(from))
-	}
-	return n, oobn, flags, from, err
-}
-
-// WriteMsgUDP sends a datagram and notes it.
-func (c *udpQuestions) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
-	defer c.q.answer(senderOf(to))
-	return c.UDPConn.WriteMsgUDP(b, oob, to)
+		return p.Restore(of.Data)
+	})
+	return p, errors.Join(save, restore)
 }

@@ -22,7 +22,7 @@ func (u *Upgrader) withdraw(p *loopState, e event) {
 	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
 		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
 	}
-	u.endings.Load().drains() // before Accept fails, so that a server sees the reason
+	u.endings.Drains() // before Accept fails, so that a server sees the reason
 	u.sockets.shut()
 	u.moveIdle(p) // before Accept fails
 	fault.At(fault.StopGatesShut)

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/stream"
 )
 
 // A StreamService is any server with an accept loop as a [Service]. Serve or New must be set.
@@ -66,45 +67,31 @@ func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 	if err != nil {
 		return nil, err
 	}
-	l := newSessions(u, ln.(*gate.Listener))
+	server := &stream.Server{Serve: s.Serve, New: s.New, Draining: s.Draining, EndSessions: s.EndSessions, Endings: u.endings, Drain: u.drained}
 	return func(context.Context) error {
-		over := make(chan struct{})
-		defer close(over)
-		go l.attend(s.Draining, s.EndSessions, over) // ends with over
-		if s.Serve != nil {
-			return s.accept(l)
+		r := server.Run(ln.(*gate.Listener))
+		switch {
+		case r.Err != nil:
+			return serviceFailed(s.Name, r.Err)
+		case errors.Is(r.Late, ErrDrainDeadline):
+			return cutError(s.Name, r.Cut, r.Late)
 		}
-		return s.acceptGracefully(l)
+		return r.Late
 	}, nil
 }
 
-// accept runs Serve until this generation has drained.
-func (s *StreamService) accept(l *sessions) error {
-	served := startServing(s.Serve, l)
-	drained := l.u.drained()
-	for {
-		select {
-		case err := <-served:
-			served = nil
-			if ended, err := s.ended(l, err); ended {
-				return err
-			}
-		case late := <-drained:
-			cut := l.cut(s.Name, late)
-			_ = l.Listener.Close() // the server may have closed it
-			if served != nil {
-				<-served // says that the listener is closed
-			}
-			return cut
-		}
-	}
+// serviceFailed returns the error of a service whose server failed.
+func serviceFailed(name string, err error) error {
+	return fmt.Errorf("reexec: service %q: %w", name, err)
 }
 
-// startServing runs serve and returns the channel of its result.
-func startServing(serve func(net.Listener) error, ln net.Listener) <-chan error {
-	served := make(chan error, 1)
-	go func() { served <- serve(ln) }() // ends when ln is closed
-	return served
+// cutError returns the error of a service whose clients were cut at the drain deadline. If
+// clients is empty, the work of another service was cut.
+func cutError(name string, clients []string, late error) error {
+	if len(clients) == 0 {
+		return nil
+	}
+	return &CutError{Service: name, Work: clients, Err: late}
 }
 
 // drained returns a channel that gets the result of Drain.
@@ -112,22 +99,4 @@ func (u *Upgrader) drained() <-chan error {
 	drained := make(chan error, 1)
 	go func() { drained <- u.Drain(context.Background()) }() // ends with the generation
 	return drained
-}
-
-// ended reports whether the result err of Serve is the end of the service, and returns its
-// error.
-func (s *StreamService) ended(l *sessions, err error) (bool, error) {
-	switch {
-	case closed(l.u.Draining()): // err says that the listener is closed, or no more
-		return false, nil
-	case err == nil && !l.closed.Load(): // the server accepts on other goroutines
-		return false, nil
-	case err == nil || errors.Is(err, net.ErrClosed) && l.closed.Load():
-		return true, nil
-	}
-	return true, s.failure(err)
-}
-
-func (s *StreamService) failure(err error) error {
-	return fmt.Errorf("reexec: service %q: %w", s.Name, err)
 }

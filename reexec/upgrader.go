@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/activation"
@@ -18,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
@@ -60,7 +60,7 @@ type Upgrader struct {
 	reserve  fd.Reserve
 	drain    *drain.Counter
 	ready    readiness
-	endings  atomic.Pointer[endings]
+	endings  *endings.Current
 	loop     loop
 	tasks    *tasks
 }
@@ -114,7 +114,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	if o.Logger != nil {
 		u.log = slog.New(callback.NewLog(o.Logger.Handler(), &u.tasks.callbacks.Logs))
 	}
-	u.endings.Store(newEndings())
+	u.endings = endings.New()
 	u.drain = drain.NewCounter(u.loop.postOldIdle)
 	u.loop.act = u.perform
 	u.states = saved.New(u.afford)

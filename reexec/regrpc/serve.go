@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/distributor"
 )
 
 // coverAge is the age at which connections get GOAWAY that a draining generation accepts
@@ -49,12 +50,12 @@ type server struct {
 // serve serves until this generation was replaced or stopped and its calls are answered, or
 // cut at the drain deadline.
 func (s *service) serve(ln net.Listener) error {
-	d := &distributor{ln: ln}
+	d := distributor.New(ln)
 	late, cut := context.WithCancel(context.Background())
 	defer cut()
 	var leaves, accepting sync.WaitGroup
 	current := s.open(d)
-	accepting.Go(d.accept) // ends when ln is closed
+	accepting.Go(d.Run) // ends when ln is closed
 	drained := make(chan error, 1)
 	go func() { drained <- s.u.Drain(context.Background()) }() // ends with the generation
 	for {
@@ -90,13 +91,13 @@ func (s *service) serve(ln net.Listener) error {
 }
 
 // open makes a server that gets the connections from now on.
-func (s *service) open(d *distributor, more ...grpc.ServerOption) *server {
+func (s *service) open(d *distributor.Distributor, more ...grpc.ServerOption) *server {
 	first := []grpc.ServerOption{grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ChainUnaryInterceptor(s.calls.unary), grpc.ChainStreamInterceptor(s.calls.stream)}
 	r := &server{grpc: grpc.NewServer(slices.Concat(first, s.options, more)...), served: make(chan error, 1)}
 	s.register(r.grpc)
 	r.health = registerHealth(r.grpc)
-	r.listener = d.open()
+	r.listener = openListener(d)
 	go func() { r.served <- r.grpc.Serve(r.listener) }() // ends with leave
 	return r
 }
@@ -104,7 +105,7 @@ func (s *service) open(d *distributor, more ...grpc.ServerOption) *server {
 // leave sends GOAWAY to the clients and returns when they have left, or their connections
 // were closed at the end of ctx. The server gets no more connections.
 func (r *server) leave(ctx context.Context) {
-	wait(ctx, &r.unknown)
+	distributor.Wait(ctx, &r.unknown)
 	stopped := make(chan struct{})
 	go func() { // ends when the last handler has returned
 		defer close(stopped)
@@ -112,7 +113,7 @@ func (r *server) leave(ctx context.Context) {
 	}()
 	// GOAWAY follows the last handshake. A client that reads NOT_SERVING before GOAWAY would
 	// fail its calls instead of dialing.
-	wait(ctx, &r.handshakes)
+	distributor.Wait(ctx, &r.handshakes)
 	r.health.leave()
 	select {
 	case <-stopped:
@@ -127,19 +128,6 @@ func (r *server) leave(ctx context.Context) {
 	select {
 	case <-cut:
 	case <-time.After(stopGrace):
-	}
-}
-
-// wait waits for g until the end of ctx.
-func wait(ctx context.Context, g *sync.WaitGroup) {
-	done := make(chan struct{})
-	go func() { // ends with the connections that g counts
-		g.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
 	}
 }
 

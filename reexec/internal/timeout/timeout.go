@@ -25,6 +25,10 @@ const (
 	// Last bounds the last answers of a predecessor that accepted again after its
 	// successor crashed; the manager's restart waits for them.
 	Last = 10 * time.Second
+
+	// Quiet is the time for which a client of a stopping process may be silent: long enough
+	// for a request that is on its way, short enough for a restart.
+	Quiet = 500 * time.Millisecond
 )
 
 // Message bounds the sending of one message, which blocks only if the other side hangs.

@@ -1,7 +1,8 @@
-package reexec
+// Package stream serves the connections of a listener by any server with an accept loop, and
+// ends them when the generation ends.
+package stream
 
 import (
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -11,18 +12,16 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
-
-// quietGrace is the time for which a session of a stopping process may be silent: long enough
-// for a request that is on its way, short enough for a restart.
-const quietGrace = 500 * time.Millisecond
 
 // sessions is a listener that knows its open connections.
 type sessions struct {
 	*gate.Listener
-	u      *Upgrader
-	closed atomic.Bool // the server has closed the listener
+	endings *endings.Current
+	closed  atomic.Bool // the server has closed the listener
 
 	mu      sync.Mutex
 	open    map[*session]struct{}
@@ -44,8 +43,8 @@ type halfCloser interface {
 	CloseRead() error
 }
 
-func newSessions(u *Upgrader, g *gate.Listener) *sessions {
-	return &sessions{Listener: g, u: u, open: map[*session]struct{}{}}
+func newSessions(g *gate.Listener, e *endings.Current) *sessions {
+	return &sessions{Listener: g, endings: e, open: map[*session]struct{}{}}
 }
 
 // Accept returns a connection and notes it.
@@ -113,21 +112,21 @@ func (l *sessions) attend(tell func(draining bool), brief bool, over <-chan stru
 		tell = func(bool) {}
 	}
 	for {
-		e := l.u.endings.Load()
-		for _, c := range []<-chan struct{}{e.draining, e.stopping} {
+		e := l.endings.Load()
+		for _, c := range []<-chan struct{}{e.Draining, e.Stopping} {
 			select {
 			case <-c:
-			case <-e.resumed:
+			case <-e.Resumed:
 			case <-over:
 				return
 			}
-			if c == e.draining {
+			if c == e.Draining {
 				tell(true)
 			}
-			l.hurry(c == e.stopping, brief)
+			l.hurry(c == e.Stopping, brief)
 		}
 		select {
-		case <-e.resumed:
+		case <-e.Resumed:
 			tell(false)
 			l.hurry(false, false)
 		case <-over:
@@ -152,10 +151,10 @@ func (l *sessions) hasten(s *session) {
 	case l.brief:
 		if c := s.conn(); c != nil {
 			_ = c.CloseRead() // fails on a closed connection only
-			time.AfterFunc(quietGrace, func() { l.cutBrief(s) })
+			time.AfterFunc(timeout.Quiet, func() { l.cutBrief(s) })
 		}
 	case l.hurried:
-		time.AfterFunc(quietGrace, func() { l.endSilent(s) })
+		time.AfterFunc(timeout.Quiet, func() { l.endSilent(s) })
 	}
 }
 
@@ -173,9 +172,9 @@ func (l *sessions) endSilent(s *session) {
 	switch {
 	case err != nil: // closed meanwhile
 	case unread > 0:
-		time.AfterFunc(quietGrace, func() { l.endSilent(s) })
-	case unknown == nil && silent < quietGrace:
-		time.AfterFunc(quietGrace-silent, func() { l.endSilent(s) })
+		time.AfterFunc(timeout.Quiet, func() { l.endSilent(s) })
+	case unknown == nil && silent < timeout.Quiet:
+		time.AfterFunc(timeout.Quiet-silent, func() { l.endSilent(s) })
 	default:
 		_ = c.CloseRead() // as in hasten
 	}
@@ -195,18 +194,11 @@ func (l *sessions) cutBrief(s *session) {
 	}
 }
 
-// cut ends the open sessions after the error late of Drain, and reports them.
-func (l *sessions) cut(name string, late error) error {
-	if !errors.Is(late, ErrDrainDeadline) {
-		return late
-	}
-	e := &CutError{Service: name, Err: late}
+// cut ends the open sessions and returns the addresses of their clients.
+func (l *sessions) cut() (clients []string) {
 	for _, c := range l.list() {
-		e.Work = append(e.Work, c.RemoteAddr().String())
+		clients = append(clients, c.RemoteAddr().String())
 		_ = c.Close() // as in cutBrief
 	}
-	if len(e.Work) == 0 {
-		return nil // the work of another service was cut
-	}
-	return e
+	return clients
 }

@@ -1,22 +1,22 @@
-package reexec
+package packet
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 )
 
-// questions counts the datagrams of each sender that have no answer yet. It holds the
+// Unanswered counts the datagrams of each sender that have no answer yet. It holds the
 // generation while there are any. Datagrams that never get an answer leave after one to two
 // times limit, with the next datagram that is read.
-type questions struct {
-	u     *Upgrader
-	d     *drain.Counter
-	limit time.Duration
+type Unanswered struct {
+	endings *endings.Current
+	drain   *drain.Counter
+	limit   time.Duration
 
 	mu    sync.Mutex
 	now   map[sender]int // asked since turned
@@ -46,8 +46,13 @@ func senderAt(a netip.AddrPort) sender {
 	return sender{udp: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
 }
 
+// NewUnanswered returns an Unanswered that gives a datagram up after limit.
+func NewUnanswered(limit time.Duration, d *drain.Counter, e *endings.Current) *Unanswered {
+	return &Unanswered{endings: e, drain: d, limit: limit}
+}
+
 // ask notes a datagram.
-func (q *questions) ask(from sender) {
+func (q *Unanswered) ask(from sender) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -57,12 +62,12 @@ func (q *questions) ask(from sender) {
 	}
 	q.now[from]++
 	if q.hold == (drain.Hold{}) {
-		q.hold = q.d.Hold()
+		q.hold = q.drain.Hold()
 	}
 }
 
 // answer notes that a datagram is sent.
-func (q *questions) answer(to sender) {
+func (q *Unanswered) answer(to sender) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	of := q.past
@@ -81,7 +86,7 @@ func (q *questions) answer(to sender) {
 }
 
 // settle releases the hold if no datagram waits for an answer. It runs under mu.
-func (q *questions) settle() {
+func (q *Unanswered) settle() {
 	if len(q.past)+len(q.now) == 0 {
 		q.hold.Release()
 		q.hold = drain.Hold{}
@@ -90,11 +95,11 @@ func (q *questions) settle() {
 
 // attend gives up the datagrams without an answer, limit after this generation has begun to
 // drain. It returns when over is closed.
-func (q *questions) attend(over <-chan struct{}) {
+func (q *Unanswered) attend(over <-chan struct{}) {
 	for {
-		e := q.u.endings.Load()
+		e := q.endings.Load()
 		select {
-		case <-e.draining:
+		case <-e.Draining:
 		case <-over:
 			return
 		}
@@ -103,11 +108,11 @@ func (q *questions) attend(over <-chan struct{}) {
 		case <-late.C:
 			q.giveUp()
 			select {
-			case <-e.resumed:
+			case <-e.Resumed:
 			case <-over:
 				return
 			}
-		case <-e.resumed:
+		case <-e.Resumed:
 			late.Stop()
 		case <-over:
 			late.Stop()
@@ -116,7 +121,7 @@ func (q *questions) attend(over <-chan struct{}) {
 	}
 }
 
-func (q *questions) giveUp() {
+func (q *Unanswered) giveUp() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.past)
@@ -124,20 +129,16 @@ func (q *questions) giveUp() {
 	q.settle()
 }
 
-// cut reports the senders that have no answer after the error late of Drain.
-func (q *questions) cut(name string, late error) error {
+// cut returns the senders that have no answer.
+func (q *Unanswered) cut() (clients []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := &CutError{Service: name, Err: late}
 	for _, of := range []map[sender]int{q.past, q.now} {
 		for s := range of {
-			if e.Work = append(e.Work, s.other); s.udp.IsValid() {
-				e.Work[len(e.Work)-1] = s.udp.String()
+			if clients = append(clients, s.other); s.udp.IsValid() {
+				clients[len(clients)-1] = s.udp.String()
 			}
 		}
 	}
-	if !errors.Is(late, ErrDrainDeadline) || len(e.Work) == 0 {
-		return nil // answered, or the work of another service was cut
-	}
-	return e
+	return clients
 }
