@@ -36,6 +36,36 @@ func pairArrival(t *testing.T) (*received.Conn, net.Conn) {
 	return &received.Conn{Connection: handover.Connection{Name: "a", Format: "f", Data: []byte("d")}, FD: fd.New(pair[0])}, peer
 }
 
+// resetArrival returns an arrival whose peer has reset the connection.
+func resetArrival(t *testing.T, address string) *received.Conn {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	peer, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := errors.Join(peer.(*net.TCPConn).SetLinger(0), peer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("Read = %v, want ECONNRESET", err)
+	}
+	f, err := fd.DupOf(c.(*net.TCPConn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &received.Conn{Connection: handover.Connection{Name: "a", Format: "f"}, FD: f}
+}
+
 // newListener returns a listener behind a gate that is shut, and the counter of its holds.
 func newListener(t *testing.T) (*gate.Listener, *drain.Counter) {
 	t.Helper()
@@ -47,6 +77,26 @@ func newListener(t *testing.T) (*gate.Listener, *drain.Counter) {
 	g := gate.NewListener("a", ln.(gate.Acceptor), held)
 	t.Cleanup(func() { _ = g.Close() }) // most tests have done so
 	return g, held
+}
+
+// Programs call String on the remote address of each connection. The kernel has no address for
+// a connection that was reset.
+func TestAMovedConnectionThatWasResetHasAnAddress(t *testing.T) {
+	for address, want := range map[string]string{"127.0.0.1:0": "0.0.0.0:0", "[::1]:0": "[::]:0"} {
+		g, held := newListener(t)
+		g.Enqueue(received.Queued{Conn: resetArrival(t, address), Hold: held.Hold(), Wrap: newMoved})
+		if err := g.SetDeadline(time.Now().Add(time.Minute)); err != nil { // the gate is shut
+			t.Fatal(err)
+		}
+		c, err := g.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if got := c.RemoteAddr(); got == nil || got.String() != want {
+			t.Errorf("RemoteAddr = %v, want %s", got, want)
+		}
+	}
 }
 
 // Accept fails like accept(2) if no descriptor is free, and the next Accept returns the

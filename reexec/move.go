@@ -30,7 +30,8 @@ var ErrNotMoved = errors.New("reexec: connection stays with this process")
 // A Moved is an open connection that an earlier process of the program accepted. Accept of
 // the listener of the same name returns it; if several have that name, the listener with
 // the connection's address does. The connection keeps its addresses, its socket options and
-// the data that its peer has sent and that was not read.
+// the data that its peer has sent and that was not read. If the peer has reset the connection
+// meanwhile, RemoteAddr returns 0.0.0.0:0, [::]:0 or a unix address without a name.
 type Moved struct {
 	net.Conn        // has the methods of *net.TCPConn or *net.UnixConn, see Listen
 	Format   string // format given to Move, one of the formats given to Receive

@@ -104,6 +104,9 @@ func (c *conn) NetConn() net.Conn {
 	return c.socket
 }
 
+// RemoteAddr returns the address of the client. It is never nil, see package accepted.
+func (c *conn) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
+
 func (c *conn) canMove() bool {
 	if c.stays.Load() || !c.t.u.CanMove(c.name, format) {
 		return false

@@ -80,6 +80,10 @@ func (c *TCPConn) Close() error {
 // NetConn returns the *net.TCPConn. Closing the result does not release the hold.
 func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
 
+// RemoteAddr returns the address of the peer. A peer that resets its connection while the
+// connection moves has no address any more, see unspecified.
+func (c *TCPConn) RemoteAddr() net.Addr { return known(c.TCPConn) }
+
 // Close closes the connection.
 func (c *UnixConn) Close() error {
 	defer c.hold.release()
@@ -88,6 +92,9 @@ func (c *UnixConn) Close() error {
 
 // NetConn returns the *net.UnixConn. Closing the result does not release the hold.
 func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }
+
+// RemoteAddr returns the address of the peer, as for a TCPConn.
+func (c *UnixConn) RemoteAddr() net.Addr { return known(c.UnixConn) }
 
 // WriteTo lets io.Copy splice from the socket. Package net does that only for a
 // *net.UnixConn.
@@ -101,6 +108,29 @@ func (c *Conn) Close() error {
 
 // NetConn returns the connection without its hold.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// known returns the remote address of c. Package net asks the kernel for it when it makes a
+// net.Conn from a descriptor, and returns nil if the connection was reset before.
+func known(c net.Conn) net.Addr {
+	if a := c.RemoteAddr(); a != nil {
+		return a
+	}
+	return unspecified(c.LocalAddr())
+}
+
+// unspecified returns the address that stands for a peer without one: 0.0.0.0:0 or [::]:0,
+// and a unix address without a name. Servers call String on the address of each client, so it
+// must not be nil.
+func unspecified(local net.Addr) net.Addr {
+	tcp, ok := local.(*net.TCPAddr)
+	switch {
+	case !ok:
+		return &net.UnixAddr{Net: "unix"}
+	case tcp.IP.To4() != nil:
+		return &net.TCPAddr{IP: net.IPv4zero}
+	}
+	return &net.TCPAddr{IP: net.IPv6unspecified}
+}
 
 // hold must not refer to its connection, because the cleanup of the connection keeps the
 // hold reachable.
