@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// strike sends sig to processes at the same time, of which the first is the main process.
-// Those that get SIGKILL are stopped before, so that the connections that die with them are
-// known. The main process dies last: at its death the manager continues the others.
+// strike sends sig to processes at the same time. Those that get SIGKILL are stopped
+// before, so that the connections that die with them are known. The main process dies
+// last: at its death the manager continues the others.
 func (c *chaosSite) strike(sig syscall.Signal, pids ...int) {
 	c.Helper()
 	if sig != syscall.SIGKILL {
@@ -33,7 +33,10 @@ func (c *chaosSite) strike(sig syscall.Signal, pids ...int) {
 	sockets, _, err := c.socketsOf(hosts)
 	c.must(err)
 	e := c.excuses.add(&excuse{reason: hadByKilled, covers: killedConnection, from: time.Now(), sockets: sockets, pids: pids})
-	for _, pid := range slices.Backward(pids) {
+	if main := slices.Index(pids, c.mainPID()); main >= 0 {
+		pids = append(slices.Delete(slices.Clone(pids), main, main+1), pids[main])
+	}
+	for _, pid := range pids {
 		c.signal(pid, syscall.SIGKILL)
 	}
 	for _, host := range hosts {
