@@ -48,6 +48,9 @@ type Options struct {
 	// ends a Go program.
 	NoSignals bool
 
+	// Deprecated: Signals has no effect. An Upgrader handles signals unless NoSignals is set.
+	Signals bool
+
 	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), for example
 	// SIGUSR2. The manager sends it instead of SIGTERM when it restarts the unit. It stops
 	// the process like SIGTERM, but connections can move into the fd store, if the manager
