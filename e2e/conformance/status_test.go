@@ -45,7 +45,7 @@ func statusScenarios() []scenario {
 		{name: "STATUS= that is not UTF-8 clears the line", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			for _, text := range []string{"a\xff", "a surrogate \xed\xa0\x80", "a noncharacter \ufffe"} {
+			for _, text := range []string{"a\xff", "a surrogate \xed\xa0\x80", "a noncharacter \ufffe", "one of another plane \U0001ffff"} {
 				p.send("STATUS=before", "ERRNO=0")
 				p.raw("STATUS=" + text + "\nERRNO=5")
 				s.shows("StatusText=", "StatusErrno=5")

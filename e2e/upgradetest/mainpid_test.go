@@ -19,27 +19,6 @@ func (th *theatre) succeed(p *remote, how string) *remote {
 	return s
 }
 
-func TestSuccessorBecomesMainProcess(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	old := th.startNotify()
-	succ := th.succeed(old, "sibling")
-	if succ.Parent != os.Getpid() {
-		t.Errorf("the successor's parent is %d, want the manager's process %d", succ.Parent, os.Getpid())
-	}
-	old.notify("STATUS=too late") // it is nobody now
-	th.want("StatusText=handed over")
-	old.notify("MAINPID=" + strconv.Itoa(old.PID))
-	th.want("MainPID=" + strconv.Itoa(succ.PID))
-	old.exit(1) // whose exit status nobody looks at
-	old.awaitGone()
-	succ.notify("STATUS=new")
-	th.want("ActiveState=active", "SubState=running", "StatusText=new", "NRestarts=0", "ExecMainPID="+strconv.Itoa(succ.PID))
-	th.must(th.Stop(th.ctx, "a.service"))
-	succ.awaitGone()
-	th.want("Result=success")
-}
-
 func TestHandOverWithImmediateExitIsSafe(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify")
@@ -128,62 +107,6 @@ func TestMainPIDDuringTheStart(t *testing.T) {
 	th.want("MainPID=" + strconv.Itoa(succ.PID))
 }
 
-func TestMainPIDWhileStoppingFollowsTheVersion(t *testing.T) {
-	for version, accepted := range map[int]bool{252: false, 257: true} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify")
-			old := th.startNotify()
-			old.do("hold", "", 0)
-			old.do("fork", "sibling", 0)
-			succ := th.next()
-			succ.do("hold", "", 0)
-			stopped := th.begin(th.Stop)
-			old.awaitSignal("SIGTERM")
-			old.notify("MAINPID=" + strconv.Itoa(succ.PID))
-			want := old.PID
-			if accepted {
-				want = succ.PID
-			}
-			th.want("MainPID=" + strconv.Itoa(want))
-			old.exit(0)
-			succ.exit(0)
-			th.must(stopped())
-		})
-	}
-}
-
-func TestMainPIDFDFollowsTheVersion(t *testing.T) {
-	for version, accepted := range map[int]bool{252: false, 257: true} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify")
-			old := th.startNotify()
-			old.do("fork", "sibling", 0)
-			succ := th.next()
-			old.do("keep", "pidfd:"+strconv.Itoa(succ.PID)+" succ", 0)
-			old.do("store", "MAINPIDFD=1\x00succ", 0)
-			old.do("barrier", "", 0)
-			want := old.PID
-			if accepted {
-				want = succ.PID
-			}
-			th.want("MainPID=" + strconv.Itoa(want))
-		})
-	}
-}
-
-func TestMainPIDFDIDMustAgree(t *testing.T) {
-	th := newTheatre(t, 257)
-	th.install("Type=notify")
-	old := th.startNotify()
-	old.do("fork", "sibling", 0)
-	succ := th.next()
-	old.notify("MAINPID="+strconv.Itoa(succ.PID), "MAINPIDFDID=1")
-	th.want("MainPID=" + strconv.Itoa(old.PID))
-	th.logged("refusing")
-}
-
 // A main process that is no child of the manager is supervised as systemd does
 // it: badly.
 func TestAlienMainProcess(t *testing.T) {
@@ -197,19 +120,6 @@ func TestAlienMainProcess(t *testing.T) {
 	old.awaitGone()
 	th.must(th.Stop(th.ctx, "a.service")) // SIGTERM and at once SIGKILL: it would hold for a minute
 	alien.awaitGone()
-}
-
-func TestCrashOfAlienIsNotNoticed(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "Restart=on-failure", "NotifyAccess=all")
-	old := th.startNotify()
-	alien := th.succeed(old, "child")
-	alien.exit(9)
-	old.do("reap", "", alien.PID)
-	old.notify("STATUS=still here") // something that the manager reads after the crash
-	th.want("ActiveState=active", "MainPID="+strconv.Itoa(alien.PID))
-	old.exit(0) // with it the "cgroup" is empty
-	th.await("ActiveState=inactive", "Result=success", "NRestarts=0")
 }
 
 func TestDaemonReloadAdoptsAnAlien(t *testing.T) {

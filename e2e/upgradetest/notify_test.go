@@ -13,47 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestNotifyAccessSaysWhoMaySend(t *testing.T) {
-	for _, c := range []struct {
-		access               string
-		main, control, other bool
-	}{
-		{"main", true, false, false},
-		{"exec", true, true, false},
-		{"all", true, true, true},
-	} {
-		t.Run(c.access, func(t *testing.T) {
-			th := newTheatre(t, 0)
-			// The socket's name is not in the helper's environment under "main";
-			// it is there for whoever finds it out.
-			th.install("Type=notify", "NotifyAccess="+c.access, "ExecReload=PUPPET helper")
-			main := th.startNotify()
-			main.do("fork", "child", 0)
-			other := th.next()
-			outcome := th.begin(th.Reload)
-			control := th.next()
-			_, given := control.Env["NOTIFY_SOCKET"]
-			if given != c.control {
-				t.Errorf("ExecReload= has NOTIFY_SOCKET: %v, want %v", given, c.control)
-			}
-			control.do("setenv", "NOTIFY_SOCKET="+main.Env["NOTIFY_SOCKET"], 0)
-			for sender, may := range map[*remote]bool{main: c.main, control: c.control, other: c.other} {
-				before, err := th.Show(th.ctx, "a.service", "StatusText")
-				th.must(err)
-				text := strconv.Itoa(sender.PID)
-				sender.notify("STATUS=" + text)
-				if !may {
-					text = before
-				}
-				th.want("StatusText=" + text)
-			}
-			control.exit(0)
-			th.must(outcome())
-			other.exit(0)
-		})
-	}
-}
-
 func TestNotifyAccessNoneHasNoSocket(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=simple", "NotifyAccess=none")
@@ -61,56 +20,6 @@ func TestNotifyAccessNoneHasNoSocket(t *testing.T) {
 	if v, ok := th.next().Env["NOTIFY_SOCKET"]; ok {
 		t.Errorf("NOTIFY_SOCKET=%s is set", v)
 	}
-}
-
-func TestNotifyAccessIsForcedToMain(t *testing.T) {
-	th := newTheatre(t, 0)
-	for _, line := range []string{"Type=notify", "WatchdogSec=1min", "FileDescriptorStoreMax=1"} {
-		th.install("NotifyAccess=none", line)
-		th.want("NotifyAccess=main")
-	}
-}
-
-func TestMessagesThatAreDroppedWhole(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
-	fits := "STATUS=" + strings.Repeat("x", 4096-len("STATUS="))
-	for _, c := range []struct {
-		name, text string
-		accepted   bool
-	}{
-		{"4096 bytes", fits, true},
-		{"4097 bytes", fits + "y", false},
-		{"NUL at the end", "STATUS=end\x00", true},
-		{"NUL inside", "STATUS=in\x00side", false},
-		{"two NULs at the end", "STATUS=two\x00\x00", false},
-	} {
-		p.notify("STATUS=before")
-		p.notify(c.text)
-		want := "before"
-		if c.accepted {
-			want = strings.TrimSuffix(strings.TrimPrefix(c.text, "STATUS="), "\x00")
-		}
-		if got, err := th.Show(th.ctx, "a.service", "StatusText"); err != nil || got != want {
-			t.Errorf("%s: StatusText = %.20q, %v, want %.20q", c.name, got, err, want)
-		}
-	}
-}
-
-func TestFirstOfSeveralSameKeysWins(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
-	p.notify("STATUS=one", "STATUS=two\rERRNO=5", "ERRNO=6", "READY=1 ")
-	th.want("StatusText=one", "StatusErrno=5")
-	p.notify("ERRNO=ENOENT")
-	th.want("StatusErrno=2")
-	p.notify("STATUS=\xff", "ERRNO=nonsense")
-	th.want("StatusText=", "StatusErrno=2")
-	p.notify("STATUS=again")
-	p.notify("STATUS=")
-	th.want("StatusText=")
 }
 
 func TestBarrierMustBeAlone(t *testing.T) {
@@ -128,38 +37,6 @@ func TestBarrierMustBeAlone(t *testing.T) {
 	}
 	if !last.Accepted || last.Descriptors != 1 || last.PID != p.PID || last.UID != os.Getuid() || last.GID != os.Getgid() {
 		t.Errorf("the barrier alone: %+v, want it accepted from PID %d", last, p.PID)
-	}
-}
-
-func TestProgressFollowsTheVersion(t *testing.T) {
-	for _, c := range []struct {
-		version int
-		state   string // after READY=1 and STOPPING=1 in one message, in this order
-	}{
-		{247, "running"},
-		{252, "running"},
-		{253, "stop-sigterm"},
-		{262, "stop-sigterm"},
-	} {
-		t.Run(strconv.Itoa(c.version), func(t *testing.T) {
-			th := newTheatre(t, c.version)
-			th.install("Type=notify")
-			p := th.startNotify()
-			p.notify("STOPPING=1", "READY=1")
-			th.want("SubState=" + c.state)
-			p.exit(0)
-		})
-	}
-}
-
-func TestNotifyAccessOverride(t *testing.T) {
-	for version, want := range map[int]string{252: "main", 254: "all"} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify")
-			th.startNotify().notify("NOTIFYACCESS=all")
-			th.want("NotifyAccess=" + want)
-		})
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -128,8 +127,6 @@ func (p *puppet) obey(o order) (a answer) {
 			fds = append(fds, fd)
 		}
 		err = notifyFDs(message, fds)
-	case "store many": // N memfds, each under its number, which it contains
-		err = storeMany(o.N)
 	case "read": // the contents of the passed descriptor N
 		a.Text, err = readFD(o.N)
 	case "accept": // one connection on the passed descriptor N, answered with Text
@@ -140,17 +137,10 @@ func (p *puppet) obey(o order) (a answer) {
 		if n, err = unix.Read(o.N, buf); err == nil {
 			a.Text = string(buf[:n])
 		}
-	case "wait": // for N milliseconds, where the passing of time is the point
-		<-time.After(time.Duration(o.N) * time.Millisecond)
-	case "setenv":
-		k, v, _ := strings.Cut(text, "=")
-		err = os.Setenv(k, v)
 	case "print": // without the newline if N is set
 		_, err = fmt.Print(text + "\n"[o.N:])
 	case "flags":
 		a.N, err = unix.FcntlInt(uintptr(o.N), unix.F_GETFL, 0)
-	case "reap": // waits for the child N
-		_, err = unix.Wait4(o.N, nil, 0, nil)
 	case "fork": // another puppet, a child or a sibling
 		var flags uintptr
 		if text == "sibling" {
@@ -164,23 +154,6 @@ func (p *puppet) obey(o order) (a answer) {
 		a.Err = err.Error()
 	}
 	return a
-}
-
-func storeMany(n int) error {
-	for i := range n {
-		name := strconv.Itoa(i)
-		fd, err := newDescriptor(name)
-		if err != nil {
-			return err
-		}
-		if err := notifyFDs("FDSTORE=1\nFDNAME="+name, []int{fd}); err != nil {
-			return err
-		}
-		if err := unix.Close(fd); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // newDescriptor makes one of those that a store may be given.
@@ -197,10 +170,6 @@ func newDescriptor(kind string) (int, error) {
 	case "pipe": // the other end stays open until the process dies
 		err := unix.Pipe2(p[:], unix.O_CLOEXEC)
 		return p[0], err
-	case "path":
-		return unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
-	case "tcp":
-		return unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	}
 	fd, err := unix.MemfdCreate("kept", unix.MFD_CLOEXEC)
 	if err == nil {

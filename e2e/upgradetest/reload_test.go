@@ -53,21 +53,6 @@ func TestReloadCommandsRunInTurnUntilOneFails(t *testing.T) {
 	th.want("ReloadResult=exit-code")
 }
 
-func TestReloadTimesOut(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecReload=HANG")
-	main := th.startNotify()
-	th.shortenStart()
-	th.wantExit(th.Reload(th.ctx, "a.service"), 1, "failed")
-	th.want("ControlPID=0", "SubState=running", "ReloadResult=timeout", "Result=success", "MainPID="+strconv.Itoa(main.PID))
-}
-
-// shortenStart lowers TimeoutStartSec=, for the states that are entered from now on.
-func (th *theatre) shortenStart() {
-	th.t.Helper()
-	th.installUnit("a.service.d/timeout.conf", "[Service]", "TimeoutStartSec=200ms")
-}
-
 func TestReloadOfWhatCannotBeReloaded(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify")
@@ -118,43 +103,9 @@ func TestStopCancelsAReload(t *testing.T) {
 	th.wantExit(reload(), 1, "Job for a.service canceled.")
 }
 
-func TestReloadingDuringExecReloadFollowsTheVersion(t *testing.T) {
-	for version, waits := range map[int]bool{247: true, 252: true, 254: true, 257: true, 259: false, 262: false} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify", "ExecReload=PUPPET helper")
-			main := th.startNotify()
-			outcome := th.begin(th.Reload)
-			helper := th.next()
-			main.notify("RELOADING=1")
-			helper.exit(0)
-			if waits {
-				th.await("ControlPID=0", "ActiveState=reloading")
-				main.notify("READY=1")
-			}
-			th.must(outcome())
-			th.want("SubState=running")
-		})
-	}
-}
-
-func TestReloadingUnaskedFollowsTheVersion(t *testing.T) {
-	for version, state := range map[int]string{252: "reload", 253: "reload-notify"} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify")
-			p := th.startNotify()
-			p.notify("RELOADING=1")
-			th.want("ActiveState=reloading", "SubState="+state)
-			p.notify("READY=1")
-			th.want("ActiveState=active", "SubState=running")
-		})
-	}
-}
-
 // A successor takes over while ExecReload= runs, as an upgrade does.
 func TestUpgradeByExecReload(t *testing.T) {
-	for _, version := range []int{247, 252, 257, 262} {
+	for _, version := range []int{252, 262} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
 			th := newTheatre(t, version)
 			th.install("Type=notify", "ExecReload=PUPPET helper")
@@ -209,45 +160,6 @@ func TestMainExitDuringExecReload(t *testing.T) {
 	}
 }
 
-func TestNotifyReload(t *testing.T) {
-	for _, version := range []int{253, 257, 259, 262} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify", "Type=notify-reload", "ReloadSignal=SIGUSR1")
-			p := th.startNotify()
-			outcome := th.begin(th.Reload)
-			p.awaitSignal("SIGUSR1")
-			th.want("SubState=reload-signal")
-			p.notify("RELOADING=1") // without a time it may be about anything
-			p.notify("RELOADING=1", "MONOTONIC_USEC=1")
-			th.want("SubState=reload-signal")
-			p.notify("RELOADING=1", "MONOTONIC_USEC="+monotonicUsec())
-			th.want("SubState=reload-notify")
-			p.notify("READY=1", "ERRNO=5", "STATUS=it went wrong") // is a success nevertheless
-			th.must(outcome())
-			th.want("SubState=running", "ReloadResult=success", "StatusErrno=5")
-
-			outcome = th.begin(th.Reload)
-			p.awaitSignal("SIGUSR1")
-			p.notify("RELOADING=1", "READY=1", "MONOTONIC_USEC="+monotonicUsec())
-			th.must(outcome())
-		})
-	}
-}
-
-func TestNotifyReloadIsUnknownBefore253(t *testing.T) {
-	th := newTheatre(t, 252)
-	th.install("Type=notify", "Type=notify-reload")
-	th.want("Type=notify", "CanReload=no")
-	th.logged("Type=notify-reload")
-	th.installUnit("b.service", "[Service]", "Type=notify-reload", "ExecStart=PUPPET")
-	for name, want := range map[string]string{"Type": "simple", "NotifyAccess": "none"} {
-		if got, err := th.Show(th.ctx, "b.service", name); got != want || err != nil {
-			t.Errorf("%s = %q, %v, want %q", name, got, err, want)
-		}
-	}
-}
-
 // A Go program has a handler for every signal that may have one.
 func TestNotifyReloadWantsAHandlerSince262(t *testing.T) {
 	for version, ready := range map[int]bool{257: true, 262: false} {
@@ -262,36 +174,6 @@ func TestNotifyReloadWantsAHandlerSince262(t *testing.T) {
 			}
 			th.wantExit(outcome(), 1, "did not take the steps")
 			th.want("ActiveState=failed", "Result=protocol")
-		})
-	}
-}
-
-func TestNotifyReloadWithoutAnAnswer(t *testing.T) {
-	th := newTheatre(t, 257)
-	th.install("Type=notify-reload")
-	p := th.startNotify()
-	th.shortenStart()
-	th.wantExit(th.Reload(th.ctx, "a.service"), 1, "failed")
-	p.awaitSignal("SIGHUP")
-	th.want("SubState=running", "ReloadResult=timeout", "MainPID="+strconv.Itoa(p.PID))
-}
-
-func TestReloadingWithoutReadyFollowsTheVersion(t *testing.T) {
-	for version, ends := range map[int]bool{257: false, 259: true} {
-		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify-reload")
-			p := th.startNotify()
-			outcome := th.begin(th.Reload)
-			p.awaitSignal("SIGHUP")
-			th.shortenStart()
-			p.notify("RELOADING=1", "MONOTONIC_USEC="+monotonicUsec())
-			th.await("ReloadResult=timeout")
-			if !ends { // it goes on for ever, until READY=1
-				th.want("SubState=reload-notify")
-				p.notify("READY=1")
-			}
-			th.wantExit(outcome(), 1, "failed")
 		})
 	}
 }

@@ -33,34 +33,6 @@ func TestServiceGetsItsOwnPID(t *testing.T) {
 	th.want("ActiveState=inactive", "SubState=dead", "Result=success", "MainPID=0")
 }
 
-func TestEnvironmentFollowsTheVersion(t *testing.T) {
-	for _, c := range []struct {
-		version  int
-		has, not []string
-	}{
-		{252, nil, []string{"FDSTORE", "LISTEN_PIDFDID"}},
-		{254, []string{"FDSTORE"}, []string{"LISTEN_PIDFDID"}},
-		{259, []string{"FDSTORE"}, nil}, // LISTEN_PIDFDID needs Linux 6.9 as well
-	} {
-		t.Run(strconv.Itoa(c.version), func(t *testing.T) {
-			th := newTheatre(t, c.version)
-			th.installUnit("a.socket", "[Socket]", "ListenStream=127.0.0.1:0")
-			th.install("Type=notify", "FileDescriptorStoreMax=3", "Sockets=a.socket")
-			p := th.startNotify()
-			for _, name := range c.has {
-				if _, ok := p.Env[name]; !ok {
-					t.Errorf("%s is not set", name)
-				}
-			}
-			for _, name := range c.not {
-				if v, ok := p.Env[name]; ok {
-					t.Errorf("%s=%s is set", name, v)
-				}
-			}
-		})
-	}
-}
-
 func TestServiceWithoutDescriptorsHasNoListenVariables(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=simple")
@@ -118,17 +90,6 @@ func TestStartTimesOut(t *testing.T) {
 	th.install("Type=notify", "TimeoutStartSec=200ms", "ExecStart=", "ExecStart=HANG")
 	th.wantExit(th.Start(th.ctx, "a.service"), 1, "because a timeout was exceeded")
 	th.want("ActiveState=failed", "Result=timeout")
-}
-
-func TestExtendTimeoutKeepsAStartAlive(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStartSec=3s")
-	outcome := th.begin(th.Start)
-	p := th.next()
-	p.notify("EXTEND_TIMEOUT_USEC=60000000")
-	p.do("wait", "", 3200) // past the first timeout, inside the second
-	p.notify("READY=1")
-	th.must(outcome())
 }
 
 func TestExitBeforeReadyIsAProtocolFailure(t *testing.T) {

@@ -63,46 +63,6 @@ func TestProcessLeavesThePredecessorAlone(t *testing.T) {
 	th.want("StatusText=left over", "MainPID="+strconv.Itoa(next.PID))
 }
 
-func TestStopTimesOutWithSIGKILL(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStopSec=300ms")
-	p := th.startNotify()
-	p.do("hold", "", 0)
-	th.must(th.Stop(th.ctx, "a.service"))
-	p.awaitSignal("SIGTERM")
-	p.awaitGone()
-	th.want("ActiveState=failed", "Result=timeout", "ExecMainCode=2", "ExecMainStatus=9")
-}
-
-func TestExtendTimeoutKeepsAStopAlive(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStopSec=1s")
-	p := th.startNotify()
-	p.do("hold", "", 0)
-	stopped := th.begin(th.Stop)
-	p.awaitSignal("SIGTERM")
-	p.notify("EXTEND_TIMEOUT_USEC=60000000")
-	p.do("wait", "", 1200)
-	p.exit(0)
-	th.must(stopped())
-	th.want("Result=success")
-}
-
-func TestStoppingByNotifySendsNoSignal(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "TimeoutStopSec=1min")
-	p := th.startNotify()
-	p.notify("STOPPING=1", "STATUS=leaving")
-	th.want("ActiveState=deactivating", "SubState=stop-sigterm", "StatusText=leaving")
-	select {
-	case sig := <-p.signals:
-		t.Errorf("got %s, want no signal", sig)
-	default:
-	}
-	p.exit(0)
-	th.await("ActiveState=inactive", "Result=success")
-}
-
 func TestRestartKillSignalTellsARestartFromAStop(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify", "KillSignal=SIGUSR1", "RestartKillSignal=SIGUSR2")

@@ -28,29 +28,6 @@ func (th *theatre) restart() *remote {
 	return p
 }
 
-func TestStoreComesBackNewestFirst(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	for _, name := range []string{"a", "b", "c", "d"} {
-		p.store("contents of "+name, "FDSTORE=1", "FDNAME="+name)
-	}
-	th.want("NFileDescriptorStore=4")
-	p = th.restart()
-	if got := strings.Join(p.names(), ""); got != "dcba" {
-		t.Fatalf("names %q, want dcba", got)
-	}
-	for i, name := range p.names() {
-		if got := p.do("read", "", 3+i).Text; got != "contents of "+name {
-			t.Errorf("descriptor %s has %q", name, got)
-		}
-	}
-	th.must(th.DaemonReload(th.ctx))
-	if got := strings.Join(th.restart().names(), ""); got != "abcd" {
-		t.Errorf("names after a daemon-reload %q, want abcd", got)
-	}
-}
-
 func TestOrderWithinOneMessageIsUndefined(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify", "FileDescriptorStoreMax=100")
@@ -78,44 +55,6 @@ func TestOrderWithinOneMessageIsUndefined(t *testing.T) {
 	}
 }
 
-func TestNamesInTheStore(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		line []string
-		want string
-	}{
-		{"none", nil, "stored"},
-		{"colon", []string{"FDNAME=a:b"}, "stored"},
-		{"control", []string{"FDNAME=a\tb"}, "stored"},
-		{"too long", []string{"FDNAME=" + strings.Repeat("n", 256)}, "stored"},
-		{"longest", []string{"FDNAME=" + strings.Repeat("n", 255)}, strings.Repeat("n", 255)},
-		{"blank", []string{"FDNAME=a b"}, "a b"},
-		{"empty", []string{"FDNAME="}, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			th := newTheatre(t, 0)
-			th.install("Type=notify", "FileDescriptorStoreMax=2")
-			th.startNotify().store("x", append([]string{"FDSTORE=1"}, c.line...)...)
-			if got := th.restart().names(); len(got) != 1 || got[0] != c.want {
-				t.Errorf("names %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-func TestSameOpenFileIsStoredOnce(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	p.store("x", "FDSTORE=1", "FDNAME=first")
-	p.do("store", "FDSTORE=1\nFDNAME=second\x00it", 0)
-	p.do("barrier", "", 0)
-	th.want("NFileDescriptorStore=1")
-	if got := th.restart().names(); !slices.Equal(got, []string{"first"}) {
-		t.Errorf("names %q, want the old name to stay", got)
-	}
-}
-
 func TestFullStoreDropsTheRestOfTheMessage(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify", "FileDescriptorStoreMax=2")
@@ -127,21 +66,6 @@ func TestFullStoreDropsTheRestOfTheMessage(t *testing.T) {
 	p.do("barrier", "", 0)
 	th.want("NFileDescriptorStore=2")
 	th.logged("FileDescriptorStoreMax=")
-}
-
-func TestRemoveFromStoreByName(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	for _, name := range []string{"a", "b", "a", ""} {
-		p.store("x", "FDSTORE=1", "FDNAME="+name)
-	}
-	p.notify("FDSTOREREMOVE=1") // without a name: nothing
-	th.want("NFileDescriptorStore=4")
-	p.notify("FDSTOREREMOVE=1", "FDNAME=a")
-	th.want("NFileDescriptorStore=2")
-	p.notify("FDSTOREREMOVE=1", "FDNAME=")
-	th.want("NFileDescriptorStore=1")
 }
 
 func TestHangUpRemovesFromTheStore(t *testing.T) {
@@ -162,24 +86,6 @@ func TestHangUpRemovesFromTheStore(t *testing.T) {
 	}
 }
 
-func TestUnconnectedSocketHangsUpAtOnce(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	p.store("tcp", "FDSTORE=1")
-	th.await("NFileDescriptorStore=0")
-}
-
-func TestPathDescriptorNeedsFDPoll(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	p.store("path", "FDSTORE=1")
-	th.want("NFileDescriptorStore=0")
-	p.store("path", "FDSTORE=1", "FDPOLL=0")
-	th.want("NFileDescriptorStore=1")
-}
-
 func TestLifeOfTheStore(t *testing.T) {
 	for _, c := range []struct {
 		version                        int
@@ -188,14 +94,9 @@ func TestLifeOfTheStore(t *testing.T) {
 		afterRestart, afterCrash, stop string // what is in it
 		sub                            string // after the stop
 	}{
-		{252, "", false, "1", "1", "0", "dead"},
-		{252, "yes", false, "1", "1", "0", "dead"}, // it does not know the setting
 		{254, "no", false, "0", "0", "0", "dead"},
 		{254, "restart", false, "1", "1", "0", "dead"},
-		{257, "yes", false, "1", "1", "0", "dead"}, // nothing refers to it: collected
 		{257, "yes", true, "1", "1", "1", "dead-resources-pinned"},
-		{261, "yes", false, "1", "1", "1", "dead-resources-pinned"},
-		{261, "on-success", false, "1", "1", "1", "dead-resources-pinned"},
 	} {
 		t.Run(fmt.Sprintf("%d %s %v", c.version, c.preserve, c.socket), func(t *testing.T) {
 			th := newTheatre(t, c.version)
@@ -227,73 +128,11 @@ func TestLifeOfTheStore(t *testing.T) {
 	}
 }
 
-func TestFailureWithoutRestartLosesTheStore(t *testing.T) {
-	for _, c := range []struct {
-		version        int
-		preserve, left string
-	}{{252, "", "0"}, {261, "yes", "1"}, {261, "on-success", "0"}} {
-		t.Run(c.preserve, func(t *testing.T) {
-			th := newTheatre(t, c.version)
-			th.install("Type=notify", "FileDescriptorStoreMax=8", "FileDescriptorStorePreserve="+c.preserve)
-			p := th.startNotify()
-			p.store("x", "FDSTORE=1")
-			p.exit(1)
-			th.await("ActiveState=failed", "NFileDescriptorStore="+c.left)
-		})
-	}
-}
-
-func TestStoringWhileStoppingForARestart(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
+func TestPreservedStoreOutlivesAFailure(t *testing.T) {
+	th := newTheatre(t, 261)
+	th.install("Type=notify", "FileDescriptorStoreMax=8", "FileDescriptorStorePreserve=yes")
 	p := th.startNotify()
-	p.do("hold", "", 0)
-	outcome := th.begin(th.Restart)
-	p.awaitSignal("SIGTERM")
-	p.do("keep", "memfd late", 0)
-	p.do("store", "FDSTORE=1\nFDNAME=late\x00late", 0) // no barrier
-	p.exit(0)
-	p = th.next()
-	p.notify("READY=1")
-	th.must(outcome())
-	if got := p.names(); !slices.Equal(got, []string{"late"}) {
-		t.Errorf("names %q, want what was stored at the last moment", got)
-	}
-}
-
-func TestLoweringTheMaximumCutsTheStore(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8")
-	p := th.startNotify()
-	for i := range 4 {
-		p.store("x", "FDSTORE=1", "FDNAME="+strconv.Itoa(i))
-	}
-	th.install("Type=notify", "FileDescriptorStoreMax=3")
-	th.want("NFileDescriptorStore=3", "FileDescriptorStoreMax=3")
-}
-
-func TestThousandsOfDescriptors(t *testing.T) {
-	const n = 2000
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=4096", "LimitNOFILE=20000")
-	p := th.startNotify()
-	p.do("store many", "", n)
-	p.do("barrier", "", 0)
-	th.want("NFileDescriptorStore=" + strconv.Itoa(n))
-	p = th.restart()
-	names := p.names()
-	for i, name := range names {
-		if want := strconv.Itoa(n - 1 - i); name != want {
-			t.Fatalf("name %d is %s, want %s", i, name, want)
-		}
-	}
-	for _, i := range []int{0, n / 2, n - 1} {
-		if got := p.do("read", "", 3+i).Text; got != names[i] {
-			t.Errorf("descriptor %s has %q", names[i], got)
-		}
-	}
-	// The same number does not fit the default limit, and costs the store.
-	th.install("Type=notify", "FileDescriptorStoreMax=4096")
-	th.wantExit(th.Restart(th.ctx, "a.service"), 1, "exited with error code")
-	th.want("ExecMainStatus=202", "NFileDescriptorStore=0")
+	p.store("x", "FDSTORE=1")
+	p.exit(1)
+	th.await("ActiveState=failed", "NFileDescriptorStore=1")
 }

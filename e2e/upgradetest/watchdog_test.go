@@ -20,47 +20,6 @@ func TestWatchdogAbortsAllGenerations(t *testing.T) {
 	th.want("WatchdogUSec=1min")
 }
 
-func TestWatchdogIsFed(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=2s")
-	p := th.startNotify()
-	for range 2 {
-		p.do("wait", "", 1100)
-		p.notify("WATCHDOG=1")
-	}
-	th.want("SubState=running", "Result=success")
-}
-
-func TestWatchdogRunsOnOverAHandOver(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=3s")
-	old, main := th.generations() // MAINPID= does not feed it
-	main.awaitSignal("SIGABRT")
-	th.want("Result=watchdog")
-	old.exit(0)
-	main.exit(0)
-}
-
-func TestWatchdogTrigger(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify") // works without WatchdogSec=
-	p := th.startNotify()
-	p.notify("WATCHDOG=trigger")
-	p.awaitSignal("SIGABRT")
-	th.want("Result=watchdog")
-	p.exit(1)
-	th.await("ActiveState=failed", "Result=watchdog")
-}
-
-func TestExtendTimeoutHoldsTheWatchdog(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "WatchdogSec=1s")
-	p := th.startNotify()
-	p.notify("EXTEND_TIMEOUT_USEC=60000000")
-	p.do("wait", "", 1200)
-	th.want("SubState=running", "Result=success")
-}
-
 func TestWatchdogTimesOutWithSIGKILL(t *testing.T) {
 	th := newTheatre(t, 0)
 	th.install("Type=notify", "TimeoutAbortSec=200ms")
