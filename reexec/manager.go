@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"time"
 
@@ -134,12 +135,29 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 		text = u.itself() + ", " + drainingText(d)
 	}
 	if undone != nil {
-		text += "; " + undone.text()
+		text += "; " + undone.text() + u.replacedText()
 	}
 	if lack := u.notStored(); lack != "" {
 		text += "; not in the fd store: " + lack
 	}
 	return text + u.sockets.strays.text()
+}
+
+// replacedText returns the part of STATUS= about the file on disk: after an undone upgrade the
+// next start by the manager executes it. The text is "" if this process executes that file, and
+// for the last good program, which has a text with the name of the file.
+func (u *Upgrader) replacedText() string {
+	path := u.launch.program.Path
+	if path == "" || u.manager.good.me == "" || u.manager.good.insteadOf != nil {
+		return ""
+	}
+	switch identity, err := fd.Identity(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "; " + path + " does not exist"
+	case err != nil || identity == u.manager.good.me:
+		return ""
+	}
+	return "; " + path + " was replaced, so a restart executes another program"
 }
 
 // storeMarks begins the commit. A goroutine does the steps that wait for the manager.

@@ -2,10 +2,13 @@ package reexec
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 )
 
@@ -43,6 +46,44 @@ func TestTheStatusOfAMainProcess(t *testing.T) {
 			t.Errorf("status: %q, want %q", got, want)
 		}
 	})
+}
+
+func TestTheStatusNamesAReplacedProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path, "v1")
+	identity, err := fd.Identity(path)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	u := &Upgrader{launch: launch{generation: 2, program: Command{Path: path}}, sockets: &sockets{}, pred: &predecessor{gone: true}}
+	u.manager.good.me = identity
+	undone := &UpgradeError{PhaseStart, 7, errors.New("no configuration")}
+	for _, tt := range []struct {
+		change func() error
+		want   string
+	}{
+		{func() error { return nil }, ""},
+		{func() error { write(path+".new", "broken"); return os.Rename(path+".new", path) }, "; " + path + " was replaced, so a restart executes another program"},
+		{func() error { return os.Remove(path) }, "; " + path + " does not exist"},
+	} {
+		if err := tt.change(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := u.statusText(undone), "generation 2 serves; upgrade undone (start, process 7): no configuration"+tt.want; got != want {
+			t.Errorf("status: %q, want %q", got, want)
+		}
+		if got := u.statusText(nil); got != "generation 2 serves" {
+			t.Errorf("status without an undone upgrade: %q", got)
+		}
+	}
 }
 
 // TestWhatIsLeftRunsOut by itself: a predecessor that hangs says no more.

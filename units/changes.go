@@ -52,7 +52,18 @@ var (
 		Bad:    "[Service]\n# systemctl show -P StatusText myapp.service: generation 1 serves; socket \"http\" listens on 127.0.0.1:8080, not on 127.0.0.1:8091: stop and start the unit to move it\n",
 		Mended: "[Service]\n# systemctl show -P StatusText myapp.service: generation 1 serves\n",
 	}}
-	changeRules = []*rule{restartRule, socketRestartRule, reloadRule, strayRule}
+	replacedRule = &rule{Rule: Rule{
+		ID: "program-replaced", Severity: Warning,
+		Title: "the main process must execute the file on disk",
+		Why: "A new file at the path of ExecStart= does nothing by itself. After a reload that was undone, and without a reload, the old program serves. " +
+			"With Options.Probation the last good program serves after the one on disk has crashed. systemd starts the file on disk at the next restart or boot, and without a probation after a crash. " +
+			"`sdunits check -installed` compares the bytes of the file and of the program in the main process, which needs the privileges of root or of the service's user.",
+		Effect: "the next restart, boot or crash starts a program that has not served yet, or that has failed",
+		Write:  "`systemctl reload`, which says whether the file on disk serves; or the program that serves back at its path: cp /proc/MAINPID/exe to another name, and mv",
+		Bad:    "[Service]\n# systemctl show -P StatusText myapp.service: generation 1 serves as the last good program, because /usr/bin/myapp failed before it was proven: install another program and reload\n",
+		Mended: "[Service]\n# systemctl show -P StatusText myapp.service: generation 2 serves\n",
+	}}
+	changeRules = []*rule{restartRule, socketRestartRule, reloadRule, strayRule, replacedRule}
 )
 
 // Changes compares two versions of units and returns a finding for each setting that an

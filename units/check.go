@@ -76,5 +76,5 @@ func Rules() []Rule {
 // rules returns all rules with their code.
 func rules() []*rule {
 	return slices.Concat(fileRules, nameRules, releaseRules, reloadRules, execRules, commandRules, processRules, storeRules, socketRules, pathRules, sandboxRules, privilegeRules,
-		identityRules, outcomeRules, roomRules, endRules, changeRules)
+		identityRules, outcomeRules, roomRules, endRules, softRebootRules, changeRules)
 }

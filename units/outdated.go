@@ -37,6 +37,9 @@ func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 		for _, f := range u.differences(m, p, known) {
 			findings = append(findings, r.finding(f))
 		}
+		for _, f := range u.replaced(m, p) {
+			findings = append(findings, replacedRule.finding(f))
+		}
 		for _, text := range strays(u.one("StatusText")) {
 			findings = append(findings, strayRule.finding(wrongf(m, lastWritten(m, "ExecStart"), "STATUS= of the main process: %s", text)[0]))
 		}
@@ -129,12 +132,8 @@ func (p process) outputs(m *merged) map[string][2]string {
 // arguments compares the arguments of the process with ExecStart=. ok is false if another
 // program starts the daemon.
 func (u *loadedUnit) arguments(p process) (want, has string, ok bool) {
-	_, rest, _ := strings.Cut(u.one("ExecStart"), "argv[]=")
-	line, _, _ := strings.Cut(rest, " ; ignore_errors=")
-	// A program in between has other arguments than the process.
-	c := &contract{service: &merged{}}
-	wanted, stays := c.follow(shellWords(line))
-	if len(wanted) == 0 || stays != nil || len(p.argv) == 0 || strings.Contains(line, "$") {
+	wanted := u.program()
+	if len(wanted) == 0 || len(p.argv) == 0 || strings.Contains(u.commandLine(), "$") {
 		return "", "", false
 	}
 	if wanted[0] != p.argv[0] && (!path.IsAbs(wanted[0]) || !path.IsAbs(p.argv[0])) {
