@@ -1,17 +1,48 @@
 package e2e
 
 import (
+	"flag"
+	"strconv"
 	"strings"
+	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
+	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/units"
 )
+
+// late is how long after its commit a version crashes:
+//
+//	go test ./e2e -full -late 20s -run LastGoodProgramServes
+var late = flag.Duration("late", time.Second, "how `long` after its commit the version crashes that makes the one before serve")
+
+// A version that crashes after each commit: the version before serves again, in each sandbox.
+func TestTheLastGoodProgramServesInEachPreset(t *testing.T) {
+	eachSystemd(t, func(t *testing.T, root machine.Root) {
+		outer := emptySite(t, root)
+		for _, p := range presets {
+			if !p.always && !thorough() {
+				continue
+			}
+			t.Run(p.name, func(t *testing.T) {
+				s := outer.in(t)
+				d := daemon(root.Version)
+				p.change(&d)
+				files, err := d.Units()
+				s.must(err)
+				defer s.clear(files)
+				s.fallsBack(d)
+			})
+		}
+	})
+}
 
 // fallsBack upgrades a server under the units of d to a version that serves and then panics, each
 // time. systemd starts the file of that version again, and the version before serves.
 func (s *site) fallsBack(d units.Daemon) {
 	s.Helper()
-	d.Args = []string{"-probation", "1h", "-late", "1s"}
+	d.Args = []string{"-probation", "1h", "-late", late.String()}
 	files, err := d.Units()
 	s.must(err)
 	s.put(files)
@@ -25,6 +56,7 @@ func (s *site) fallsBack(d units.Daemon) {
 		s.must(s.machine.Reload(s.ctx, unitName))
 		s.awaitRestart(n + 1)
 		s.pass(20)
+		s.Logf("the program before serves %v after the crash", s.darkness())
 		a := s.get("/hit")
 		if a.version != "v1" || a.generation != 1 || a.pid != s.mainPID() || !strings.HasPrefix(a.rest, "hits=") {
 			s.Errorf("after the panic %+v answers, want v1 as the main process %d", a, s.mainPID())
@@ -57,6 +89,18 @@ func (s *site) fallsBack(d units.Daemon) {
 		s.Errorf("after a restart %+v answers, want the program on disk", a)
 	}
 	s.nothingLost(run)
+}
+
+// darkness is the time between the end of the last main process that served and the READY=1 of
+// the one that serves now, as systemd has seen them.
+func (s *site) darkness() time.Duration {
+	s.Helper()
+	at := func(property string) time.Duration {
+		microseconds, err := strconv.Atoi(s.show(property))
+		s.must(err)
+		return time.Duration(microseconds) * time.Microsecond
+	}
+	return at("ActiveEnterTimestampMonotonic") - at("ActiveExitTimestampMonotonic")
 }
 
 // fallBacks counts the lines of the journal that report the last good program.

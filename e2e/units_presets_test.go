@@ -49,7 +49,6 @@ func TestServersSurviveInEachPreset(t *testing.T) {
 				s.exposedAtMost(p.exposure)
 				s.livesOn()
 				s.livesOnInPlace(d)
-				s.fallsBack(d)
 			})
 		}
 	})

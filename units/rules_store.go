@@ -69,7 +69,7 @@ var storeRules = []*rule{{
 		ID: "fd-store-preserve", Severity: Warning,
 		Title: "FileDescriptorStorePreserve= should be left at restart",
 		Why: "no empties the store at each restart and crash. yes keeps the sockets open over a stop, so that clients hang instead of being refused, and has bugs: on 254, after a stop, " +
-			"the .socket unit no longer starts the service; up to 257 a service that nothing refers to is forgotten with its store. Before 254 the line is ignored. What a soft-reboot needs is in the rule soft-reboot.",
+			"the .socket unit no longer starts the service; up to 257 a service that nothing refers to is forgotten with its store. Before 254 the line is ignored. The rule soft-reboot has the settings of a soft-reboot.",
 		Effect: "no: sockets that the program bound are closed by each restart; yes: after a stop they stay open, and on 254 the .socket unit no longer starts the service",
 		Write:  "no FileDescriptorStorePreserve=",
 		Bad:    "[Service]\nFileDescriptorStorePreserve=no\n[X-Cutover]\nSystemd=254\n",
