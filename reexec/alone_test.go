@@ -70,7 +70,7 @@ func TestAnUpgradeStepByStep(t *testing.T) {
 	if want := []string{"recovering", "serving", "beginning", "preparing", "switching", "trial", "committing", "draining", "ended"}; !slices.Equal(one.path(), want) {
 		t.Errorf("the predecessor was %v, want %v", one.path(), want)
 	}
-	if want := []string{"waiting", "restoring", "probation", "adopting", "serving"}; !slices.Equal(two.path(), want) {
+	if want := []string{"waiting", "restoring", "accepting", "adopting", "serving"}; !slices.Equal(two.path(), want) {
 		t.Errorf("the successor was %v, want %v", two.path(), want)
 	}
 }

@@ -139,7 +139,7 @@ func (u *Upgrader) moveIdle(p *loopState) {
 	switch {
 	case o.HasReceiver() && p.state == lifecycle.Draining:
 		o.SendIdleInPortions()
-	case o.HasReceiver() && p.state == lifecycle.Leaving:
+	case o.HasReceiver() && p.state == lifecycle.Stopping:
 		o.SendIdle()
 	default:
 		for _, m := range o.TakeAllIdle() {

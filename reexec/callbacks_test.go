@@ -290,7 +290,7 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 					if err := u.Ready(context.Background()); err == nil || !strings.Contains(err.Error(), `restore state "s": Restore`) {
 						t.Errorf("Ready = %v, want it to say that Restore panicked", err)
 					}
-					want = lifecycle.Leaving.String()
+					want = lifecycle.Stopping.String()
 				}
 				u.tasks.callbacks.Wait()
 				within(t, "Status", func() {

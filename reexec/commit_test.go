@@ -37,7 +37,7 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 	drain := one.begin("drain")
 	one.signal(unix.SIGHUP)
 	one.signal(unix.SIGTERM)
-	one.state("leaving")
+	one.state("stopping")
 	guest.leave()
 	drain.text()
 	one.do("close")
@@ -142,10 +142,10 @@ func TestALateManagerIsWaitedFor(t *testing.T) {
 	s.hosted(address, two)
 	v.speak()
 	two.state("serving")
-	one.state("leaving")
+	one.state("stopping")
 	one.do("drain")
 	one.do("close")
-	if path := one.path(); !slices.Equal(path[len(path)-4:], []string{"committing", "draining", "leaving", "ended"}) {
+	if path := one.path(); !slices.Equal(path[len(path)-4:], []string{"committing", "draining", "stopping", "ended"}) {
 		t.Errorf("the predecessor was %v", path)
 	}
 	s.hosted(address, two)

@@ -16,16 +16,16 @@ func TestTheNewestThatDrainsCovers(t *testing.T) {
 	s.supervise()
 	l := s.lineage(3, signals)
 	l.all[2].kill()
-	l.all[1].state("covering")
+	l.all[1].state("failback")
 	l.served(1, 2)
 	// The stop half of the manager's restart goes to all of the unit.
 	s.must(unix.Kill(-l.all[0].PID, unix.SIGTERM))
-	l.all[0].state("leaving")
+	l.all[0].state("stopping")
 	l.served(1, 2)
 	newer := s.visit("tcp", l.address)
 	drain := l.all[1].begin("drain")
 	l.guests[1].leave() // the old work is done: no more is begun
-	l.all[1].state("leaving")
+	l.all[1].state("stopping")
 	waits, err := net.Dial("tcp", l.address) // in the queue, for the manager's next one
 	s.must(err)
 	defer waits.Close()
@@ -44,7 +44,7 @@ func TestTheOldestCoversWhenTheOthersAreGone(t *testing.T) {
 	l.retire(1)
 	l.retire(2)
 	l.all[3].kill()
-	l.all[0].state("covering")
+	l.all[0].state("failback")
 	l.hosted(l.address, l.all[0])
 	l.retire(0)
 }
@@ -56,12 +56,12 @@ func TestAStopIsNotCovered(t *testing.T) {
 	s.supervise()
 	l := s.lineage(2, signals)
 	s.must(unix.Kill(-l.all[0].PID, unix.SIGTERM))
-	l.all[0].state("leaving")
-	l.all[1].state("leaving")
+	l.all[0].state("stopping")
+	l.all[1].state("stopping")
 	l.all[1].kill()
 	l.retire(0)
 	for _, state := range l.all[0].path() {
-		if state == "covering" {
+		if state == "failback" {
 			t.Error("a stopped generation covers")
 		}
 	}
@@ -73,10 +73,10 @@ func TestNobodyCoversAfterTheDrainsDeadline(t *testing.T) {
 	s.supervise()
 	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
 	l.all[0].begin("drain").fails("drain deadline reached with 1 held")
-	l.all[0].state("leaving")
+	l.all[0].state("stopping")
 	l.all[1].kill()
 	// As rehttp does after its listener is closed; the manager's SIGTERM would be
-	// taken for the restart that covering waits for.
+	// taken for the restart that failback waits for.
 	l.all[0].begin("drain").fails("drain deadline reached with 1 held")
 	l.all[0].do("close")
 }

@@ -68,7 +68,7 @@ func (e *UpgradeError) Unwrap() error { return e.Err }
 // phaseOf returns the phase of an upgrade in state s.
 func phaseOf(s lifecycle.State) Phase {
 	switch s {
-	case lifecycle.Switching, lifecycle.Clearing, lifecycle.Saving:
+	case lifecycle.Switching, lifecycle.Quiescing, lifecycle.Saving:
 		return PhaseSwitch
 	case lifecycle.Trial:
 		return PhaseTrial
@@ -81,11 +81,11 @@ func phaseOf(s lifecycle.State) Phase {
 // refusal returns the error for an upgrade request in state s.
 func refusal(s lifecycle.State) error {
 	switch s {
-	case lifecycle.Beginning, lifecycle.Preparing, lifecycle.Switching, lifecycle.Trial, lifecycle.Clearing, lifecycle.Saving, lifecycle.Committing, lifecycle.Undoing:
+	case lifecycle.Beginning, lifecycle.Preparing, lifecycle.Switching, lifecycle.Trial, lifecycle.Quiescing, lifecycle.Saving, lifecycle.Committing, lifecycle.Undoing:
 		return ErrBusy
-	case lifecycle.Draining, lifecycle.Watching, lifecycle.Covering:
+	case lifecycle.Draining, lifecycle.Watching, lifecycle.Failback:
 		return ErrReplaced
-	case lifecycle.Leaving, lifecycle.Ended:
+	case lifecycle.Stopping, lifecycle.Ended:
 		return ErrStopped
 	}
 	return ErrNotReady

@@ -105,7 +105,7 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) 
 	s := newStage(t)
 	l := s.lineage(3, signals)
 	l.all[1].signal(unix.SIGTERM)
-	l.all[1].state("leaving")
+	l.all[1].state("stopping")
 	l.all = append(l.all, l.all[2].handOver(signals))
 	l.retire(1)
 	l.all[2].kill() // a crash of no consequence
@@ -117,7 +117,7 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
 	s := newStage(t)
 	l := s.lineage(3, signals)
 	l.all[1].signal(unix.SIGTERM)
-	l.all[1].state("leaving")
+	l.all[1].state("stopping")
 	l.all = append(l.all, l.all[2].handOver(signals))
 	l.retire(2)
 	l.retire(1)
@@ -151,7 +151,7 @@ func TestAStopIsNoCrash(t *testing.T) {
 			l := s.lineage(3, signals)
 			l.all[2].signal(unix.SIGTERM)
 			for _, i := range order {
-				l.all[i].state("leaving")
+				l.all[i].state("stopping")
 				l.retire(i)
 			}
 			s.deserted(l.address)
@@ -166,7 +166,7 @@ func TestTheEndOfAPredecessor(t *testing.T) {
 			s := newStage(t)
 			a := s.attempt(place, trial)
 			a.one.kill()
-			a.two.state("leaving")
+			a.two.state("stopping")
 			if place == restores {
 				a.two.do("go on")
 			} else {
@@ -183,7 +183,7 @@ func TestTheEndOfAPredecessor(t *testing.T) {
 		guest := s.visit("tcp", a.address)
 		drain := a.two.begin("drain")
 		a.one.kill()
-		a.two.state("leaving")
+		a.two.state("stopping")
 		guest.talk() // what it has accepted it answers
 		guest.leave()
 		drain.text()

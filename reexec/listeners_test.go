@@ -61,7 +61,7 @@ func TestAUnixPathOutlivesItsGenerations(t *testing.T) {
 		t.Errorf("process %d accepts, want %d", g.host, two.PID)
 	}
 	two.signal(unix.SIGTERM)
-	two.state("leaving")
+	two.state("stopping")
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the stop the path is still there (%v)", err)
 	}
@@ -69,7 +69,7 @@ func TestAUnixPathOutlivesItsGenerations(t *testing.T) {
 
 // TestAUnixPathSurvivesASuccessorThatIsStopped: the predecessor still has it.
 func TestAUnixPathSurvivesASuccessorThatIsStopped(t *testing.T) {
-	for _, place := range []string{"waiting", "probation"} {
+	for _, place := range []string{"waiting", "accepting"} {
 		t.Run(place, func(t *testing.T) {
 			s := newStage(t)
 			path := s.dir + "/socket"
@@ -88,7 +88,7 @@ func TestAUnixPathSurvivesASuccessorThatIsStopped(t *testing.T) {
 			two.state(place)
 			two.signal(unix.SIGTERM)
 			if place == "waiting" {
-				two.state("leaving")
+				two.state("stopping")
 				one.signal(unix.SIGCONT)
 			}
 			upgrade.fails("the successor was asked to end")

@@ -181,11 +181,11 @@ func playThrough(t *testing.T, sequence []int) {
 func (w *world) holds(t *testing.T, names []string) {
 	t.Helper()
 	state := w.stateNow()
-	accepts := state == lifecycle.Serving || state == lifecycle.Beginning || state == lifecycle.Preparing || state == lifecycle.Covering
+	accepts := state == lifecycle.Serving || state == lifecycle.Beginning || state == lifecycle.Preparing || state == lifecycle.Failback
 	if accepts != (w.gates == "open") && state != lifecycle.Undoing {
 		t.Errorf("%v: the gates are %s in %v", names, w.gates, state)
 	}
-	if w.gates == "open" && w.succ != nil && w.told && state != lifecycle.Covering {
+	if w.gates == "open" && w.succ != nil && w.told && state != lifecycle.Failback {
 		t.Errorf("%v: two generations accept in %v", names, state)
 	}
 	waiting := 0

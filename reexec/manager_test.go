@@ -104,7 +104,7 @@ func TestARestartKeepsClientsWaiting(t *testing.T) {
 	one, addresses := v.start(1)
 	guest := s.visit("tcp", addresses[0])
 	job := v.job(v.manager.Restart)
-	one.state("leaving")
+	one.state("stopping")
 	guest.talk()
 	waits := make(chan welcome, 1)
 	go func() { // ends with the test
@@ -147,7 +147,7 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 	v.succeeds(job)
 	two.state("serving")
 	two.kill()
-	one.state("covering")
+	one.state("failback")
 	s.hosted(addresses[0], one)
 	v.shows("ActiveState=deactivating")
 	drain := one.begin("drain")
@@ -181,8 +181,8 @@ func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
 	v.succeeds(job)
 	two.state("serving")
 	two.kill()
-	one.state("covering")
-	one.state("leaving") // although the guest stays
+	one.state("failback")
+	one.state("stopping") // although the guest stays
 	guest.leave()
 	one.do("drain")
 	one.do("close")
@@ -204,7 +204,7 @@ func TestAStopDuringAReload(t *testing.T) {
 				two.do("listen", "a", "tcp", anywhere)
 			}
 			stop := v.job(v.manager.Stop)
-			one.state("leaving")
+			one.state("stopping")
 			two.awaitGone()
 			one.do("drain")
 			one.do("close")

@@ -37,7 +37,7 @@ func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 // A Third in a state that ignores it leaves no descriptor open, which TestMain checks.
 func TestAThirdInAnEndingGenerationIsDropped(t *testing.T) {
 	m := newMiddle(t)
-	m.p.state = lifecycle.Leaving
+	m.p.state = lifecycle.Stopping
 	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
 	if m.p.third != nil {
 		t.Error("a generation that ends watches the third one")
@@ -55,7 +55,7 @@ func TestAProcessThatDoesNotBecomeMainHangsUpOnTheCommand(t *testing.T) {
 	}
 	_ = ours.Close() // dup is the same
 	m.pred.keepCommand(handover.Command{FDs: []*fd.FD{dup}})
-	m.p.state = lifecycle.Leaving
+	m.p.state = lifecycle.Stopping
 	m.enter(m.p)
 	if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the command reads %d bytes, %v, want EOF", n, err)

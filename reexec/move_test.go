@@ -260,7 +260,7 @@ func (s *stage) connectionsComeBackWhereExecveFails() {
 	busy.text()
 	tried, upgrade := one.beginMoving(inPlace)
 	ready := tried.begin("ready")
-	one.state("clearing")
+	one.state("quiescing")
 	ready.fails("tried and found good")
 	tried.exit("0")
 	s.must(os.Remove(s.path))

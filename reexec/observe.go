@@ -72,7 +72,7 @@ func (u *Upgrader) observeChange(p *loopState, e event, was lifecycle.State) {
 	if p.state == lifecycle.Preparing && p.succ != nil {
 		u.observe(p, EventStarted, nil)
 	}
-	if p.state == lifecycle.Serving && (was == lifecycle.Adopting || was == lifecycle.Probation || was == lifecycle.Recovering && u.launch.generation > 1) {
+	if p.state == lifecycle.Serving && (was == lifecycle.Adopting || was == lifecycle.Accepting || was == lifecycle.Recovering && u.launch.generation > 1) {
 		u.observe(p, EventAdopted, nil)
 	}
 }

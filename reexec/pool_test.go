@@ -132,7 +132,7 @@ func TestAStopEndsAProgramThatOnlyAccepts(t *testing.T) {
 			r, address := s.openPool("listen pool", "tcp", signals)
 			g := s.visit("tcp", address)
 			r.signal(unix.SIGTERM)
-			r.state("leaving")
+			r.state("stopping")
 			if c, err := net.Dial("tcp", address); err == nil {
 				_ = c.Close() // it waits for the manager's next process
 				if !supervised {
@@ -153,7 +153,7 @@ func TestTheDrainDeadlineEndsAProgramThatOnlyAccepts(t *testing.T) {
 	one, address := s.openPool("listen pool", "tcp", `{"NoSignals":false,"Drain":1000000}`)
 	s.visit("tcp", address)
 	two := one.handOver(signals)
-	one.state("leaving")
+	one.state("stopping")
 	s.hosted(address, two)
 	// One worker waits for its client, the others have seen the end of Accept.
 	one.begin("drain").fails("drain deadline reached with 1 held")
@@ -182,7 +182,7 @@ func TestADatagramInWorkIsAnswered(t *testing.T) {
 				next.do("ready")
 				r.state("draining")
 			} else {
-				r.state("leaving")
+				r.state("stopping")
 			}
 			drain := r.begin("drain")
 			drain.waits()

@@ -126,7 +126,7 @@ func (p *predecessor) takeCommand() *control.Conn {
 // leaveCommand hangs up on the reload command that waits, when this process does not become
 // the main one. If the predecessor lives, it answers the command.
 func (u *Upgrader) leaveCommand(s lifecycle.State) {
-	if s != lifecycle.Leaving {
+	if s != lifecycle.Stopping {
 		return
 	}
 	if c := u.pred.takeCommand(); c != nil {

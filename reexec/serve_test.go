@@ -156,8 +156,8 @@ func TestAServiceThatEndsLeavesTheOthers(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	if state := u.Status().State; state != "leaving" {
-		t.Errorf("after the end of all services the generation is %s, want leaving", state)
+	if state := u.Status().State; state != "stopping" {
+		t.Errorf("after the end of all services the generation is %s, want stopping", state)
 	}
 }
 

@@ -85,7 +85,7 @@ func TestAStopBeforeReady(t *testing.T) {
 			r.do("new", signals)
 			r.do("listen", "a", "tcp", anywhere)
 			r.signal(sig)
-			r.state("leaving")
+			r.state("stopping")
 			r.begin("ready").fails("this process is stopping")
 			r.begin("upgrade").fails("this process is stopping")
 			r.do("drain")
@@ -102,7 +102,7 @@ func TestAStopRefusesClients(t *testing.T) {
 	guest := s.visit("tcp", address)
 	drain := r.begin("drain")
 	r.signal(unix.SIGTERM)
-	r.state("leaving")
+	r.state("stopping")
 	s.deserted(address)
 	guest.talk()
 	guest.leave()
@@ -120,7 +120,7 @@ func TestAStopDuringAnUpgradeEndsBoth(t *testing.T) {
 			a.one.signal(unix.SIGTERM)
 			a.upgrade.fails(phaseAt(place), "this process is stopping")
 			a.two.endAt(place)
-			a.one.state("leaving") // the answer comes before the listeners are closed
+			a.one.state("stopping") // the answer comes before the listeners are closed
 			s.deserted(a.address)
 			a.one.do("drain")
 			a.one.do("close")
@@ -136,7 +136,7 @@ func TestAStopOfTheWholeGroup(t *testing.T) {
 			a := s.attempt(place, trial)
 			s.must(unix.Kill(-a.one.PID, unix.SIGINT))
 			a.upgrade.fails("reexec: ")
-			a.one.state("leaving")
+			a.one.state("stopping")
 			a.one.do("drain")
 			a.one.do("close")
 			a.one.exit("0")
@@ -151,7 +151,7 @@ func TestASecondReadySaysWhatTheFirstDid(t *testing.T) {
 	s := newStage(t)
 	r, _ := s.open(signals)
 	r.do("stop")
-	r.state("leaving")
+	r.state("stopping")
 	for range 50 {
 		r.do("ready")
 	}

@@ -23,7 +23,7 @@ func sizeTime(size int) time.Duration { return time.Duration(size/stateRate) * t
 // accept.
 func (u *Upgrader) allow(p *loopState, size int) {
 	p.allowed = timeout.Switch + sizeTime(size)
-	if p.state == lifecycle.Saving || p.state == lifecycle.Clearing {
+	if p.state == lifecycle.Saving || p.state == lifecycle.Quiescing {
 		p.allowed += timeout.Switch // longer than saveTime, whose error names the Save
 	}
 	p.timer.Reset(p.allowed)

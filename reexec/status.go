@@ -14,7 +14,7 @@ import (
 type Report struct {
 	Generation int    // 1 at the start of the unit, one more after each upgrade
 	PID        int    // pid of the main process
-	State      string // "serving", "preparing", "trial", "committing", "leaving" ...
+	State      string // "serving", "preparing", "trial", "committing", "stopping" ...; units/OPERATING.md lists all
 	Main       bool   // the process is the main process; false in a successor, and in a process that was replaced
 	Successor  int    // pid of the successor that starts or is on trial, 0 if there is none
 	Draining   int    // number of older generations that still drain

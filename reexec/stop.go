@@ -84,7 +84,7 @@ func (u *Upgrader) releaseAll(p *loopState) {
 	if p.state == lifecycle.Arriving {
 		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
 	}
-	finished := p.state == lifecycle.Draining || p.state == lifecycle.Leaving
+	finished := p.state == lifecycle.Draining || p.state == lifecycle.Stopping
 	if finished {
 		u.handOff(p)
 		u.observe(p, EventDrained, nil)
@@ -146,7 +146,7 @@ func (u *Upgrader) Close() error {
 // lastCheckpoint stores the final state of a main process that stops, for the process that
 // the manager starts next.
 func (u *Upgrader) lastCheckpoint() error {
-	if r := u.Status(); !r.Main || r.State != lifecycle.Leaving.String() {
+	if r := u.Status(); !r.Main || r.State != lifecycle.Stopping.String() {
 		return nil
 	}
 	ctx, cancel := timeout.Message(context.Background())

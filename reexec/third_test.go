@@ -45,8 +45,8 @@ func TestAGenerationDoesNotAcceptBesideAMainProcessThatItDoesNotKnow(t *testing.
 			four := three.handOver(signals)
 			l.all = append(l.all, four)
 			l.served(3, 1)
-			if path := one.path(); slices.Contains(path, "covering") || path[len(path)-1] != "draining" {
-				t.Errorf("generation 1 was %v, want draining in the end, and never covering", path)
+			if path := one.path(); slices.Contains(path, "failback") || path[len(path)-1] != "draining" {
+				t.Errorf("generation 1 was %v, want draining in the end, and never failback", path)
 			}
 			if names := v.names(); !slices.Equal(names, []string{"cutover.0.a"}) {
 				t.Errorf("the store has %q, want the listener alone", names)
@@ -69,7 +69,7 @@ func TestAGenerationCoversForASuccessorThatDiedBeforeItsCommit(t *testing.T) {
 				three.state("serving")
 				l.hosted(l.address, three)
 				l.must(unix.Kill(-one.PID, unix.SIGTERM))
-				three.state("leaving")
+				three.state("stopping")
 			case "generation 3 dies":
 				two.kill()
 				one.state("watching")
@@ -80,7 +80,7 @@ func TestAGenerationCoversForASuccessorThatDiedBeforeItsCommit(t *testing.T) {
 				l.hosted(l.address, two)
 				two.kill()
 			}
-			one.state("covering")
+			one.state("failback")
 			l.served(0, 1)
 			if path := one.path(); ends == "generation 2 takes the commit back" && slices.Contains(path, "watching") {
 				t.Errorf("generation 1 was %v, want no watching", path)

@@ -82,7 +82,7 @@ func (a *attempt) undone(why ...string) {
 func (r *remote) endAt(place string) {
 	r.Helper()
 	if place == onTrial {
-		r.state("leaving")
+		r.state("stopping")
 		r.do("drain")
 		r.do("close")
 		r.exit("0")

@@ -142,7 +142,7 @@ func TestAFailedServiceUndoesTheUpgrade(t *testing.T) {
 			two := s.next()
 			running := two.serves("{}", "talk", other)
 			if other == "failing" {
-				two.state("probation")
+				two.state("accepting")
 				s.hosted(address, two)
 				two.do("go on")
 				running.fails(reason)
@@ -167,7 +167,7 @@ func TestServicesAreReplacedInPlace(t *testing.T) {
 			tried.serves(inPlace, "talk", other).text()
 			tried.do("close")
 			tried.exit("0")
-			one.state("clearing")
+			one.state("quiescing")
 			guest.talk()
 			guest.leave()
 			next := s.next()

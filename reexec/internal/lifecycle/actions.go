@@ -52,7 +52,7 @@ const (
 	ActDrainDeadline               // start the drain deadline
 	ActStopDeadline                // start the drain deadline of a stop
 	ActHasten                      // shorten the drain deadline to that of a stop
-	ActLastDeadline                // start a short deadline for the work that began while covering
+	ActLastDeadline                // start a short deadline for the work that began in Failback
 	ActRefuse                      // answer that an upgrade is not possible now
 	ActReport                      // answer with the report
 	ActStoreAgain                  // store the missing entries of the fd store
@@ -72,11 +72,11 @@ const (
 var entry = [NumStates][]Action{
 	Recovering: {ActLetRestore},
 	Restoring:  {ActLetRestore},
-	Probation:  {ActLetServe},
+	Accepting:  {ActLetServe},
 	Serving:    {ActLetServe},
 	Draining:   {ActTellDraining, ActMoveIdle},
-	Clearing:   {ActAwaitWork, ActTellStopping, ActMoveIdle},
-	Covering:   {ActTellStopping},
-	Leaving:    {ActAwaitWork, ActTellStopping, ActMoveIdle},
+	Quiescing:  {ActAwaitWork, ActTellStopping, ActMoveIdle},
+	Failback:   {ActTellStopping},
+	Stopping:   {ActAwaitWork, ActTellStopping, ActMoveIdle},
 	Ended:      {ActTellStopping, ActEndDrain},
 }

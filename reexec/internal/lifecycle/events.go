@@ -46,7 +46,7 @@ const (
 	EvStop                        // SIGTERM, or Stop
 	EvStopLate                    // SIGTERM after the death of the successor, which is not handled yet
 	EvFail                        // the program called Fail
-	EvOldIdle                     // the work that covering, clearing or leaving waits for is finished
+	EvOldIdle                     // the work that Failback, Quiescing or Stopping waits for is finished
 	EvMove                        // the program offers a connection to another process
 	EvTaken                       // the successor has the connections of the last batch
 	EvPauseOver                   // the pause between portions of idle connections is over

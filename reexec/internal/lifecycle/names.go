@@ -4,10 +4,10 @@ import "fmt"
 
 func (s State) String() string {
 	return name(int(s), []string{
-		Starting: "starting", Arriving: "arriving", Recovering: "recovering", Waiting: "waiting", Restoring: "restoring", Probation: "probation",
+		Starting: "starting", Arriving: "arriving", Recovering: "recovering", Waiting: "waiting", Restoring: "restoring", Accepting: "accepting",
 		Adopting: "adopting", Serving: "serving", Beginning: "beginning", Preparing: "preparing", Switching: "switching",
-		Trial: "trial", Committing: "committing", Clearing: "clearing", Saving: "saving", Undoing: "undoing", Draining: "draining",
-		Watching: "watching", Covering: "covering", Leaving: "leaving", Ended: "ended",
+		Trial: "trial", Committing: "committing", Quiescing: "quiescing", Saving: "saving", Undoing: "undoing", Draining: "draining",
+		Watching: "watching", Failback: "failback", Stopping: "stopping", Ended: "ended",
 	})
 }
 

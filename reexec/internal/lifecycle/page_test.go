@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -116,5 +117,20 @@ func TestStatesPageIsCurrent(t *testing.T) {
 	}
 	if got, err := os.ReadFile(statesFile); err != nil || string(got) != want {
 		t.Errorf("%s differs from the state table, %v: run go test ./reexec/internal/lifecycle -run TestStatesPage -states", statesFile, err)
+	}
+}
+
+func TestOperatorsPageExplainsEveryState(t *testing.T) {
+	page, err := os.ReadFile("../../../units/OPERATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(string(page), "\n")
+	for s := range NumStates {
+		if !slices.ContainsFunc(rows, func(row string) bool {
+			return strings.HasPrefix(row, "| `") && strings.Contains(strings.SplitN(row, "|", 3)[1], "`"+s.String()+"`")
+		}) {
+			t.Errorf("units/OPERATING.md has no row for the state %v", s)
+		}
 	}
 }

@@ -35,10 +35,10 @@ var (
 // Groups of states, in the order in which a generation passes them.
 var (
 	unready = []State{Starting, Arriving, Recovering}
-	young   = []State{Waiting, Restoring, Probation, Adopting}         // ready, not the main process
+	young   = []State{Waiting, Restoring, Accepting, Adopting}         // ready, not the main process
 	handing = []State{Preparing, Switching, Trial}                     // a successor is there, and the upgrade can be undone
 	busy    = []State{Beginning, Preparing, Switching, Trial, Undoing} // an upgrade that is not committed
-	after   = []State{Draining, Watching, Covering, Leaving, Ended}    // no further upgrade can begin
+	after   = []State{Draining, Watching, Failback, Stopping, Ended}   // no further upgrade can begin
 )
 
 func either(groups ...[]State) (all []State) {
@@ -77,34 +77,34 @@ var rules = []rule{
 	{EvReady, except(Starting, Arriving), nothing}, // a second Ready, or the process ends, which Ready reports
 
 	{EvGo, only(Waiting), to(Restoring)},
-	{EvGo, only(Adopting), to(Probation)}, // the commit failed: the predecessor is still the main process
+	{EvGo, only(Adopting), to(Accepting)}, // the commit failed: the predecessor is still the main process
 	{EvGo, except(Waiting, Adopting), nothing},
 	{EvRestored, only(Recovering), to(Serving, ActAnnounce, ActOpenGates)},
-	{EvRestored, only(Restoring), to(Probation, ActOpenGates, ActSayServing)},
+	{EvRestored, only(Restoring), to(Accepting, ActOpenGates, ActSayServing)},
 	{EvRestored, except(Recovering, Restoring), nothing},
-	{EvCommitting, only(Probation), to(Adopting)},
-	{EvCommitting, except(Probation), nothing},
+	{EvCommitting, only(Accepting), to(Adopting)},
+	{EvCommitting, except(Accepting), nothing},
 	{EvAcknowledge, only(Adopting), stay(ActAcknowledge)},
 	{EvAcknowledge, except(Adopting), nothing},
-	{EvCommitted, only(Probation, Adopting), to(Serving, ActAdopt)},
-	{EvCommitted, except(Probation, Adopting), nothing},
+	{EvCommitted, only(Accepting, Adopting), to(Serving, ActAdopt)},
+	{EvCommitted, except(Accepting, Adopting), nothing},
 
 	// Between Committing and Committed the manager may or may not have read MAINPID=. If it
 	// has not, it restarts the unit for the predecessor's death and ends us with SIGTERM. If
 	// it has, we are the main process. Serving is right in both cases.
-	{EvOrphaned, only(Arriving, Waiting, Restoring, Probation), to(Leaving, ActShutGates, ActForget, ActStopDeadline)},
+	{EvOrphaned, only(Arriving, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActForget, ActStopDeadline)},
 	{EvOrphaned, only(Adopting), to(Serving, ActForget, ActAcknowledge, ActAdopt)}, // a draining generation waits for the proof
-	{EvOrphaned, except(Arriving, Waiting, Restoring, Probation, Adopting), stay(ActForget, ActCountOlder)},
+	{EvOrphaned, except(Arriving, Waiting, Restoring, Accepting, Adopting), stay(ActForget, ActCountOlder)},
 	{EvOlder, unready, nothing}, // the predecessor sends it after the commit
-	{EvOlder, either(young, busy, after, only(Serving, Clearing, Saving, Committing)), stay(ActCountOlder)},
-	{EvSecond, only(Draining, Leaving), stay(ActCountOlder)},
-	{EvSecond, except(Draining, Leaving), nothing},
+	{EvOlder, either(young, busy, after, only(Serving, Quiescing, Saving, Committing)), stay(ActCountOlder)},
+	{EvSecond, only(Draining, Stopping), stay(ActCountOlder)},
+	{EvSecond, except(Draining, Stopping), nothing},
 
 	{EvUpgrade, only(Serving), to(Beginning, ActBegin)},
 	{EvUpgrade, except(Serving), stay(ActRefuse)},
 	{EvHangup, only(Serving), to(Beginning, ActBegin)},
 	{EvHangup, either(unready, young), later},
-	{EvHangup, either(busy, only(Clearing, Saving, Committing), after), nothing},
+	{EvHangup, either(busy, only(Quiescing, Saving, Committing), after), nothing},
 
 	{EvCommand, only(Beginning), to(Preparing, ActStart)},
 	{EvCommand, except(Beginning), nothing}, // the upgrade was undone meanwhile
@@ -112,7 +112,7 @@ var rules = []rule{
 	{EvNotStarted, except(Beginning, Preparing), nothing},
 	{EvPrepared, only(Preparing), to(Switching, ActShutGates, ActGo)},
 	{EvPrepared, except(Preparing), nothing},
-	{EvChecked, only(Preparing), to(Clearing, ActShutGates, ActFinish, ActDismiss, ActStopDeadline)},
+	{EvChecked, only(Preparing), to(Quiescing, ActShutGates, ActFinish, ActDismiss, ActStopDeadline)},
 	{EvChecked, except(Preparing), nothing},
 	{EvSaving, only(Switching, Saving), stay(ActAllow)},
 	{EvSaving, except(Switching, Saving), nothing},
@@ -125,8 +125,8 @@ var rules = []rule{
 
 	// A successor may close its line after the commit; only its death counts then.
 	{EvFailed, handing, to(Undoing, ActKill)},
-	{EvFailed, only(Draining, Leaving), stay(ActStayAll)}, // a successor without a line takes no connections
-	{EvFailed, either(unready, young, only(Serving, Beginning, Clearing, Saving, Committing, Undoing, Watching, Covering, Ended)), nothing},
+	{EvFailed, only(Draining, Stopping), stay(ActStayAll)}, // a successor without a line takes no connections
+	{EvFailed, either(unready, young, only(Serving, Beginning, Quiescing, Saving, Committing, Undoing, Watching, Failback, Ended)), nothing},
 	{EvRecalled, only(Undoing), to(Serving, ActOpenGates, ActPart, ActUndone)},
 	{EvRecalled, except(Undoing), nothing},
 	// A successor that has accepted, and does not any more, finishes its answers by itself.
@@ -136,19 +136,19 @@ var rules = []rule{
 	{EvSuccessorStops, only(Preparing, Switching), to(Undoing, ActKill)},
 	{EvSuccessorStops, only(Trial), to(Serving, ActOpenGates, ActPart, ActUndone)}, // its gates were shut before it said so
 	// The whole unit stops, with all older generations.
-	{EvSuccessorStops, only(Draining, Leaving), to(Leaving, ActSayStopping, ActHasten)},
-	{EvSuccessorStops, except(Preparing, Switching, Trial, Draining, Leaving), nothing},
+	{EvSuccessorStops, only(Draining, Stopping), to(Stopping, ActSayStopping, ActHasten)},
+	{EvSuccessorStops, except(Preparing, Switching, Trial, Draining, Stopping), nothing},
 
 	// Before the manager has confirmed, a dead successor is not the main process, or it is and
 	// the manager soon ends us with SIGTERM. We serve in both cases.
 	{EvGone, either(busy, only(Committing)), to(Serving, ActOpenGates, ActUndone)},
-	{EvGone, only(Draining), to(Covering, ActCover, ActOpenGates, ActHasten)},
-	{EvGone, only(Leaving), stay(ActFinish)}, // the process that passed datagrams to our inbox has ended
-	{EvGone, either(unready, young, only(Serving, Clearing, Saving, Watching, Covering, Ended)), nothing},
+	{EvGone, only(Draining), to(Failback, ActCover, ActOpenGates, ActHasten)},
+	{EvGone, only(Stopping), stay(ActFinish)}, // the process that passed datagrams to our inbox has ended
+	{EvGone, either(unready, young, only(Serving, Quiescing, Saving, Watching, Failback, Ended)), nothing},
 	{EvGoneAlone, either(busy, only(Committing)), to(Serving, ActOpenGates, ActUndone)},
 	{EvGoneAlone, only(Draining), to(Serving, ActResume, ActOpenGates)},
-	{EvGoneAlone, only(Leaving), stay(ActFinish)},
-	{EvGoneAlone, either(unready, young, only(Serving, Clearing, Saving, Watching, Covering, Ended)), nothing},
+	{EvGoneAlone, only(Stopping), stay(ActFinish)},
+	{EvGoneAlone, either(unready, young, only(Serving, Quiescing, Saving, Watching, Failback, Ended)), nothing},
 
 	// The manager has taken MAINPID= of the third generation, or SIGTERM follows for the
 	// successor's death. The third generation accepts until then.
@@ -158,29 +158,29 @@ var rules = []rule{
 	{EvThird, except(Draining), nothing},
 	{EvThirdMain, only(Draining, Watching), to(Draining, ActRelieved)},
 	{EvThirdMain, except(Draining, Watching), nothing},
-	{EvThirdGone, only(Watching), to(Covering, ActCover, ActOpenGates, ActHasten)},
+	{EvThirdGone, only(Watching), to(Failback, ActCover, ActOpenGates, ActHasten)},
 	{EvThirdGone, except(Watching), nothing},
 
 	// A generation that leaves does not accept again, but its goodbye must name the main process.
-	{EvSuperseded, only(Draining, Leaving), stay(ActRelieved)},
-	{EvSuperseded, except(Draining, Leaving), nothing},
-	{EvGoodbye, only(Draining, Leaving), stay(ActFollow)},
-	{EvGoodbye, except(Draining, Leaving), nothing},
+	{EvSuperseded, only(Draining, Stopping), stay(ActRelieved)},
+	{EvSuperseded, except(Draining, Stopping), nothing},
+	{EvGoodbye, only(Draining, Stopping), stay(ActFollow)},
+	{EvGoodbye, except(Draining, Stopping), nothing},
 
 	{EvDeadline, only(Beginning), to(Serving, ActUndone)},
 	{EvDeadline, only(Preparing, Switching), to(Undoing, ActKill)},
 	{EvDeadline, only(Trial), to(Committing, ActMark)},
-	{EvDeadline, only(Draining, Watching, Leaving), to(Leaving, ActExpire)}, // a generation that leaves does not accept again
-	{EvDeadline, only(Covering), to(Leaving, ActShutGates, ActFinish, ActLastDeadline)},
-	{EvDeadline, only(Clearing), to(Saving, ActShutGates, ActSave)}, // work that takes longer is cut, as in a restart
+	{EvDeadline, only(Draining, Watching, Stopping), to(Stopping, ActExpire)}, // a generation that leaves does not accept again
+	{EvDeadline, only(Failback), to(Stopping, ActShutGates, ActFinish, ActLastDeadline)},
+	{EvDeadline, only(Quiescing), to(Saving, ActShutGates, ActSave)}, // work that takes longer is cut, as in a restart
 	{EvDeadline, only(Saving), to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
 	{EvDeadline, only(Undoing), stay(ActKill)}, // the recalled successor has not hung up in time
 	{EvDeadline, either(unready, young, only(Serving, Committing, Ended)), nothing},
 	{EvCanceled, only(Beginning), to(Serving, ActUndone)},
 	{EvCanceled, only(Preparing, Switching), to(Undoing, ActKill)},
 	{EvCanceled, only(Trial), to(Undoing, ActRecall)},
-	{EvCanceled, only(Clearing, Saving), to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
-	{EvCanceled, except(Beginning, Preparing, Switching, Trial, Clearing, Saving), nothing},
+	{EvCanceled, only(Quiescing, Saving), to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
+	{EvCanceled, except(Beginning, Preparing, Switching, Trial, Quiescing, Saving), nothing},
 
 	{EvMarked, only(Committing), stay(ActCommit)},
 	{EvMarked, except(Committing), nothing},
@@ -191,51 +191,51 @@ var rules = []rule{
 	{EvCommitFailed, only(Committing), to(Undoing, ActRecall)},
 	{EvCommitFailed, except(Committing), nothing},
 
-	{EvStop, unready, to(Leaving, ActSayStopping, ActStopDeadline)},
-	{EvStop, either(young, only(Serving)), to(Leaving, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Beginning), to(Leaving, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Preparing, Switching), to(Leaving, ActKill, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Trial), to(Leaving, ActPart, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Undoing), to(Leaving, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Clearing, Saving), to(Leaving, ActServeSaved, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, unready, to(Stopping, ActSayStopping, ActStopDeadline)},
+	{EvStop, either(young, only(Serving)), to(Stopping, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Beginning), to(Stopping, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Preparing, Switching), to(Stopping, ActKill, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Trial), to(Stopping, ActPart, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Undoing), to(Stopping, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Quiescing, Saving), to(Stopping, ActServeSaved, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
 	{EvStop, only(Committing), later},                                         // the manager must read MAINPID= before we exit
-	{EvStop, only(Draining), to(Leaving, ActHasten)},                          // the whole unit stops; its main process notifies the manager
-	{EvStop, only(Watching), to(Covering, ActCover, ActOpenGates, ActHasten)}, // the stop half of the manager's restart
-	{EvStop, only(Covering, Leaving, Ended), nothing},                         // in covering this is the stop half of the manager's restart
+	{EvStop, only(Draining), to(Stopping, ActHasten)},                         // the whole unit stops; its main process notifies the manager
+	{EvStop, only(Watching), to(Failback, ActCover, ActOpenGates, ActHasten)}, // the stop half of the manager's restart
+	{EvStop, only(Failback, Stopping, Ended), nothing},                        // in Failback this is the stop half of the manager's restart
 	{EvStopLate, only(Draining), later},
 	{EvStopLate, except(Draining), nothing},
 
-	{EvFail, only(Starting, Recovering), to(Leaving, ActSayStopping, ActStopDeadline)},
-	{EvFail, only(Arriving, Waiting, Restoring, Probation), to(Leaving, ActShutGates, ActDecline, ActStopDeadline)},
-	{EvFail, only(Serving), to(Leaving, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvFail, either(busy, only(Adopting, Clearing, Saving, Committing)), later},
+	{EvFail, only(Starting, Recovering), to(Stopping, ActSayStopping, ActStopDeadline)},
+	{EvFail, only(Arriving, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActDecline, ActStopDeadline)},
+	{EvFail, only(Serving), to(Stopping, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvFail, either(busy, only(Adopting, Quiescing, Saving, Committing)), later},
 	{EvFail, after, nothing}, // the process ends already
 
-	{EvOldIdle, only(Covering), to(Leaving, ActShutGates, ActFinish, ActLastDeadline)},
-	{EvOldIdle, only(Clearing), to(Saving, ActShutGates, ActSave)},
-	{EvOldIdle, only(Leaving), stay(ActRefuseAll)},
-	{EvOldIdle, except(Clearing, Covering, Leaving), nothing},
+	{EvOldIdle, only(Failback), to(Stopping, ActShutGates, ActFinish, ActLastDeadline)},
+	{EvOldIdle, only(Quiescing), to(Saving, ActShutGates, ActSave)},
+	{EvOldIdle, only(Stopping), stay(ActRefuseAll)},
+	{EvOldIdle, except(Quiescing, Failback, Stopping), nothing},
 
 	{EvMove, only(Draining), stay(ActMove)},
-	{EvMove, only(Clearing, Saving), stay(ActSaveForExec)},
-	{EvMove, only(Leaving), stay(ActStore)},
-	{EvMove, except(Draining, Clearing, Saving, Leaving), stay(ActStay)},
-	{EvTaken, only(Draining, Leaving), stay(ActSettle)},
-	{EvTaken, except(Draining, Leaving), nothing},
+	{EvMove, only(Quiescing, Saving), stay(ActSaveForExec)},
+	{EvMove, only(Stopping), stay(ActStore)},
+	{EvMove, except(Draining, Quiescing, Saving, Stopping), stay(ActStay)},
+	{EvTaken, only(Draining, Stopping), stay(ActSettle)},
+	{EvTaken, except(Draining, Stopping), nothing},
 	{EvPauseOver, only(Draining), stay(ActPauseOver)},
 	{EvPauseOver, except(Draining), nothing},
 
 	// Only the main process changes the fd store, also while it ends.
-	{EvStoreAgain, either(busy, only(Serving, Clearing, Saving, Leaving)), stay(ActStoreAgain)},
+	{EvStoreAgain, either(busy, only(Serving, Quiescing, Saving, Stopping)), stay(ActStoreAgain)},
 	{EvStoreAgain, either(unready, young, only(Committing)), later},
-	{EvStoreAgain, only(Draining, Watching, Covering, Ended), nothing},
-	{EvStored, either(busy, only(Serving, Clearing, Saving, Leaving)), stay(ActStored)},
+	{EvStoreAgain, only(Draining, Watching, Failback, Ended), nothing},
+	{EvStored, either(busy, only(Serving, Quiescing, Saving, Stopping)), stay(ActStored)},
 	{EvStored, either(unready, young, only(Committing)), later},
-	{EvStored, only(Draining, Watching, Covering, Ended), nothing},
+	{EvStored, only(Draining, Watching, Failback, Ended), nothing},
 
 	{EvClose, handing, to(Ended, ActKill, ActUndone, ActRelease)},
-	{EvClose, only(Beginning, Undoing, Clearing, Saving, Committing), to(Ended, ActUndone, ActRelease)},
-	{EvClose, either(unready, young, only(Serving, Draining, Watching, Covering, Leaving)), to(Ended, ActRelease)},
+	{EvClose, only(Beginning, Undoing, Quiescing, Saving, Committing), to(Ended, ActUndone, ActRelease)},
+	{EvClose, either(unready, young, only(Serving, Draining, Watching, Failback, Stopping)), to(Ended, ActRelease)},
 	{EvClose, only(Ended), nothing},
 }
 

@@ -76,7 +76,7 @@ func (s situation) after(e Event, c Cell) (next situation, wrong string) {
 
 func (s situation) wrong() string {
 	switch s.state {
-	case Serving, Beginning, Preparing, Covering, Probation, Adopting:
+	case Serving, Beginning, Preparing, Failback, Accepting, Adopting:
 		if !s.open {
 			return "nobody accepts"
 		}

@@ -16,7 +16,7 @@ const (
 	Recovering              // without a predecessor; the program restores its state
 	Waiting                 // we are ready and wait for the predecessor's Go
 	Restoring               // after Go; the program restores its state
-	Probation               // we accept; the predecessor is still the main process
+	Accepting               // we accept; the predecessor is still the main process
 	Adopting                // the predecessor sends MAINPID= for us to the manager
 	Serving                 // we are the main process and accept
 	Beginning               // we serve, and Options.Next returns the command of the successor
@@ -24,19 +24,19 @@ const (
 	Switching               // gates shut; the successor has been sent Go
 	Trial                   // the successor accepts, we are still the main process
 	Committing              // we send MAINPID= for the successor to the manager
-	Clearing                // gates shut; the program finishes its work before an execve
+	Quiescing               // gates shut; the program finishes its work before an execve
 	Saving                  // gates shut, no work left; the program saves its state before an execve
 	Undoing                 // the successor was killed or recalled, and has not ended yet
 	Draining                // the successor is the main process, we finish our work
 	Watching                // the successor died while it committed the third generation, which may be the main process
-	Covering                // the successor died as the main process, we accept until the manager's restart
-	Leaving                 // we were asked to end and finish our work
+	Failback                // the successor died as the main process, we accept until the manager's restart
+	Stopping                // we were asked to end and finish our work
 	Ended                   // everything is closed
 	NumStates
 )
 
 // finishing are the states in which the work of this generation ends for good.
-var finishing = only(Draining, Watching, Leaving, Ended)
+var finishing = only(Draining, Watching, Stopping, Ended)
 
 // Finishes reports whether the work of this generation ends for good in state s.
 func (s State) Finishes() bool { return slices.Contains(finishing, s) }
