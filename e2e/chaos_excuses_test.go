@@ -48,12 +48,20 @@ func killedConnection(e *excuse, f load.Failure) bool {
 // stay unread: the server ends sessions between two lines.
 const sessionRace = 500 * time.Millisecond
 
+// freshGrace is the time that a stopping process gives a new connection for its first
+// request. A client that waits for a processor may need more.
+const freshGrace = time.Second
+
 // keptAtStop covers a request that its client writes to a connection which a stopping
 // process closes: a race that HTTP/1.1 leaves to the client. An answer that has begun,
-// and a request that was written before the stop, are not covered.
+// and a request that was written before the stop, are not covered. A request that
+// comes too late on a new connection is covered.
 func keptAtStop(e *excuse, f load.Failure) bool {
 	if f.Kind == load.Unserved { // with the answer before it, which says close
 		return e.during(f)
+	}
+	if !f.Reused && f.Class != sessionClass {
+		return e.during(f) && comesLate(f)
 	}
 	written := f.Written
 	if f.Class == sessionClass {
@@ -61,6 +69,17 @@ func keptAtStop(e *excuse, f load.Failure) bool {
 	}
 	raced := f.Kind == load.Reset || f.Kind == load.NoAnswer
 	return raced && f.Reused && e.during(f) && written.After(e.from) && (e.to.IsZero() || f.Opened.Before(e.to))
+}
+
+// comesLate reports whether f, the first request of its connection, was written after the
+// freshGrace of the connection. The client may notice late that the connection is open.
+func comesLate(f load.Failure) bool {
+	written := f.Written
+	if written.IsZero() { // it could not be written any more
+		written = f.At
+	}
+	unanswered := f.Kind == load.Reset || f.Kind == load.NoAnswer || f.Kind == load.Handshake
+	return unanswered && written.Sub(f.Due) >= freshGrace
 }
 
 // excuses are all of a run, with the number of requests that each has covered.
