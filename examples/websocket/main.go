@@ -27,8 +27,13 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8082", "bind this `address` if no socket named http was passed")
 	drain := flag.Duration("drain", 0, "how long clients may take to leave after an upgrade (0: the default)")
 	push := flag.Duration("push", 50*time.Millisecond, "push a message to each client in this interval")
+	inPlace := flag.Bool("inplace", false, "replace the program in this process")
 	flag.Parse()
-	os.Exit(reexec.Main(reexec.Options{RestartSignal: restartSignal, Drain: *drain},
+	o := reexec.Options{RestartSignal: restartSignal, Drain: *drain}
+	if *inPlace {
+		o.Mode = reexec.InPlace
+	}
+	os.Exit(reexec.Main(o,
 		rehttp.Service("http", *addr, &http.Server{Handler: handler(*push)})))
 }
 

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -23,26 +25,78 @@ type site struct {
 func newSite(t *testing.T, args ...string) *site {
 	t.Helper()
 	t.Parallel()
-	s := supervised.New(t, daemon(), args...)
+	s := supervised.NewOn(t, 254, daemon(), args...) // an older one does not carry connections over a restart
 	return &site{s, "ws://" + s.Address("cutover-websocket.socket")}
 }
 
 func TestConnectionsMoveThroughUpgrades(t *testing.T) {
 	s := newSite(t)
+	s.moves(6, s.Reload)
+}
+
+func TestConnectionsMoveInPlace(t *testing.T) {
+	s := newSite(t, "-inplace")
+	s.moves(3, s.Reload)
+}
+
+// The connections go through the fd store.
+func TestConnectionsMoveOverRestarts(t *testing.T) {
+	s := newSite(t)
+	s.moves(3, s.Restart)
+}
+
+// moves checks that no connection and no message is lost while step runs n times. Visitors
+// come and reset their connections meanwhile.
+func (s *site) moves(n int, step func(context.Context, string) error) {
+	s.Helper()
 	stop, connected, reports := make(chan struct{}), make(chan struct{}), make(chan load.Report, 1)
-	const clients, upgrades = 16, 6
 	go func() { // ends with stop
-		reports <- load.Run(stop, load.Config{URL: s.url, Clients: clients, Rate: 50}, func() { close(connected) })
+		reports <- load.Run(stop, load.Config{URL: s.url, Clients: 16, Rate: 50}, func() { close(connected) })
 	}()
 	<-connected
-	for range upgrades {
-		s.Must(s.Reload(s.Ctx, s.Unit))
+	var visitors sync.WaitGroup
+	for _, path := range []string{"/coder", "/gorilla"} {
+		visitors.Go(func() { // ends with stop
+			for !closed(stop) {
+				if err := s.visit(path); err != nil {
+					s.Errorf("%s: a visitor: %v", path, err)
+				}
+			}
+		})
+	}
+	for range n {
+		s.Must(step(s.Ctx, s.Unit))
 	}
 	close(stop)
+	visitors.Wait()
 	r := <-reports
-	t.Log(r)
+	s.TB.Log(r)
 	if r.Answered != r.Sent || r.Closed != 0 || r.Pushes == 0 || len(r.First) > 0 {
-		t.Error("want each message answered once, in order, and no connection closed")
+		s.Error("want each message answered once, in order, and no connection closed")
+	}
+}
+
+// visit sends a message and closes the connection when something has come. The server may
+// have sent more, so the kernel resets the connection.
+func (s *site) visit(path string) error {
+	c, _, err := websocket.Dial(s.Ctx, s.url+path, nil)
+	if err != nil {
+		return err
+	}
+	defer c.CloseNow()
+	if err := c.Write(s.Ctx, websocket.MessageText, []byte("hello")); err != nil {
+		return err
+	}
+	_, _, err = c.Read(s.Ctx)
+	return err
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

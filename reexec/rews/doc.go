@@ -59,8 +59,7 @@
 // When the generation drains, a read of the library fails with [ErrMoving] between two
 // messages. The handler calls Leave and returns. Leave uses [reexec.Upgrader.Move], which also
 // carries connections to a program that is replaced in place, and over a restart if the unit
-// has RestartKillSignal= and systemd is 254 or newer. The tests of this package and of
-// examples/websocket cover upgrades only.
+// has RestartKillSignal= and systemd is 254 or newer.
 //
 // If the successor refuses the connection, or dies before it has the connection, the handler
 // of this process is called again with the connection. So there is one path: a handler does

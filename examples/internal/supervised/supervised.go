@@ -42,9 +42,15 @@ type Service struct {
 // New starts the service that d describes, as the test's own binary with args.
 func New(t testing.TB, d units.Daemon, args ...string) *Service {
 	t.Helper()
+	return NewOn(t, 0, d, args...)
+}
+
+// NewOn is New for a major version of systemd. 0 is the default of package upgradetest.
+func NewOn(t testing.TB, version int, d units.Daemon, args ...string) *Service {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	t.Cleanup(cancel)
-	m, err := upgradetest.NewManager(upgradetest.Options{Env: []string{serving + "=1", "GORACE=atexit_sleep_ms=0"}})
+	m, err := upgradetest.NewManager(upgradetest.Options{Version: version, Env: []string{serving + "=1", "GORACE=atexit_sleep_ms=0"}})
 	s := &Service{t, m, ctx, d.Name + ".service"}
 	s.Must(err)
 	t.Cleanup(s.end)
