@@ -193,7 +193,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "receive idle": // for as long as the second argument says, or for ever
 		a.set(func() { a.moves = true })
 		limit, _ := time.ParseDuration(arg(1)) // none
-		return "", a.u.ReceiveIdle(arg(0), func([]byte) time.Duration { return limit }, talk)
+		return "", a.u.Protocol().ReceiveIdle(arg(0), func([]byte) time.Duration { return limit }, talk)
 	case "stop":
 		a.u.Stop()
 	case "fail":

@@ -37,7 +37,7 @@ func atOnce() context.Context {
 var methods = map[string]func(u *Upgrader){
 	"Status":     func(u *Upgrader) { u.Status() },
 	"Generation": func(u *Upgrader) { u.Generation() },
-	"Draining":   func(u *Upgrader) { u.Draining(); u.Stopping(); u.Resumed() },
+	"Draining":   func(u *Upgrader) { u.Draining(); u.Stopping(); u.Protocol().Resumed() },
 	"Hold":       func(u *Upgrader) { u.Hold()() },
 	"Ready":      func(u *Upgrader) { _ = u.Ready(atOnce()) },
 	"Upgrade":    func(u *Upgrader) { _ = u.Upgrade(atOnce()) },
@@ -64,7 +64,7 @@ var methods = map[string]func(u *Upgrader){
 	"Offer": func(u *Upgrader) {
 		a, b := connected()
 		defer b.Close()
-		u.Offer("a", a, "a/1", nil, func(error) { _ = a.Close() })
+		u.Protocol().Offer("a", a, "a/1", nil, func(error) { _ = a.Close() })
 	},
 }
 
@@ -148,7 +148,7 @@ var callers = []caller{
 		if _, err := u.Listen(context.Background(), "a", "tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
-		_ = u.ReceiveIdle("a", func([]byte) time.Duration { f(); return 0 }, "a/1")
+		_ = u.Protocol().ReceiveIdle("a", func([]byte) time.Duration { f(); return 0 }, "a/1")
 		ready(t, u)
 		a, b := connected()
 		t.Cleanup(func() { _ = b.Close() })
@@ -165,7 +165,7 @@ var callers = []caller{
 		u.conns.outbox.SetNext(map[string][]string{"a": {"a/1"}}, nil) // so that the loop answers
 		a, b := connected()
 		t.Cleanup(func() { _, _ = a.Close(), b.Close() })
-		u.Offer("a", a, "a/1", nil, func(error) { f() })
+		u.Protocol().Offer("a", a, "a/1", nil, func(error) { f() })
 		return u
 	}},
 	{"route", func(t *testing.T, f func()) *Upgrader {
@@ -337,7 +337,7 @@ func TestNilCallbacksAreRefused(t *testing.T) {
 	for what, err := range map[string]error{
 		`Save "s"`:        u.Save("s", nil),
 		`Restore "s"`:     u.Restore("s", nil),
-		`ReceiveIdle "a"`: u.ReceiveIdle("a", nil, "a/1"),
+		`ReceiveIdle "a"`: u.Protocol().ReceiveIdle("a", nil, "a/1"),
 		`ListenFlows "q"`: flows,
 		`keep "k"`:        keep,
 	} {
@@ -346,6 +346,6 @@ func TestNilCallbacksAreRefused(t *testing.T) {
 		}
 	}
 	ready(t, u)
-	u.Offer("a", nil, "a/1", nil, nil) // tells nothing
+	u.Protocol().Offer("a", nil, "a/1", nil, nil) // tells nothing
 	u.Fail(nil)
 }

@@ -85,7 +85,7 @@
 // # Callbacks
 //
 // A program gives functions to an Upgrader: Options.Next, Observe and the handler of
-// Logger, Save, Restore, the limit of ReceiveIdle, done of Offer, the route of
+// Logger, Save, Restore, the route of
 // ListenFlows. Each may call any method of the Upgrader.
 //
 //   - A function that panics has failed. The Upgrader logs the panic and its stack. If the

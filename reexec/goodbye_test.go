@@ -220,7 +220,7 @@ func TestConnectionsGoToTheThirdGeneration(t *testing.T) {
 	sent := m.sent(t)
 	waiting, _ := m.offered(t)
 	theirs := m.followThird(t)
-	if !m.CanMove("a", "f") {
+	if !m.Protocol().CanMove("a", "f") {
 		t.Error("connections are not offered to the third generation")
 	}
 	if d, ok := receive(t, theirs).(handover.Draining); !ok || d.Generations != 2 {

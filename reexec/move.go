@@ -15,7 +15,6 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
-	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
@@ -49,22 +48,6 @@ func (u *Upgrader) Receive(name string, formats ...string) error {
 	return u.receive(name, nil, formats)
 }
 
-// ReceiveIdle is Receive for connections that are idle until the peer sends data, such as
-// HTTP connections between two requests. Accept returns such a connection when its peer has
-// sent data or has closed. Until then the connection takes a descriptor and no
-// goroutine, keeps Drain from returning, and moves to the next process without the program.
-// If the next process does not take it, Accept returns it when this generation drains.
-//
-// limit(data) is the idle timeout of a connection; 0 means none. It is called when the
-// connection arrives, on a goroutine of the Upgrader that calls one limit at a time. If
-// limit panics, Accept returns the connection. limit must not be nil.
-func (u *Upgrader) ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error {
-	if limit == nil {
-		return fmt.Errorf("reexec: ReceiveIdle %q: limit is nil", name)
-	}
-	return u.receive(name, limit, formats)
-}
-
 func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, formats []string) error {
 	if err := storename.Check(name); err != nil {
 		return err
@@ -86,13 +69,6 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 	return nil
 }
 
-// CanMove reports whether a connection of the listener called name, in this format, could
-// move now: a successor that receives it has taken over, or the manager restarts the unit
-// and the fd store may have room. CanMove is cheap, and only a hint.
-func (u *Upgrader) CanMove(name, format string) bool {
-	return u.conns.outbox.Takes(name, format)
-}
-
 // Move gives c, a connection of the listener called name, to the process that has replaced
 // this one. Accept of that process returns it as a [Moved]. If the manager restarts the
 // unit (see Options.RestartSignal), c goes through the fd store to the next process. If the
@@ -105,7 +81,7 @@ func (u *Upgrader) CanMove(name, format string) bool {
 // Move blocks until the other process has c. With nil, Move has closed c in this process,
 // and the peer has not noticed. Every other error wraps [ErrNotMoved]: c is unchanged, and
 // this process goes on serving it. Move returns such an error before Draining is closed,
-// and while CanMove returns false. The end of ctx ends the wait of a connection that was
+// and if the other process does not receive the format. The end of ctx ends the wait of a connection that was
 // not sent yet. c must be a TCP or unix connection and a [syscall.Conn], like the
 // connections of package net.
 func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error {
@@ -126,35 +102,6 @@ func (u *Upgrader) Move(ctx context.Context, name string, c net.Conn, format str
 	return nil
 }
 
-// Offer is [Upgrader.Move] for many connections: it does not wait, and does not close c. The
-// program closes c soon after done.
-//
-// Offer calls done once with the result of the move, on a goroutine of the Upgrader that
-// calls one done at a time, so a done that blocks delays the others. done may be nil.
-//
-// withdraw takes the offer back and returns true; done is not called then. It returns false
-// if c was sent. Do not call withdraw after done.
-func (u *Upgrader) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
-	m := &outbox.Conn{
-		Connection: handover.Connection{Name: name, Format: format, Data: data},
-		Answer: func(err error) {
-			if err != nil {
-				err = notMoved(err)
-			} else {
-				accepted.Release(c) // the other process has it, although the program closes c later
-			}
-			if done != nil {
-				u.tasks.callbacks.Answers.AddAlways(callback.Guard(u.log, "done of Offer", func() { done(err) }))
-			}
-		},
-	}
-	if err := u.propose(m, c); err != nil {
-		m.Answer(err)
-		return func() bool { return false }
-	}
-	return m.Withdraw
-}
-
 // propose sends m to the loop, so that c moves. If it returns an error, m is not answered.
 func (u *Upgrader) propose(m *outbox.Conn, c net.Conn) error {
 	file, ok := c.(syscall.Conn)
@@ -163,7 +110,7 @@ func (u *Upgrader) propose(m *outbox.Conn, c net.Conn) error {
 		return fmt.Errorf("a %T has no descriptor", c)
 	case len(m.Data) > MaxMoved:
 		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
-	case !u.CanMove(m.Name, m.Format):
+	case !u.conns.outbox.Takes(m.Name, m.Format):
 		return fmt.Errorf("no other process receives format %q of listener %q", m.Format, m.Name)
 	case !movable(file):
 		return fmt.Errorf("this %T is not a TCP or unix connection, or has lost its peer", c)

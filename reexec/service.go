@@ -17,8 +17,8 @@ import (
 // predecessor goes on serving and reports the error.
 //
 // Listen returns the function that serves. It is called after Ready, on its own goroutine.
-// This function serves while the generation accepts, also again after
-// Upgrader.Resumed, and finishes its work when Upgrader.Draining is closed. It returns when
+// This function serves while the generation accepts, also when it accepts
+// again because its successor has died, and finishes its work when Upgrader.Draining is closed. It returns when
 // Upgrader.Drain does; Accept and ReadFrom then return net.ErrClosed. A nil function means
 // that there is nothing to serve. If the program does not become ready, the function is never
 // called; Upgrader.Close closes the sockets. So Listen starts no goroutine that must be ended.

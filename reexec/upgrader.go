@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/ask"
@@ -263,15 +262,6 @@ func (u *Upgrader) Hold() (release func()) { return u.drain.Ask() }
 // no client waits for the manager's restart. They do so while work from before is held;
 // Drain returns after that time, too.
 func (u *Upgrader) Drain(ctx context.Context) error { return u.drain.Wait(ctx) }
-
-// DrainTime returns Options.Drain, or Options.StopDrain once Stopping is closed, or the
-// default of either.
-func (u *Upgrader) DrainTime() time.Duration {
-	if closed(u.Stopping()) {
-		return u.opts.StopDrain
-	}
-	return u.opts.Drain
-}
 
 // Generation returns the number of this generation: 1 in the process that the service
 // manager, or the user, started, and one more after each upgrade.

@@ -25,8 +25,8 @@ type upgraderKey struct{}
 // Upgrader returns the Upgrader of the service that has called a handler with ctx, the
 // context of its call or stream. It returns nil in other contexts.
 func Upgrader(ctx context.Context) *reexec.Upgrader {
-	u, _ := ctx.Value(upgraderKey{}).(*reexec.Upgrader)
-	return u
+	e, _ := ctx.Value(upgraderKey{}).(engine)
+	return e.Upgrader
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {

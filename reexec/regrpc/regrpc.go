@@ -62,8 +62,8 @@ func Service(name, address string, register func(*grpc.Server), options ...grpc.
 		if err != nil {
 			return nil, err
 		}
-		s := &service{name: name, u: u, register: register, options: options}
-		s.calls.u = u
+		s := &service{name: name, u: engine{u, u.Protocol()}, register: register, options: options}
+		s.calls.u = s.u
 		return func(context.Context) error { return s.serve(ln) }, nil
 	})
 }

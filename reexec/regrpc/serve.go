@@ -14,6 +14,7 @@ import (
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/internal/distributor"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // coverAge is the age at which connections get GOAWAY that a draining generation accepts
@@ -29,6 +30,12 @@ type upgrader interface {
 	Resumed() <-chan struct{}
 	Drain(context.Context) error
 	Hold() (release func())
+}
+
+// engine is an Upgrader as an upgrader.
+type engine struct {
+	*reexec.Upgrader
+	protocol.Engine
 }
 
 type service struct {

@@ -85,7 +85,7 @@ type conn struct {
 	mu       sync.Mutex
 	deadline time.Time   // for reading, as the server wants it
 	waiting  bool        // for the next request, and nothing of it is here
-	withdraw func() bool // from a move that was offered, see reexec.Upgrader.Offer
+	withdraw func() bool // from a move that was offered, see protocol.Engine.Offer
 	moving   bool
 	ended    bool // moved, closed, or shut for reading
 	moved    bool

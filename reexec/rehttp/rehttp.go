@@ -10,8 +10,8 @@
 //  2. Connections move to the successor (or, where the unit is restarted, to the next
 //     process by way of the fd store) as soon as they are between two requests: at
 //     once if they are idle, else after the answer. The client notices nothing. In the
-//     successor an idle connection is only a descriptor until its client sends something
-//     (see [reexec.Upgrader.ReceiveIdle]); [Counts].Idle does not count it there.
+//     successor an idle connection is only a descriptor until its client sends
+//     something; [Counts].Idle does not count it there.
 //  3. Where a connection cannot move, an answer says "Connection: close" (GOAWAY in
 //     HTTP/2). After an upgrade such connections take turns over the first quarter of
 //     Options.Drain, so that not all clients make a TLS handshake with the successor at

@@ -6,9 +6,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // A Server serves like [Serve]. In addition it tells the program when hijacked connections
@@ -40,23 +40,25 @@ type generation interface {
 	Stop()
 	Draining() <-chan struct{}
 	Stopping() <-chan struct{}
-	Resumed() <-chan struct{}
 	Hold() (release func())
-	DrainTime() time.Duration
 	Drain(context.Context) error
 
 	Receive(name string, formats ...string) error
-	ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error
-	CanMove(name, format string) bool
 	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
-	Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool)
+	protocol.Engine
+}
+
+// upgrader is an Upgrader as a generation.
+type upgrader struct {
+	*reexec.Upgrader
+	protocol.Engine
 }
 
 // tracker returns the tracker of the HTTP server. The first call takes the server over.
 func (s *Server) tracker() (*tracker, error) {
 	s.once.Do(func() {
 		if s.t == nil {
-			s.t, s.err = trackerOf(s.Upgrader, s.HTTP)
+			s.t, s.err = trackerOf(upgrader{s.Upgrader, s.Upgrader.Protocol()}, s.HTTP)
 		}
 		if s.err == nil && s.Goodbye != nil {
 			s.t.mu.Lock()

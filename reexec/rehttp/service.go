@@ -67,6 +67,6 @@ func Upgrader(ctx context.Context) *reexec.Upgrader {
 	if !ok {
 		return nil
 	}
-	u, _ := k.t.u.(*reexec.Upgrader) // another type in tests of this package
-	return u
+	u, _ := k.t.u.(upgrader) // another type in tests of this package
+	return u.Upgrader
 }

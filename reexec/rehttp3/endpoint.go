@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // upgrader has the methods of *reexec.Upgrader that this package calls.
@@ -23,6 +24,12 @@ type upgrader interface {
 	Resumed() <-chan struct{}
 	Drain(context.Context) error
 	Hold() (release func())
+}
+
+// engine is an Upgrader as an upgrader.
+type engine struct {
+	*reexec.Upgrader
+	protocol.Engine
 }
 
 // flowConn has the methods of *reexec.FlowConn that this package calls.

@@ -115,7 +115,7 @@ func service(name, address string, t *tls.Config, q *quic.Config, equip func(*en
 		if q == nil {
 			q = new(quic.Config)
 		}
-		e := &endpoint{name: name, u: u, tls: t.Clone(), config: q.Clone()}
+		e := &endpoint{name: name, u: engine{u, u.Protocol()}, tls: t.Clone(), config: q.Clone()}
 		if e.config.HandshakeIdleTimeout == 0 {
 			e.config.HandshakeIdleTimeout = handshakeTimeout
 		}
