@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/signals"
 )
 
 // requestTimeout limits the time from the connection of a command to its request.
@@ -22,10 +25,17 @@ const acceptPause = time.Second
 
 // commands has the ways by which upgrades and stops are asked for.
 type commands struct {
-	signals signals
+	signals signals.Signals
 	socket  *control.Listener
 	waiting *control.Conn           // the reload command that asked the program before an execve, or nil
 	history atomic.Pointer[history] // for the status command; the loop stores it
+}
+
+// relaySignals posts an event for each signal.
+func (u *Upgrader) relaySignals() {
+	u.commands.signals.Relay(u.tasks.life,
+		func() { u.loop.post(event{kind: lifecycle.EvHangup}) },
+		func(s os.Signal) { u.loop.post(event{kind: lifecycle.EvStop, restart: s == u.opts.RestartSignal}) })
 }
 
 // serveControl answers reload and status commands until the control socket is closed.

@@ -114,7 +114,7 @@ func (u *Upgrader) execImage(next Command, i image, keep []*fd.FD) error {
 	// New. Ignored signals stay ignored after execve.
 	fault.At(fault.ImageMade)
 	signal.Ignore(syscall.SIGHUP)
-	defer u.commands.signals.resume()
+	defer u.commands.signals.Resume()
 	return fd.Exec(next.inPlace(own.Raw()), append(slices.Clone(keep), own))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
+	"github.com/cutover-go/cutover/reexec/internal/proof"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
@@ -29,7 +30,7 @@ type event struct {
 	report     chan Report       // EvStatus; buffered, gets one value
 	moving     *outbox.Conn      // EvMove
 	taken      handover.Taken    // EvTaken
-	proof      *proof            // EvMarked; nil if the marks are not stored
+	marks      *proof.Marks      // EvMarked; nil if the marks are not stored
 	told       chan struct{}     // EvMarked; closed when MAINPID= was sent
 	arrived    []*received.Conn  // EvArrived
 	restart    bool              // EvStop: the manager restarts the unit

@@ -14,6 +14,8 @@ import (
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
+	"github.com/cutover-go/cutover/reexec/internal/proof"
+	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -165,20 +167,18 @@ func (u *Upgrader) storeMarks(p *loopState) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
 	u.tasks.Go(func() { // ends when the manager has answered, with the successor, or with life
-		var proof *proof
+		var marks *proof.Marks
 		if u.supervised() && s.acknowledges {
-			ctx, cancel := timeout.Message(u.tasks.life)
-			proof = u.prove(ctx)
-			cancel()
+			marks = u.prove()
 		}
-		defer proof.close()
+		defer marks.Close()
 		fault.At(fault.MarksStored)
 		u.keepLastGood(s)
 		told := make(chan struct{})
-		u.loop.post(event{kind: lifecycle.EvMarked, from: s, proof: proof, told: told})
+		u.loop.post(event{kind: lifecycle.EvMarked, from: s, marks: marks, told: told})
 		select {
 		case <-told:
-			u.confirm(s, proof)
+			u.confirm(s, marks)
 		case <-s.process.Over():
 		case <-u.tasks.life.Done():
 		}
@@ -201,14 +201,14 @@ func (u *Upgrader) commit(p *loopState, e event) {
 		return
 	}
 	fault.At(fault.CommittingSaid)
-	u.introduceThird(p, e.proof)
+	u.introduceThird(p, e.marks)
 	// Not on a goroutine: later messages must reach the manager after this one, also if the
 	// successor dies now.
 	if err := u.sayMain(s.process.PID); err != nil {
 		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})
 		return
 	}
-	if e.proof != nil {
+	if e.marks != nil {
 		if err := s.say(u.tasks.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
 			u.log.Warn("successor cannot be asked for proof that it is the main process", "error", err)
 		}
@@ -248,7 +248,7 @@ func (u *Upgrader) sayMain(pid int) error {
 // that would stop the whole service. If the manager is late, confirm posts EvUnconfirmed and
 // goes on waiting. Without a proof it relies on the barrier, which shows that the manager
 // has read MAINPID=.
-func (u *Upgrader) confirm(s *successor, proof *proof) {
+func (u *Upgrader) confirm(s *successor, marks *proof.Marks) {
 	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Confirm)
 	defer cancel()
@@ -260,9 +260,9 @@ func (u *Upgrader) confirm(s *successor, proof *proof) {
 	if err != nil {
 		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.process.PID, "error", err)
 	}
-	v := u.readMarks(proof, s)
+	v := marks.Read(u.tasks.life, u.manager.notifier, proof.Successor{Acknowledged: s.acknowledged, Over: s.process.Over()})
 	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
-	if v == refused {
+	if v == proof.Refused {
 		u.loop.post(event{kind: lifecycle.EvCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
 		return
 	}
@@ -290,4 +290,29 @@ func (u *Upgrader) barrier(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// prove stores the marks that show which process is the main one. It returns nil if
+// that is not possible; the barrier decides then.
+func (u *Upgrader) prove() *proof.Marks {
+	ctx, cancel := timeout.Message(u.tasks.life)
+	defer cancel()
+	m, err := proof.Store(ctx, u.manager.notifier, u.barrier, u.tasks.Go)
+	if err != nil {
+		u.log.Debug("no proof of MAINPID= is possible, so the barrier decides", "error", err)
+	}
+	return m
+}
+
+// acknowledge asks the manager to remove the successor's mark, which the manager does only for
+// the main process. Then it sends Acknowledged to the predecessor.
+func (u *Upgrader) acknowledge(p *loopState) {
+	u.sockets.discard(storename.PredecessorMark)
+	ctx, cancel := timeout.Message(u.tasks.life)
+	defer cancel()
+	if err := u.manager.notifier.Remove(ctx, storename.SuccessorMark); err != nil {
+		u.log.Warn("removal of the mark is not sent to the manager", "error", err)
+		return
+	}
+	u.tellPredecessor(p, handover.Acknowledged{})
 }

@@ -19,7 +19,7 @@ func TestOptionsThatMakeNoSenseAreNamed(t *testing.T) {
 		{"StopDrain", reexec.Options{StopDrain: -1}},
 		{"StopDrain", reexec.Options{StopDrain: reexec.DefaultDrain + 1}},
 		{"MaxDraining", reexec.Options{MaxDraining: -1}},
-		{"RestartSignal", reexec.Options{RestartSignal: syscall.SIGUSR2, NoSignals: true}},
+		{"RestartSignal", reexec.Options{RestartSignal: syscall.SIGQUIT, NoSignals: true}},
 		{"Mode", reexec.Options{Mode: reexec.InPlace + 1}},
 	}
 	for _, tt := range tests {

@@ -2,11 +2,11 @@ package reexec
 
 import (
 	"context"
-	"net"
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/proof"
 )
 
 // This file lets a draining generation know its main process when its successor is killed
@@ -18,19 +18,19 @@ import (
 // third is the generation that the successor commits.
 type third struct {
 	process *fd.Process
-	mark    *mark // nil if the manager does not have the marks
+	mark    *proof.Mark // nil if the manager does not have the marks
 }
 
 // introduceThird sends Third to a predecessor that drains. If that fails, the predecessor acts
 // without it.
-func (u *Upgrader) introduceThird(p *loopState, proof *proof) {
+func (u *Upgrader) introduceThird(p *loopState, marks *proof.Marks) {
 	if u.pred.older() == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(u.tasks.life, hangupGrace) // the commit does not wait longer for a frozen process
 	defer cancel()
 	err := u.afford(func() error {
-		fds, err := p.succ.introduction(proof)
+		fds, err := p.succ.introduction(marks)
 		if err != nil {
 			return err
 		}
@@ -45,12 +45,12 @@ func (u *Upgrader) introduceThird(p *loopState, proof *proof) {
 }
 
 // introduction returns the descriptors of a Third message, which the caller closes.
-func (s *successor) introduction(proof *proof) ([]*fd.FD, error) {
+func (s *successor) introduction(marks *proof.Marks) ([]*fd.FD, error) {
 	pidfd, err := s.process.Dup()
-	if err != nil || proof == nil {
+	if err != nil || marks == nil {
 		return []*fd.FD{pidfd}, err
 	}
-	mark, err := fd.DupOf(proof.successor.conn.(*net.UnixConn))
+	mark, err := marks.DupSuccessor()
 	if err != nil {
 		_ = pidfd.Close() // of no use alone
 		return nil, err
@@ -79,10 +79,10 @@ func (u *Upgrader) watchThird(p *loopState, m handover.Third) {
 		return
 	}
 	p.third = t
-	var removed chan struct{}
+	var removed <-chan struct{}
 	if t.mark != nil {
-		removed = t.mark.gone
-		u.tasks.Go(t.mark.wait) // ends with dropThird, or when the manager removes the mark
+		removed = t.mark.Gone()
+		u.tasks.Go(t.mark.Wait) // ends with dropThird, or when the manager removes the mark
 	}
 	u.tasks.Go(func() { // ends with the process, or dropThird
 		select {
@@ -109,7 +109,7 @@ func adoptThird(m handover.Third) (*third, error) {
 		_ = process.Close() // only the watch ends
 		return nil, err
 	}
-	return &third{process, &mark{conn, make(chan struct{})}}, nil
+	return &third{process, proof.NewMark(conn)}, nil
 }
 
 // dropThird ends the watch of the third generation.
@@ -119,7 +119,7 @@ func (p *loopState) dropThird() {
 	}
 	_ = p.third.process.Close() // only the watch ends
 	if p.third.mark != nil {
-		_ = p.third.mark.conn.Close() // nothing was written
+		p.third.mark.Close()
 	}
 	p.third = nil
 }

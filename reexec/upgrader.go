@@ -19,6 +19,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/signals"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
@@ -124,9 +125,9 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		}
 	}
 	u.manager.good.insteadOf = takeFailed(start.Lookup)
-	u.commands.signals = catchSignals(!o.NoSignals, o.RestartSignal)
+	u.commands.signals = signals.Catch(!o.NoSignals, o.RestartSignal)
 	if err := u.findSockets(line); err != nil {
-		u.commands.signals.release()
+		u.commands.signals.Release()
 		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
@@ -218,9 +219,9 @@ func (u *Upgrader) run() {
 		first = lifecycle.Arriving
 		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
 	}
-	u.tasks.Go(func() { u.commands.signals.relay(u.tasks.life, u.opts.RestartSignal, u.loop.post) }) // ends with life
-	u.tasks.Go(u.serveControl)                                                                       // ends when the control socket is closed
-	go u.runLoop(first)                                                                              // ends with the state ended; Close waits for loop.done
+	u.tasks.Go(u.relaySignals) // ends with life
+	u.tasks.Go(u.serveControl) // ends when the control socket is closed
+	go u.runLoop(first)        // ends with the state ended; Close waits for loop.done
 }
 
 // Upgrade starts the program that is at the path of this process now, and hands over to
