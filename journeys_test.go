@@ -1,8 +1,14 @@
 package cutover_test
 
 import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +32,35 @@ func TestJourneysNameFunctionsThatExist(t *testing.T) {
 		}
 		if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + s[2] + `[\[(]`).Match(code) {
 			t.Errorf("%s has no function %s", s[1], s[2])
+		}
+	}
+}
+
+func TestFirstPageOfReexecNamesEachFunctionByTopic(t *testing.T) {
+	packages, err := parser.ParseDir(token.NewFileSet(), "reexec", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := doc.New(packages["reexec"], module+"reexec", 0)
+	named := func(name string) {
+		if !strings.Contains(page.Doc, "["+name+"]") {
+			t.Errorf("reexec/doc.go has no link [%s]: add the name to its topic", name)
+		}
+	}
+	for _, f := range page.Funcs {
+		named(f.Name)
+	}
+	for _, typ := range page.Types {
+		if !ast.IsExported(typ.Name) {
+			continue
+		}
+		for _, f := range typ.Funcs {
+			named(f.Name)
+		}
+		for _, m := range typ.Methods {
+			if typ.Name == "Upgrader" {
+				named("Upgrader." + m.Name)
+			}
 		}
 	}
 }

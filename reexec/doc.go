@@ -12,7 +12,24 @@
 //	}
 //
 // [Main] has the commands for systemd, signals, the drain and the exit status. [Run] is Main
-// for a program with its own commands.
+// for a program with its own commands. Most programs need nothing else: Main, [Stream],
+// [Packet], [Options] and the services of rehttp, regrpc and rehttp3 in the folders below.
+//
+// The other names, by topic:
+//
+//   - Services: [Service], [ServiceFunc], [StreamService], [PacketService], [CutError]
+//   - Step by step: [New], [Upgrader.Listen], [Upgrader.ListenPacket], [Upgrader.Ready],
+//     [Upgrader.Draining], [Upgrader.Hold], [Upgrader.Drain], [Upgrader.Close], and
+//     [Upgrader.Serve] for services
+//   - Sockets: [Upgrader.ListenFunc], [Upgrader.ListenPacketFunc], [Upgrader.ListenFlows]
+//   - An upgrade: [Reload], [Upgrader.Upgrade], [UpgradeError], [Mode], [Command]
+//   - The end: [Upgrader.Stop], [Upgrader.Stopping], [Upgrader.Fail]
+//   - State and files: [Upgrader.Save], [Upgrader.Restore], [Upgrader.Checkpoint],
+//     [Upgrader.Keep], [Upgrader.Claim], [Upgrader.Secret]
+//   - Connections that move: [Upgrader.Receive], [Upgrader.Move], [Moved]
+//   - Observation: [Status], [Upgrader.Status], [Report], [Event], [Upgrader.Generation]
+//   - Predecessor and manager: [Upgrader.WaitForPredecessor], [Upgrader.Notifier]
+//   - For packages below this one: [Upgrader.Protocol]
 //
 // # Step by step
 //
