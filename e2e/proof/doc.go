@@ -27,7 +27,8 @@
 // # The stories
 //
 //   - units: sdunits check finds no setting that breaks an upgrade.
-//   - reload under load: a reload replaces the process and loses no request.
+//   - reload under load: a reload replaces the process and loses no request, and the new process
+//     does not die afterwards.
 //   - broken program: the reload of a program that exits at once fails, and the old process
 //     serves.
 //   - slow start: the old process serves until a program that starts late is ready.
@@ -37,7 +38,8 @@
 //   - death of the new process in the drain: the old process, or the socket's queue, takes the
 //     clients until systemd has started the next process.
 //   - restart: systemctl restart refuses no client and cuts no request. A complete answer with
-//     status 503 is no loss, because health checks of a process that stops answer so.
+//     status 503 is no loss, because health checks of a process that stops answer so. The same
+//     holds for close frame 1012 (Service Restart) of a WebSocket, also after a kill.
 //   - crash loop of a new program: a program that exits at once is restarted again and again,
 //     no client is refused meanwhile, and the repaired program serves without an operator.
 //   - upgrades without growth: descriptors, threads, memory and processes after twenty upgrades

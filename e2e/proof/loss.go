@@ -39,10 +39,17 @@ func (s *scene) excused(q record.Request) bool {
 	return false
 }
 
-// stopping reports whether a request was answered by status 503 in a restart. A health check
-// of a process that stops does so.
+// comeAgain is how a WebSocket ends with status 1012 (Service Restart).
+const comeAgain = string(record.EOF) + " by a close frame instead of a message: 03f4"
+
+// stopping reports whether a process that stops has answered that the client is to come
+// again: by status 503 in a restart, or by close frame 1012 in a restart or after a kill.
 func (s *scene) stopping(q record.Request) bool {
 	e := s.eventAt(q.Due)
+	if strings.HasPrefix(q.Error, comeAgain) {
+		e = s.eventAt(q.End()) // the WebSocket may have been open before
+		return e != nil && (e.Kind == record.Kill || e.Kind == record.Restart && q.Due < e.Done)
+	}
 	return q.Failure == record.BadAnswer && strings.HasPrefix(q.Error, "status 503") && e != nil && e.Kind == record.Restart && q.Due < e.Done
 }
 
@@ -69,14 +76,48 @@ func (s *scene) count(told *record.Story) {
 	}
 }
 
-// nothingLost ends the load and returns a flaw if a request was lost.
+// nothingLost ends the load and returns a flaw if a request was lost, or if the process of the
+// last upgrade has died.
 func (s *scene) nothingLost() error {
 	s.endLoad()
 	lost := s.lost()
+	if err := s.died(lost); err != nil {
+		return err
+	}
 	if len(lost) == 0 {
 		return nil
 	}
 	return flawf("%s %s", s.describe(lost), s.cause(lost))
+}
+
+// died returns a flaw if the process of the last upgrade has died, unless another event came
+// later.
+func (s *scene) died(lost []record.Request) error {
+	if len(s.events) == 0 {
+		return nil
+	}
+	e := s.events[len(s.events)-1]
+	main, restarts := s.main(s.ctx), s.restarts()
+	if e.Kind != record.Reload || e.Error != "" || main == e.After && restarts == s.before {
+		return nil
+	}
+	text := ""
+	if len(lost) > 0 {
+		text = s.describe(lost) + " "
+	}
+	return flawf("The new main process has died after the upgrade, and systemd has started another one %d times; MainPID=%d. %sLikely cause: the program crashes%s. %s",
+		restarts-s.before, main, text, s.lastWords(), s.journal(s.ctx))
+}
+
+// lastWords quotes the line of the journal with which the Go runtime ends a program.
+func (s *scene) lastWords() (quoted string) {
+	text, _ := s.stage.Log(s.ctx, s.units.service) // without it the message is shorter
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			quoted = fmt.Sprintf(" (%q)", line)
+		}
+	}
+	return quoted
 }
 
 // describe names the lost requests, and the parts of the upgrade.

@@ -47,6 +47,7 @@ type Probe struct {
 	class             *load.Class // of HTTP/1.1 and HTTP/2
 	open              opener      // of the others
 	kept, fresh       bool        // kept connections, and a new one for each request
+	begins            string      // the begin of a request, if its connection then cannot move
 	err               error
 }
 

@@ -27,8 +27,16 @@ func httpProbe(name string, protocol load.Protocol, rawURL string) Probe {
 		return p
 	}
 	p.address = host
+	if secure == nil {
+		p.begins = beginOf(u)
+	}
 	p.class = &load.Class{Addr: host, Protocol: protocol, Method: http.MethodGet, Path: u.RequestURI(), AnyText: true, TLS: secure}
 	return p
+}
+
+// beginOf returns the begin of a request of HTTP/1.1.
+func beginOf(u *url.URL) string {
+	return fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n", u.RequestURI(), u.Host)
 }
 
 // target reads a URL with one of two schemes. secure is nil for the first.

@@ -27,6 +27,9 @@ func WebSocket(rawURL, message string) Probe {
 		return p
 	}
 	p.address = address
+	if secure == nil {
+		p.begins = beginOf(u)
+	}
 	p.open = func(ctx context.Context, dial Dial) (session, error) {
 		raw, err := dial(ctx, "tcp", address)
 		if err != nil {

@@ -20,6 +20,7 @@ type scene struct {
 	began  time.Duration
 	load   running
 	events []*record.Event
+	before int  // how often systemd had restarted the service before the last upgrade
 	ended  bool // the load is
 }
 
@@ -138,6 +139,7 @@ func (s *scene) endLoad() {
 
 // reload upgrades the daemon. The error is that of systemctl.
 func (s *scene) reload(text string) (*record.Event, error) {
+	s.before = s.restarts()
 	return s.operate(record.Reload, text, s.stage.Reload)
 }
 

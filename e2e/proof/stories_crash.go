@@ -98,9 +98,7 @@ func (s *scene) hold() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.class != nil && p.class.TLS == nil {
-			_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n", p.class.Path, p.address)
-		}
+		_, err = c.Write([]byte(p.begins))
 		return c, err
 	}
 	return nil, &missing{"no probe has a connection that keeps the old process in its drain"}

@@ -94,8 +94,8 @@ func (s *scene) slowStart() error {
 			dark = append(dark, q)
 		}
 	}
-	if len(dark) > 0 {
-		return flawf("%s %s", s.describe(dark), s.cause(dark))
+	if err := s.died(dark); err != nil || len(dark) == 0 {
+		return err
 	}
-	return nil
+	return flawf("%s %s", s.describe(dark), s.cause(dark))
 }

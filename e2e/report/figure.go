@@ -71,7 +71,7 @@ func (latencyTicks) Ticks(least, most float64) (ticks []plot.Tick) {
 	for e := math.Floor(math.Log10(least)); e <= math.Ceil(math.Log10(most)); e++ {
 		for i := 1.0; i < 10; i++ {
 			t := plot.Tick{Value: i * math.Pow(10, e)}
-			if i == 1 {
+			if i == 1 || (i == 2 || i == 5) && most < 100*least {
 				t.Label = latencyLabel(t.Value)
 			}
 			ticks = append(ticks, t)

@@ -26,7 +26,6 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 type page struct {
 	*record.Report
 	Digest              *digest.Digest
-	Good                bool
 	Legend              []legend
 	More                int // generations that are not in the legend
 	Timeline, Detail    timeline
@@ -49,7 +48,7 @@ type legend struct {
 // writePage writes the page of r.
 func writePage(w io.Writer, r *record.Report) (err error) {
 	d := digest.Of(r)
-	p := page{Report: r, Digest: d, Good: d.Unexcused() == 0}
+	p := page{Report: r, Digest: d}
 	for i, g := range d.Generations {
 		if i == legends {
 			p.More = len(d.Generations) - legends

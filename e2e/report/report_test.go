@@ -103,6 +103,26 @@ func TestPictureOfAnUpgradeIsSmallAndCountsItsRequests(t *testing.T) {
 	}
 }
 
+func TestTheFirstLineOfThePageHasAFailedStory(t *testing.T) {
+	r := sample()
+	r.Stories = []record.Story{
+		{Name: "units", Verdict: record.Failed, Reason: "a line"},
+		{Name: "restart", Verdict: record.Passed, Requests: 40000, Excused: 10},
+		{Name: "hang in the start", Verdict: record.Skipped},
+	}
+	_, text := drawn(t, r)
+	if want := `<p class="verdict bad">1 of 2 stories failed; 0 of 40,000 requests lost in 1 upgrade, 1 refused; 1 kill cost 10</p>`; !strings.Contains(text, want) {
+		t.Errorf("the page has no %q", want)
+	}
+	if at := strings.Index(text, "a line"); at < 0 || at > strings.Index(text, `id="timeline"`) {
+		t.Error("the reason does not stand before the figures")
+	}
+	r.Stories[0].Verdict = record.Passed
+	if _, text := drawn(t, r); !strings.Contains(text, `<p class="verdict good">2 stories passed; 0 of 40,000 `) {
+		t.Error("the page of two stories that passed has another verdict")
+	}
+}
+
 func TestReportsWithoutPartsAreDrawn(t *testing.T) {
 	for name, r := range map[string]*record.Report{
 		"nothing": {}, "no event": {Elapsed: time.Second, Loads: []record.Load{{}}, Requests: []record.Request{{Took: time.Millisecond}}},

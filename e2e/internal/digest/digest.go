@@ -20,10 +20,12 @@ const slow = 500 * time.Millisecond
 // A Digest is the result of a run in a few figures.
 type Digest struct {
 	Requests, Lost int
-	Killed         int // of the lost ones, those that were lost after a kill
+	Killed         int // of the lost ones, those that were lost after a kill, or that a story has excused
 	Upgrades       int // reloads and restarts that replaced the process
 	Undone         int // ones whose command failed
 	Kills          int
+	Stories        int // stories that were told
+	Failed         int // of these, the failed ones
 	Failures       []Failures
 	All            Load   // all loads together, with the latencies of the quick ones
 	Loads          []Load // in the order of the report
@@ -114,6 +116,7 @@ func Of(r *record.Report) *Digest {
 		}
 		kinds[q.Failure].Count++
 	}
+	d.tell(r.Stories)
 	for _, k := range slices.Sorted(maps.Keys(kinds)) {
 		d.Failures = append(d.Failures, *kinds[k])
 	}
@@ -130,6 +133,26 @@ func Of(r *record.Report) *Digest {
 	d.All.close()
 	return d
 }
+
+// tell counts the stories. They know better than the events which requests are excused.
+func (d *Digest) tell(stories []record.Story) {
+	excused := 0
+	for _, s := range stories {
+		excused += s.Excused
+		if s.Verdict != record.Skipped {
+			d.Stories++
+		}
+		if s.Verdict == record.Failed {
+			d.Failed++
+		}
+	}
+	if len(stories) > 0 {
+		d.Killed = min(excused, d.Lost)
+	}
+}
+
+// Good reports whether no request was lost and no story has failed.
+func (d *Digest) Good() bool { return d.Unexcused() == 0 && d.Failed == 0 }
 
 // Unexcused returns how many requests were lost without a kill.
 func (d *Digest) Unexcused() int { return d.Lost - d.Killed }

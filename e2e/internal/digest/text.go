@@ -10,21 +10,28 @@ import (
 
 // Verdict tells the result in one line.
 func (d *Digest) Verdict() string {
-	text := fmt.Sprintf("%s of %s requests lost in %s", Count(d.Unexcused()), Count(d.Requests), plural(d.Upgrades, "upgrade"))
+	text := ""
+	switch {
+	case d.Failed > 0:
+		text = fmt.Sprintf("%d of %s failed; ", d.Failed, plural(d.Stories, "story", "stories"))
+	case d.Stories > 0:
+		text = plural(d.Stories, "story", "stories") + " passed; "
+	}
+	text += fmt.Sprintf("%s of %s requests lost in %s", Count(d.Unexcused()), Count(d.Requests), plural(d.Upgrades, "upgrade", "upgrades"))
 	if d.Undone > 0 {
 		text += fmt.Sprintf(", %d refused", d.Undone)
 	}
 	if d.Kills > 0 {
-		text += fmt.Sprintf("; %s cost %s", plural(d.Kills, "kill"), Count(d.Killed))
+		text += fmt.Sprintf("; %s cost %s", plural(d.Kills, "kill", "kills"), Count(d.Killed))
 	}
 	return text
 }
 
-func plural(n int, word string) string {
+func plural(n int, one, more string) string {
 	if n == 1 {
-		return "1 " + word
+		return "1 " + one
 	}
-	return Count(n) + " " + word + "s"
+	return Count(n) + " " + more
 }
 
 // String is the summary for a terminal.

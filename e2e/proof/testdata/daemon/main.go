@@ -31,7 +31,7 @@ func main() {
 	var replaced atomic.Bool
 	code := reexec.Main(reexec.Options{ReadyTimeout: *ready, Drain: 10 * time.Second}, reexec.ServiceFunc(
 		func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
-			serve, err := rehttp.Service("http", address, &http.Server{Handler: handler(u, *delay)}).Listen(ctx, u)
+			serve, err := rehttp.Service("http", address, &http.Server{Handler: handler(u, *delay, *flaw == "crashes")}).Listen(ctx, u)
 			if err != nil {
 				return nil, err
 			}
@@ -66,11 +66,17 @@ func whenReplaced(u *reexec.Upgrader, f func()) {
 	}()
 }
 
-func handler(u *reexec.Upgrader, delay time.Duration) http.Handler {
+// handler answers. With crashes, a process that has replaced another one ends by a panic when
+// it has answered some requests.
+func handler(u *reexec.Upgrader, delay time.Duration, crashes bool) http.Handler {
 	line := fmt.Sprintf("generation=%d pid=%d", u.Generation(), os.Getpid())
+	var answered atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(delay)
 		fmt.Fprintln(w, line)
+		if crashes && u.Generation() > 1 && answered.Add(1) == 20 {
+			go panic("a flaw of this program") // net/http recovers from a panic of a handler
+		}
 	})
 }
 
