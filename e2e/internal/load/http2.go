@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// The part of HTTP/2 (RFC 9113, June 2022) that a client needs which sends small
-// requests and wants to see everything that happens to them.
+// This is the part of HTTP/2 (RFC 9113, June 2022) for a client that sends small requests
+// and reports everything that happens to them. It does without golang.org/x/net/http2, which
+// the module would then require of every program that imports it.
 
 // maxFrame is the longest payload of a frame that a server may send unasked.
 const maxFrame = 1 << 14
