@@ -85,28 +85,15 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	return s, nil
 }
 
-// introduce exchanges greetings and hands over every socket.
+// introduce hands over every socket and exchanges greetings. Hello and the sockets wait in the
+// line while the successor starts.
 func (u *Upgrader) introduce(s *successor) error {
 	ctx, cancel := context.WithCancel(u.tasks.life)
 	defer cancel()
-	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.launch.parent, Generation: u.launch.generation, Trying: u.launch.inPlace}
-	fault.At(fault.BeforeGreeting)
-	theirs, _, err := s.line.Greet(ctx, ours)
-	if err != nil {
-		return err
-	}
-	fault.At(fault.Greeted)
-	s.program.Store(theirs.Program)
-	if theirs.PID != s.process.PID {
-		return fmt.Errorf("process %d answers, but process %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
-	}
-	if u.siblings() && theirs.ParentPID != u.launch.parent {
-		return fmt.Errorf("the parent of the successor is process %d, not the manager %d", theirs.ParentPID, u.launch.parent)
-	}
 	var entries []handover.Entry
 	var files []syscall.Conn
 	var own []*fd.FD
-	err = u.afford(func() (err error) {
+	err := u.afford(func() (err error) {
 		entries, files, own, err = u.sockets.handOn()
 		return err
 	})
@@ -115,7 +102,30 @@ func (u *Upgrader) introduce(s *successor) error {
 	}
 	defer fd.CloseAll(own)
 	fault.At(fault.SocketsDuplicated)
-	return s.line.SendDescriptors(ctx, entries, files)
+	ours := handover.Hello{PID: os.Getpid(), ParentPID: u.launch.parent, Generation: u.launch.generation, Trying: u.launch.inPlace}
+	fault.At(fault.BeforeGreeting)
+	theirs, rest, err := s.line.GreetWith(ctx, ours, entries, files)
+	if err != nil {
+		return err
+	}
+	fault.At(fault.Greeted)
+	if err := u.recognise(s, theirs); err != nil {
+		return err
+	}
+	return rest.Finish(ctx)
+}
+
+// recognise returns an error if theirs is not the Hello of the process s, as a child of the
+// manager.
+func (u *Upgrader) recognise(s *successor, theirs handover.Hello) error {
+	s.program.Store(theirs.Program)
+	if theirs.PID != s.process.PID {
+		return fmt.Errorf("process %d answers, but process %d was started: a wrapper script must exec the program", theirs.PID, s.process.PID)
+	}
+	if u.siblings() && theirs.ParentPID != u.launch.parent {
+		return fmt.Errorf("the parent of the successor is process %d, not the manager %d", theirs.ParentPID, u.launch.parent)
+	}
+	return nil
 }
 
 // explain returns the error for a broken line: if the line was closed, the end of the process.

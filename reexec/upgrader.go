@@ -99,7 +99,8 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	if err != nil {
 		return nil, err
 	}
-	if control.Taken(ask.Address(start.Lookup, os.Getpid())) {
+	// A line is taken once, so this is the first Upgrader of a process that has one.
+	if line == nil && control.Taken(ask.Address(start.Lookup, os.Getpid())) {
 		return nil, errTwice
 	}
 	u := &Upgrader{

@@ -28,9 +28,9 @@ const (
 	ReloadingSaid       Point = "reloading-said"       // the manager knows of the upgrade
 	BeforeStart         Point = "before-start"         // the line exists, the successor does not
 	Started             Point = "started"              // the successor runs, Hello is not sent
-	BeforeGreeting      Point = "before-greeting"      // as Started, on the goroutine of the successor
-	Greeted             Point = "greeted"              // both processes have sent Hello
 	SocketsDuplicated   Point = "sockets-duplicated"   // the sockets are duplicated and not sent
+	BeforeGreeting      Point = "before-greeting"      // as SocketsDuplicated, Hello is sent next
+	Greeted             Point = "greeted"              // both processes have sent Hello, and the first sockets are sent
 	SocketsAcknowledged Point = "sockets-acknowledged" // the successor has the sockets
 	ReadyHeard          Point = "ready-heard"          // Ready is received, the gates are open
 	GatesShut           Point = "gates-shut"           // no process accepts
@@ -98,7 +98,7 @@ const (
 // Points returns all points.
 func Points() []Point {
 	return []Point{
-		UpgradeAsked, ReloadingSaid, BeforeStart, Started, BeforeGreeting, Greeted, SocketsDuplicated,
+		UpgradeAsked, ReloadingSaid, BeforeStart, Started, SocketsDuplicated, BeforeGreeting, Greeted,
 		SocketsAcknowledged, ReadyHeard, GatesShut, StateSaved, BeforeGo, GoSaid, BeforeCommit, MarksStored,
 		LastGoodStored, CommittingSaid, MainPIDSaid, Confirmed, CommittedSaid, Draining,
 		ConnectionsSent, ConnectionsTaken, Drained,

@@ -6,8 +6,9 @@
 //
 //	predecessor                                        successor
 //	     |------------------- Hello ------------------->|   version range, pid, generation
+//	     |---------------- Descriptors ---------------->|   up to 253 of them, with their names; both
+//	     |                                              |   messages wait in the line during the start
 //	     |<------------------ Hello --------------------|   each takes the highest common version
-//	     |---------------- Descriptors ---------------->|   up to 253 of them, with their names
 //	     |<---------------- Received -------------------|   and so on until Last
 //	     |                                              |   initialises
 //	     |<------------- Ready or Failed ---------------|   Failed carries the reason

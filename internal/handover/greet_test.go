@@ -70,3 +70,43 @@ func TestGreetReturnsTheReasonOfAPeerThatHasEnded(t *testing.T) {
 		t.Errorf("Greet = %v, want the other side's reason", err)
 	}
 }
+
+// The successor finds both messages when it starts, and waits for nothing.
+func TestDescriptorsWaitInTheLineBeforeTheOtherSideGreets(t *testing.T) {
+	line, raw := wire(t)
+	entries, fds := set(t, 1)
+	done := make(chan error, 1)
+	go func() { // joined below
+		_, rest, err := line.GreetWith(t.Context(), handover.Hello{PID: 3}, entries, conns(fds))
+		if err == nil {
+			err = rest.Finish(t.Context())
+		}
+		done <- err
+	}()
+	if frame, _ := readRaw(t, raw); frame != "CO\x01\x01"+`{"min":1,"max":1,"pid":3,"ppid":0}` {
+		t.Errorf("first message: %q", frame)
+	}
+	if frame, n := readRaw(t, raw); frame != "CO\x01\x02"+`{"entries":[{"name":"socket","index":0,"origin":"own"}],"last":true}` || n != 1 {
+		t.Errorf("second message: %q with %d descriptors", frame, n)
+	}
+	writeRaw(t, raw, "CO\x01\x01"+`{"min":1,"max":1,"pid":7}`, nil)
+	writeRaw(t, raw, "CO\x01\x03{}", nil)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// A successor that fails before it has read the descriptors still tells why.
+func TestGreetWithDescriptorsReturnsTheReasonOfAPeerThatHasEnded(t *testing.T) {
+	a, b := pair(t)
+	if err := b.Send(t.Context(), handover.Failed{Reason: "no configuration"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, fds := set(t, 1)
+	if _, _, err := a.GreetWith(t.Context(), handover.Hello{}, entries, conns(fds)); err == nil || !strings.Contains(err.Error(), "no configuration") {
+		t.Errorf("GreetWith = %v, want the other side's reason", err)
+	}
+}

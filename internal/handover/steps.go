@@ -12,7 +12,28 @@ import (
 // version that both sides speak.
 func (c *Conn) Greet(ctx context.Context, ours Hello) (theirs Hello, version int, err error) {
 	ours.MinVersion, ours.MaxVersion = MinVersion, MaxVersion
+	return c.meet(ctx, ours, c.Send(ctx, ours))
+}
+
+// GreetWith is Greet of the predecessor. The first batch of descriptors follows Hello at
+// once, so both wait in the line while the successor starts. The caller sends the other
+// batches with Finish.
+func (c *Conn) GreetWith(ctx context.Context, ours Hello, entries []Entry, files []syscall.Conn) (theirs Hello, rest *Delivery, err error) {
+	ours.MinVersion, ours.MaxVersion = MinVersion, MaxVersion
+	rest = &Delivery{line: c, entries: entries, files: files}
 	sent := c.Send(ctx, ours)
+	if sent == nil {
+		sent = rest.send(ctx)
+	}
+	theirs, _, err = c.meet(ctx, ours, sent)
+	if err == nil {
+		err = sent
+	}
+	return theirs, rest, err
+}
+
+// meet reads the Hello of the other side. sent is the error of sending ours.
+func (c *Conn) meet(ctx context.Context, ours Hello, sent error) (theirs Hello, version int, err error) {
 	m, err := c.Receive(ctx) // also after an error: the other side may have sent Failed before it ended
 	switch {
 	case sent != nil && err != nil:
@@ -38,30 +59,54 @@ func common(a, b Hello) (int, error) {
 	return v, nil
 }
 
-// SendDescriptors sends the descriptors of files, described by entries, in batches. The
-// other side acknowledges each batch, so at most one batch is in flight. RLIMIT_NOFILE
-// bounds the descriptors in flight (unix(7), ETOOMANYREFS), so a large set in flight
-// would fail. The caller keeps the files, and none is duplicated. A closed file is left
-// out.
+// SendDescriptors sends the descriptors of files, described by entries, in batches.
 func (c *Conn) SendDescriptors(ctx context.Context, entries []Entry, files []syscall.Conn) error {
+	d := &Delivery{line: c, entries: entries, files: files}
+	if err := d.send(ctx); err != nil {
+		return err
+	}
+	return d.Finish(ctx)
+}
+
+// A Delivery sends the descriptors of files, described by entries, in batches. The other
+// side acknowledges each batch, so at most one batch is in flight. RLIMIT_NOFILE bounds
+// the descriptors in flight (unix(7), ETOOMANYREFS), so a large set in flight would fail.
+// The caller keeps the files, and none is duplicated. A closed file is left out.
+type Delivery struct {
+	line    *Conn
+	entries []Entry
+	files   []syscall.Conn
+	last    bool // the last batch was sent
+}
+
+// Finish waits for the acknowledgement of the first batch, and sends the others.
+func (d *Delivery) Finish(ctx context.Context) error {
 	for {
-		n := fitting(entries, fd.MaxRights)
-		last := n == len(entries)
-		if err := c.sendBatch(ctx, entries[:n], files[:n], last); err != nil {
-			return fmt.Errorf("send descriptors: %w", err)
-		}
-		m, err := c.Receive(ctx)
+		m, err := d.line.Receive(ctx)
 		if err != nil {
 			return fmt.Errorf("descriptors not acknowledged: %w", err)
 		}
 		if _, ok := m.(Received); !ok {
 			return unexpected(m, "Received")
 		}
-		if last {
+		if d.last {
 			return nil
 		}
-		entries, files = entries[n:], files[n:]
+		if err := d.send(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// send sends the next batch.
+func (d *Delivery) send(ctx context.Context) error {
+	n := fitting(d.entries, fd.MaxRights)
+	d.last = n == len(d.entries)
+	if err := d.line.sendBatch(ctx, d.entries[:n], d.files[:n], d.last); err != nil {
+		return fmt.Errorf("send descriptors: %w", err)
+	}
+	d.entries, d.files = d.entries[n:], d.files[n:]
+	return nil
 }
 
 func (c *Conn) sendBatch(ctx context.Context, entries []Entry, files []syscall.Conn, last bool) (err error) {
