@@ -182,7 +182,7 @@ func (u *Upgrader) inheritListener(name string, f *fd.FD) (claimed, error) {
 		return nil, err
 	}
 	turn := f.Listener
-	if info, err := fd.Inspect(f); err == nil && info.Network == "vsock" { // package net has none
+	if fd.IsVsock(f) { // package net has none
 		turn = f.SocketListener
 	}
 	l, err := turn()

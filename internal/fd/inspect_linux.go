@@ -39,6 +39,12 @@ func KindOf(f *FD) (Kind, error) {
 	return info.Kind, err
 }
 
+// IsVsock reports whether f is a vsock socket, with one system call.
+func IsVsock(f *FD) bool {
+	family, err := unix.GetsockoptInt(f.Raw(), unix.SOL_SOCKET, unix.SO_DOMAIN)
+	return err == nil && family == unix.AF_VSOCK
+}
+
 // regularKind tells a message queue from the regular file that fstat shows.
 func regularKind(raw int) Kind {
 	const mqueueMagic = 0x19800202 // MQUEUE_MAGIC in ipc/mqueue.c, in no header

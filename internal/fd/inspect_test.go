@@ -80,6 +80,9 @@ func TestInspectOfVsockListener(t *testing.T) {
 	if info.Kind != fd.KindListener || info.Network != "vsock" {
 		t.Errorf("Inspect = %v %q, want a vsock listener", info.Kind, info.Network)
 	}
+	if !fd.IsVsock(f) || fd.IsVsock(socketOf(t, unix.AF_INET, unix.SOCK_STREAM, 0)) {
+		t.Error("IsVsock is not true for the vsock socket alone")
+	}
 	if cid, port, err := net.SplitHostPort(info.Addr.String()); err != nil || cid != "4294967295" || port == "0" {
 		t.Errorf("address %v splits into %q, %q, %v", info.Addr, cid, port, err)
 	}

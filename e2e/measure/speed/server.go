@@ -23,13 +23,18 @@ type server struct {
 }
 
 func (b *bench) start(ctx context.Context, args ...string) (*server, error) {
+	return b.startProgram(ctx, append([]string{b.path("speed")}, args...)...)
+}
+
+// startProgram starts a program that obeys like testdata/speed.
+func (b *bench) startProgram(ctx context.Context, args ...string) (*server, error) {
 	// The output comes over a pipe that all generations have, so Wait must not wait for its end.
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer w.Close()
-	cmd := exec.CommandContext(ctx, b.path("speed"), args...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = w, b.log
 	in, err := cmd.StdinPipe()
 	if err == nil {

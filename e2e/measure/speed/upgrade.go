@@ -8,48 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
-	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// spawns measures the time from the begin of an upgrade until the successor accepts, beside
-// the start of the same program that only says hello.
-func (b *bench) spawns(ctx context.Context) error {
-	if err := adopt(); err != nil {
-		return err
-	}
-	for _, n := range []int{4, 400, 4000} {
-		if err := raiseLimit(uint64(3*n + 1000)); err != nil {
-			b.absent = append(b.absent, fmt.Sprintf("upgrade with %d listeners: %v", n, err))
-			continue
-		}
-		s, err := b.start(ctx, "-mode", "sockets", "-n", strconv.Itoa(n))
-		if err != nil {
-			return err
-		}
-		var ours, bare []float64
-		for range b.rounds {
-			began := time.Now()
-			if _, err := exec.CommandContext(ctx, b.path("speed"), "-mode", "hello").Output(); err != nil {
-				return err
-			}
-			spawned := float64(time.Since(began).Microseconds()) / 1000
-			switched, _, err := s.do("upgrade")
-			if err != nil {
-				return err
-			}
-			ours, bare = append(ours, switched), append(bare, spawned)
-		}
-		b.compare(fmt.Sprintf("upgrade with %d listeners, spawn to switched / bare spawn", n), "ms", ours, bare)
-		if err := s.stop(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // idle is the number of connections that drains moves.
 const idle = 1000

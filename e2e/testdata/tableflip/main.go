@@ -23,11 +23,16 @@ var (
 	addr     = flag.String("addr", "127.0.0.1:8080", "`address` of the server")
 	settings = flag.String("settings", "", "`file` of the settings")
 	pidFile  = flag.String("pidfile", "", "`file` for the PID")
+	sockets  = flag.Int("sockets", 0, "number of unix `listeners` without a server, whose names begin with -addr")
 )
 
 func main() {
 	flag.Parse()
-	if err := serve(); err != nil {
+	run := serve
+	if *sockets > 0 {
+		run = func() error { return hold(*sockets, *addr) }
+	}
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
