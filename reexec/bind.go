@@ -47,7 +47,7 @@ import (
 // only accepts finishes its connections and ends.
 func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (net.Listener, error) {
 	network = networkOf(network, address, "tcp", "unix")
-	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
+	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f, u.sockets.converter.Listener) }
 	bind := func() (claimed, error) { return u.bindListener(ctx, name, network, address) }
 	k, err := u.sockets.claim(name, inherit, bind)
 	if err != nil {
@@ -69,7 +69,7 @@ func (u *Upgrader) Listen(ctx context.Context, name, network, address string) (n
 // of bind. That listener needs a method SyscallConn, which those of package net have. With a
 // nil bind ListenFunc returns nil if no listener was passed.
 func (u *Upgrader) ListenFunc(name string, bind func() (net.Listener, error)) (net.Listener, error) {
-	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f) }
+	inherit := func(f *fd.FD) (claimed, error) { return u.inheritListener(name, f, fd.ListenerOf) }
 	k, err := u.claimOrBind(name, inherit, bind == nil, func() (io.Closer, error) { return bind() })
 	if k == nil {
 		return nil, err
@@ -176,16 +176,12 @@ func (u *Upgrader) bindListener(ctx context.Context, name, network, address stri
 	return u.gateFor(name, l)
 }
 
-// inheritListener makes a listener of f, which it consumes, also on error.
-func (u *Upgrader) inheritListener(name string, f *fd.FD) (claimed, error) {
+// inheritListener makes a listener of f by convert. It consumes f, also on error.
+func (u *Upgrader) inheritListener(name string, f *fd.FD, convert func(*fd.FD) (net.Listener, error)) (claimed, error) {
 	if err := mustBe(f, fd.KindListener, "ListenStream= and Accept=no"); err != nil {
 		return nil, err
 	}
-	turn := f.Listener
-	if fd.IsVsock(f) { // package net has none
-		turn = f.SocketListener
-	}
-	l, err := turn()
+	l, err := convert(f)
 	if err != nil {
 		return nil, err
 	}

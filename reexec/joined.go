@@ -19,7 +19,7 @@ func (u *Upgrader) join() {
 		if len(first) == 0 {
 			continue
 		}
-		use, err := u.sockets.use(k, func(f *fd.FD) (claimed, error) { return u.inheritListener(k.Name, f) })
+		use, err := u.sockets.use(k, func(f *fd.FD) (claimed, error) { return u.inheritListener(k.Name, f, fd.ListenerOf) })
 		if err != nil {
 			u.log.Warn("listener of the unit cannot be used", "socket", k.Name, "error", err)
 			continue

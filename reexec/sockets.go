@@ -44,6 +44,8 @@ type sockets struct {
 	all    []*socket
 	sealed bool // Ready was called: no socket can be claimed
 
+	converter fd.Converter // makes listeners of passed descriptors, until Ready
+
 	waiting map[string][]*socket // unclaimed sockets by name, and claimed ones before them; nil until next needs it
 
 	obsolete  []string         // names to be removed from the fd store
@@ -264,6 +266,7 @@ func (s *sockets) endClaims() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = true
+	_ = s.converter.Close() // a duplicate of a listener that is in use
 }
 
 // unwanted makes later claims fail. It closes the sockets that an earlier process of the
@@ -346,7 +349,7 @@ type acceptance interface {
 func (s *sockets) abandon() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
+	errs := []error{s.converter.Close()}
 	for _, k := range s.all {
 		a, ok := k.use.(acceptance)
 		if _, flows := k.use.(*flow.Conn); !ok && k.use != nil && !flows {
@@ -365,6 +368,9 @@ func (s *sockets) abandon() error {
 
 // refuse ends Accept and reads for good.
 func (s *sockets) refuse() {
+	s.mu.Lock()
+	_ = s.converter.Close() // a duplicate of a listener that is in use
+	s.mu.Unlock()
 	s.each(func(c claimed) {
 		if a, ok := c.(acceptance); ok {
 			_ = a.Refuse() // the sockets are not used again; Close reports nothing new
@@ -378,6 +384,7 @@ func (s *sockets) close() error {
 	s.each(func(c claimed) { errs = append(errs, c.Close()) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	errs = append(errs, s.converter.Close())
 	for _, k := range s.all {
 		errs = append(errs, k.held.Close())
 	}

@@ -8,9 +8,6 @@ func Inspect(f *FD) (Info, error) { return Info{}, unsupported("inspect descript
 // KindOf is not supported here.
 func KindOf(f *FD) (Kind, error) { return KindUnknown, unsupported("inspect descriptor") }
 
-// IsVsock returns false here.
-func IsVsock(f *FD) bool { return false }
-
 // Inherit is not supported here.
 func Inherit(first, n int) ([]*FD, error) { return nil, unsupported("inherit descriptors") }
 
