@@ -86,7 +86,9 @@ func (u *Upgrader) countOlder(p *loopState, e event) {
 	}
 	switch {
 	case p.main && p.state == lifecycle.Serving:
-		u.sayOlder(p)
+		if !p.silent {
+			u.sayOlder(p)
+		}
 	case p.succ == nil || p.state != lifecycle.Draining && p.state != lifecycle.Stopping: // there is no process to send it to
 	case e.kind == lifecycle.EvOlder && u.pred.older() == before:
 	default:
