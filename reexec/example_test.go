@@ -4,11 +4,13 @@ package reexec_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
@@ -75,5 +77,60 @@ func ExampleServiceFunc() {
 		reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
 			handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, u.Generation()) })
 			return rehttp.Service("http", ":8080", &http.Server{Handler: handler}).Listen(ctx, u)
+		})))
+}
+
+// A server that answers each byte with the number of bytes so far. Its connections move to
+// the next process between two bytes, with their number.
+func ExampleUpgrader_Move() {
+	serve := func(u *reexec.Upgrader, c net.Conn) {
+		count := []byte{0}
+		if moved, ok := c.(*reexec.Moved); ok {
+			count = moved.Data
+		}
+		over := make(chan struct{})
+		defer close(over)
+		go func() {
+			select {
+			case <-u.Draining():
+				_ = c.SetReadDeadline(time.Unix(1, 0)) // ends the Read that waits
+			case <-over:
+			}
+		}()
+		for {
+			_, err := c.Read(make([]byte, 1))
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				if u.Move(context.Background(), "count", c, "count/1", count) == nil {
+					return // the next process goes on with the connection
+				}
+				err = c.SetReadDeadline(time.Time{}) // the connection stays here
+			} else if err == nil {
+				count[0]++
+				_, err = c.Write(count)
+			}
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+		}
+	}
+	os.Exit(reexec.Main(reexec.Options{},
+		reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+			ln, err := u.Listen(ctx, "count", "tcp", ":7070")
+			if err != nil {
+				return nil, err
+			}
+			return func(context.Context) error {
+				for {
+					c, err := ln.Accept()
+					if errors.Is(err, net.ErrClosed) {
+						return nil
+					}
+					if err != nil {
+						return err
+					}
+					go serve(u, c)
+				}
+			}, u.Receive("count", "count/1")
 		})))
 }

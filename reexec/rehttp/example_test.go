@@ -1,7 +1,9 @@
 package rehttp_test
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,4 +24,24 @@ func ExampleService() {
 		rehttp.Service("https", ":8443", site),
 		rehttp.Service("health", "127.0.0.1:9090", &http.Server{Handler: rehttp.Health(nil)}),
 	))
+}
+
+// A web server by the single calls, for a program with its own main function.
+func ExampleServe() {
+	run := func(ctx context.Context) (err error) {
+		u, err := reexec.New(reexec.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, u.Close()) }() // tells a predecessor why it failed
+		ln, err := u.Listen(ctx, "http", "tcp", ":8080")
+		if err != nil {
+			return err
+		}
+		return rehttp.Serve(ctx, u, &http.Server{Handler: http.DefaultServeMux}, ln)
+	}
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
