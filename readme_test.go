@@ -116,3 +116,15 @@ func TestPathsInPagesExist(t *testing.T) {
 		}
 	}
 }
+
+// The picture is on the first page, so it must be small. Its text shows that nothing is lost.
+func TestPictureInREADMEIsSmallAndShowsNoLoss(t *testing.T) {
+	picture := read(t, "e2e/demo/upgrade.svg")
+	if len(picture) > 150<<10 || !strings.Contains(picture, "requests, none lost</text>") {
+		t.Errorf("e2e/demo/upgrade.svg has %d bytes, want at most 150 KB and the text that none is lost", len(picture))
+	}
+	first, _, _ := strings.Cut(read(t, "README.md"), "\n## ")
+	if !strings.Contains(first, "](e2e/demo/upgrade.svg)") {
+		t.Error("the first page of README.md does not show e2e/demo/upgrade.svg")
+	}
+}
