@@ -25,23 +25,41 @@ func (b *bench) http(ctx context.Context) error {
 }
 
 // udp measures echoes.
-func (b *bench) udp(ctx context.Context) error {
-	return b.serve(ctx, "UDP echo", "udp", func(c net.Conn) func() error {
-		text, answer := []byte("a datagram of an ordinary length"), make([]byte, 512)
+func (b *bench) udp(ctx context.Context) error { return b.serve(ctx, "UDP echo", "udp", echoes) }
+
+// tcp measures echoes, and connections with one echo each.
+func (b *bench) tcp(ctx context.Context) error {
+	if err := b.serve(ctx, "TCP echo", "tcp", echoes); err != nil {
+		return err
+	}
+	return b.serve(ctx, "TCP connection with one echo", "tcp", func(c net.Conn) func() error {
 		return func() error {
-			if _, err := c.Write(text); err != nil {
+			fresh, err := net.Dial("tcp", c.RemoteAddr().String())
+			if err != nil {
 				return err
 			}
-			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second)) // one may be lost
-			_, err := c.Read(answer)
-			return err
+			defer fresh.Close()
+			_ = fresh.(*net.TCPConn).SetLinger(0) // else the ports of closed connections run out
+			return echoes(fresh)()
 		}
 	})
 }
 
+func echoes(c net.Conn) func() error {
+	text, answer := []byte("a message of an ordinary length"), make([]byte, 512)
+	return func() error {
+		if _, err := c.Write(text); err != nil {
+			return err
+		}
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second)) // a datagram may be lost
+		_, err := c.Read(answer)
+		return err
+	}
+}
+
 // serve compares a mode of the server with its bare one.
 func (b *bench) serve(ctx context.Context, figure, mode string, client func(net.Conn) func() error) error {
-	network := map[string]string{"http": "tcp", "udp": "udp"}[mode]
+	network := map[string]string{"http": "tcp", "tcp": "tcp", "udp": "udp"}[mode]
 	var both [2]*measured
 	for i, args := range [][]string{{"-mode", mode}, {"-mode", mode, "-bare"}} {
 		m, err := b.meet(ctx, network, client, args...)

@@ -1,7 +1,7 @@
 // Package speed measures the costs of upgrades and of serving, each beside a baseline in the
 // same run, and prints one table:
 //
-//	go run ./e2e/measure speed              # about five minutes
+//	go run ./e2e/measure speed              # about seven minutes
 //	go run ./e2e/measure speed -only udp
 //
 // Each figure is a median over rounds in which the two sides take turns, because other
@@ -48,7 +48,8 @@ type part struct {
 	run  func(*bench, context.Context) error
 }
 
-var parts = []part{{"reload", (*bench).reloads}, {"spawn", (*bench).spawns}, {"http", (*bench).http}, {"udp", (*bench).udp}, {"drain", (*bench).drains}}
+var parts = []part{{"reload", (*bench).reloads}, {"spawn", (*bench).spawns}, {"http", (*bench).http},
+	{"tcp", (*bench).tcp}, {"udp", (*bench).udp}, {"drain", (*bench).drains}, {"memory", (*bench).memory}}
 
 // Command measures as args say, and returns the exit status. The caller has called
 // machine.Init.
@@ -56,7 +57,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("speed", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	rounds := flags.Int("n", 20, "`rounds` of each figure")
-	only := flags.String("only", "", "one `part`: reload, spawn, http, udp or drain")
+	only := flags.String("only", "", "one `part`: reload, spawn, http, tcp, udp, drain or memory")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

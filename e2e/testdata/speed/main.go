@@ -21,10 +21,10 @@ import (
 )
 
 var (
-	mode  = flag.String("mode", "http", "http, udp, sockets, or hello to print that and end")
+	mode  = flag.String("mode", "http", "http, tcp, udp, sockets, or hello to print that and end")
 	bare  = flag.Bool("bare", false, "serve without this module")
 	count = flag.Int("n", 4, "`listeners` of -mode sockets")
-	addr  = flag.String("addr", "127.0.0.1:0", "`address` of http and udp")
+	addr  = flag.String("addr", "127.0.0.1:0", "`address` of http, tcp and udp")
 )
 
 func main() {
@@ -59,6 +59,9 @@ func serve(ctx context.Context) error {
 		}
 		fmt.Println(ln.Addr())
 		go untilEnd()
+		if *mode == "tcp" {
+			return accept(ln)
+		}
 		return http.Serve(ln, http.HandlerFunc(answer))
 	}
 	return upgradable(ctx)
@@ -93,6 +96,13 @@ func upgradable(ctx context.Context) (err error) {
 		err = rehttp.Serve(ctx, r.u, &http.Server{Handler: http.HandlerFunc(answer)}, ln)
 		r.end()
 		return err
+	case "tcp":
+		ln, err := r.u.Listen(ctx, "echo", "tcp", *addr)
+		if err != nil {
+			return err
+		}
+		go func() { _ = accept(ln) }() // ends when Close closes ln
+		r.begin(ln.Addr())
 	case "udp":
 		c, err := r.u.ListenPacket(ctx, "echo", "udp", *addr)
 		if err != nil {
@@ -164,6 +174,29 @@ func (r *run) end() {
 }
 
 func answer(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a short answer\n") }
+
+// accept echoes what each connection sends.
+func accept(ln net.Listener) error {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		go func() { // ends with the connection
+			defer c.Close()
+			b := make([]byte, 512)
+			for {
+				n, err := c.Read(b)
+				if err != nil {
+					return
+				}
+				if _, err := c.Write(b[:n]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
 
 func echo(c net.PacketConn) error {
 	b := make([]byte, 512)
