@@ -32,6 +32,7 @@ var inits = []struct {
 // TestUnderAnInitForOneProgramUpgradesAreInPlace: it would end with the process that it
 // has started, and so with the first upgrade beside it.
 func TestUnderAnInitForOneProgramUpgradesAreInPlace(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("a pid namespace needs the privileges of root")
 	}

@@ -36,6 +36,7 @@ var attacks = []attack{
 //
 // SECURITY.md names these attacks.
 func TestCompromisedServiceCannotMisuseTheReloadCommand(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		outer.must(outer.machine.CopyFile(program(t, "../reexec/cmd/cutover-reload", "v1"), reloadCommand))

@@ -35,6 +35,7 @@ func vsock() port {
 // The test asks sockets of all kinds after an upgrade, a restart, a kill, a stop and a
 // start, and a crash loop. It does so under each preset, and as a user other than root.
 func TestEachKindOfAddressSurvives(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		has, loops := outer.vsock()

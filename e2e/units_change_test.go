@@ -12,6 +12,7 @@ import (
 // These are the claims of units.Changes. An upgrade does not change the environment, a
 // restart does. A restart of the socket restarts the service.
 func TestSomeChangesNeedARestart(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		old, err := daemon(root.Version).Units()

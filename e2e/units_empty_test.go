@@ -14,6 +14,7 @@ import (
 // The test asks systemd for the value of each setting in the table of package units after
 // an empty assignment.
 func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
+	t.Parallel()
 	rows := emptyRows(t)
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)

@@ -14,6 +14,7 @@ const sdunitsPath = "/usr/local/bin/sdunits"
 // sdunits asks systemd for the loaded unit and compares it with the main process: before
 // and after a change, after an upgrade, and after a restart.
 func TestInstalledUnitIsComparedWithItsProcess(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		d := daemon(root.Version)

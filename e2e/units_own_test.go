@@ -10,6 +10,7 @@ import (
 // The program alone prints the units of the example, installs them, and reports a later
 // change of them.
 func TestProgramInstallsItsOwnUnits(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		s := emptySite(t, root)
 		s.deploy(server(t, "v1"))

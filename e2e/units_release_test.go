@@ -13,6 +13,7 @@ import (
 // one unit the path of the binary contains the same link. In the other it does not, so only
 // systemd knows the working directory of the new program.
 func TestReleaseLinkIsFollowed(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		for name, binary := range map[string]string{"with the binary": "/srv/app/current/app", "without it": binaryPath} {

@@ -12,6 +12,7 @@ import (
 // binds it and the address in a .socket unit, and gives a .socket unit an address that the
 // program does not claim. `sdunits check -installed` finds each.
 func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
+	t.Parallel()
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		t.Run("changed address", func(t *testing.T) {
