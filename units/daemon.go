@@ -78,7 +78,8 @@ type Daemon struct {
 
 	// Credentials are keys, passwords and other files that the service's user may not read,
 	// as NAME:PATH. systemd reads PATH as root at each start and gives the program a copy,
-	// $CREDENTIALS_DIRECTORY/NAME. A successor reads the same copy.
+	// $CREDENTIALS_DIRECTORY/NAME. A successor reads the same copy, with Systemd 260 and newer a
+	// new one (RefreshOnReload=).
 	Credentials []string
 
 	// Hardening selects the sandbox. "" means Standard.

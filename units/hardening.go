@@ -6,13 +6,7 @@ func (d Daemon) sandbox() []setting {
 	if d.User != "" {
 		list[0].key, list[0].value = "User", d.User
 	}
-	for i, c := range d.Credentials {
-		credential := setting{"Service", "LoadCredential", literal(c), ""}
-		if i == 0 {
-			credential.why = "The program reads $CREDENTIALS_DIRECTORY/NAME. A renewed file takes effect with a restart."
-		}
-		list = append(list, credential)
-	}
+	list = append(list, d.credentials()...)
 	switch d.Hardening {
 	case Strict:
 		return append(list, d.strict()...)
@@ -20,6 +14,21 @@ func (d Daemon) sandbox() []setting {
 		return append(list, d.standard()...)
 	}
 	return list
+}
+
+func (d Daemon) credentials() (list []setting) {
+	for _, c := range d.Credentials {
+		list = append(list, setting{"Service", "LoadCredential", literal(c), ""})
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	list[0].why = "The program reads $CREDENTIALS_DIRECTORY/NAME."
+	if d.Systemd < since["RefreshOnReload"] {
+		list[0].why += " A renewed file takes effect with a restart."
+		return list
+	}
+	return append(list, setting{"Service", "RefreshOnReload", "credentials", "A renewed file takes effect with a reload: systemd copies it again before ExecReload=."})
 }
 
 const whyUnix = "AF_UNIX is for notifications and the control socket."

@@ -89,7 +89,7 @@ var outcomeRules = []*rule{{
 	Rule: Rule{
 		ID: "restart-pause", Severity: Warning,
 		Title:  "RestartSec= should be short",
-		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. The program does not accept in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s.",
+		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. The program does not accept in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s. RestartSteps= counts the crashes since the last start by an operator: after some, each single crash has the longest pause. RESTART_RESET=1 (258) begins the count anew.",
 		Effect: "after a crash clients get no answer for as long",
 		Write:  "RestartSec=100ms, which is the default, or a few seconds",
 		Bad:    "[Service]\nRestartSec=5min\n",
