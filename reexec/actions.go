@@ -19,8 +19,8 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActAnnounce: func(u *Upgrader, p *loopState, _ event) {
 		u.ready.err = u.announce(p)
 		fault.At(fault.Announced)
-		u.receiveAll(u.conns.arrived)
-		u.conns.arrived = nil
+		u.receiveAll(u.conns.received)
+		u.conns.received = nil
 		u.becomeMain(p)
 		u.answerCommand()
 	},
@@ -30,10 +30,10 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.becomeMain(p)
 		u.answerCommand()
 	},
-	lifecycle.ActOpenGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.open() },
-	lifecycle.ActShutGates: func(u *Upgrader, _ *loopState, _ event) { u.sockets.shut() },
-	lifecycle.ActWithdraw:  (*Upgrader).withdraw,
-	lifecycle.ActFinish:    func(u *Upgrader, _ *loopState, _ event) { u.sockets.finish() },
+	lifecycle.ActOpenGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.open() },
+	lifecycle.ActShutGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.shut() },
+	lifecycle.ActStopAccepting: (*Upgrader).stopAccepting,
+	lifecycle.ActFinish:        func(u *Upgrader, _ *loopState, _ event) { u.sockets.finish() },
 	lifecycle.ActSayReady: func(u *Upgrader, p *loopState, _ event) {
 		u.join()
 		fault.At(fault.Initialised)
@@ -56,7 +56,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.sendState(p.succ)
 	},
 	lifecycle.ActAllow:  func(u *Upgrader, p *loopState, e event) { u.allow(p, e.size) },
-	lifecycle.ActStart:  func(u *Upgrader, p *loopState, e event) { u.start(p, e.command) },
+	lifecycle.ActStart:  func(u *Upgrader, p *loopState, e event) { u.start(p, e.program) },
 	lifecycle.ActTry:    func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Trial) },
 	lifecycle.ActMark:   func(u *Upgrader, p *loopState, _ event) { u.storeMarks(p) },
 	lifecycle.ActCommit: (*Upgrader).commit,
@@ -100,7 +100,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	},
 	lifecycle.ActSettle:     func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Taken(e.taken) },
 	lifecycle.ActPauseOver:  func(u *Upgrader, _ *loopState, _ event) { u.conns.outbox.PauseOver() },
-	lifecycle.ActTake:       func(u *Upgrader, p *loopState, e event) { u.receiveFrom(p, e.arrived) },
+	lifecycle.ActReceive:    func(u *Upgrader, p *loopState, e event) { u.receiveFrom(p, e.received) },
 	lifecycle.ActServeSaved: func(u *Upgrader, _ *loopState, _ event) { u.serveSaved() },
 	lifecycle.ActCover: func(u *Upgrader, p *loopState, _ event) {
 		p.dropThird()
@@ -108,12 +108,12 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	},
 	lifecycle.ActResume:        func(u *Upgrader, p *loopState, _ event) { u.resume(p) },
 	lifecycle.ActExpire:        func(u *Upgrader, p *loopState, _ event) { u.endDrain(p) },
-	lifecycle.ActRefuseAll:     func(u *Upgrader, _ *loopState, _ event) { u.refuseAll() },
+	lifecycle.ActEndAccept:     func(u *Upgrader, _ *loopState, _ event) { u.endAcceptWhenIdle() },
 	lifecycle.ActDrainDeadline: func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.Drain) },
 	lifecycle.ActStopDeadline:  func(u *Upgrader, p *loopState, _ event) { p.timer.Reset(u.opts.StopDrain) },
 	lifecycle.ActHasten:        func(u *Upgrader, p *loopState, _ event) { p.timer.Shorten(u.opts.StopDrain) },
 	lifecycle.ActLastDeadline:  func(_ *Upgrader, p *loopState, _ event) { p.timer.Reset(timeout.Last) },
-	lifecycle.ActRefuse:        (*Upgrader).refuse,
+	lifecycle.ActReject:        (*Upgrader).reject,
 	lifecycle.ActReport:        func(u *Upgrader, p *loopState, e event) { e.report <- u.report(p) },
 	lifecycle.ActStoreAgain:    func(u *Upgrader, p *loopState, _ event) { u.storeAgain(p) },
 	lifecycle.ActStored:        func(u *Upgrader, p *loopState, e event) { u.storedAgain(p, e.err) },
@@ -156,16 +156,16 @@ func (u *Upgrader) beginUpgrade(p *loopState, e event) {
 	u.sayBegun(p)
 	fault.At(fault.ReloadingSaid)
 	p.timer.Reset(u.opts.ReadyTimeout)
-	begun := event{kind: lifecycle.EvCommand, attempt: p.attempt}
+	begun := event{kind: lifecycle.EvProgram, attempt: p.attempt}
 	if u.opts.Next == nil {
-		begun.command = u.repeated()
+		begun.program = u.repeated()
 		p.self = append(p.self, begun)
 		return
 	}
 	u.tasks.Go(func() { // ends when Options.Next has returned, after ReadyTimeout, or with life
 		ctx, cancel := context.WithTimeout(u.tasks.life, u.opts.ReadyTimeout)
 		defer cancel()
-		if begun.command, begun.err = u.next(ctx); begun.err != nil {
+		if begun.program, begun.err = u.next(ctx); begun.err != nil {
 			begun.kind = lifecycle.EvNotStarted
 		}
 		u.loop.post(begun)
@@ -174,7 +174,7 @@ func (u *Upgrader) beginUpgrade(p *loopState, e event) {
 
 // start starts the successor with the command c.
 func (u *Upgrader) start(p *loopState, c Command) {
-	p.command = c
+	p.program = c
 	var succ *successor
 	err := u.affordShut(func() (err error) {
 		succ, err = u.startSuccessor(c)

@@ -13,7 +13,7 @@ import (
 // This file answers upgrade requests, and sends single messages to the predecessor and the
 // successor.
 
-func (u *Upgrader) refuse(p *loopState, e event) {
+func (u *Upgrader) reject(p *loopState, e event) {
 	err := refusal(p.state)
 	if e.kind == lifecycle.EvCrowded {
 		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)

@@ -22,7 +22,7 @@ type connections struct {
 	receives receivers
 	outbox   *outbox.Outbox
 	idle     *received.IdleSet
-	arrived  []*received.Conn // connections of the fd store or the image, until ActAnnounce
+	received []*received.Conn // connections of the fd store or the image, until ActAnnounce
 	saved    []*received.Conn // connections for the program that execve starts
 	stored   int              // number of descriptors that were put into the fd store
 }

@@ -157,7 +157,7 @@ var callers = []caller{
 			t.Fatal(err)
 		}
 		_ = a.Close()
-		u.loop.post(event{kind: lifecycle.EvArrived, arrived: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
+		u.loop.post(event{kind: lifecycle.EvReceived, received: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
 		return u
 	}},
 	{"done", func(t *testing.T, f func()) *Upgrader {

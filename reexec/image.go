@@ -91,7 +91,7 @@ func (u *Upgrader) become(p *loopState) error {
 		}
 		keep, i.Command = append(keep, c), c.Raw()
 	}
-	return u.execImage(p.command, i, keep)
+	return u.execImage(p.program, i, keep)
 }
 
 // execImage executes next, the command that was tried.
@@ -178,7 +178,7 @@ func (u *Upgrader) inherit(i *image) error {
 		u.states.Put(name, take(raw).File(name))
 	}
 	for _, c := range i.Connections {
-		u.conns.arrived = append(u.conns.arrived, &received.Conn{Connection: c.Connection, FD: take(c.FD)})
+		u.conns.received = append(u.conns.received, &received.Conn{Connection: c.Connection, FD: take(c.FD)})
 	}
 	u.states.Inherit(i.Stored)
 	if i.GoodProgram != 0 {

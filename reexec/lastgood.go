@@ -69,8 +69,8 @@ func (g *lastGood) inherit(names []string, file *fd.FD) {
 	g.unproven = slices.Contains(names, storename.Good(g.me))
 }
 
-// take is inherit for the message of the predecessor.
-func (g *lastGood) take(m handover.LastGood) {
+// receive is inherit for the message of the predecessor.
+func (g *lastGood) receive(m handover.LastGood) {
 	if len(m.FDs) != 1 {
 		fd.CloseAll(m.FDs)
 		m.FDs = []*fd.FD{nil}
@@ -83,9 +83,9 @@ func (g *lastGood) has(identity string) bool {
 	return slices.Contains(g.entries(), storename.Good(identity))
 }
 
-// open returns a new open file of the last good program, because the fd store keeps an open file
+// reopen returns a new open file of the last good program, because the fd store keeps an open file
 // only once.
-func (g *lastGood) open() (*os.File, error) {
+func (g *lastGood) reopen() (*os.File, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -99,7 +99,7 @@ func (g *lastGood) open() (*os.File, error) {
 
 // dup returns a descriptor of the last good program for another process.
 func (g *lastGood) dup() (*fd.FD, error) {
-	file, err := g.open()
+	file, err := g.reopen()
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (u *Upgrader) storeLastGood(s *successor, identity string) error {
 	}
 	var file *os.File
 	err := u.afford(func() (err error) {
-		file, err = u.manager.good.open()
+		file, err = u.manager.good.reopen()
 		return err
 	})
 	if err != nil {
@@ -168,7 +168,7 @@ func (u *Upgrader) storeLastGood(s *successor, identity string) error {
 		return err
 	}
 	u.manager.good.add(name)
-	s.kept.Store(true)
+	s.keptGood.Store(true)
 	fault.At(fault.LastGoodStored)
 	return u.removeLastGood(name, storename.Good(u.manager.good.me))
 }

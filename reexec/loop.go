@@ -18,8 +18,8 @@ import (
 type event struct {
 	kind       lifecycle.Event
 	err        error             // the reason, nil if there is none
-	attempt    int               // EvCommand, EvSaving, EvSaved, EvNotStarted: number of the upgrade, 0 for the current one
-	command    Command           // EvCommand
+	attempt    int               // EvProgram, EvSaving, EvSaved, EvNotStarted: number of the upgrade, 0 for the current one
+	program    Command           // EvProgram
 	size       int               // EvSaving: bytes of all states
 	request    *request          // EvUpgrade, EvCanceled
 	from       *successor        // events of a successor: the sender
@@ -32,7 +32,7 @@ type event struct {
 	taken      handover.Taken    // EvTaken
 	marks      *proof.Marks      // EvMarked; nil if the marks are not stored
 	told       chan struct{}     // EvMarked; closed when MAINPID= was sent
-	arrived    []*received.Conn  // EvArrived
+	received   []*received.Conn  // EvReceived
 	restart    bool              // EvStop: the manager restarts the unit
 }
 
@@ -105,7 +105,7 @@ type loopState struct {
 	allowed    time.Duration   // time for a Save function, or from the last one until the successor accepts
 	began      time.Time       // start of the upgrade, or of this process
 	attempt    int             // number of the upgrade
-	command    Command         // command of the successor
+	program    Command         // command of the successor
 	request    *request        // the upgrade request that waits, nil if there is none
 	reason     *UpgradeError   // reason why the last upgrade was undone, nil if it was not
 	blamed     bool            // the successor is that reason
@@ -193,7 +193,7 @@ func (u *Upgrader) dispatch(p *loopState, e event) {
 func (e event) drop() {
 	handover.Discard(e.goodbye)
 	handover.Discard(e.introduced)
-	for _, a := range e.arrived {
+	for _, a := range e.received {
 		a.Close()
 	}
 }

@@ -49,11 +49,11 @@ func (w *world) perform(p *loopState, e event, a lifecycle.Action) {
 		w.Upgrader.perform(p, e, a)
 	case lifecycle.ActOpenGates:
 		w.gates = "open"
-	case lifecycle.ActShutGates, lifecycle.ActWithdraw:
+	case lifecycle.ActShutGates, lifecycle.ActStopAccepting:
 		w.gates = "shut"
 	case lifecycle.ActBegin:
 		p.request = e.request
-		p.self = append(p.self, event{kind: lifecycle.EvCommand})
+		p.self = append(p.self, event{kind: lifecycle.EvProgram})
 	case lifecycle.ActStart:
 		p.succ, w.told = &successor{process: &fd.Process{PID: 2}}, false
 		p.timer.Reset(w.opts.ReadyTimeout)
@@ -78,7 +78,7 @@ func (w *world) perform(p *loopState, e event, a lifecycle.Action) {
 		w.reply(p, nil)
 	case lifecycle.ActLate:
 		w.reply(p, errors.New("late"))
-	case lifecycle.ActRefuse:
+	case lifecycle.ActReject:
 		w.answer[e.request] = append(w.answer[e.request], refusal(p.state))
 	case lifecycle.ActCover:
 		w.drain.NewEpoch()

@@ -44,13 +44,13 @@ func greetPredecessor(ctx context.Context, line *handover.Conn, program string) 
 	}
 	p := &predecessor{line: line, pid: theirs.PID, generation: theirs.Generation, trying: theirs.Trying, over: make(chan struct{})}
 	if err != nil {
-		p.refuse(err)
+		p.decline(err)
 		return nil, nil, nil, err
 	}
 	fault.At(fault.Met)
 	entries, fds, err := line.ReceiveDescriptors(ctx)
 	if err != nil {
-		p.refuse(err)
+		p.decline(err)
 		return nil, nil, nil, err
 	}
 	fault.At(fault.SocketsReceived)
@@ -65,8 +65,8 @@ func (p *predecessor) number() int {
 	return p.pid
 }
 
-// refuse tells the predecessor why we cannot take over, and hangs up.
-func (p *predecessor) refuse(err error) {
+// decline tells the predecessor why we cannot take over, and hangs up.
+func (p *predecessor) decline(err error) {
 	if p == nil {
 		return
 	}
@@ -160,7 +160,7 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 			sockets.forget(m.Entries)
 		case handover.Connections:
 			arrived := received.FromMessage(m)
-			if !post(event{kind: lifecycle.EvArrived, arrived: arrived}) {
+			if !post(event{kind: lifecycle.EvReceived, received: arrived}) {
 				for _, a := range arrived {
 					a.Close() // the predecessor gets no Taken, and keeps them
 				}
@@ -172,7 +172,7 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 		case handover.Command:
 			p.keepCommand(m)
 		case handover.LastGood:
-			good.take(m)
+			good.receive(m)
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
 			post(event{kind: lifecycle.EvCommitting})

@@ -93,7 +93,7 @@ func (u *Upgrader) judgeCandidate(p *loopState) {
 	case s == nil || !p.main:
 	case p.blamed:
 		u.keepLastGood(s)
-	case s.kept.Load():
+	case s.keptGood.Load():
 		u.manager.store.mu.Lock()
 		defer u.manager.store.mu.Unlock()
 		if name := storename.Good(s.identity()); u.manager.store.ours && u.removeStored(name) == nil {

@@ -13,11 +13,11 @@ import (
 
 // This file ends a generation: Stop, Fail, Close and the drain deadline.
 
-// withdraw stops accepting for good. With a manager, units and fd store keep the sockets
+// stopAccepting stops accepting for good. With a manager, units and fd store keep the sockets
 // for the next start, so clients may wait in their queues. Without a manager the main
 // process closes its listeners, because clients would wait in vain. A successor that is
 // not main leaves the sockets to its predecessor.
-func (u *Upgrader) withdraw(p *loopState, e event) {
+func (u *Upgrader) stopAccepting(p *loopState, e event) {
 	fault.At(fault.StopAsked)
 	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
 		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
@@ -49,9 +49,9 @@ func (u *Upgrader) endDrain(p *loopState) {
 	u.endAccept(u.drain.Expire)
 }
 
-// refuseAll ends Accept in a process that was asked to end and has no work left. A program
+// endAcceptWhenIdle ends Accept in a process that was asked to end and has no work left. A program
 // that waits only for its accept loop ends then.
-func (u *Upgrader) refuseAll() {
+func (u *Upgrader) endAcceptWhenIdle() {
 	if u.drain.Idle() { // work may have begun since this event was posted
 		u.endAccept(func() {})
 	}
@@ -81,7 +81,7 @@ func (u *Upgrader) sayStopping(p *loopState, e event) {
 // successor.
 func (u *Upgrader) releaseAll(p *loopState) {
 	fault.At(fault.Drained)
-	if p.state == lifecycle.Arriving {
+	if p.state == lifecycle.Initialising {
 		u.tellPredecessor(p, handover.Failed{Reason: u.whyNotReady()})
 	}
 	finished := p.state == lifecycle.Draining || p.state == lifecycle.Stopping
@@ -164,7 +164,7 @@ func (u *Upgrader) lastCheckpoint() error {
 // before the loop starts. Only the main process removes the path of the control socket.
 func (u *Upgrader) release(main bool) error {
 	var errs []error
-	for _, a := range u.conns.arrived {
+	for _, a := range u.conns.received {
 		a.Close()
 	}
 	u.conns.idle.Close()

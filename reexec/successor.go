@@ -25,7 +25,7 @@ type successor struct {
 	accepted bool                // it may have answers to finish; set before reap
 	recalled atomic.Bool         // it was told to hang up
 	program  atomic.Value        // string, the identity of its program
-	kept     atomic.Bool         // the fd store has the last good program for it
+	keptGood atomic.Bool         // the fd store has the last good program for it
 	receives map[string][]string // formats of connections, by listener; set before EvPrepared
 
 	acknowledges bool          // it answers Acknowledge; set before EvPrepared

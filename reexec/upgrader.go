@@ -24,7 +24,7 @@ import (
 )
 
 // Ownership. The loop goroutine alone reads and writes loopState, which has the state of the
-// table, and the objects that it points to. It alone writes these fields after New: conns.arrived,
+// table, and the objects that it points to. It alone writes these fields after New: conns.received,
 // commands.waiting, ready.err, loop.err, endings and conns.outbox of the Upgrader, and
 // gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
 // changes opts, log, launch, pred, manager.notifier, manager.good.me, manager.good.insteadOf,
@@ -83,7 +83,7 @@ func New(o Options) (*Upgrader, error) {
 	}
 	u, err := newUpgrader(o, line, start)
 	if err != nil && line != nil {
-		(&predecessor{line: line}).refuse(err) // the predecessor may not hear it: the line itself may be broken
+		(&predecessor{line: line}).decline(err) // the predecessor may not hear it: the line itself may be broken
 	}
 	return u, err
 }
@@ -100,7 +100,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		return nil, err
 	}
 	// A line is taken once, so this is the first Upgrader of a process that has one.
-	if line == nil && control.Taken(ask.Address(start.Lookup, os.Getpid())) {
+	if line == nil && control.InUse(ask.Address(start.Lookup, os.Getpid())) {
 		return nil, errTwice
 	}
 	u := &Upgrader{
@@ -169,7 +169,7 @@ func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
 	}
 	if u.commands.socket, err = u.listenControl(); err != nil {
 		err = fmt.Errorf("reexec: %w", err)
-		u.pred.refuse(err)
+		u.pred.decline(err)
 	}
 	return err
 }
@@ -197,7 +197,7 @@ func (u *Upgrader) firstGeneration() error {
 	u.launch.generation = 1
 	var moved storedConnections
 	u.sockets = fromActivation(set, u.states, &moved, &u.manager.good)
-	u.conns.arrived = moved.arrivals()
+	u.conns.received = moved.arrivals()
 	return nil
 }
 
@@ -217,7 +217,7 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 func (u *Upgrader) run() {
 	first := lifecycle.Starting
 	if u.pred != nil {
-		first = lifecycle.Arriving
+		first = lifecycle.Initialising
 		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
 	}
 	u.tasks.Go(u.relaySignals) // ends with life

@@ -135,8 +135,8 @@ func ownerOf(address string) (fd.Peer, bool) {
 	return peer, err == nil
 }
 
-// Taken reports whether this process already listens at address, published or not.
-func Taken(address string) bool {
+// InUse reports whether this process already listens at address, published or not.
+func InUse(address string) bool {
 	for _, a := range []string{address, ask.Unpublished(address, os.Getpid())} {
 		if owner, ok := ownerOf(a); ok && owner.PID == os.Getpid() {
 			return true

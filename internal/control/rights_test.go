@@ -232,19 +232,19 @@ func TestSocketOfALiveServiceIsNotReplaced(t *testing.T) {
 
 func TestProcessKnowsThatItListens(t *testing.T) {
 	for _, address := range []string{abstract(), ask.Address(environment(t.TempDir()), os.Getpid())} {
-		if control.Taken(address) {
+		if control.InUse(address) {
 			t.Errorf("%s is taken before Listen", address)
 		}
 		l := listen(t, address, os.Getpid())
-		if !control.Taken(address) {
+		if !control.InUse(address) {
 			t.Errorf("%s is not taken after Listen", address)
 		}
 		must(t, l.Publish(0))
-		if !control.Taken(address) {
+		if !control.InUse(address) {
 			t.Errorf("%s is not taken after Publish", address)
 		}
 		must(t, l.Close(true))
-		if control.Taken(address) {
+		if control.InUse(address) {
 			t.Errorf("%s is taken after Close", address)
 		}
 	}

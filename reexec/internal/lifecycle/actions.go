@@ -8,7 +8,7 @@ const (
 	ActAdopt                       // update the fd store and the status, publish the control socket, answer the reload command
 	ActOpenGates                   // accept
 	ActShutGates                   // stop accepting; returns when no Accept is running
-	ActWithdraw                    // stop accepting for good, and prepare for the end
+	ActStopAccepting               // stop accepting for good, and prepare for the end
 	ActFinish                      // read the socket for existing flows only
 	ActSayReady                    // send Ready to the predecessor
 	ActSayServing                  // send Serving to the predecessor
@@ -43,17 +43,17 @@ const (
 	ActStayAll                     // answer that all offered connections stay with us
 	ActSettle                      // answer the connections that the successor has taken
 	ActPauseOver                   // send the next portion of idle connections
-	ActTake                        // take over connections of the predecessor
+	ActReceive                     // take over connections of the predecessor
 	ActServeSaved                  // serve the saved connections again
 	ActCover                       // distinguish the work from before and new work
 	ActResume                      // become the main process again
 	ActExpire                      // give up unfinished work, and end Accept
-	ActRefuseAll                   // end Accept, because no work is left
+	ActEndAccept                   // end Accept, because no work is left
 	ActDrainDeadline               // start the drain deadline
 	ActStopDeadline                // start the drain deadline of a stop
 	ActHasten                      // shorten the drain deadline to that of a stop
 	ActLastDeadline                // start a short deadline for the work that began in Failback
-	ActRefuse                      // answer that an upgrade is not possible now
+	ActReject                      // answer that an upgrade is not possible now
 	ActReport                      // answer with the report
 	ActStoreAgain                  // store the missing entries of the fd store
 	ActStored                      // note the missing entries of the fd store

@@ -17,7 +17,7 @@ const (
 	EvHangup                      // SIGHUP: an upgrade request without an answer
 	EvCrowded                     // an upgrade request while MaxDraining generations drain
 	EvStatus                      // a request for the report
-	EvCommand                     // Options.Next has returned the command of the successor
+	EvProgram                     // Options.Next has returned the command of the successor
 	EvNotStarted                  // the successor could not be started
 	EvPrepared                    // the successor is ready
 	EvChecked                     // the process tried before an execve is ready
@@ -50,7 +50,7 @@ const (
 	EvMove                        // the program offers a connection to another process
 	EvTaken                       // the successor has the connections of the last batch
 	EvPauseOver                   // the pause between portions of idle connections is over
-	EvArrived                     // predecessor sent connections
+	EvReceived                    // predecessor sent connections
 	EvStoreAgain                  // the pause before the next attempt to store is over
 	EvStored                      // an attempt to store has ended, with or without an error
 	EvClose                       // Close

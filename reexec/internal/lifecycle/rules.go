@@ -34,7 +34,7 @@ var (
 
 // Groups of states, in the order in which a generation passes them.
 var (
-	unready = []State{Starting, Arriving, Recovering}
+	unready = []State{Starting, Initialising, Recovering}
 	young   = []State{Waiting, Restoring, Accepting, Adopting}         // ready, not the main process
 	handing = []State{Preparing, Switching, Trial}                     // a successor is there, and the upgrade can be undone
 	busy    = []State{Beginning, Preparing, Switching, Trial, Undoing} // an upgrade that is not committed
@@ -65,16 +65,16 @@ func except(not ...State) (all []State) {
 
 // always has the rules of the events whose effect does not depend on the state.
 var always = []rule{
-	{EvCrowded, except(), stay(ActRefuse)},
+	{EvCrowded, except(), stay(ActReject)},
 	{EvStatus, except(), stay(ActReport)},
-	{EvArrived, except(), stay(ActTake)},
+	{EvReceived, except(), stay(ActReceive)},
 }
 
 // rules decides all other events in every state, once.
 var rules = []rule{
 	{EvReady, only(Starting), to(Recovering)},
-	{EvReady, only(Arriving), to(Waiting, ActSayReady)},
-	{EvReady, except(Starting, Arriving), nothing}, // a second Ready, or the process ends, which Ready reports
+	{EvReady, only(Initialising), to(Waiting, ActSayReady)},
+	{EvReady, except(Starting, Initialising), nothing}, // a second Ready, or the process ends, which Ready reports
 
 	{EvGo, only(Waiting), to(Restoring)},
 	{EvGo, only(Adopting), to(Accepting)}, // the commit failed: the predecessor is still the main process
@@ -92,22 +92,22 @@ var rules = []rule{
 	// Between Committing and Committed the manager may or may not have read MAINPID=. If it
 	// has not, it restarts the unit for the predecessor's death and ends us with SIGTERM. If
 	// it has, we are the main process. Serving is right in both cases.
-	{EvOrphaned, only(Arriving, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActForget, ActStopDeadline)},
+	{EvOrphaned, only(Initialising, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActForget, ActStopDeadline)},
 	{EvOrphaned, only(Adopting), to(Serving, ActForget, ActAcknowledge, ActAdopt)}, // a draining generation waits for the proof
-	{EvOrphaned, except(Arriving, Waiting, Restoring, Accepting, Adopting), stay(ActForget, ActCountOlder)},
+	{EvOrphaned, except(Initialising, Waiting, Restoring, Accepting, Adopting), stay(ActForget, ActCountOlder)},
 	{EvOlder, unready, nothing}, // the predecessor sends it after the commit
 	{EvOlder, either(young, busy, after, only(Serving, Quiescing, Saving, Committing)), stay(ActCountOlder)},
 	{EvSecond, only(Draining, Stopping), stay(ActCountOlder)},
 	{EvSecond, except(Draining, Stopping), nothing},
 
 	{EvUpgrade, only(Serving), to(Beginning, ActBegin)},
-	{EvUpgrade, except(Serving), stay(ActRefuse)},
+	{EvUpgrade, except(Serving), stay(ActReject)},
 	{EvHangup, only(Serving), to(Beginning, ActBegin)},
 	{EvHangup, either(unready, young), later},
 	{EvHangup, either(busy, only(Quiescing, Saving, Committing), after), nothing},
 
-	{EvCommand, only(Beginning), to(Preparing, ActStart)},
-	{EvCommand, except(Beginning), nothing}, // the upgrade was undone meanwhile
+	{EvProgram, only(Beginning), to(Preparing, ActStart)},
+	{EvProgram, except(Beginning), nothing}, // the upgrade was undone meanwhile
 	{EvNotStarted, only(Beginning, Preparing), to(Serving, ActUndone)},
 	{EvNotStarted, except(Beginning, Preparing), nothing},
 	{EvPrepared, only(Preparing), to(Switching, ActShutGates, ActGo)},
@@ -192,12 +192,12 @@ var rules = []rule{
 	{EvCommitFailed, except(Committing), nothing},
 
 	{EvStop, unready, to(Stopping, ActSayStopping, ActStopDeadline)},
-	{EvStop, either(young, only(Serving)), to(Stopping, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Beginning), to(Stopping, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Preparing, Switching), to(Stopping, ActKill, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Trial), to(Stopping, ActPart, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Undoing), to(Stopping, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
-	{EvStop, only(Quiescing, Saving), to(Stopping, ActServeSaved, ActUndone, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvStop, either(young, only(Serving)), to(Stopping, ActStopAccepting, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Beginning), to(Stopping, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Preparing, Switching), to(Stopping, ActKill, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Trial), to(Stopping, ActPart, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Undoing), to(Stopping, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
+	{EvStop, only(Quiescing, Saving), to(Stopping, ActServeSaved, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
 	{EvStop, only(Committing), later},                                         // the manager must read MAINPID= before we exit
 	{EvStop, only(Draining), to(Stopping, ActHasten)},                         // the whole unit stops; its main process notifies the manager
 	{EvStop, only(Watching), to(Failback, ActCover, ActOpenGates, ActHasten)}, // the stop half of the manager's restart
@@ -206,14 +206,14 @@ var rules = []rule{
 	{EvStopLate, except(Draining), nothing},
 
 	{EvFail, only(Starting, Recovering), to(Stopping, ActSayStopping, ActStopDeadline)},
-	{EvFail, only(Arriving, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActDecline, ActStopDeadline)},
-	{EvFail, only(Serving), to(Stopping, ActWithdraw, ActSayStopping, ActStopDeadline)},
+	{EvFail, only(Initialising, Waiting, Restoring, Accepting), to(Stopping, ActShutGates, ActDecline, ActStopDeadline)},
+	{EvFail, only(Serving), to(Stopping, ActStopAccepting, ActSayStopping, ActStopDeadline)},
 	{EvFail, either(busy, only(Adopting, Quiescing, Saving, Committing)), later},
 	{EvFail, after, nothing}, // the process ends already
 
 	{EvOldIdle, only(Failback), to(Stopping, ActShutGates, ActFinish, ActLastDeadline)},
 	{EvOldIdle, only(Quiescing), to(Saving, ActShutGates, ActSave)},
-	{EvOldIdle, only(Stopping), stay(ActRefuseAll)},
+	{EvOldIdle, only(Stopping), stay(ActEndAccept)},
 	{EvOldIdle, except(Quiescing, Failback, Stopping), nothing},
 
 	{EvMove, only(Draining), stay(ActMove)},

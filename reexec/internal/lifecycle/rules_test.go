@@ -59,7 +59,7 @@ func (s situation) after(e Event, c Cell) (next situation, wrong string) {
 		switch a {
 		case ActOpenGates:
 			next.open = true
-		case ActShutGates, ActWithdraw:
+		case ActShutGates, ActStopAccepting:
 			next.open = false
 		case ActGo:
 			next.told = true
@@ -93,7 +93,7 @@ func does(c Cell, a Action) bool { return slices.Contains(c.Do, a) }
 // TestInterleavings holds what must be true whatever happens in whatever order: it
 // goes through every situation that any sequence of events leads to.
 func TestInterleavings(t *testing.T) {
-	ways := map[situation][]string{{state: Starting}: nil, {state: Arriving}: nil} // how each was reached
+	ways := map[situation][]string{{state: Starting}: nil, {state: Initialising}: nil} // how each was reached
 	left := slices.Collect(maps.Keys(ways))
 	for len(left) > 0 {
 		s := left[0]

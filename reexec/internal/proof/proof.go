@@ -52,7 +52,7 @@ func Store(ctx context.Context, n *notify.Notifier, barrier func(context.Context
 		err = barrier(ctx)
 	}
 	if err == nil {
-		err = m.held()
+		err = m.inStore()
 	}
 	if err != nil {
 		m.Close()
@@ -94,8 +94,8 @@ func (m *Mark) Gone() <-chan struct{} { return m.gone }
 // Close closes our end.
 func (m *Mark) Close() { _ = m.conn.Close() } // nothing was written
 
-// held returns an error if the manager does not hold both marks.
-func (m *Marks) held() error {
+// inStore returns an error if the manager does not hold both marks.
+func (m *Marks) inStore() error {
 	for _, m := range []*Mark{m.successor, m.predecessor} {
 		gone, err := fd.HungUp(m.conn.(*net.UnixConn))
 		if err != nil {
@@ -129,7 +129,7 @@ type Verdict string
 // The verdicts.
 const (
 	Unknown Verdict = "unknown" // the successor died or does not answer, or there are no marks
-	Taken   Verdict = "taken"
+	Obeyed  Verdict = "obeyed"
 	Refused Verdict = "refused"
 )
 
@@ -152,13 +152,13 @@ func (m *Marks) Read(ctx context.Context, n *notify.Notifier, s Successor) Verdi
 	}
 	switch s.first(ctx, timeout.Confirm, m.successor.gone, s.Acknowledged) {
 	case 0:
-		return Taken
+		return Obeyed
 	case -1:
 		return Unknown
 	}
 	// The manager may close a descriptor some time after it has removed the entry.
 	if s.first(ctx, hangupGrace, m.successor.gone, nil) == 0 {
-		return Taken
+		return Obeyed
 	}
 	short, cancel := timeout.Message(ctx)
 	defer cancel()
@@ -167,13 +167,13 @@ func (m *Marks) Read(ctx context.Context, n *notify.Notifier, s Successor) Verdi
 	}
 	switch s.first(ctx, timeout.Confirm, m.successor.gone, m.predecessor.gone) {
 	case 0:
-		return Taken
+		return Obeyed
 	case -1:
 		return Unknown
 	}
 	// With NotifyAccess=all the manager obeys both, and may close them in any order.
 	if s.first(ctx, hangupGrace, m.successor.gone, nil) == 0 {
-		return Taken
+		return Obeyed
 	}
 	return Refused
 }
