@@ -64,3 +64,25 @@ func TestFirstPageOfReexecNamesEachFunctionByTopic(t *testing.T) {
 		}
 	}
 }
+
+func TestTourNamesEveryPackageOfTheEngine(t *testing.T) {
+	guide, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := os.ReadDir("reexec/internal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, line := range strings.Split(string(guide), "\n") {
+		if strings.HasPrefix(line, "| `") {
+			rows = append(rows, strings.SplitN(line, "|", 3)[1])
+		}
+	}
+	for _, f := range folders {
+		if f.IsDir() && !strings.Contains(strings.Join(rows, ","), "`"+f.Name()+"`") {
+			t.Errorf("CONTRIBUTING.md has no row for reexec/internal/%s", f.Name())
+		}
+	}
+}
