@@ -43,6 +43,7 @@ func (t *tracker) leave(over <-chan struct{}) {
 	var staying []*client
 	hijacked2 := 0
 	until := time.Now().Add(t.u.DrainTime() * 3 / 4)
+	t.runHooks()
 	t.couldMove.Clear()
 	t.lastMove.Store(&until)
 	t.each(func(k *client) {
@@ -96,15 +97,15 @@ func (t *tracker) sayGoodbye(k *client) {
 	goodbyes := t.goodbyes
 	t.mu.Unlock()
 	for _, goodbye := range goodbyes {
-		go t.guard(func() { goodbye(k.handed) }) // ends with Goodbye, which is the program's
+		go t.guard("Goodbye", func() { goodbye(k.handed) }) // ends with Goodbye, which is the program's
 	}
 }
 
-// guard calls f, a Goodbye, whose panic must not end the process.
-func (t *tracker) guard(f func()) {
+// guard calls f, a function of the program called what, whose panic must not end the process.
+func (t *tracker) guard(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.logf("rehttp: Goodbye panicked: %v\n%s", v, debug.Stack())
+			t.logf("rehttp: %s panicked: %v\n%s", what, v, debug.Stack())
 		}
 	}()
 	f()

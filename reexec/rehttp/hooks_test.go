@@ -4,7 +4,9 @@ package rehttp_test
 
 import (
 	"io"
+	"log"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +14,15 @@ import (
 	"github.com/cutover-go/cutover/reexec"
 )
 
-// The package page shows this program, because net/http calls the hook in Shutdown, which
-// comes after the last answer.
-func TestHookThatWaitsForDrainingEndsAStreamAtOnce(t *testing.T) {
+// lines is the writer of a log.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
+func TestFunctionOfRegisterOnShutdownEndsAStreamWhenTheDrainBegins(t *testing.T) {
 	h := newHouse(t, reexec.Options{Drain: time.Hour})
 	begun, bye := make(chan struct{}), make(chan struct{})
 	h.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -23,10 +31,14 @@ func TestHookThatWaitsForDrainingEndsAStreamAtOnce(t *testing.T) {
 		<-bye
 		_, _ = io.WriteString(w, "goodbye") // the client reads to the end
 	})
-	endStreams := sync.OnceFunc(func() { close(bye) })
-	h.srv.RegisterOnShutdown(endStreams)
-	go func() { <-h.u.Draining(); endStreams() }() // ends with the stop
+	logged := make(lines, 1)
+	h.srv.ErrorLog = log.New(logged, "", 0)
+	h.srv.RegisterOnShutdown(func() { panic("no streams") })
+	h.srv.RegisterOnShutdown(func() { close(bye) }) // a second call would panic
 	h.open(t.Context(), h.ln)
+	var once sync.Once
+	late := make(chan struct{})
+	h.srv.RegisterOnShutdown(func() { once.Do(func() { close(late) }) })
 	c := h.call()
 	if err := c.ask("/stream"); err != nil {
 		t.Fatal(err)
@@ -38,5 +50,14 @@ func TestHookThatWaitsForDrainingEndsAStreamAtOnce(t *testing.T) {
 	}
 	if err := h.ends(); err != nil {
 		t.Error(err)
+	}
+	<-late
+	if text := <-logged; !strings.Contains(text, "RegisterOnShutdown panicked: no streams") {
+		t.Errorf("the log has %q", text)
+	}
+	select {
+	case text := <-logged:
+		t.Errorf("the log has %q, too", text)
+	default:
 	}
 }

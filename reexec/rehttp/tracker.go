@@ -35,6 +35,8 @@ type tracker struct {
 
 	attending sync.WaitGroup // what attend has begun
 
+	hooks []func() // of RegisterOnShutdown, taken from srv; only attendOnce uses it
+
 	finished sync.Once
 	result   error // of finished
 
