@@ -66,6 +66,8 @@ type conn struct {
 
 	limited bool // the bytes that are read now end at the end of a request
 
+	records records // if TLS reads the bytes of the socket
+
 	plain atomic.Bool // net/http reads the bytes of the socket, in HTTP/1
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
 	timed atomic.Bool // deadline is not zero
@@ -162,7 +164,9 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) read(p []byte) (int, error) {
 	switch {
 	case !c.plain.Load():
-		return c.socket.Read(p)
+		n, err := c.socket.Read(p)
+		c.records.follow(p[:n])
+		return n, err
 	case closed(c.t.u.Draining()):
 		c.limited = true
 		return c.readLimited(p)

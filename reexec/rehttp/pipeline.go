@@ -88,6 +88,7 @@ type buffered struct {
 	burst  int64 // requests since net/http last read from the kernel
 	size   int64 // size of the last request
 	doubts int   // successive answers that did not say close because of left
+	mixed  bool  // the request is the first one, and the size of the handshake is not known
 }
 
 const (
@@ -139,13 +140,16 @@ func (b *buffered) arrive(k *client, r *http.Request, first bool) {
 	if b.idled {
 		since = b.idle
 	}
+	b.mixed = false
 	b.piped = b.marked && n == since || !b.marked && !first // without a mark, begin follows in a moment
 	b.left = max(0, b.left)
 	switch {
 	case !b.marked:
 		b.marked, b.burst = true, 1
-		if first && !b.secure { // a handshake has an unknown size
-			b.known, b.left = true, n
+		end := k.handshakeEnd(r)
+		b.mixed = first && b.secure && end == 0
+		if first && !b.mixed {
+			b.known, b.left = true, b.sent(n-end)
 		}
 	case b.piped:
 		b.add(n)
@@ -194,6 +198,8 @@ func (b *buffered) more(c net.Conn, body int64) bool {
 		return true
 	}
 	switch {
+	case b.mixed: // requests may have come with the end of the handshake
+		return true
 	case !b.known && b.open && !b.piped:
 		b.doubts++
 		return b.doubts <= maxDoubts

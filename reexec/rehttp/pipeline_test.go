@@ -246,3 +246,29 @@ func TestClosingIdleConnectionsDoesNotBlock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The size of the handshake is not known, so the first answer does not say close.
+func TestPipelinedRequestsBehindALateHandshakeAreAnswered(t *testing.T) {
+	for first, size := range map[string]int{"all at once": 6, "the first alone": 1} {
+		t.Run(first, func(t *testing.T) {
+			h := newHouse(t, reexec.Options{})
+			ln, _ := withTLS(t, h.ln)
+			h.open(t.Context(), ln)
+			c := h.call()
+			<-h.states // the server has accepted it
+			h.u.Stop()
+			<-h.u.Stopping()
+			c = secured(c)
+			request := fmt.Sprintf(headers["TLS"], "/")
+			io.WriteString(c, strings.Repeat(request, size))
+			if size < 6 {
+				io.WriteString(c, strings.Repeat(request, 6-size))
+			}
+			h.hearAll(c, 6)
+			c.Close()
+			if err := h.ends(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

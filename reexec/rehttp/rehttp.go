@@ -47,11 +47,11 @@
 // For plain HTTP/1 that is exact, because net/http gets no byte behind the end of a request
 // while the generation drains; only a chunked body that framing does not understand makes
 // the answer keep the connection. Over TLS, and through listeners that change the bytes,
-// rehttp compares the bytes that left the kernel with the size of the requests. Three
-// cases are estimates. A client that pads records or writes its fields in an unusual form
-// may get close up to three answers later. A client that pipelines with its first request on
-// a TLS connection that came while this generation drained may get close too early. Over
-// a unix socket only unread bytes count. HTTP/2 needs no estimate.
+// rehttp compares the bytes that left the kernel with the size of the requests. Two
+// cases are estimates. A client that pads records, sends a certificate or writes its fields in
+// an unusual form may get close up to three answers later. So does a client of TLS behind a
+// listener that hides the socket with its first request. Over a unix socket only unread bytes
+// count. HTTP/2 needs no estimate.
 //
 // # What a handler sees
 //
@@ -70,13 +70,17 @@
 //
 // # Hooks and hijacked connections
 //
-// Hooks of http.Server.RegisterOnShutdown run with Shutdown, which is the last step of Serve;
-// at the drain deadline they do not run. An earlier Shutdown would end the accept loop, which
-// this generation needs again if its successor dies. So a handler with a long answer waits for
-// Upgrader.Draining, or the program starts the hook itself:
+// Functions of http.Server.RegisterOnShutdown run when this generation begins to drain: in an
+// upgrade after the successor has become the main process, so never in an upgrade that is undone.
+// In place they run before the execve, for which the process waits until its answers are
+// finished. If the execve fails, or the successor dies where no manager restarts the unit, this
+// generation serves again, and its next drain runs the functions again. A panic is logged to
+// http.Server.ErrorLog. A function that is registered during the drain runs with Shutdown, which
+// is the last step of Serve; at the drain deadline it does not run.
 //
-//	endStreams := sync.OnceFunc(...)
-//	go func() { <-u.Draining(); endStreams() }()
+// net/http has no exported way to run these functions but Shutdown, which would end the accept
+// loop that this generation needs again if its successor dies. So rehttp takes them from an
+// unexported field of http.Server. A Go version without that field runs them with Shutdown.
 //
 // HTTP/2 that a handler speaks on a hijacked connection (golang.org/x/net/http2/h2c) is
 // not drained: its clients get no GOAWAY, and lose the requests in work at the drain
