@@ -36,7 +36,9 @@ type PacketService struct {
 	// client was silent for this time. Each client holds its process so long, at most until
 	// the drain deadline. When the end of the process is waited for (see Upgrader.Stopping),
 	// half a second of silence is enough. The table of clients goes to the successor by Save
-	// and Restore. Set Flows longer than the time after which the protocol forgets a client.
+	// and Restore. It has 65,536 clients; if more of them talk, those of this process that are
+	// silent longest leave it, and their first datagram after an upgrade goes to the process
+	// that accepts. Set Flows longer than the time after which the protocol forgets a client.
 	// See [FlowConn] for the details. Zero means that each datagram stands alone.
 	Flows time.Duration
 }

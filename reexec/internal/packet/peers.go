@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"container/list"
 	"encoding/json"
 	"net"
 	"net/netip"
@@ -23,14 +24,20 @@ type Peers struct {
 	idle       time.Duration
 	closed     atomic.Bool
 
-	mu  sync.Mutex
-	all map[netip.AddrPort]*peer
+	mu   sync.Mutex
+	all  map[netip.AddrPort]*peer
+	mine list.List // addresses of the clients of this process, the one that was silent longest first
 }
+
+// maxPeers limits the memory of the table, and the time of Save, if datagrams with many forged
+// source addresses arrive.
+const maxPeers = 1 << 16
 
 type peer struct {
 	Owner uint32
-	Seen  time.Time  // the last datagram
-	hold  drain.Hold // the zero value if another process has the flow
+	Seen  time.Time     // the last datagram
+	hold  drain.Hold    // the zero value if another process has the flow
+	place *list.Element // in Peers.mine, nil if another process has the flow
 }
 
 // NewPeers returns a Peers that forgets a client when it was silent for idle.
@@ -49,11 +56,52 @@ func (p *Peers) Route(_ []byte, from netip.AddrPort) uint32 {
 		return 0 // no flow begins, unless this process covers a crash
 	}
 	if one == nil {
-		one = &peer{Owner: p.Owner(), hold: p.drain.Hold()}
+		p.take(from)
+		return p.Owner()
+	}
+	p.touch(one)
+	return one.Owner
+}
+
+// take gives this process the flow of a client. If the table is full, the client of this process
+// that was silent longest loses its place: its next datagram takes one again. Clients of other
+// processes keep theirs, because only the table knows their process. The caller holds mu.
+func (p *Peers) take(from netip.AddrPort) {
+	one := p.all[from]
+	if one == nil && len(p.all) >= maxPeers {
+		oldest := p.mine.Front()
+		if oldest == nil {
+			return
+		}
+		p.drop(oldest.Value.(netip.AddrPort))
+	}
+	if one == nil {
+		one = &peer{}
 		p.all[from] = one
 	}
+	if one.place == nil {
+		one.hold, one.place = p.drain.Hold(), p.mine.PushBack(from)
+	}
+	one.Owner = p.Owner()
+	p.touch(one)
+}
+
+// touch notes a datagram of one.
+func (p *Peers) touch(one *peer) {
 	one.Seen = time.Now()
-	return one.Owner
+	if one.place != nil {
+		p.mine.MoveToBack(one.place)
+	}
+}
+
+// drop removes a client.
+func (p *Peers) drop(from netip.AddrPort) {
+	one := p.all[from]
+	delete(p.all, from)
+	if one.place != nil {
+		p.mine.Remove(one.place)
+	}
+	one.hold.Release()
 }
 
 // ReadFrom reads a datagram of this process. If the table has another owner, that process
@@ -61,23 +109,11 @@ func (p *Peers) Route(_ []byte, from netip.AddrPort) uint32 {
 func (p *Peers) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := p.Conn.ReadFrom(b)
 	if err == nil {
-		p.own(senderOf(from).udp)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.take(senderOf(from).udp)
 	}
 	return n, from, err
-}
-
-func (p *Peers) own(from netip.AddrPort) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	one := p.all[from]
-	if one == nil {
-		one = &peer{}
-		p.all[from] = one
-	}
-	if one.hold == (drain.Hold{}) {
-		one.hold = p.drain.Hold()
-	}
-	one.Owner, one.Seen = p.Owner(), time.Now()
 }
 
 // Close closes the socket. The server may call it.
@@ -114,12 +150,11 @@ func (p *Peers) forget(idle time.Duration) {
 	defer p.mu.Unlock()
 	for from, one := range p.all {
 		limit := p.idle
-		if one.hold != (drain.Hold{}) {
+		if one.place != nil {
 			limit = idle
 		}
 		if time.Since(one.Seen) >= limit {
-			delete(p.all, from)
-			one.hold.Release()
+			p.drop(from)
 		}
 	}
 }
@@ -129,7 +164,7 @@ func (p *Peers) cut() (clients []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for from, one := range p.all {
-		if one.hold != (drain.Hold{}) {
+		if one.place != nil {
 			clients = append(clients, from.String())
 		}
 	}
