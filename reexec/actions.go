@@ -194,6 +194,7 @@ func (u *Upgrader) done(p *loopState) {
 	u.manager.store.own(false)
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // before Committed: the new main process reports how many drain
+	u.handLateForgotten(p)
 	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
 	u.answer(p, nil) // before Draining is closed, because the program may end then

@@ -115,6 +115,9 @@ func (u *Upgrader) claimOrBind(name string, inherit func(*fd.FD) (claimed, error
 
 // takeOver returns a duplicate of the descriptor of c and closes c, also on error.
 func takeOver(c io.Closer) (*fd.FD, error) {
+	if c == nil {
+		return nil, errors.New("bind has returned neither a socket nor an error")
+	}
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		_ = c.Close() // it cannot be used; the error below is the reason

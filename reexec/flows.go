@@ -43,6 +43,8 @@ import (
 //     flow; clients send them again, and the next process reads them.
 //   - A generation that does not call ListenFlows hands socket and inboxes on.
 //   - A full inbox loses datagrams, like a full socket.
+//   - Five seconds after the drain deadline ReadFrom returns net.ErrClosed, so that a program
+//     ends that only reads.
 type FlowConn struct{ conn *flow.Conn }
 
 // ListenFlows is ListenPacket for a UDP socket with flows that stay with the process that

@@ -38,6 +38,7 @@ func (a *actor) listenFlows(ctx context.Context, route func([]byte, netip.AddrPo
 		for {
 			n, from, err := c.ReadFrom(b)
 			if err != nil {
+				a.say(reply{What: "flows ended", Text: err.Error()})
 				return
 			}
 			_, rest, _ := strings.Cut(string(b[:n]), " ")
@@ -467,4 +468,29 @@ func TestFlowsNeedUDP(t *testing.T) {
 	r.do("new", "{}")
 	r.begin("listen flows", "q", "unixgram", "@"+s.dir).fails("flows need a UDP socket")
 	r.begin("listen flows", "cutover.flows.0.q", "udp", anywhere).fails("reserved for this library")
+}
+
+// TestTheDrainDeadlineEndsAProgramThatOnlyReadsFlows, after an upgrade and after a stop.
+func TestTheDrainDeadlineEndsAProgramThatOnlyReadsFlows(t *testing.T) {
+	s := newStage(t)
+	const short = `{"Drain":1000000}`
+	one := s.start()
+	one.do("new", short)
+	address := one.do("listen flows", "q", "udp", anywhere)
+	one.do("ready")
+	f := s.begin(address)
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", short)
+	two.do("listen flows", "q", "udp", anywhere)
+	two.do("ready")
+	upgrade.text()
+	if _, host, err := f.ask(); err != nil || host != one.PID {
+		t.Errorf("before the end of the drain process %d answers, %v, want %d", host, err, one.PID)
+	}
+	one.await("flows ended", "use of closed network connection")
+	one.do("close")
+	two.do("stop")
+	two.await("flows ended", "use of closed network connection")
+	two.do("close")
 }

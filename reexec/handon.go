@@ -105,7 +105,7 @@ func (s *sockets) retain() {
 }
 
 // forget closes the files of entries, which the predecessor has forgotten after it handed
-// them over. The predecessor has removed them from the fd store.
+// them over. They may still be in the fd store, if the predecessor forgot them during the commit.
 func (s *sockets) forget(entries []handover.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,6 +118,9 @@ func (s *sockets) forget(entries []handover.Entry) {
 			_ = file.Close() // the program may have closed it
 		}
 		_ = k.held.Close() // no open descriptor if it was claimed
+		if k.kept && k.Origin == handover.OriginOwn {
+			s.obsolete = append(s.obsolete, storename.Socket(k.Name, k.Index))
+		}
 		return true
 	})
 }

@@ -21,8 +21,8 @@ func TestASuccessorStoresWhatItsPredecessorCouldNot(t *testing.T) {
 	}
 	defer file.Close()
 	old := &sockets{}
-	old.stored(old.add("stored", keptFile{file}))
-	old.add("unstored", keptFile{file})
+	old.stored(old.addLocked("stored", keptFile{file}))
+	old.addLocked("unstored", keptFile{file})
 	entries, files, own, err := old.handOn()
 	defer fd.CloseAll(own)
 	if err != nil || len(entries) != 2 || entries[0].Unstored || !entries[1].Unstored {
@@ -63,7 +63,7 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	m.sockets = &sockets{}
 	m.conns.receives.ours = map[string][]string{"a": {"f"}}
 	g, _ := newListener(t)
-	m.sockets.add("a", g)
+	m.sockets.addLocked("a", g)
 	a, _ := pairArrival(t)
 	other, _ := pairArrival(t)
 	defer a.Close()
@@ -75,7 +75,7 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := m.sockets.add("k", keptFile{d.File("k")})
+	k := m.sockets.addLocked("k", keptFile{d.File("k")})
 	if m.prepare(a) != nil {
 		t.Error("a connection that is kept comes out of Accept, too")
 	}

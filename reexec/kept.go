@@ -57,7 +57,9 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 		return nil, fmt.Errorf("reexec: keep %q: %w", name, err)
 	}
 	k := &Kept{File: d.File(name), u: u}
-	k.s = u.sockets.add(name, keptFile{k.File})
+	if k.s, err = u.sockets.add(name, keptFile{k.File}); err != nil {
+		return nil, err
+	}
 	if r := u.Status(); r.Main && r.State == lifecycle.Serving.String() {
 		return k, u.storeKept()
 	}
@@ -140,7 +142,11 @@ func (u *Upgrader) forget(s *socket) (ok bool, closed, removed error) {
 		return false, nil, nil
 	}
 	closed = s.use.Close()
-	if stored != "" && u.manager.store.ours {
+	switch {
+	case stored == "":
+	case !u.manager.store.ours: // removed if this process is the main one after the upgrade
+		u.sockets.discard(stored)
+	default:
 		if removed = u.removeStored(stored); removed != nil {
 			u.sockets.discard(stored)
 		}

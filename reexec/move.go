@@ -57,11 +57,11 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 			return err
 		}
 	}
-	if closed(u.ready.told) {
-		return errors.New("reexec: Receive after Ready: call it before")
-	}
 	u.conns.receives.mu.Lock()
 	defer u.conns.receives.mu.Unlock()
+	if closed(u.ready.told) || u.conns.receives.final {
+		return errors.New("reexec: Receive after Ready: call it before")
+	}
 	u.conns.receives.ours[name] = append(u.conns.receives.ours[name], formats...)
 	for _, f := range formats {
 		u.conns.receives.limits[receiver{name, f}] = limit
@@ -142,6 +142,7 @@ func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
 // receivers has the formats of the connections that this process takes over.
 type receivers struct {
 	mu     sync.Mutex
+	final  bool                                         // another process knows ours
 	ours   map[string][]string                          // formats of this process, by listener
 	limits map[receiver]func(data []byte) time.Duration // idle timeouts of ReceiveIdle, nil for Receive
 }
@@ -155,10 +156,12 @@ func (r *receivers) limitOf(c handover.Connection) func(data []byte) time.Durati
 	return r.limits[receiver{c.Name, c.Format}]
 }
 
-// said returns a copy of the formats of this process, nil if there are none.
+// said returns a copy of the formats of this process for another process, nil if there are
+// none. The formats do not change from then on.
 func (r *receivers) said() map[string][]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.final = true
 	if len(r.ours) == 0 {
 		return nil
 	}

@@ -331,3 +331,19 @@ func (s *stage) connectionsOutliveARestart() {
 	v.shows("NFileDescriptorStore=1") // the listener
 	s.hosted(address, two)
 }
+
+// TestReceiveAfterReadyOfASuccessorIsRefused, because its predecessor would not know.
+func TestReceiveAfterReadyOfASuccessorIsRefused(t *testing.T) {
+	s := newStage(t)
+	one := s.start()
+	one.do("new", "{}")
+	one.do("save badly", "s", "block")
+	one.do("ready")
+	one.begin("upgrade")
+	two := s.next()
+	two.do("new", "{}")
+	two.do("receive", "a")
+	two.begin("ready")
+	one.state("switching")
+	two.begin("receive", "b").fails("Receive after Ready")
+}

@@ -43,6 +43,7 @@ type sockets struct {
 	mu     sync.Mutex
 	all    []*socket
 	sealed bool // Ready was called: no socket can be claimed
+	closed bool // close was called: no socket can be added
 
 	converter fd.Converter // makes listeners of passed descriptors, until Ready
 
@@ -126,7 +127,7 @@ func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind
 			return s.addBound(name, use)
 		}
 	}
-	if err != nil && !errors.Is(err, errClaimedLate) {
+	if err != nil && !errors.Is(err, errClaimedLate) && !errors.Is(err, ErrStopped) {
 		err = fmt.Errorf("reexec: socket %q: %w", name, err)
 	}
 	return k, err
@@ -134,12 +135,23 @@ func (s *sockets) claim(name string, inherit func(*fd.FD) (claimed, error), bind
 
 var errClaimedLate = errors.New("reexec: socket claimed after Ready: claim every socket before")
 
+// mayClaim returns an error if the program can claim no socket any more. The caller holds mu.
+func (s *sockets) mayClaim() error {
+	switch {
+	case s.closed:
+		return ErrStopped
+	case s.sealed:
+		return errClaimedLate
+	}
+	return nil
+}
+
 // claimNext gives the program the next socket called name, nil if there is none.
 func (s *sockets) claimNext(name string, inherit func(*fd.FD) (claimed, error)) (*socket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sealed {
-		return nil, errClaimedLate
+	if err := s.mayClaim(); err != nil {
+		return nil, err
 	}
 	k := s.next(name)
 	if k == nil {
@@ -152,21 +164,24 @@ func (s *sockets) claimNext(name string, inherit func(*fd.FD) (claimed, error)) 
 	return k, nil
 }
 
-// addBound adds a new socket under name, and closes it if Ready was called meanwhile.
+// addBound adds a new socket under name, and closes it if Ready or Close was called meanwhile.
 func (s *sockets) addBound(name string, use claimed) (*socket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sealed {
-		return nil, errors.Join(errClaimedLate, use.Close())
+	if err := s.mayClaim(); err != nil {
+		return nil, errors.Join(err, use.Close())
 	}
 	return s.addLocked(name, use), nil
 }
 
-// add adds use, which this process has bound or opened, under name.
-func (s *sockets) add(name string, use claimed) *socket {
+// add adds use, which this process has opened, under name. It closes use after close.
+func (s *sockets) add(name string, use claimed) (*socket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.addLocked(name, use)
+	if s.closed {
+		return nil, errors.Join(ErrStopped, use.Close())
+	}
+	return s.addLocked(name, use), nil
 }
 
 func (s *sockets) addLocked(name string, use claimed) *socket {
@@ -316,6 +331,14 @@ func (s *sockets) unkept() (all []*socket) {
 	return all
 }
 
+// unsettled reports whether an entry has to be stored or removed.
+func (s *sockets) unsettled() bool {
+	unkept := len(s.unkept())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return unkept+len(s.obsolete) > 0
+}
+
 // stored notes that the fd store has k.
 func (s *sockets) stored(k *socket) {
 	s.mu.Lock()
@@ -378,9 +401,21 @@ func (s *sockets) refuse() {
 	})
 }
 
+// refuseFlows ends reads of flows for good.
+func (s *sockets) refuseFlows() {
+	s.each(func(c claimed) {
+		if f, ok := c.(*flow.Conn); ok {
+			f.Refuse()
+		}
+	})
+}
+
 // close closes every descriptor, also the unclaimed ones.
 func (s *sockets) close() error {
 	var errs []error
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.each(func(c claimed) { errs = append(errs, c.Close()) })
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package reexec
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
@@ -35,7 +36,7 @@ func (u *Upgrader) stopAccepting(p *loopState, e event) {
 }
 
 // endDrain ends Drain at the drain deadline, although work is held. In a program that has not
-// called Drain, Accept returns net.ErrClosed. The successor is told, because the main
+// called Drain, Accept returns net.ErrClosed, and so do reads of flows after serviceGrace. The successor is told, because the main
 // process reports overdue generations to the manager.
 func (u *Upgrader) endDrain(p *loopState) {
 	if !p.overdue {
@@ -47,6 +48,13 @@ func (u *Upgrader) endDrain(p *loopState) {
 		}
 	}
 	u.endAccept(u.drain.Expire)
+	u.tasks.Go(func() { // ends after serviceGrace, or with life
+		select {
+		case <-time.After(serviceGrace): // a server first tells its clients that it ends, and reads their answers
+			u.sockets.refuseFlows()
+		case <-u.tasks.life.Done():
+		}
+	})
 }
 
 // endAcceptWhenIdle ends Accept in a process that was asked to end and has no work left. A program

@@ -194,6 +194,15 @@ func (u *Upgrader) handStore(s *successor) error {
 	return u.handForgotten(ctx, s)
 }
 
+// handLateForgotten sends the successor the files that were forgotten during the commit.
+func (u *Upgrader) handLateForgotten(p *loopState) {
+	ctx, cancel := timeout.Message(u.tasks.life)
+	defer cancel()
+	if err := u.handForgotten(ctx, p.succ); err != nil {
+		u.log.Warn("successor cannot be told of forgotten files, and keeps them", "error", err)
+	}
+}
+
 // handForgotten sends the successor the files that were forgotten after it got the sockets.
 func (u *Upgrader) handForgotten(ctx context.Context, s *successor) error {
 	gone := u.sockets.takeForgotten()

@@ -96,8 +96,8 @@ func (u *Upgrader) undone(p *loopState, e event) {
 	u.judgeCandidate(p)
 }
 
-// keepStore lets this process change the fd store again, and stores the files that were kept
-// during the upgrade.
+// keepStore lets this process change the fd store again. It stores the files that were kept
+// during the upgrade, and removes those that were forgotten during the commit.
 func (u *Upgrader) keepStore(p *loopState) {
 	u.sockets.retain()
 	u.reserve.Fill()
@@ -105,7 +105,7 @@ func (u *Upgrader) keepStore(p *loopState) {
 		return
 	}
 	u.manager.store.own(true)
-	if len(u.sockets.unkept()) > 0 {
+	if u.sockets.unsettled() {
 		p.again.Reset(0)
 	}
 }

@@ -167,6 +167,61 @@ func TestTheNewestStateWinsAfterATrial(t *testing.T) {
 	v.hasStored("cutover.0.a", "cutover.state.5.state")
 }
 
+// TestAFileForgottenOnTrialLeavesTheStore after the commit.
+func TestAFileForgottenOnTrialLeavesTheStore(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one := s.start()
+	one.do("new", shortTrial)
+	one.do("keep", "k")
+	one.do("ready")
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	two.do("new", shortTrial)
+	two.do("claim", "k")
+	two.do("ready")
+	two.do("forget")
+	v.hasStored("cutover.0.k")
+	upgrade.text()
+	two.state("serving")
+	v.hasStored()
+}
+
+// TestAFileForgottenDuringTheCommitLeavesTheStore, and both processes forget it.
+func TestAFileForgottenDuringTheCommitLeavesTheStore(t *testing.T) {
+	for _, refuses := range []bool{false, true} {
+		t.Run(fmt.Sprint("MAINPID= is refused: ", refuses), func(t *testing.T) {
+			s := newStage(t)
+			v := s.supervise()
+			v.withStore(&fakeStore{room: 8})
+			one := s.start()
+			one.do("new", signals)
+			one.do("keep", "k")
+			one.do("ready")
+			v.fallMute()
+			v.refuse(refuses)
+			upgrade := one.begin("upgrade")
+			two := s.next()
+			two.do("new", signals)
+			two.do("claim", "k")
+			two.do("ready")
+			v.await(one.PID, "MAINPID=")
+			one.do("forget")
+			v.speak()
+			last := two
+			if refuses {
+				upgrade.fails("refused MAINPID=")
+				last = one
+			} else {
+				upgrade.text()
+				two.state("serving")
+				two.begin("stat kept").fails("closed")
+			}
+			v.await(last.PID, "FDSTOREREMOVE=1 FDNAME=cutover.0.k")
+		})
+	}
+}
+
 // TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor.
 func TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor(t *testing.T) {
 	for _, place := range []string{claimed, onTrial} {

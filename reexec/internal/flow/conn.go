@@ -33,6 +33,7 @@ type Conn struct {
 	routes    routes
 	left      atomic.Bool // the inbox may still have datagrams, but gets no new ones
 	finishing atomic.Bool // no process accepts, so no flow can begin
+	closed    atomic.Bool // Close was called
 }
 
 // New returns a Conn for udp that is shut. route is as in Upgrader.ListenFlows.
@@ -250,11 +251,21 @@ func (c *Conn) SetWriteBuffer(bytes int) error { return c.udp.SetWriteBuffer(byt
 // take datagrams of other processes.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.udp.SyscallConn() }
 
+// Refuse makes reads return net.ErrClosed. Writes work until Close.
+func (c *Conn) Refuse() {
+	c.turning.Lock()
+	defer c.turning.Unlock()
+	c.gate.Refuse()
+	_ = c.udp.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, which the read reports
+	c.interruptInbox(time.Unix(1, 0))
+}
+
 // Close closes this process's descriptors and so ends its flows. A second call does nothing.
 func (c *Conn) Close() error {
-	if !c.gate.End() {
+	if c.closed.Swap(true) {
 		return nil
 	}
+	c.gate.End()
 	c.readers.End()
 	err := c.udp.Close()
 	c.turning.Lock()
