@@ -50,6 +50,16 @@ var methods = map[string]func(u *Upgrader){
 	"Save":       func(u *Upgrader) { _ = u.Save("late", func() (State, error) { return State{}, nil }) },
 	"Receive":    func(u *Upgrader) { _ = u.Receive("late", "late/1") },
 	"Claim":      func(u *Upgrader) { _, _ = u.Claim("late") },
+	"Notifier":   func(u *Upgrader) { u.Notifier() },
+	"Secret":     func(u *Upgrader) { _, _ = u.Secret("late") },
+	"Restore":    func(u *Upgrader) { _ = u.Restore("late", func(State) error { return nil }) },
+	"ListenFunc": func(u *Upgrader) {
+		_, _ = u.ListenFunc("late", func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+	},
+	"ListenFlows": func(u *Upgrader) {
+		_, _ = u.ListenFlows(atOnce(), "late", "udp", "127.0.0.1:0", func([]byte, netip.AddrPort) uint32 { return 0 })
+	},
+	"WaitForPredecessor": func(u *Upgrader) { _ = u.WaitForPredecessor(atOnce()) },
 	"Keep": func(u *Upgrader) {
 		if k, err := u.Keep("late", os.Stdin); err == nil {
 			_ = k.Forget()
@@ -158,6 +168,15 @@ var callers = []caller{
 		}
 		_ = a.Close()
 		u.loop.post(event{kind: lifecycle.EvReceived, received: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
+		return u
+	}},
+	{"bind", func(t *testing.T, f func()) *Upgrader {
+		u := made(t, Options{})
+		go u.ListenFunc("b", func() (net.Listener, error) { // ends with f
+			defer func() { _ = recover() }() // f may panic, and ListenFunc with it
+			f()
+			return nil, errors.New("no")
+		})
 		return u
 	}},
 	{"done", func(t *testing.T, f func()) *Upgrader {
@@ -286,6 +305,9 @@ func TestCallbackThatPanicsLeavesTheProcessServing(t *testing.T) {
 				goOn()
 				returns(t, "the callback", returned)
 				want := lifecycle.Serving.String()
+				if c.name == "bind" {
+					want = lifecycle.Starting.String()
+				}
 				if c.name == "Restore" {
 					if err := u.Ready(context.Background()); err == nil || !strings.Contains(err.Error(), `restore state "s": Restore`) {
 						t.Errorf("Ready = %v, want it to say that Restore panicked", err)

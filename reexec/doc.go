@@ -102,13 +102,13 @@
 // # Callbacks
 //
 // A program gives functions to an Upgrader: Options.Next, Observe and the handler of
-// Logger, Save, Restore, the route of
-// ListenFlows. Each may call any method of the Upgrader.
+// Logger, Save, Restore, the route of ListenFlows, the bind of ListenFunc,
+// StreamService.Draining. Each may call any method of the Upgrader.
 //
 //   - A function that panics has failed. The Upgrader logs the panic and its stack. If the
 //     function is Next, Save or Restore, the upgrade is undone. A panic of the handler of
-//     Logger is dropped. A route runs within the program's ReadFrom, and its panic reaches
-//     the caller of ReadFrom.
+//     Logger is dropped. A route runs within the program's ReadFrom, and a bind within
+//     ListenFunc: a panic reaches the caller of these.
 //   - A function that blocks delays only later calls of the same kind: the later events of
 //     Observe, the later lines of Logger. If it is Next, Save, Restore or a route, the
 //     upgrade is undone when its time is over. SIGTERM, Stop and Close work meanwhile.

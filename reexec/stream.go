@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/stream"
 )
@@ -43,7 +44,8 @@ type StreamService struct {
 
 	// Draining, if set, is called with true when this generation drains, and with false if
 	// it accepts again. It is for servers that ask their clients to leave by a flag, such as
-	// "Connection: close" in the next answer. It is called on a goroutine and must not block.
+	// "Connection: close" in the next answer. It runs on a goroutine and must not block: the
+	// service waits half a second for it. A panic is logged.
 	Draining func(draining bool)
 
 	// EndSessions ends all connections when a successor has taken over, as a stop does, but
@@ -67,7 +69,7 @@ func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 	if err != nil {
 		return nil, err
 	}
-	server := &stream.Server{Serve: s.Serve, New: s.New, Draining: s.Draining, EndSessions: s.EndSessions, Endings: u.endings, Drain: u.drained}
+	server := &stream.Server{Serve: s.Serve, New: s.New, Draining: s.tell(u), EndSessions: s.EndSessions, Endings: u.endings, Drain: u.drained}
 	return func(context.Context) error {
 		r := server.Run(ln.(*gate.Listener))
 		switch {
@@ -78,6 +80,18 @@ func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 		}
 		return r.Late
 	}, nil
+}
+
+// tell returns a function that calls Draining, and waits for its return at most callback.Grace.
+func (s *StreamService) tell(u *Upgrader) func(draining bool) {
+	if s.Draining == nil {
+		return func(bool) {}
+	}
+	calls := &callback.Queue{}
+	return func(draining bool) {
+		calls.AddAlways(callback.Guard(u.log, "StreamService.Draining", func() { s.Draining(draining) }))
+		calls.Wait(callback.Grace)
+	}
 }
 
 // serviceFailed returns the error of a service whose server failed.

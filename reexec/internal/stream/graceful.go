@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/cutover-go/cutover/reexec/internal/distributor"
+	"github.com/cutover-go/cutover/reexec/internal/endings"
 )
 
 // This file serves by servers that shut down gracefully. Such a shutdown cuts a connection
@@ -27,7 +28,7 @@ func (s *Server) acceptGracefully(l *sessions) Result {
 		select {
 		case err := <-current.served:
 			current.served = nil
-			if err != nil {
+			if err != nil && !endings.Closed(e.Draining) { // as in ended
 				_, _ = l.Listener.Close(), current.Close() // the error of the server says enough
 				accepting.Wait()
 				return Result{Err: err}

@@ -105,12 +105,9 @@ func (l *sessions) list() (all []halfCloser) {
 
 // attend ends sessions while this generation ends, and again if it serves on and ends
 // later. Silent sessions are ended when another process waits for the end of this one. With
-// brief, all are ended as soon as this generation drains. attend calls tell, if it is not
-// nil, with whether this generation drains. It returns when over is closed.
+// brief, all are ended as soon as this generation drains. attend calls tell with whether this
+// generation drains. It returns when over is closed.
 func (l *sessions) attend(tell func(draining bool), brief bool, over <-chan struct{}) {
-	if tell == nil {
-		tell = func(bool) {}
-	}
 	for {
 		e := l.endings.Load()
 		for _, c := range []<-chan struct{}{e.Draining, e.Stopping} {
