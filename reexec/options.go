@@ -31,7 +31,8 @@ type Mode uint8
 // with it, or starts it again, and cannot follow a successor. Such a parent is a PID 1
 // that is not systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process
 // outside of this PID namespace, a supervisor with a known name (runit, s6, supervisord,
-// OpenRC and others), and each of these behind a shell script. Auto chooses Overlap under
+// OpenRC and others), and each of these behind a shell script, sudo, timeout, flock and their
+// like. Auto chooses Overlap under
 // systemd, a shell with job control, a test and any other program. Under a supervisor
 // with an unknown name, set InPlace.
 const (

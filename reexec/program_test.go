@@ -386,6 +386,33 @@ func TestAProgramMayClearItsEnvironment(t *testing.T) {
 	}
 }
 
+// TestAProgramMayClearItsEnvironmentBeforeItTakesSockets of its unit.
+func TestAProgramMayClearItsEnvironmentBeforeItTakesSockets(t *testing.T) {
+	s := newStage(t)
+	v := s.service(252)
+	addresses := v.socketUnit(1)
+	start := v.job(v.manager.Start)
+	one := s.next()
+	one.do("clear environment")
+	one.do("new", signals)
+	if at := one.do("listen", "a", "tcp", addresses[0]); at != addresses[0] {
+		t.Errorf("the listener is at %s, want %s of the unit", at, addresses[0])
+	}
+	one.do("ready")
+	v.succeeds(start)
+	s.hosted(addresses[0], one)
+}
+
+func TestAProgramMayEmptyNOTIFYSOCKETBeforeNew(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	one := s.start()
+	one.do("setenv", "NOTIFY_SOCKET", "")
+	one.do("new", signals)
+	one.do("ready")
+	v.await(one.PID, "READY=1")
+}
+
 // TestAForeignLineIsRefused: the variable that names it can be inherited by
 // programs that it is not for.
 func TestAForeignLineIsRefused(t *testing.T) {

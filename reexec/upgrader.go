@@ -189,6 +189,10 @@ func (u *Upgrader) listenControl() (*control.Listener, error) {
 // firstGeneration is findSockets for the first generation.
 func (u *Upgrader) firstGeneration() error {
 	fault.At(fault.Begun)
+	err := u.launch.environ.RestoreActivation()
+	if err != nil {
+		return err
+	}
 	set, err := activation.Take()
 	if err != nil {
 		return fmt.Errorf("reexec: %w", err)

@@ -22,6 +22,12 @@ var oneChild = []string{
 // shells are programs that run a script, which waits for this process, or that a person uses.
 var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish", "run"}
 
+// wrappers are programs that start one program, wait for it and end with it, wherever they run.
+var wrappers = []string{
+	"sudo", "su", "runuser", "timeout", "flock", "setsid", "unshare", "nsenter", "bwrap", "strace",
+	"systemd-inhibit", "dbus-run-sessio", "start-stop-daem",
+}
+
 // process describes a process by /proc. An unknown name is "".
 type process struct {
 	pid, parent, group int
@@ -53,8 +59,8 @@ func (p process) isShell() bool {
 
 // waitsForOne reports whether an ancestor of self waits for this very process, so that a
 // successor cannot take over. Such an ancestor is PID 1 of a namespace unless it is systemd,
-// or a supervisor, and there may be a shell script in between. A shell with job control
-// belongs to a person, and does not end with this process. managed is true if a service
+// or a supervisor, and there may be a shell script or a wrapper in between. A shell with job
+// control belongs to a person, and does not end with this process. managed is true if a service
 // manager has passed a notification socket.
 func waitsForOne(self process, managed bool, read func(pid int) process) bool {
 	if self.pid == 1 || self.parent == 0 { // a parent outside of this PID namespace waits
@@ -72,7 +78,7 @@ func waitsForOne(self process, managed bool, read func(pid int) process) bool {
 			return parent.name != "systemd"
 		case slices.Contains(oneChild, parent.name):
 			return true
-		case !shell:
+		case !shell && !slices.Contains(wrappers, parent.name):
 			return false
 		}
 		p = parent

@@ -29,6 +29,11 @@ func TestAutoIsInPlaceWhereTheParentWaits(t *testing.T) {
 		{"a shell in a terminal", []process{{us, 60, us, "", ""}, {60, 50, 60, "bash", "bash"}, {50, 1, 50, "sshd", "sshd"}}, false, false},
 		{"a script in a terminal", []process{{us, 70, 70, "", ""}, {70, 60, 70, "run.sh", "bash"}, {60, 50, 60, "bash", "bash"}}, false, false},
 		{"a script under systemd", []process{{us, 60, 60, "", ""}, {60, 1, 60, "start.sh", "bash"}, {1, 0, 1, "systemd", "systemd"}}, false, false},
+		{"sudo under tini", []process{{us, 60, us, "", ""}, {60, 1, 7, "sudo", "sudo"}, {1, 0, 1, "tini", "tini"}}, false, true},
+		{"flock in a script under runit", []process{{us, 70, 50, "", ""}, {70, 60, 50, "flock", "flock"}, {60, 50, 50, "run", "dash"}, {50, 1, 40, "runsv", "runsv"}}, false, true},
+		{"timeout as PID 1", []process{{us, 1, 1, "", ""}, {1, 0, 1, "timeout", "timeout"}}, false, true},
+		{"sudo in a terminal", []process{{us, 70, us, "", ""}, {70, 60, 70, "sudo", "sudo"}, {60, 50, 60, "bash", "bash"}}, false, false},
+		{"sudo under systemd", []process{{us, 60, us, "", ""}, {60, 1, 60, "sudo", "sudo"}, {1, 0, 1, "systemd", "systemd"}}, false, false},
 		{"a test", []process{{us, 60, 60, "", ""}, {60, 50, 60, "e2e.test", "e2e.test"}}, false, false},
 	}
 	for _, tt := range tests {

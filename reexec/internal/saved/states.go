@@ -131,13 +131,18 @@ func (s *States) Snapshot(ctx context.Context, log *slog.Logger, saved func(size
 }
 
 // Begin saves the states that have no file yet, so that the fd store has them from the first
-// Ready on.
+// Ready on. A function that fails does not affect the other states.
 func (s *States) Begin(ctx context.Context, log *slog.Logger, saved func(size int)) error {
 	s.mu.Lock()
 	save := maps.Clone(s.save)
 	maps.DeleteFunc(save, func(name string, _ func() (State, error)) bool { return s.files[name] != nil })
 	s.mu.Unlock()
-	return s.saveAll(ctx, log, save, saved)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(save)) {
+		one := map[string]func() (State, error){name: save[name]}
+		errs = append(errs, s.saveAll(ctx, log, one, saved))
+	}
+	return errors.Join(errs...)
 }
 
 // saveAll calls the functions of save and keeps their states.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
@@ -130,5 +131,33 @@ func TestFileThatIsNotAStateIsRefused(t *testing.T) {
 	_ = s.OnRestore("a", func(saved.State) error { return nil })
 	if err := s.RestoreAll(t.Context(), silent); err == nil || !strings.Contains(err.Error(), "later version") {
 		t.Errorf("RestoreAll = %v, want that the format is unknown", err)
+	}
+}
+
+func TestFirstStateThatFailsLeavesTheOthers(t *testing.T) {
+	for how, fail := range map[string]func() (saved.State, error){
+		"error": func() (saved.State, error) { return saved.State{}, errors.New("no database yet") },
+		"panic": func() (saved.State, error) { panic("no database yet") },
+	} {
+		s := states()
+		for name, save := range map[string]func() (saved.State, error){
+			"a": fail,
+			"b": func() (saved.State, error) { return saved.State{Version: 1}, nil },
+		} {
+			if err := s.OnSave(name, save); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Begin(t.Context(), silent, func(int) {}); err == nil || !strings.Contains(err.Error(), "no database yet") {
+			t.Errorf("%s: Begin = %v", how, err)
+		}
+		m, err := s.Export()
+		if err != nil || !slices.Equal(m.Names, []string{"b"}) {
+			t.Errorf("%s: the states %q are saved, %v, want b", how, m.Names, err)
+		}
+		fd.CloseAll(m.FDs)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package startup
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -24,7 +25,10 @@ func ReadEnviron() Environ {
 		return os.Environ()
 	}
 	e := Environ(strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
-	if len(text) == 0 || slices.ContainsFunc(e, func(kv string) bool { return !strings.Contains(kv, "=") }) {
+	if len(text) == 0 {
+		return Environ{}
+	}
+	if slices.ContainsFunc(e, func(kv string) bool { return !strings.Contains(kv, "=") }) {
 		return os.Environ()
 	}
 	return e.unique()
@@ -42,9 +46,9 @@ func (e Environ) unique() Environ {
 }
 
 // Lookup returns the current value of a variable, or its value at the start if the program
-// has removed it.
+// has removed or emptied it.
 func (e Environ) Lookup(key string) (string, bool) {
-	if v, ok := os.LookupEnv(key); ok {
+	if v := os.Getenv(key); v != "" {
 		return v, true
 	}
 	return e.atStart(key)
@@ -72,18 +76,37 @@ func (e Environ) LookupDescriptor(key string) (string, bool) {
 	return v, ok && err == nil && raw >= fd.LineNumber && fd.Inherited(raw)
 }
 
+// RestoreActivation sets the variables of sd_listen_fds(3) again, if the program has removed
+// them and no other package has taken the descriptors, which sets them to close-on-exec.
+func (e Environ) RestoreActivation() error {
+	if os.Getenv("LISTEN_FDS") != "" || !fd.Inherited(fd.LineNumber) {
+		return nil
+	}
+	var errs []error
+	for _, key := range []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		if v, ok := e.atStart(key); ok {
+			errs = append(errs, os.Setenv(key, v))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Notifier returns the Notifier of this unit's manager. It sets the manager's variables only
 // while package notify reads them.
 func (e Environ) Notifier() (*notify.Notifier, error) {
 	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"} {
 		v, ok := e.atStart(key)
-		if _, set := os.LookupEnv(key); set || !ok {
+		if os.Getenv(key) != "" || !ok {
 			continue
+		}
+		if _, emptied := os.LookupEnv(key); emptied {
+			defer os.Setenv(key, "")
+		} else {
+			defer os.Unsetenv(key)
 		}
 		if err := os.Setenv(key, v); err != nil {
 			return nil, err
 		}
-		defer os.Unsetenv(key)
 	}
 	return notify.New()
 }

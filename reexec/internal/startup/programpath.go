@@ -14,10 +14,12 @@ const Self = "/proc/self/exe"
 
 // ProgramPath returns the path of the program or of its replacement. The path of the execve
 // call keeps its symbolic links. argv[0] is free text (ExecStart=@) and may name another
-// program. ProgramPath returns the first of the two that leads to the running file. If
+// program. ProgramPath returns the first of the two that leads to the running file, or the path
+// in /proc/self/exe if both are relative to another directory than dir. If
 // neither does, the file was replaced since the start; then it returns the path of execve,
 // or else the path in /proc/self/exe.
 func ProgramPath(dir, execPath, argv0 string) (string, error) {
+	relative := !filepath.IsAbs(execPath)
 	execPath = absolute(dir, execPath)
 	found, lookErr := exec.LookPath(argv0)
 	if errors.Is(lookErr, exec.ErrDot) {
@@ -33,7 +35,11 @@ func ProgramPath(dir, execPath, argv0 string) (string, error) {
 		}
 		return found, lookErr
 	}
-	for _, path := range []string{execPath, found} {
+	paths := []string{execPath, found}
+	if link, err := os.Readlink(Self); err == nil && relative {
+		paths = append(paths, link) // the program may have changed its directory before New
+	}
+	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil && os.SameFile(info, running) {
 			return path, nil
 		}

@@ -68,6 +68,7 @@ func TestProgramPathIsThatOfTheRunningFile(t *testing.T) {
 		{"/proc/self/fd/3", running, running},
 		{"/usr/bin/replaced", "another name", "/usr/bin/replaced"},
 		{filepath.Base(running), "x", running},
+		{"elsewhere/" + filepath.Base(running), "./" + filepath.Base(running), running}, // after a chdir
 	} {
 		if got, err := startup.ProgramPath(filepath.Dir(running), tt.execPath, tt.argv0); got != tt.want || err != nil {
 			t.Errorf("ProgramPath(%q, %q) = %q, %v, want %q", tt.execPath, tt.argv0, got, err, tt.want)
