@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,15 +24,27 @@ type operation struct {
 
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
-// operations returns the commands of the page.
-func operations(t testing.TB) (all []operation) {
+// containers is the section of the page that needs podman.
+const containers = "Containers"
+
+// operations returns the commands of the section about containers, or those of all others.
+func operations(t testing.TB, inContainers bool) (all []operation) {
 	t.Helper()
 	page, err := os.ReadFile(operatingPage)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range consoleBlock.FindAllSubmatch(page, -1) {
-		for line := range strings.Lines(string(block[1])) {
+	for section := range strings.SplitSeq(string(page), "\n## ") {
+		if strings.HasPrefix(section, containers+"\n") == inContainers {
+			all = append(all, commandsIn(section)...)
+		}
+	}
+	return all
+}
+
+func commandsIn(section string) (all []operation) {
+	for _, block := range consoleBlock.FindAllStringSubmatch(section, -1) {
+		for line := range strings.Lines(block[1]) {
 			line = strings.TrimSuffix(line, "\n")
 			if command, ok := strings.CutPrefix(line, "# "); ok {
 				all = append(all, operation{command: command})
@@ -64,9 +77,36 @@ func (o operation) silent() bool {
 	return strings.HasPrefix(o.command, "sdunits") || strings.HasPrefix(o.command, "cmp")
 }
 
+// toldElsewhere are commands in the text of the page that other stories run, or that only the
+// package manager of a distribution has.
+var toldElsewhere = []string{"systemctl soft-reboot", "ansible-playbook", "dpkg", "apt", "dnf"}
+
+var inlineCommand = regexp.MustCompile("`((?:systemctl|sdunits|podman|journalctl|myapp|cmp|cp|ansible-playbook|dpkg|apt|dnf) [^`]+)`")
+
+// A command in the text of the page is a part of a command that a block shows, so it is run.
+func TestCommandsInTheTextOfTheOperatingPageAreRun(t *testing.T) {
+	all := append(operations(t, false), operations(t, true)...)
+	page, err := os.ReadFile(operatingPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(page), ""), "\n", " ")
+	found := inlineCommand.FindAllStringSubmatch(text, -1)
+	if len(found) < 10 {
+		t.Fatalf("%d commands in the text", len(found))
+	}
+	for _, m := range found {
+		shown := slices.ContainsFunc(all, func(o operation) bool { return strings.Contains(o.command, m[1]) })
+		told := slices.ContainsFunc(toldElsewhere, func(prefix string) bool { return strings.HasPrefix(m[1], prefix) })
+		if !shown && !told {
+			t.Errorf("no block of %s shows `%s`", operatingPage, m[1])
+		}
+	}
+}
+
 func TestCommandsOfTheOperatingPageDoWhatItShows(t *testing.T) {
 	t.Parallel()
-	all := operations(t)
+	all := operations(t, false)
 	if len(all) < 40 {
 		t.Fatalf("the page has %d commands", len(all))
 	}
@@ -87,11 +127,17 @@ func TestCommandsOfTheOperatingPageDoWhatItShows(t *testing.T) {
 			if strings.HasPrefix(o.command, "systemctl kill") {
 				s.nothingLost(run) // a crash loses the requests in work
 			}
-			out, err := s.machine.Command(s.ctx, "sh", "-c", "cd /root && "+o.command).CombinedOutput()
-			exit := (*exec.ExitError)(nil)
-			if failed := errors.As(err, &exit) && exit.ExitCode() == 1; failed != o.fails || err != nil && !failed || !o.matches(string(out)) {
-				t.Fatalf("# %s\n%s(%v)\nthe page shows:\n%s", o.command, out, err, strings.Join(o.output, "\n"))
-			}
+			s.operate(o)
 		}
 	})
+}
+
+// operate runs a command of the page and compares its output.
+func (s *site) operate(o operation) {
+	s.Helper()
+	out, err := s.machine.Command(s.ctx, "sh", "-c", "cd /root && "+o.command).CombinedOutput()
+	exit := (*exec.ExitError)(nil)
+	if failed := errors.As(err, &exit) && exit.ExitCode() == 1; failed != o.fails || err != nil && !failed || !o.matches(string(out)) {
+		s.Fatalf("# %s\n%s(%v)\nthe page shows:\n%s", o.command, out, err, strings.Join(o.output, "\n"))
+	}
 }

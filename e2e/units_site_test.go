@@ -49,7 +49,13 @@ func daemon(version int) units.Daemon {
 // emptySite boots the systemd of root and installs nothing.
 func emptySite(t *testing.T, root machine.Root) *site {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), ofStory)
+	return emptySiteFor(t, root, ofStory)
+}
+
+// emptySiteFor is emptySite for a story that ends within limit.
+func emptySiteFor(t *testing.T, root machine.Root, limit time.Duration) *site {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	m, err := machine.Boot(ctx, machine.Options{Root: root.Path})
 	if err != nil {

@@ -51,7 +51,7 @@ func load(root, name string) ([]File, error) {
 		files, err := readDir(name)
 		files = withoutAliases(files)
 		if err == nil && len(files) == 0 {
-			err = fmt.Errorf("%s has no unit files: %w", name, fs.ErrNotExist)
+			err = fmt.Errorf("%s has no unit files: %w%s", name, fs.ErrNotExist, aboutQuadlets(name))
 		}
 		return files, err
 	case err == nil:
@@ -88,6 +88,9 @@ func loadFile(path string) ([]File, error) {
 		}
 		return files, err
 	}
+	if isQuadlet(base) {
+		return nil, fmt.Errorf("%s is a Quadlet, from which podman makes a unit: there are no rules for it, because podman is the main process of that unit", path)
+	}
 	if !slices.Contains(unitKinds, strings.TrimPrefix(filepath.Ext(base), ".")) {
 		return nil, fmt.Errorf("%s is no unit file: the name must end in .service, .socket or another kind of unit", path)
 	}
@@ -104,6 +107,24 @@ func loadFile(path string) ([]File, error) {
 
 // unitKinds are the suffixes of units, systemd.unit(5).
 var unitKinds = strings.Fields("service socket device mount automount swap target path timer slice scope")
+
+// isQuadlet reports whether a file of this name is a Quadlet that makes a service
+// (podman-systemd.unit(5)).
+func isQuadlet(name string) bool {
+	return slices.Contains([]string{".container", ".kube", ".pod"}, filepath.Ext(name))
+}
+
+// aboutQuadlets returns the part of an error that names the first Quadlet in dir, "" if there is
+// none.
+func aboutQuadlets(dir string) string {
+	entries, _ := os.ReadDir(dir) // was read before
+	for _, e := range entries {
+		if isQuadlet(e.Name()) {
+			return "; there are no rules for " + e.Name() + " and other Quadlets"
+		}
+	}
+	return ""
+}
 
 // installed reads the unit called name and its siblings from the standard directories.
 func installed(root, name string) ([]File, error) {

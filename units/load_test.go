@@ -200,3 +200,13 @@ func TestServiceIsKnownByItsAlias(t *testing.T) {
 		t.Errorf("%v, want socket-stops", found)
 	}
 }
+
+func TestAQuadletIsNamedAsSuch(t *testing.T) {
+	const dir = "../examples/http/container"
+	for _, name := range []string{dir, dir + "/cutover-http.container"} {
+		files, err := units.Load("", name)
+		if err == nil || !strings.Contains(err.Error(), "there are no rules for") {
+			t.Errorf("Load(%s) = %v, %v; want an error that says that there are no rules", name, files, err)
+		}
+	}
+}

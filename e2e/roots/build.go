@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (b *builder) bootstrap(ctx context.Context, t tree, root string) error {
 	return isolated(ctx, "debootstrap", append(args, t.suite, root, b.mirror)...)
 }
 
-// upgrade installs systemd of the extra suite of t into root.
+// upgrade installs systemd of the extra suite of t, and more packages of it, into root.
 func (b *builder) upgrade(ctx context.Context, t tree, root string) error {
 	source := fmt.Sprintf("deb %s %s main\n", b.mirror, t.extra)
 	if err := os.WriteFile(filepath.Join(root, "etc/apt/sources.list.d/extra.list"), []byte(source), 0o644); err != nil {
@@ -93,7 +94,7 @@ func (b *builder) upgrade(ctx context.Context, t tree, root string) error {
 	}
 	install := []string{root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes",
 		"--no-install-recommends", "--target-release=" + t.extra}
-	return isolated(ctx, "chroot", append(install, packages...)...)
+	return isolated(ctx, "chroot", slices.Concat(install, packages, strings.Fields(t.more))...)
 }
 
 // downloads are the files that only apt needs.

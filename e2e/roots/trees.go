@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
 // A tree is one root tree to build.
@@ -11,6 +13,7 @@ type tree struct {
 	name  string
 	suite string // what debootstrap installs
 	extra string // suite of the same mirror that systemd is taken from; "" is suite
+	more  string // packages of extra besides systemd
 }
 
 // trees are the matrix, with the systemd versions of November 2026.
@@ -19,6 +22,9 @@ var trees = []tree{
 	{name: "bookworm-backports", suite: "bookworm", extra: "bookworm-backports"}, // 254
 	{name: "trixie", suite: "trixie"},                                            // 257
 	{name: "sid", suite: "sid"},                                                  // 262, and moves on
+
+	// 257 again, for containers.
+	{name: machine.PodmanTree, suite: "trixie", extra: "trixie", more: "podman crun"},
 }
 
 // packages make a tree one that boots.

@@ -18,8 +18,11 @@ type Root struct {
 	Version int    // systemd's major version
 }
 
+// PodmanTree is the name of the tree that has podman, for stories about containers.
+const PodmanTree = "podman"
+
 // Roots returns the host's own tree, if it has systemd, and those that e2e/roots has
-// built. It reads directories only; the trees need not boot. ctx is looked at between
+// built, except for PodmanTree. It reads directories only; the trees need not boot. ctx is looked at between
 // trees.
 func Roots(ctx context.Context) ([]Root, error) {
 	dir, err := RootsDir()
@@ -32,7 +35,7 @@ func Roots(ctx context.Context) ([]Root, error) {
 	}
 	roots := []Root{{Name: "host", Path: "/"}}
 	for _, e := range entries {
-		if e.IsDir() && e.Name()[0] != '.' { // a dot: not complete yet
+		if e.IsDir() && e.Name()[0] != '.' && e.Name() != PodmanTree { // a dot: not complete yet
 			roots = append(roots, Root{Name: e.Name(), Path: filepath.Join(dir, e.Name())})
 		}
 	}
@@ -65,6 +68,19 @@ func Find(version int) (Root, error) {
 		}
 	}
 	return Root{}, fmt.Errorf("machine: no root tree with systemd %d; go run ./e2e/roots builds one", version)
+}
+
+// Podman returns PodmanTree. The error says how to get it.
+func Podman() (Root, error) {
+	dir, err := RootsDir()
+	if err != nil {
+		return Root{}, err
+	}
+	r := Root{Name: PodmanTree, Path: filepath.Join(dir, PodmanTree)}
+	if r.Version, err = VersionIn(r.Path); err != nil {
+		return Root{}, fmt.Errorf("%w; go run ./e2e/roots %s builds the tree", err, PodmanTree)
+	}
+	return r, nil
 }
 
 // RootsDir returns the directory of the trees: $CUTOVER_ROOTS, or cutover/roots in the
