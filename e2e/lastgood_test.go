@@ -17,6 +17,12 @@ import (
 //	go test ./e2e -full -late 20s -run LastGoodProgramServes
 var late = flag.Duration("late", time.Second, "how `long` after its commit the version crashes that makes the one before serve")
 
+// calm is a load that a machine answers in time while others starve it.
+var calm = []load.Class{
+	{Name: "kept", Rate: 30, Conns: 8, Body: []byte("kept"), Timeout: patience},
+	{Name: "new", Rate: 20, Body: []byte("new"), Timeout: patience},
+}
+
 // A version that crashes after each commit: the version before serves again, in each sandbox.
 func TestTheLastGoodProgramServesInEachPreset(t *testing.T) {
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
@@ -51,7 +57,7 @@ func (s *site) fallsBack(d units.Daemon) {
 	s.get("/hit")
 	lines := s.fallBacks()
 	for n := range 2 {
-		run := s.load(lightKept, lightFresh)
+		run := s.load(calm...)
 		s.deploy(server(s, "late"))
 		s.must(s.machine.Reload(s.ctx, unitName))
 		s.awaitRestart(n + 1)
@@ -73,12 +79,12 @@ func (s *site) fallsBack(d units.Daemon) {
 		}
 	}
 
-	run := s.load(lightKept, lightFresh)
+	run := s.load(calm...)
 	killed := s.kill(s.mainPID(), run) // the file on disk is still that of the version that panics
 	s.awaitRestart(3)
 	s.pass(20)
 	s.onlyTheKilledLost(run, killed)
-	run = s.load(lightKept, lightFresh)
+	run = s.load(calm...)
 	s.deploy(server(s, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 	if a := s.get("/"); a.version != "v2" || a.generation != 2 {
@@ -124,7 +130,7 @@ func (s *site) onlyTheCrashLost(run *load.Run) {
 			s.Errorf("%s: %d requests found no process", class.Name, n)
 		}
 	}
-	if n := r.Total().Failed(); n > lost+lightKept.Conns+int(lightFresh.Rate) {
+	if n := r.Total().Failed(); n > lost+calm[0].Conns+int(calm[1].Rate) {
 		s.Errorf("%d requests failed, %d of them on connections of the process that crashed", n, lost)
 	}
 }
