@@ -129,6 +129,20 @@
 //	upg.WaitForParent                [Upgrader.WaitForPredecessor]
 //	upg.HasParent()                  u.Generation() > 1
 //
+// # Coming from Shutdown, go-systemd, grace or overseer
+//
+// A server that ends by [net/http.Server.Shutdown] on SIGTERM becomes a service: its signal
+// handler and its call of Shutdown go away, and the unit gets an ExecReload=. These calls are
+// replaced:
+//
+//	signal.Notify, srv.Shutdown(ctx)        rehttp.Service, or rehttp.Serve
+//	activation.Listeners() of go-systemd    u.Listen(ctx, name, network, address)
+//	SdNotifyReady of go-systemd             u.Ready(ctx), which Main calls
+//	gracehttp.Serve(a, b) and SIGUSR2       Main with two services, and SIGHUP
+//	overseer.Run, state.Listener            Main, u.Listen; there is no master process
+//	state.GracefulShutdown of overseer      u.Draining()
+//	Fetcher of overseer                     the package manager, then systemctl reload
+//
 // # In place
 //
 // A process that is PID 1, as in a container, or whose parent ends with it, such as an
