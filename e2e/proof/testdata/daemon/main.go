@@ -90,18 +90,14 @@ var flaws = map[string]func(*reexec.Upgrader) error{
 		return nil
 	},
 	"exits at SIGTERM": func(u *reexec.Upgrader) error {
+		var replaced atomic.Bool
+		whenReplaced(u, func() { replaced.Store(true) })
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
 		go func() { // ends with the process
-			<-terminated
-			select {
-			case <-u.Draining(): // the old one of an upgrade
-				if u.Generation() == 1 {
-					return
-				}
-			default:
+			if <-terminated; !replaced.Load() { // the old process of an upgrade finishes its requests
+				os.Exit(0)
 			}
-			os.Exit(0)
 		}()
 		return nil
 	},
