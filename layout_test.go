@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"reexec/rehttp3":           {"reexec", "reexec/internal/protocol", "reexec/retls"},
 	"reexec/remetrics":         {"reexec"},
 	"reexec/rehttp":            {"reexec", "reexec/internal/protocol", "reexec/internal/accepted", "reexec/internal/hijacked", "internal/fd"},
+	"reexec/remqtt":            {"reexec", "reexec/internal/protocol", "internal/fd"},
 	"reexec/rews":              {"reexec/internal/hijacked"},
 	"reexec/retls":             {"reexec"},
 	"examples":                 {"activation", "notify", "reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/retls", "reexec/rews", "reexec/remetrics", "units"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 	"examples/grpc/loadtest":       {"examples/grpc/internal/load"},
 	"examples/websocket/loadtest":  {"examples/websocket/internal/load"},
 	"examples/dns/loadtest":        {"examples/dns/internal/load"},
-	"examples/daemons":             {"reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/rews", "examples/daemons/internal/load"},
+	"examples/daemons":             {"reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/remqtt", "reexec/rews", "examples/daemons/internal/load"},
 }
 
 // systemCalls are the folders whose code may use golang.org/x/sys.

@@ -6,6 +6,7 @@ require (
 	github.com/cutover-go/cutover v0.0.0
 	github.com/cutover-go/cutover/reexec/regrpc v0.0.0
 	github.com/cutover-go/cutover/reexec/rehttp3 v0.0.0
+	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/elazarl/goproxy v1.9.4
 	github.com/emersion/go-imap v1.2.1
 	github.com/emersion/go-smtp v0.25.1
@@ -41,6 +42,7 @@ require (
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect

@@ -12,6 +12,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/remqtt"
 )
 
 func main() {
@@ -21,10 +22,10 @@ func main() {
 	if err := broker.AddHook(new(auth.AllowHook), nil); err != nil {
 		log.Fatal(err)
 	}
-	os.Exit(reexec.Main(reexec.Options{}, &reexec.StreamService{Name: "mqtt", Address: *addr, EndSessions: true, Serve: func(ln net.Listener) error {
+	os.Exit(reexec.Main(reexec.Options{}, remqtt.Stream("mqtt", *addr, func(ln net.Listener) error {
 		if err := broker.AddListener(listeners.NewNet("mqtt", ln)); err != nil {
 			return err
 		}
 		return broker.Serve()
-	}}))
+	})))
 }

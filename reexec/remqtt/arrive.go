@@ -1,0 +1,187 @@
+package remqtt
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// This file takes the sessions of an earlier process.
+
+// receive takes the sessions that come over a link.
+func (l *listener) receive(c net.Conn, mark string) {
+	k := newLink(c)
+	defer k.Close()
+	done := map[int]string{}
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.links--
+		l.expects = false
+		l.changed.Broadcast()
+	}()
+	if k.send(message{Hello: true}) != nil {
+		return // the predecessor has changed its mind
+	}
+	var kept retained
+	sessions := map[int]snapshot{}
+	whole := false
+	for !whole {
+		m, err := k.receive()
+		if err != nil {
+			l.log.Error("mqtt: the predecessor ended before all sessions were here", "listener", l.name, "error", err)
+			break
+		}
+		switch {
+		case m.Retained != nil:
+			kept = *m.Retained
+		case m.Session != nil:
+			sessions[m.Session.Number] = *m.Session
+		case m.Stays != nil:
+			delete(sessions, *m.Stays)
+		}
+		whole = m.End
+	}
+	l.publishRetained(kept)
+	all := l.match(sessions, mark, whole)
+	l.resume(all, done)
+	_ = k.send(message{Done: done, Over: true}) // the predecessor may have ended
+}
+
+// match makes the sessions whose sockets have come. If all were sent, it waits for them.
+func (l *listener) match(sessions map[int]snapshot, mark string, whole bool) (all []*session) {
+	timer := time.AfterFunc(patience, l.wake)
+	defer timer.Stop()
+	limit := time.Now().Add(patience)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for number, n := range sessions {
+		key := string(socketData(mark, number))
+		for !n.Absent && whole && l.sockets[key] == nil && time.Now().Before(limit) && !l.isClosed() {
+			l.changed.Wait()
+		}
+		c := l.sockets[key]
+		delete(l.sockets, key)
+		if c == nil && !n.Absent {
+			l.late[key] = n
+			continue
+		}
+		s, err := n.session(l, c)
+		if err != nil {
+			s.stays = err.Error()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// join takes the socket of a session.
+func (l *listener) join(c net.Conn, key string) {
+	l.mu.Lock()
+	n, late := l.late[key]
+	delete(l.late, key)
+	if !late {
+		l.sockets[key] = c
+		l.changed.Broadcast()
+	}
+	l.mu.Unlock()
+	if late {
+		s, err := n.session(l, c)
+		if err != nil {
+			s.stays = err.Error()
+		}
+		go l.resume([]*session{s}, map[int]string{}) // ends when the session runs
+	}
+}
+
+// resume opens sessions in the server, and lets all of them run when each is there. It notes
+// those that the server does not take.
+func (l *listener) resume(all []*session, done map[int]string) {
+	limit := time.Now().Add(patience)
+	var replays []*session
+	for _, s := range all {
+		if s.phase == replaying {
+			replays = append(replays, s)
+		}
+	}
+	each(replays, func(s *session) {
+		err := s.replay(limit)
+		if err == nil {
+			return
+		}
+		l.log.Warn("mqtt: a session cannot go on, and its client is told to come again", "listener", l.name, "client", s.clientID(), "reason", err)
+		l.mu.Lock()
+		done[s.number] = err.Error()
+		l.mu.Unlock()
+	})
+	for _, s := range all {
+		switch {
+		case done[s.number] != "":
+			go s.dismiss(false) // ends soon
+		case s.opening.level == 0:
+			l.offer(s)
+		case s.client != nil:
+			s.run()
+		}
+	}
+}
+
+// replay tells the server the facts of an earlier server. The answers do not reach the client.
+func (s *session) replay(limit time.Time) error {
+	if s.stays != "" {
+		return errors.New(s.stays)
+	}
+	h := s.opening.again()
+	ok := true
+	if s.client == nil {
+		h, ok = h.withoutClient(s.clientID(), s.expiry)
+	}
+	if h.level == 5 {
+		h.clientID = s.clientID()
+	}
+	if !ok {
+		return errors.New("its CONNECT packet is not valid")
+	}
+	if !s.l.offer(s) {
+		return errLeft
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.toServer(h.packet())
+	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
+		return err
+	}
+	if err := s.answered.fulfills(s.welcome); err != nil {
+		return err
+	}
+	s.l.revived(s)
+	for i, group := range s.groups() {
+		if err := s.ask(subscribe(uint16(i+1), s.opening.level, group), limit); err != nil {
+			return err
+		}
+		for j, sub := range group {
+			if j >= len(s.granted) || s.granted[j] != sub.Granted {
+				return fmt.Errorf("the server answers SUBSCRIBE %q with %x, the client was promised 0x%02x", sub.Filter, s.granted, sub.Granted)
+			}
+		}
+	}
+	if err := s.prepareProbe(limit); err != nil {
+		return err
+	}
+	if s.client != nil {
+		return nil
+	}
+	s.goodbye()
+	_ = s.wait(limit, func() bool { return s.closed }) // says that the session has ended
+	return nil
+}
+
+// revived notes that s has its client's session.
+func (l *listener) revived(s *session) {
+	if id := s.clientID(); id != "" {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.live[id] = s
+	}
+}

@@ -1,0 +1,312 @@
+package remqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// This file gives all sessions to the successor at once.
+
+// patience limits the time in which the server and the successor finish with the sessions.
+// Clients wait meanwhile.
+const patience = 10 * time.Second
+
+// leave gives the sessions to the successor. It returns false if there is none that takes
+// them; then they run on. Sessions that cannot move are dismissed.
+func (l *listener) leave(stopping <-chan struct{}) bool {
+	if isClosed(stopping) || !l.complete(stopping) || !l.g.CanMove(l.name, linkFormat) {
+		return false
+	}
+	ours, theirs, err := newLinks()
+	if err != nil {
+		l.log.Error("mqtt: sessions do not move", "listener", l.name, "error", err)
+		return false
+	}
+	defer ours.Close()
+	link, mark := newLink(ours), token()
+	if err := l.g.Move(context.Background(), l.name, theirs, linkFormat, []byte(mark)); err != nil {
+		_ = theirs.Close() // the error of the move says enough
+		return false
+	}
+	broken := make(chan struct{})
+	go func() { // ends with leave
+		select {
+		case <-stopping:
+			_ = ours.Close() // no process takes sessions in a stop
+		case <-broken:
+		}
+	}()
+	defer close(broken)
+	_ = ours.SetDeadline(time.Now().Add(max(patience, l.g.DrainTime()/2))) // fails on a closed connection only
+	if m, err := link.receive(); err != nil || !m.Hello {
+		return false
+	}
+	return l.give(link, mark)
+}
+
+// complete waits until the sessions of older processes are here.
+func (l *listener) complete(stopping <-chan struct{}) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { // ends with complete
+		select {
+		case <-stopping:
+			cancel()
+		case <-l.over:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer context.AfterFunc(ctx, l.wake)()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for (!l.admits || l.links > 0) && ctx.Err() == nil {
+		l.changed.Wait()
+	}
+	return ctx.Err() == nil
+}
+
+// departure is one upgrade of a listener.
+type departure struct {
+	*listener
+	link  *link
+	mark  string
+	limit time.Time
+}
+
+// give moves all sessions over the link.
+func (l *listener) give(k *link, mark string) bool {
+	d := &departure{l, k, mark, time.Now().Add(patience)}
+	l.mu.Lock()
+	l.left = true
+	l.mu.Unlock()
+	all := l.list()
+	for i, s := range all {
+		s.number = i + 1
+	}
+	each(all, func(s *session) { d.unless(s, s.freeze(d.limit)) })
+	absent := d.openAbsent(len(all)) // also clients that left meanwhile
+	each(all, func(s *session) { d.unless(s, s.drain(d.limit)) })
+	each(absent, func(s *session) { d.unless(s, s.drain(d.limit)) })
+	err := d.sendRetained()
+	if err == nil {
+		each(append(all, absent...), d.move)
+		err = k.send(message{End: true})
+	}
+	refused := map[int]string{}
+	for err == nil {
+		var m message
+		if m, err = k.receive(); m.Over {
+			refused = m.Done
+			break
+		}
+	}
+	for number, why := range refused {
+		l.log.Warn("mqtt: the successor has ended a session", "listener", l.name, "session", number, "reason", why)
+	}
+	return d.finish(all, absent, err)
+}
+
+// finish ends the sessions in this server that have moved. The others are dismissed, or run on
+// if the successor has ended.
+func (d *departure) finish(all, absent []*session, err error) bool {
+	serves := err != nil && !d.g.CanMove(d.name, linkFormat)
+	if serves {
+		d.mu.Lock()
+		d.left = false
+		d.mu.Unlock()
+	}
+	if err != nil {
+		d.log.Error("mqtt: the link to the successor is broken", "listener", d.name, "error", err)
+	}
+	for _, s := range absent {
+		if serves {
+			d.keep(s)
+		}
+		s.end()
+	}
+	for _, s := range all {
+		switch {
+		case s.hasMoved():
+			s.end()
+		case serves:
+			s.run()
+		}
+	}
+	if !serves {
+		each(d.list(), func(s *session) { s.dismiss(false) })
+	}
+	return true
+}
+
+func (s *session) hasMoved() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == leaving
+}
+
+// keep keeps the messages of a client that is not connected, because no other process does.
+func (d *departure) keep(s *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id := s.clientID(); d.live[id] == nil {
+		d.absent[id] = absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
+	}
+}
+
+// unless notes why a session does not move.
+func (d *departure) unless(s *session, err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, errLeft) && s.client != nil {
+		_ = s.until(d.limit, func() bool { return s.closed }) // the server may publish its will
+	}
+	if s.stays == "" {
+		s.stays = err.Error()
+	}
+	if !errors.Is(err, errLeft) {
+		d.log.Warn("mqtt: a session does not move", "listener", d.name, "client", s.clientID(), "address", s.RemoteAddr(), "reason", s.stays)
+	}
+}
+
+// move gives one session to the successor.
+func (d *departure) move(s *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stays != "" || s.gone || s.closed || s.failed != nil {
+		return
+	}
+	n := s.snapshot()
+	s.phase = leaving
+	s.mu.Unlock()
+	err := d.link.send(message{Session: &n})
+	if err == nil && s.client != nil {
+		err = d.g.Move(context.Background(), d.name, s.client, socketFormat, socketData(d.mark, s.number))
+		if err != nil {
+			_ = d.link.send(message{Stays: &s.number}) // a broken link shows later
+		}
+	}
+	s.mu.Lock()
+	if err != nil {
+		s.phase = frozen
+		s.stays = err.Error()
+	}
+}
+
+func socketData(mark string, number int) []byte { return fmt.Appendf(nil, "%s %d", mark, number) }
+
+// openAbsent opens a session for each client that is not connected, and gets its messages.
+func (d *departure) openAbsent(number int) (all []*session) {
+	d.mu.Lock()
+	for id, a := range d.absent {
+		if a.expired() {
+			delete(d.absent, id)
+			continue
+		}
+		number++
+		s := newSession(d.listener, nil, frozen)
+		s.number, s.opening, s.welcome, s.connack, s.account, s.expiry = number, a.opening, a.welcome, a.connack, a.account.kept(), a.expiry
+		all = append(all, s)
+	}
+	d.mu.Unlock()
+	each(all, func(s *session) { d.unless(s, s.collect(d.limit)) })
+	return all
+}
+
+// collect gets the messages for a client that is not connected.
+func (s *session) collect(limit time.Time) error {
+	h, ok := s.opening.withoutClient(s.clientID(), s.expiry)
+	if !ok {
+		return errors.New("its CONNECT packet is not valid")
+	}
+	h.flags &^= flagClean
+	if !s.l.offer(s) {
+		return errLeft
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.toServer(h.packet())
+	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
+		return err
+	}
+	if s.answered.code != 0 || !s.answered.present {
+		s.stays = "the server has dropped it"
+		return errLeft
+	}
+	return s.finish(limit)
+}
+
+// dismissAll tells all clients to come again.
+func (l *listener) dismissAll(stops bool) {
+	all := l.list()
+	l.mu.Lock()
+	for _, c := range l.waiting {
+		_ = c.Close() // the server has not seen it
+	}
+	l.waiting = nil
+	l.mu.Unlock()
+	each(all, func(s *session) { s.dismiss(stops) })
+}
+
+// The reason codes of DISCONNECT to clients that come again.
+const (
+	reasonShuttingDown = 0x8b
+	reasonUseAnother   = 0x9c
+)
+
+// maxFarewell limits the time that a client has to close its connection.
+const maxFarewell = 2 * time.Second
+
+// dismiss ends a session: the server answers the packets before, and the client is told to come
+// again. The server does not publish the will.
+func (s *session) dismiss(stops bool) {
+	s.mu.Lock()
+	if s.client == nil || s.closed || s.phase == leaving {
+		s.mu.Unlock()
+		return
+	}
+	if s.phase == running {
+		s.phase = frozen
+		s.through = 0
+		_ = s.client.SetReadDeadline(past) // as in stop
+	}
+	s.stays = ""
+	s.changed.Broadcast()
+	_ = s.wait(time.Now().Add(maxFarewell/4), func() bool { return s.settled() && !s.reading }) // the rest is cut
+	s.phase = leaving
+	s.goodbye()
+	out := s.unsent
+	s.unsent = nil
+	if s.opening.level == 5 && s.accepted && !s.raw {
+		reason := byte(reasonUseAnother)
+		if stops {
+			reason = reasonShuttingDown
+		}
+		out = append(out, typeDisconnect<<4, 2, reason, 0)
+	}
+	s.mu.Unlock()
+	end := time.Now().Add(min(maxFarewell, s.l.g.DrainTime()/4))
+	_ = s.client.SetWriteDeadline(end) // as in stop
+	s.wmu.Lock()
+	_, err := s.client.Write(out)
+	s.wmu.Unlock()
+	if c, ok := s.client.(interface{ CloseWrite() error }); ok && err == nil {
+		// A socket that is closed with unread bytes resets the connection, and the client may
+		// lose the packet.
+		if c.CloseWrite() == nil && s.client.SetReadDeadline(end) == nil {
+			_, _ = io.Copy(io.Discard, s.client) // also the time may be over
+		}
+	}
+	_ = s.client.Close() // the client has gone, or goes
+}
+
+var _ net.Conn = (*session)(nil)

@@ -1,0 +1,10 @@
+package remqtt
+
+import (
+	"os"
+	"testing"
+
+	"github.com/cutover-go/cutover/internal/leak"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Check(m.Run)) }
