@@ -183,7 +183,7 @@ func TestAFileForgottenOnTrialLeavesTheStore(t *testing.T) {
 	two.do("forget")
 	v.hasStored("cutover.0.k")
 	upgrade.text()
-	two.state("serving")
+	v.await(two.PID, "FDSTOREREMOVE=1 FDNAME=cutover.0.k")
 	v.hasStored()
 }
 
