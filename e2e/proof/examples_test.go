@@ -14,12 +14,14 @@ func TestExamplesPassEveryStory(t *testing.T) {
 		t.Skip("-full tells the stories to the examples")
 	}
 	for name, probe := range map[string]proof.Probe{
-		"http":     proof.HTTP("http://127.0.0.1:8080/"),
-		"tally":    proof.TCPLine("127.0.0.1:7070", "1"),
-		"fasthttp": proof.HTTP("http://127.0.0.1:8081/"),
-		"grpc":     proof.GRPC("http://127.0.0.1:50051"),
-		"dns":      proof.UDP("127.0.0.1:5300", []byte(query)),
-	} {
+		"http":      proof.HTTP("http://127.0.0.1:8080/"),
+		"tally":     proof.TCPLine("127.0.0.1:7070", "1"),
+		"fasthttp":  proof.HTTP("http://127.0.0.1:8081/"),
+		"metrics":   proof.HTTP("http://127.0.0.1:8180/"),
+		"websocket": proof.WebSocket("ws://127.0.0.1:8082/gorilla", "hello"),
+		"grpc":      proof.GRPC("http://127.0.0.1:50051"),
+		"dns":       proof.UDP("127.0.0.1:5300", []byte(query)),
+	} { // e2e has stories of examples/http3, because a QUIC client is no part of this module
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // a story waits more than it works
 			proof.Run(t, proof.Daemon{
