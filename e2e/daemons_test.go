@@ -39,6 +39,8 @@ var adoptions = []adopted{
 		{Name: "udp", Listen: []string{"127.0.0.1:7007"}, Kind: "Datagram"}, {Name: "metrics", Listen: []string{"127.0.0.1:9090"}},
 	}, kinds: []string{"udp", "grpc", "metrics"}},
 	{name: "bbolt", sockets: socket("http", "127.0.0.1:8083"), before: makeLibrary, kinds: []string{"last"}},
+	{name: "mqtt", sockets: socket("mqtt", "127.0.0.1:1883"), kinds: []string{"last"}},
+	{name: "turn", sockets: []units.Socket{{Name: "turn", Listen: []string{"127.0.0.1:3478"}, Kind: "Datagram"}}, drain: time.Hour},
 	{name: "goproxy", sockets: socket("proxy", "127.0.0.1:3128"), drain: time.Hour},
 }
 
