@@ -122,7 +122,6 @@ type loopState struct {
 	status     string            // the last STATUS= that was sent while serving
 
 	storePause time.Duration // length of the pause that again runs
-	silent     bool          // STATUS= waits for the end of settlePause
 }
 
 // runLoop takes events one by one until the generation has ended.

@@ -48,27 +48,15 @@ func (u *Upgrader) announce(p *loopState) error {
 }
 
 // takeOver makes a successor the main process. The predecessor has sent MAINPID= with READY=1
-// and a status. If the fd store has all sockets and states, the rest follows after settlePause:
-// names to remove, and the status that is true then.
+// and a status; takeOver sends the status that is true now.
 func (u *Upgrader) takeOver(p *loopState) {
+	u.sayOlder(p)
 	u.manager.store.own(true)
 	u.noteUnclaimed()
-	if u.supervised() && len(u.sockets.unkept()) == 0 && u.states.Stored() {
-		u.settleLastGood()
-		p.silent = true
-		p.again.Reset(settlePause)
-		return
-	}
-	u.sayOlder(p)
 	u.noteStore(p, u.settleStore())
 	u.settleLastGood()
 	u.sayOlder(p) // sends nothing if everything is stored
 }
-
-// settlePause is the time that a manager has for the end of the reload command. It handles
-// notifications first, and passes each new status on to D-Bus clients. In most upgrades the
-// predecessor has ended then, so its drain is not announced.
-const settlePause = 100 * time.Millisecond
 
 // sayBegun notifies the manager that an upgrade begins, and extends its timeout by the time
 // that the upgrade may take. RELOADING=1 is sent only if no ExecReload= command waits. After

@@ -86,9 +86,7 @@ func (u *Upgrader) countOlder(p *loopState, e event) {
 	}
 	switch {
 	case p.main && p.state == lifecycle.Serving:
-		if !p.silent {
-			u.sayOlder(p)
-		}
+		u.sayOlder(p)
 	case p.succ == nil || p.state != lifecycle.Draining && p.state != lifecycle.Stopping: // there is no process to send it to
 	case e.kind == lifecycle.EvOlder && u.pred.older() == before:
 	default:

@@ -137,7 +137,6 @@ func (u *Upgrader) storeAgain(p *loopState) {
 
 // storedAgain handles the result of an attempt.
 func (u *Upgrader) storedAgain(p *loopState, err error) {
-	p.silent = false
 	u.noteStore(p, err)
 	if p.state == lifecycle.Serving && p.main {
 		u.sayOlder(p)

@@ -66,7 +66,7 @@ const (
 	MarkRemoved      Point = "mark-removed"      // Acknowledged is sent
 	CommittedHeard   Point = "committed-heard"   // the successor is main, and has not settled the fd store
 	Proven           Point = "proven"            // the last good program is removed from the fd store
-	StoreSettled     Point = "store-settled"     // the fd store has all sockets and states, commands do not reach the successor yet
+	StoreSettled     Point = "store-settled"     // the fd store is settled, commands do not reach the successor yet
 
 	ConnectionsHeard Point = "connections-heard" // a batch of connections is received, the predecessor has them as well
 	TakenSaid        Point = "taken-said"        // the predecessor has given the batch up, Accept has not returned it

@@ -64,9 +64,6 @@ func (s *States) unstored() []string {
 	return slices.Sorted(maps.Keys(s.fresh))
 }
 
-// Stored reports whether the fd store has the last known state of every name.
-func (s *States) Stored() bool { return len(s.unstored()) == 0 }
-
 // keepOne puts the state called name into the fd store, under the next sequence number.
 func (s *States) keepOne(ctx context.Context, n *notify.Notifier, name string) error {
 	s.mu.Lock()
