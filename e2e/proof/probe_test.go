@@ -152,12 +152,20 @@ func (l lossy) timeout() time.Duration {
 	return time.Minute
 }
 
-func TestEachLossHasItsKind(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+// portOfAClient returns an address on which no server listens, and which no other socket can
+// take: a socket has it that is connected to another address.
+func portOfAClient(t *testing.T, network string) string {
+	t.Helper()
+	peer := serve(t, func(_ int, c net.Conn) { _, _ = c.Read(make([]byte, 1)) }) // until the client closes
+	c, err := net.Dial(network, peer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
+	t.Cleanup(func() { c.Close() })
+	return c.LocalAddr().String()
+}
+
+func TestEachLossHasItsKind(t *testing.T) {
 	line := func(f func(c *net.TCPConn)) Probe {
 		return TCPLine(serve(t, func(_ int, c net.Conn) {
 			defer c.Close()
@@ -166,8 +174,8 @@ func TestEachLossHasItsKind(t *testing.T) {
 		}), "hello")
 	}
 	for _, c := range []lossy{
-		{record.Refused, TCP(closed.Addr().String())},
-		{record.Refused, UDP(closed.Addr().String(), []byte("hello"))},
+		{record.Refused, TCP(portOfAClient(t, "tcp"))},
+		{record.Refused, UDP(portOfAClient(t, "udp"), []byte("hello"))},
 		{record.EOF, line(func(*net.TCPConn) {})},
 		{record.Reset, line(func(c *net.TCPConn) { c.SetLinger(0) })},
 		{record.Truncated, line(func(c *net.TCPConn) { fmt.Fprint(c, "half of") })},
