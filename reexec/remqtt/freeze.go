@@ -69,11 +69,16 @@ func (s *session) stop(limit time.Time) error {
 	}
 	s.changed.Broadcast()
 	s.mu.Unlock()
-	s.wmu.Lock() // waits for the end of a Write
-	s.wmu.Unlock()
+	s.awaitWrite()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wait(limit, func() bool { return s.parked && len(s.ready) == 0 && !s.reading })
+}
+
+// awaitWrite waits for the end of a Write that has begun.
+func (s *session) awaitWrite() {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
 }
 
 // freeze makes the server finish with the session: it answers the packets before, and all

@@ -8,7 +8,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -212,5 +211,3 @@ func each(all []*session, f func(*session)) {
 	}
 	work.Wait()
 }
-
-func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -23,7 +23,6 @@ type model struct {
 type record struct {
 	*model
 	id   string
-	qos  map[string]byte // of each topic
 	last map[string]int
 	seen map[string]map[int]int
 }
