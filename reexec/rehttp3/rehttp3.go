@@ -143,6 +143,6 @@ type upgraderKey struct{}
 // Upgrader returns the Upgrader of the service that has called a handler with ctx, the context
 // of its request or connection. It returns nil in other contexts.
 func Upgrader(ctx context.Context) *reexec.Upgrader {
-	u, _ := ctx.Value(upgraderKey{}).(*reexec.Upgrader)
-	return u
+	e, _ := ctx.Value(upgraderKey{}).(engine)
+	return e.Upgrader
 }
