@@ -39,9 +39,9 @@ func TestConnectionsMoveInPlace(t *testing.T) {
 	s.moves(3, s.Reload)
 }
 
-// The connections go through the fd store.
+// The connections go through the fd store. A process serves for a few milliseconds.
 func TestConnectionsMoveOverRestarts(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, "-push", "5ms")
 	s.moves(3, s.Restart)
 }
 
