@@ -74,7 +74,11 @@ func TestOneServerOnSeveralListenersLosesNothing(t *testing.T) {
 			h.u.Stop()
 			<-h.u.Stopping()
 			h.wants(here, "/", "here", true)
-			second.wants(there, "/", "here", true)
+			if name == "TLS" {
+				second.isToldToClose(there)
+			} else {
+				second.wants(there, "/", "here", true)
+			}
 			close(h.goOn)
 			h.hears(working, "done", false)
 			if err := errors.Join(h.ends(), <-other); err != nil {
@@ -82,6 +86,26 @@ func TestOneServerOnSeveralListenersLosesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// isToldToClose asks until an answer says close. The first request over TLS may arrive before the
+// server has looked at the connection for the drain. Its answer does not say close then, because
+// another request may be in a buffer.
+func (h *house) isToldToClose(c *caller) {
+	h.Helper()
+	for range 3 {
+		if err := c.ask("/"); err != nil {
+			h.Fatal(err)
+		}
+		body, closes, err := c.hear()
+		if err != nil || body != "here" {
+			h.Fatalf("answer %q, %v", body, err)
+		}
+		if closes {
+			return
+		}
+	}
+	h.Error("three answers do not say close")
 }
 
 func secured(c *caller) *caller {
