@@ -34,12 +34,12 @@ func waitTogether() {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "cutover-e2e-")
+	dir, remove, err := machine.TempDir("cutover-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = remove() }() // the result of the stories counts
 	programs.dir = dir
 	return m.Run()
 }

@@ -27,12 +27,12 @@ func TestMain(m *testing.M) {
 
 // counted runs the tests and fails if they leave descriptors or goroutines.
 func counted(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "conformance-")
+	dir, remove, err := machine.TempDir("conformance-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = remove() }() // the result of the tests counts
 	program.path = filepath.Join(dir, "probe")
 	openBefore, runningBefore := openFiles(), runtime.NumGoroutine()
 	code := m.Run()

@@ -29,7 +29,8 @@ type Machine struct {
 // machine that it returned does not. An error includes the output of systemd on the
 // console.
 //
-// Boot also removes the cgroups of earlier machines whose owners were killed.
+// Boot also removes the cgroups of earlier machines whose owners were killed, as the copy of
+// the program does that [TempDir] starts.
 func Boot(ctx context.Context, o Options) (*Machine, error) {
 	if err := checkInit(); err != nil {
 		return nil, err

@@ -31,13 +31,7 @@ type cgroup struct {
 
 // newCgroup makes a cgroup, and removes those of dead owners.
 func newCgroup() (*cgroup, error) {
-	mount, err := cgroupMount()
-	if err != nil {
-		return nil, err
-	}
-	// The lock on the whole keeps others from taking a cgroup that is not locked yet
-	// for a dead owner's.
-	all, err := lockDir(mount, unix.LOCK_EX)
+	mount, all, err := lockMount()
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +50,27 @@ func newCgroup() (*cgroup, error) {
 		return nil, errors.Join(err, removeTree(path))
 	}
 	return &cgroup{path: path, dir: dir}, nil
+}
+
+// lockMount locks the hierarchy until all is closed. The lock keeps others from taking a
+// cgroup that is not locked yet for a dead owner's.
+func lockMount() (mount string, all *os.File, err error) {
+	if mount, err = cgroupMount(); err != nil {
+		return "", nil, err
+	}
+	all, err = lockDir(mount, unix.LOCK_EX)
+	return mount, all, err
+}
+
+// removeDead removes the cgroups of dead owners.
+func removeDead() error {
+	mount, all, err := lockMount()
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	sweep(mount)
+	return nil
 }
 
 // sweep removes the cgroups below mount whose owners are dead.

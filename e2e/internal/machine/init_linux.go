@@ -21,6 +21,7 @@ const (
 	roleInit   = rolePrefix + "init"  // becomes PID 1
 	roleEnter  = rolePrefix + "enter" // runs a command in the machine
 	roleProbe  = rolePrefix + "probe" // only has to start
+	roleClean  = rolePrefix + "clean" // cleans up after the end of another process
 )
 
 // Init must be the first call of a program that boots machines, in main or TestMain.
@@ -34,6 +35,8 @@ func Init() {
 	case roleEnter:
 		code, err = enter(os.Args[1:])
 	case roleProbe:
+	case roleClean:
+		err = clean(os.Args[1:])
 	default:
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,27 +79,39 @@ func checkClosed(t *testing.T, m *machine.Machine) {
 // ownerVariable has the test program boot a machine, say where it is, and wait.
 const ownerVariable = "MACHINE_TEST_OWNER"
 
+// withTempDir is the value of the variable for an owner that calls TempDir.
+const withTempDir = "TempDir"
+
 func ownMachine() {
-	m, err := machine.Boot(context.Background(), machine.Options{})
+	dir, err := "", error(nil)
+	if os.Getenv(ownerVariable) == withTempDir {
+		dir, _, err = machine.TempDir("machine-test-")
+	}
+	pid := 0
 	if err == nil {
-		var pid int
-		pid, err = m.HostPID(1)
-		fmt.Println(pid)
+		var m *machine.Machine
+		if m, err = machine.Boot(context.Background(), machine.Options{}); err == nil {
+			pid, err = m.HostPID(1)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	fmt.Println(pid, dir)
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the test, if nothing else does
 	os.Exit(1)
 }
 
-func TestKilledOwnerLeavesNoProcess(t *testing.T) {
+// endOwner starts an owner of a machine and ends it by a signal. It returns the cgroup of the machine
+// and the directory of TempDir. No process of the machine is left.
+func endOwner(t *testing.T, kind string, by os.Signal) (group, dir string) {
+	t.Helper()
 	if err := machine.Available(); err != nil {
 		t.Skip(err)
 	}
 	owner := exec.CommandContext(t.Context(), "/proc/self/exe")
-	owner.Env = append(os.Environ(), ownerVariable+"=1")
+	owner.Env = append(os.Environ(), ownerVariable+"="+kind)
 	owner.Stderr = os.Stderr
 	stdin, err := owner.StdinPipe()
 	must(t, err)
@@ -108,23 +121,50 @@ func TestKilledOwnerLeavesNoProcess(t *testing.T) {
 	must(t, owner.Start())
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	must(t, err)
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	first, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+	pid, err := strconv.Atoi(first)
 	must(t, err)
-	group := cgroupOf(t, pid)
+	group = cgroupOf(t, pid)
 	held := holdProcesses(t, group)
 
-	must(t, owner.Process.Kill())
+	must(t, owner.Process.Signal(by))
 	if err := owner.Wait(); err == nil {
-		t.Error("the owner ended well although it was killed")
+		t.Error("the owner ended well although it got a signal")
 	}
 	for _, p := range held {
 		if within := remaining(t); !p.ended(within) {
 			t.Errorf("process %d outlived the owner of its machine by %v", p.pid, within)
 		}
 	}
+	return group, dir
+}
+
+func TestKilledOwnerLeavesNoProcess(t *testing.T) {
+	group, _ := endOwner(t, "1", syscall.SIGKILL)
 	boot(t, machine.Options{})
 	if _, err := os.Stat(group); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("cgroup %s is still there after another boot: %v", group, err)
+	}
+}
+
+func TestTerminatedOwnerWithTempDirLeavesNothing(t *testing.T) {
+	group, dir := endOwner(t, withTempDir, syscall.SIGTERM)
+	if dir == "" {
+		t.Fatal("the owner has no directory")
+	}
+	deadline := time.After(remaining(t))
+	for _, path := range []string{dir, group} {
+		for {
+			_, err := os.Stat(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			select {
+			case <-deadline:
+				t.Fatalf("%s is still there after the end of its owner: %v", path, err)
+			case <-time.After(10 * time.Millisecond): // another process removes it
+			}
+		}
 	}
 }
 

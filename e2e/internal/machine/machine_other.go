@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -20,6 +21,12 @@ type Machine struct{}
 
 // Init does nothing here.
 func Init() {}
+
+// TempDir is os.MkdirTemp here.
+func TempDir(prefix string) (dir string, remove func() error, err error) {
+	dir, err = os.MkdirTemp("", prefix)
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
 
 // Available returns an error.
 func (o Options) Available() error { return errOther }

@@ -38,12 +38,12 @@ func initElsewhere() {
 
 // counted runs the tests and fails if they leave descriptors or goroutines.
 func counted(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "machine-test-")
+	dir, remove, err := machine.TempDir("machine-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = remove() }() // the result of the tests counts
 	programs = dir
 	openBefore, runningBefore := openFiles(), runtime.NumGoroutine()
 	code := m.Run()
