@@ -26,7 +26,7 @@ var (
 var suspects = []suspect{
 	{unreachable, (*scene).unlisted, func(s *scene, q record.Request) string {
 		return fmt.Sprintf("no .socket unit listens on %s, so the socket closes with the process. A .socket unit with ListenStream=%[1]s keeps it open, "+
-			"or the fd store (%s), for a program that binds by Upgrader.Listen", s.r.report.Loads[q.Load].Address, s.units.says("FileDescriptorStoreMax"))
+			"or the fd store (%s), for a program that binds by Upgrader.Listen", s.r.loads[q.Load].Address, s.units.says("FileDescriptorStoreMax"))
 	}},
 	{unreachable, nil, func(s *scene, _ record.Request) string {
 		return fmt.Sprintf("systemd has closed the socket unit: a start limit was reached (%s), or the socket stops with the service (PartOf=, BindsTo=)",
@@ -79,7 +79,7 @@ func has(kinds []record.Failure, kind record.Failure) bool {
 
 // unlisted reports whether no socket unit listens on the address of a request.
 func (s *scene) unlisted(q record.Request) bool {
-	address := s.r.report.Loads[q.Load].Address
+	address := s.r.loads[q.Load].Address
 	_, port, err := net.SplitHostPort(address)
 	for _, l := range s.units.listens() {
 		if l.value == address || err == nil && (l.value == port || strings.HasSuffix(l.value, ":"+port)) {

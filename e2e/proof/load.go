@@ -33,7 +33,7 @@ func start(ctx context.Context, d *Daemon, dial Dial, r *collector, which func(s
 				l := &paced{stream: s, index: index, dial: dial, r: r}
 				group.Go(func() { l.run(ctx, sending) }) // ends with sending and its last answer; stop waits
 			default:
-				runs = append(runs, load.Start(ctx, load.Config{Dial: dial, Classes: []load.Class{classOf(s, index)}, Limit: time.Hour, Settled: r.settled}))
+				runs = append(runs, load.Start(ctx, load.Config{Dial: dial, Classes: []load.Class{classOf(s, index)}, Limit: time.Hour, Settled: r.Settled}))
 			}
 			index++
 		}
@@ -109,11 +109,11 @@ func (l *paced) run(ctx, sending context.Context) {
 func (l *paced) one(ctx context.Context, due time.Time) {
 	limited, cancel := context.WithDeadline(ctx, due.Add(l.Timeout))
 	defer cancel()
-	q := record.Request{Load: l.index, Due: due.Sub(l.r.began)}
+	q := record.Request{Load: l.index, Due: l.r.At(due)}
 	defer l.leave()
 	if !l.enter() {
 		q.Failure, q.Error = record.NotSent, "too many requests wait for an answer"
-		l.r.request(q)
+		l.r.Enter(q)
 		return
 	}
 	used, err := l.send(limited)
@@ -124,7 +124,7 @@ func (l *paced) one(ctx context.Context, due time.Time) {
 	if err != nil {
 		q.Failure, q.Error = failureOf(err), err.Error()
 	}
-	l.r.request(q)
+	l.r.Enter(q)
 }
 
 // enter counts a request that waits, and reports whether there is room for it.

@@ -26,7 +26,7 @@ func (s *scene) excused(q record.Request) bool {
 		switch q.Failure { // a handshake, too, ends with the process
 		case record.Reset, record.EOF, record.Truncated, record.Unserved, record.Handshake:
 		case record.Timeout: // a datagram that the process had read
-			if s.r.report.Loads[q.Load].Protocol != "UDP" {
+			if s.r.loads[q.Load].Protocol != "UDP" {
 				continue
 			}
 		default:
@@ -55,7 +55,7 @@ func (s *scene) stopping(q record.Request) bool {
 
 // lost returns the requests of the story that must not have failed. The load has ended.
 func (s *scene) lost() (lost []record.Request) {
-	for _, q := range s.r.since(s.began) {
+	for _, q := range s.r.Since(s.began) {
 		if q.Lost() && !s.excused(q) {
 			lost = append(lost, q)
 		}
@@ -65,7 +65,7 @@ func (s *scene) lost() (lost []record.Request) {
 
 // count enters the numbers of the story.
 func (s *scene) count(told *record.Story) {
-	for _, q := range s.r.since(s.began) {
+	for _, q := range s.r.Since(s.began) {
 		told.Requests++
 		switch {
 		case q.Lost() && s.excused(q):
@@ -134,7 +134,7 @@ func (s *scene) describe(lost []record.Request) string {
 			first = q
 		}
 	}
-	return fmt.Sprintf("%d of %d requests were lost: %s (%s). When: %s. The first one, %s, failed after %v: %s: %s.", len(lost), len(s.r.since(s.began)),
+	return fmt.Sprintf("%d of %d requests were lost: %s (%s). When: %s. The first one, %s, failed after %v: %s: %s.", len(lost), len(s.r.Since(s.began)),
 		sorted(kinds), sorted(loads), sorted(phases), s.relative(first), first.Took.Round(time.Millisecond), first.Failure, first.Error)
 }
 

@@ -20,15 +20,12 @@ func requests(t *testing.T, p Probe, n int, timeout time.Duration) []record.Requ
 	t.Helper()
 	p.Rate, p.Timeout = 100, timeout
 	d := &Daemon{Probe: p}
-	r := &collector{began: time.Now()}
-	for _, s := range p.streams() {
-		r.report.Loads = append(r.report.Loads, record.Load{Name: s.name, Protocol: s.protocol})
-	}
+	r := newCollector(d, "", "none")
 	run := start(t.Context(), d, new(net.Dialer).DialContext, r, all)
-	for deadline := time.Now().Add(time.Minute); len(r.since(0)) < n && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(r.Since(0)) < n && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 	}
 	run.stop()
-	return r.since(0)
+	return r.Since(0)
 }
 
 // serve calls f with each connection, and returns the address.

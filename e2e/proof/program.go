@@ -101,9 +101,9 @@ func (p *proof) buildWrapper(ctx context.Context) error {
 
 // deploy replaces the program of the daemon by a copy of itself, as a package upgrade does.
 func (p *proof) deploy() error {
-	at := p.r.now()
+	at := p.r.Now()
 	err := p.stage.put(p.built, p.path)
-	p.r.event(record.Event{Kind: record.Deploy, Story: p.telling, At: at, Done: p.r.now(), Text: "the program itself"})
+	p.r.Event(record.Event{Kind: record.Deploy, Story: p.telling, At: at, Done: p.r.Now(), Text: "the program itself"})
 	return err
 }
 
@@ -112,13 +112,13 @@ func (p *proof) deployWrapper(ctx context.Context, do string, delay time.Duratio
 	if err := p.buildWrapper(ctx); err != nil {
 		return err
 	}
-	at, program := p.r.now(), p.path+".real"
+	at, program := p.r.Now(), p.path+".real"
 	orders, err := json.Marshal(map[string]any{"do": do, "for": delay, "program": program})
 	if err != nil {
 		return err
 	}
 	err = errors.Join(p.stage.put(p.built, program), p.stage.write(p.path+".orders", orders, 0o644), p.stage.put(p.wrapper, p.path))
-	p.r.event(record.Event{Kind: record.Deploy, Story: p.telling, At: at, Done: p.r.now(), Text: text})
+	p.r.Event(record.Event{Kind: record.Deploy, Story: p.telling, At: at, Done: p.r.Now(), Text: text})
 	return err
 }
 

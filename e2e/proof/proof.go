@@ -45,7 +45,7 @@ func Prove(ctx context.Context, d Daemon) (*record.Report, error) {
 		}
 		p.tell(ctx, s)
 	}
-	return p.r.finish(), errors.Join(context.Cause(ctx), p.close())
+	return p.r.Report(), errors.Join(context.Cause(ctx), p.close())
 }
 
 // prepare builds and starts the daemon. The caller has to close the proof.
@@ -77,7 +77,7 @@ func prepare(ctx context.Context, d Daemon) (_ *proof, err error) {
 	if p.less != nil {
 		p.Log(fmt.Sprintf("the embedded manager stands for systemd: %v", p.less))
 	}
-	p.r = newCollector(&p.Daemon, p.units.service, p.stage)
+	p.r = newCollector(&p.Daemon, p.units.service, p.stage.name())
 	if err := p.install(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func prepare(ctx context.Context, d Daemon) (_ *proof, err error) {
 
 // begin starts the sockets and the service, and returns when it answers.
 func (p *proof) begin(ctx context.Context) error {
-	e := record.Event{Kind: record.Start, Story: p.telling, At: p.r.now(), Text: p.units.service}
+	e := record.Event{Kind: record.Start, Story: p.telling, At: p.r.Now(), Text: p.units.service}
 	for _, unit := range append(p.units.sockets(), p.units.service) {
 		p.stage.resetFailed(ctx, unit)
 		if err := p.bounded(ctx, unit, p.stage.Start); err != nil {
@@ -98,23 +98,23 @@ func (p *proof) begin(ctx context.Context) error {
 			}
 		}
 	}
-	e.Done, e.After = p.r.now(), p.main(ctx)
-	p.r.event(e)
+	e.Done, e.After = p.r.Now(), p.main(ctx)
+	p.r.Event(e)
 	return p.answers(ctx)
 }
 
 // answers waits until the first load is answered: Type=simple is active before it listens.
 func (p *proof) answers(ctx context.Context) error {
-	r := newCollector(&p.Daemon, "", p.stage)
+	r := newCollector(&p.Daemon, "", p.stage.name())
 	run := start(ctx, &p.Daemon, p.stage.DialContext, r, all)
 	defer run.stop()
 	select {
-	case <-r.more(len(r.report.Loads)):
+	case <-r.more(len(r.loads)):
 		return nil
 	case <-time.After(p.Patience):
 	case <-ctx.Done():
 	}
-	for _, q := range r.finish().Lost() {
+	for _, q := range r.Report().Lost() {
 		return fmt.Errorf("%s does not answer the probe of %s: %s: %s\n%s", p.units.service, r.loadName(q.Load), q.Failure, q.Error, p.journal(ctx))
 	}
 	return fmt.Errorf("%s does not answer the probe\n%s", p.units.service, p.journal(ctx))

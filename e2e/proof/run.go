@@ -47,5 +47,5 @@ func Run(t *testing.T, d Daemon) *record.Report {
 			}
 		})
 	}
-	return p.r.finish()
+	return p.r.Report()
 }

@@ -39,9 +39,9 @@ func (m *missing) Error() string { return m.text }
 // tell tells one story and records its verdict.
 func (p *proof) tell(ctx context.Context, s story) record.Story {
 	p.telling = s.name
-	told := record.Story{Name: s.name, Began: p.r.now(), Verdict: record.Passed}
+	told := record.Story{Name: s.name, Began: p.r.Now(), Verdict: record.Passed}
 	err := p.ready(ctx)
-	sc := &scene{proof: p, ctx: ctx, began: p.r.now()}
+	sc := &scene{proof: p, ctx: ctx, began: p.r.Now()}
 	if err == nil && s.streams != nil {
 		sc.load = start(ctx, &p.Daemon, p.stage.DialContext, p.r, s.streams)
 		stop := p.sampling(ctx)
@@ -55,7 +55,7 @@ func (p *proof) tell(ctx context.Context, s story) record.Story {
 		err = s.tell(sc)
 	}
 	for _, e := range sc.events {
-		p.r.event(*e)
+		p.r.Event(*e)
 	}
 	sc.count(&told)
 	switch {
@@ -64,8 +64,8 @@ func (p *proof) tell(ctx context.Context, s story) record.Story {
 	case err != nil:
 		told.Verdict, told.Reason = record.Failed, err.Error()
 	}
-	told.Ended = p.r.now()
-	p.r.story(told)
+	told.Ended = p.r.Now()
+	p.r.Story(told)
 	p.Log(fmt.Sprintf("%s: %s, %d requests, %d lost, %d excused", told.Name, told.Verdict, told.Requests, told.Lost, told.Excused))
 	p.telling = ""
 	return told
@@ -148,10 +148,10 @@ func (s *scene) restart(text string) (*record.Event, error) {
 }
 
 func (s *scene) operate(kind record.Kind, text string, f func(context.Context, string) error) (*record.Event, error) {
-	e := record.Event{Kind: kind, Story: s.telling, At: s.r.now(), Before: s.main(s.ctx), Text: text}
+	e := record.Event{Kind: kind, Story: s.telling, At: s.r.Now(), Before: s.main(s.ctx), Text: text}
 	ended := s.watch(e.Before)
 	err := s.bounded(s.ctx, s.units.service, f)
-	e.Done, e.After = s.r.now(), s.main(s.ctx)
+	e.Done, e.After = s.r.Now(), s.main(s.ctx)
 	if at := ended(); at != 0 && kind == record.Reload && e.Before != e.After {
 		// The upgrade was done before the replaced process began to end, and systemctl has
 		// returned later.
@@ -175,7 +175,7 @@ func (s *scene) watch(pid int) (ended func() time.Duration) {
 	at := make(chan time.Duration, 1)
 	go func() { // ends with ctx; ended waits
 		if gone, err := awaitEnd(ctx, host, s.Patience); gone && err == nil {
-			at <- s.r.now()
+			at <- s.r.Now()
 		}
 		close(at)
 	}()
@@ -205,13 +205,13 @@ func (s *scene) drained(e *record.Event) error {
 		return flawf("The replaced process %d has not ended %v after the upgrade. Likely cause: it waits for connections without a deadline "+
 			"(reexec.Options.Drain is one), or %s. Daemon.Drain has to be longer than the drain deadline of the program.", e.Before, s.Drain, s.units.says("TimeoutStopSec"))
 	}
-	e.Drained = s.r.now()
+	e.Drained = s.r.Now()
 	return nil
 }
 
 // kill kills a process and waits for its end.
 func (s *scene) kill(pid int, text string) (*record.Event, error) {
-	e := record.Event{Kind: record.Kill, Story: s.telling, At: s.r.now(), Before: pid, Text: text}
+	e := record.Event{Kind: record.Kill, Story: s.telling, At: s.r.Now(), Before: pid, Text: text}
 	host, err := s.stage.HostPID(pid)
 	if err == nil {
 		err = s.stage.Signal(pid, syscall.SIGKILL)
@@ -219,7 +219,7 @@ func (s *scene) kill(pid int, text string) (*record.Event, error) {
 	if err == nil {
 		_, err = awaitEnd(s.ctx, host, s.Patience)
 	}
-	e.Done = s.r.now()
+	e.Done = s.r.Now()
 	e.Drained = e.Done
 	s.events = append(s.events, &e)
 	return &e, err

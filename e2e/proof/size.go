@@ -28,7 +28,7 @@ func (p *proof) sampling(ctx context.Context) (stop func()) {
 			select {
 			case <-tick.C:
 				if s, err := p.size(int(p.last.Load())); err == nil {
-					p.r.sample(s)
+					p.r.Sample(s)
 				}
 			case <-ctx.Done():
 				return
@@ -45,7 +45,7 @@ func (p *proof) size(pid int) (s record.Sample, err error) {
 		return s, err
 	}
 	s, err = recorder.Size(fmt.Sprintf("/proc/%d", host))
-	s.At, s.PID = p.r.now(), pid
+	s.At, s.PID = p.r.Now(), pid
 	return s, err
 }
 

@@ -85,6 +85,6 @@ func (s *scene) quietSize() (size record.Sample, files map[string]int, err error
 	pid := s.main(s.ctx)
 	size, err = s.size(pid)
 	size.Processes = len(s.stage.members(pid))
-	s.r.sample(size)
+	s.r.Sample(size)
 	return size, s.descriptors(pid), err
 }

@@ -17,7 +17,7 @@ func (s *scene) replaced(e *record.Event) error {
 			return flawf("systemctl reload succeeded, and the main process %d still executes the old file. Likely cause: %s does not upgrade the program, "+
 				"or the signal that it sends is handled otherwise.", e.After, s.units.says("ExecReload"))
 		}
-		e.Done, e.After = s.r.now(), s.main(s.ctx)
+		e.Done, e.After = s.r.Now(), s.main(s.ctx)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@
 package recorder
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -26,30 +27,40 @@ type Recorder struct {
 // New returns a Recorder of a run that begins now. manager names the supervisor of the
 // service.
 func New(title, manager string, classes []load.Class) *Recorder {
+	var loads []record.Load
+	for _, c := range classes {
+		loads = append(loads, record.Load{Name: c.Name, Protocol: protocols[c.Protocol], Address: c.Addr, Rate: c.Rate, Conns: c.Conns})
+	}
+	return Of(title, manager, loads)
+}
+
+// Of is New for loads that package load may not know.
+func Of(title, manager string, loads []record.Load) *Recorder {
 	now := time.Now()
 	r := &Recorder{began: now, loads: map[string]int{}, processes: map[int]time.Duration{}}
-	r.report = record.Report{Title: title, Began: now, Environment: Environment(manager)}
-	for _, c := range classes {
-		r.loads[c.Name] = len(r.report.Loads)
-		r.report.Loads = append(r.report.Loads, record.Load{
-			Name: c.Name, Protocol: protocols[c.Protocol], Address: c.Addr, Rate: c.Rate, Conns: c.Conns})
+	r.report = record.Report{Title: title, Began: now, Environment: environment(manager), Loads: loads}
+	for i, l := range loads {
+		r.loads[l.Name] = i
 	}
 	return r
 }
 
 var protocols = map[load.Protocol]string{load.HTTP1: "HTTP/1.1", load.HTTP2: "HTTP/2", load.WebSocket: "WebSocket"}
 
-// Environment describes this machine and this program.
-func Environment(manager string) record.Environment {
+// environment describes this machine and this program.
+func environment(manager string) record.Environment {
 	return record.Environment{Manager: manager, Kernel: kernel(), Go: runtime.Version(), Processors: runtime.NumCPU()}
 }
 
 // Now returns the time since the begin of the report.
-func (r *Recorder) Now() time.Duration { return time.Since(r.began) }
+func (r *Recorder) Now() time.Duration { return r.At(time.Now()) }
 
-// Request returns res as a request of the load with this index, in a report that began then.
-func Request(res load.Result, index int, began time.Time) record.Request {
-	q := record.Request{Load: index, Due: res.Due.Sub(began), Took: res.Took, PID: res.PID}
+// At returns the time from the begin of the report to t.
+func (r *Recorder) At(t time.Time) time.Duration { return t.Sub(r.began) }
+
+// Request returns res as a request of the load with this index.
+func (r *Recorder) Request(res load.Result, index int) record.Request {
+	q := record.Request{Load: index, Due: r.At(res.Due), Took: res.Took, PID: res.PID}
 	q.Generation, _ = strconv.Atoi(res.Generation) // 0 for a server that does not name it
 	if f := res.Failure; f != nil {
 		q.Failure, q.Kept = Failure(f.Kind), f.Reused
@@ -61,8 +72,10 @@ func Request(res load.Result, index int, began time.Time) record.Request {
 }
 
 // Settled enters a request. It is for [load.Config.Settled].
-func (r *Recorder) Settled(res load.Result) {
-	q := Request(res, r.loads[res.Class], r.began)
+func (r *Recorder) Settled(res load.Result) { r.Enter(r.Request(res, r.loads[res.Class])) }
+
+// Enter enters a request.
+func (r *Recorder) Enter(q record.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Requests = append(r.report.Requests, q)
@@ -93,7 +106,26 @@ func (r *Recorder) Count() (ended, lost int) {
 	return len(r.report.Requests), r.lost
 }
 
-// Event enters an event, in the order in which events began.
+// Since returns the requests that were due at or after the time at.
+func (r *Recorder) Since(at time.Duration) (all []record.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.report.Requests {
+		if q.Due >= at {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// Story enters the verdict of a story.
+func (r *Recorder) Story(s record.Story) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Stories = append(r.report.Stories, s)
+}
+
+// Event enters an event.
 func (r *Recorder) Event(e record.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,13 +139,15 @@ func (r *Recorder) Sample(s record.Sample) {
 	r.report.Samples = append(r.report.Samples, s)
 }
 
-// Report returns the report so far. The caller must not change it.
+// Report returns the report so far, with the events in the order in which they began. The
+// caller must not change it.
 func (r *Recorder) Report() *record.Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	report := r.report
 	report.Elapsed = r.Now()
 	report.Events = slices.Clone(report.Events)
+	slices.SortStableFunc(report.Events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
 	for i, e := range report.Events {
 		if ended := r.processes[e.Before]; e.Drained == 0 && e.Before != e.After && ended > e.At {
 			report.Events[i].Drained = ended

@@ -93,3 +93,19 @@ func TestReportIsWrittenAsJSON(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestEventsOfStoriesAreInTheOrderInWhichTheyBegan(t *testing.T) {
+	r := recorder.Of("web", "none", []record.Load{{Name: "sessions"}})
+	r.Story(record.Story{Name: "reload", Verdict: record.Passed})
+	for _, at := range []time.Duration{3, 1, 2} {
+		r.Event(record.Event{Kind: record.Reload, At: at})
+		r.Enter(record.Request{Due: at})
+	}
+	got := r.Report()
+	if e := got.Events; len(e) != 3 || e[0].At != 1 || e[1].At != 2 || e[2].At != 3 || len(got.Stories) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if late := r.Since(2); len(late) != 2 || late[0].Due != 3 || late[1].Due != 2 {
+		t.Errorf("requests since 2: %+v", late)
+	}
+}
