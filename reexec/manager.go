@@ -191,7 +191,10 @@ func (u *Upgrader) storeMarks(p *loopState) {
 func (u *Upgrader) commit(p *loopState, e event) {
 	s := p.succ
 	u.passCommand(p)
-	err := u.handStore(s)
+	err := u.checkFollowed(s.process.PID)
+	if err == nil {
+		err = u.handStore(s)
+	}
 	if err == nil {
 		u.handLastGood(s)
 		err = s.say(u.tasks.life, handover.Committing{})

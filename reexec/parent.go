@@ -28,3 +28,12 @@ func (u *Upgrader) checkParent() error {
 	}
 	return parent.Check(u.launch.parent, u.supervised(), u.launch.environ.Lookup)
 }
+
+// checkFollowed returns an error if the manager would end the unit with this process although
+// the successor serves. A manager with a notification socket proves that in confirm.
+func (u *Upgrader) checkFollowed(successor int) error {
+	if u.supervised() {
+		return nil
+	}
+	return parent.CheckFile(successor, u.launch.environ.Lookup)
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/tableflip"
@@ -57,6 +58,49 @@ func finishesConnection(u *tableflip.Upgrader) error {
 	client.Close()
 	c.Close()
 	<-u.Exit()
+	return nil
+}
+
+// servesAgain has a connection while the child serves and dies.
+func servesAgain(u *tableflip.Upgrader) error {
+	ln, err := u.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if err := u.Ready(); err != nil {
+		return err
+	}
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	c, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := u.Upgrade(); err != nil {
+		return err
+	}
+	if pidIn("pid", os.Getpid()) == nil {
+		return errors.New("the PID file names the parent while the child serves")
+	}
+	if err := os.WriteFile("die", nil, 0o600); err != nil {
+		return err
+	}
+	return pidComes("pid", os.Getpid())
+}
+
+// diesLate ends after the upgrade.
+func diesLate(u *tableflip.Upgrader) error {
+	if _, err := u.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	if err := errors.Join(u.Ready(), appears("die")); err != nil {
+		return err
+	}
+	os.Exit(1)
 	return nil
 }
 

@@ -41,7 +41,26 @@ func (f *pidFile) write() error {
 
 // observe writes the file again if an upgrade was undone, because the successor has written it.
 func (f *pidFile) observe(e reexec.Event) {
-	if f == nil || e.Kind != reexec.EventUndone {
+	if e.Kind == reexec.EventUndone {
+		f.again()
+	}
+}
+
+// follow writes the file again each time this process serves again because the new one has
+// died. It returns when ended is closed.
+func (f *pidFile) follow(engine *reexec.Upgrader, ended <-chan struct{}) {
+	for {
+		select {
+		case <-engine.Protocol().Resumed():
+			f.again()
+		case <-ended:
+			return
+		}
+	}
+}
+
+func (f *pidFile) again() {
+	if f == nil {
 		return
 	}
 	f.mu.Lock()

@@ -53,6 +53,7 @@ var scenarios = map[string]scenario{
 	"a stop before Ready":            {parent: stopsBeforeReady},
 	"connections delay Exit":         {parent: finishesConnection, child: acceptsOne},
 	"listen after Ready":             {parent: listensLate, child: inheritsLate},
+	"a new process dies":             {options: tableflip.Options{PIDFile: "pid"}, parent: servesAgain, child: diesLate},
 	"a closed listener is inherited": {parent: closesBeforeUpgrade, child: acceptsOne},
 }
 
@@ -262,13 +263,19 @@ func pidFileSurvives(u *tableflip.Upgrader) error {
 	if err := failsToUpgrade(u); err != nil {
 		return err
 	}
-	for range 1000 { // the engine tells of the undone upgrade a moment later
-		if pidIn("pid", os.Getpid()) == nil {
+	return pidComes("pid", os.Getpid())
+}
+
+// pidComes waits until the file at path has the pid want: the engine tells of an upgrade a
+// moment later.
+func pidComes(path string, want int) error {
+	for range 1000 {
+		if pidIn(path, want) == nil {
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return pidIn("pid", os.Getpid())
+	return pidIn(path, want)
 }
 
 // failsAfterReady writes the PID file and does not serve.

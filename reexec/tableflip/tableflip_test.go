@@ -4,11 +4,13 @@ package tableflip_test
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +61,7 @@ func play(s scenario) error {
 }
 
 // fails are the scenarios whose child has no result.
-var fails = []string{"Clean", "Unclean", "Timeout", "Concurrent", "Shutdown", "undone"}
+var fails = []string{"Clean", "Unclean", "Timeout", "Concurrent", "Shutdown", "undone", "dies"}
 
 func TestTheAssertionsOfTableflipHold(t *testing.T) {
 	// Children outlive their parents, and become children of the test to be reaped.
@@ -106,6 +108,36 @@ func TestTheAssertionsOfTableflipHold(t *testing.T) {
 				t.Errorf("the child: %q: %s", got, read(dir, "output"))
 			}
 		})
+	}
+}
+
+// internals are the tests of tableflip that call functions which it does not export: startChild
+// and newOSProcess. Their assertions about a program hold in other tests.
+var internals = []string{
+	"TestArgumentsArePassedCorrectly", "TestChildExit", "TestChildKill", "TestChildNotReady", "TestChildPassedFds",
+	"TestChildReady", "TestFilesAreNonblocking", "TestParentExit",
+}
+
+// listed has the names of all tests of tableflip v1.2.3, written by -api.
+//
+//go:embed testdata/tests.txt
+var listed string
+
+func TestEveryTestOfTableflipHasAScenario(t *testing.T) {
+	held := 0
+	for name := range strings.FieldsSeq(listed) {
+		if scenarios[name].parent != nil {
+			held++
+		} else if !slices.Contains(internals, name) {
+			t.Errorf("no scenario has the assertions of %s", name)
+		}
+	}
+	page, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprintf("assertions of %d of its %d tests", held, held+len(internals)); !strings.Contains(string(page), text) {
+		t.Errorf("doc.go does not say %q", text)
 	}
 }
 

@@ -63,7 +63,8 @@ func New(opts Options) (*Upgrader, error) {
 		return nil, errors.Join(fmt.Errorf("tableflip: %w", err), engine.Close())
 	}
 	u := &Upgrader{Fds: fds, engine: engine, pid: pid, stopC: make(chan struct{}), exitC: make(chan struct{})}
-	go u.run() // ends with the generation
+	go u.run()                     // ends with the generation
+	go pid.follow(engine, u.exitC) // ends with the generation
 	return u, nil
 }
 

@@ -116,8 +116,8 @@ func Check(parent int, managed bool, lookup func(string) (string, bool)) error {
 	return checkCgroup(parent)
 }
 
-// checkUnmanaged returns an error if systemd has started this process without a notification
-// socket, because systemd then ends the unit when this process ends.
+// checkUnmanaged returns an error if systemd has started this process and would end the unit
+// with it: there is neither a notification socket nor a PID file that names this process.
 func checkUnmanaged(parent int, lookup func(string) (string, bool)) error {
 	started, ok := lookup("SYSTEMD_EXEC_PID")
 	if !ok && parent == 1 { // systemd before 248 sets only INVOCATION_ID
@@ -128,7 +128,28 @@ func checkUnmanaged(parent int, lookup func(string) (string, bool)) error {
 	if started != fmt.Sprint(os.Getpid()) {
 		return nil
 	}
+	if _, ok := lookup("PIDFILE"); ok {
+		return CheckFile(os.Getpid(), lookup)
+	}
 	return errors.New("systemd has started this process without NOTIFY_SOCKET, so it would not follow a successor and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
+}
+
+// CheckFile returns an error if the unit has PIDFile= and the file does not name the process
+// pid. Without a notification socket, systemd follows the process that the file names when the
+// main process ends. lookup reads the environment: systemd sets PIDFILE and INVOCATION_ID.
+func CheckFile(pid int, lookup func(string) (string, bool)) error {
+	path, ok := lookup("PIDFILE")
+	if _, started := lookup("INVOCATION_ID"); !ok || !started {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if got := strings.TrimSpace(string(text)); err == nil && got != fmt.Sprint(pid) {
+		err = fmt.Errorf("%s names process %.20q", path, got)
+	}
+	if err != nil {
+		return fmt.Errorf("systemd would not follow process %d, because the file of PIDFile= does not name it: write the file before Ready, or set Type=notify in the unit: %w", pid, err)
+	}
+	return nil
 }
 
 // checkCgroup returns an error if systemd would refuse MAINPID=: unless root sends it, the main

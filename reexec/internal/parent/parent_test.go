@@ -1,6 +1,12 @@
 package parent
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
 
 // TestAutoIsInPlaceWhereTheParentWaits for this very process.
 func TestAutoIsInPlaceWhereTheParentWaits(t *testing.T) {
@@ -67,5 +73,31 @@ func TestCgroupsThatBelongToNoService(t *testing.T) {
 		if got := scopeOf(tt.text); got != tt.want {
 			t.Errorf("scopeOf(%q) = %q, want %q", tt.text, got, tt.want)
 		}
+	}
+}
+
+// TestSystemdFollowsAPIDFileWithoutANotificationSocket if the file names the process.
+func TestSystemdFollowsAPIDFileWithoutANotificationSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	started := map[string]string{"INVOCATION_ID": "1", "SYSTEMD_EXEC_PID": fmt.Sprint(os.Getpid())}
+	lookup := func(name string) (string, bool) { v, ok := started[name]; return v, ok }
+	check := func(want string) {
+		t.Helper()
+		err := Check(1, false, lookup)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("Check returns %v, want %q", err, want)
+		}
+	}
+	check("set Type=notify in the unit")
+	started["PIDFILE"] = path
+	check("no such file")
+	for text, want := range map[string]string{"1\n": `names process "1"`, fmt.Sprintln(os.Getpid()): ""} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check(want)
+		delete(started, "SYSTEMD_EXEC_PID") // systemd 247
+		check(want)
+		started["SYSTEMD_EXEC_PID"] = fmt.Sprint(os.Getpid())
 	}
 }
