@@ -127,8 +127,8 @@ func useFile(file *os.File, kind activation.Kind) (string, error) {
 			return "", err
 		}
 	}
-	buf := make([]byte, 4)
-	n, err := file.Read(buf)
+	buf := make([]byte, len("ping"))
+	n, err := io.ReadFull(file, buf) // a terminal repeats byte by byte
 	return string(buf[:n]), err
 }
 
