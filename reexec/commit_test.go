@@ -75,19 +75,23 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 	}
 }
 
+// marks are the messages that store the marks of the main process.
+var marks = []string{"FDSTORE=1 FDNAME=cutover.0.cutover.main.successor", "FDSTORE=1 FDNAME=cutover.0.cutover.main.predecessor", "BARRIER=1"}
+
 // TestWhatTheManagerIsToldOfAFailure, which is one message, read before the caller
 // has its answer.
 func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
 	s := newStage(t)
 	v := s.supervise()
 	a := s.attempt(claimed, signals)
+	v.await(a.one.PID, "BARRIER=1") // the marks
 	a.two.kill()
 	a.undone("(start, process ")
 	said := v.said(a.one.PID)
 	after := said[slices.IndexFunc(said, func(text string) bool { return strings.HasPrefix(text, "RELOADING=1") })+1:]
 	want := fmt.Sprintf("READY=1 STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", a.two.PID)
-	if !slices.Equal(after, []string{want, "BARRIER=1"}) {
-		t.Errorf("after RELOADING=1: %q, want %q and BARRIER=1", after, want)
+	if want := append(slices.Clone(marks), want, "BARRIER=1"); !slices.Equal(after, want) {
+		t.Errorf("after RELOADING=1: %q, want %q", after, want)
 	}
 	if said := v.said(a.two.PID); len(said) > 0 {
 		t.Errorf("the successor said %q", said)
@@ -104,6 +108,7 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	before := len(v.said(one.PID))
 	reload := one.reload()
 	bad := s.next()
+	v.await(one.PID, "BARRIER=1") // the marks
 	bad.kill()
 	reload.ends("the successor was ended by SIGKILL")
 	reload = one.reload()
@@ -115,8 +120,7 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	v.caughtUp()
 	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", bad.PID)
 	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
-	want := []string{begun, undone, "BARRIER=1", begun}
-	want = append(want, "FDSTORE=1 FDNAME=cutover.0.cutover.main.successor", "FDSTORE=1 FDNAME=cutover.0.cutover.main.predecessor", "BARRIER=1")
+	want := slices.Concat([]string{begun}, marks, []string{undone, "BARRIER=1", begun}, marks)
 	want = append(want, fmt.Sprintf("MAINPID=%d READY=1 STATUS=generation 2 serves", two.PID), "BARRIER=1")
 	if said := v.said(one.PID)[before:]; !slices.Equal(said, want) {
 		t.Errorf("the predecessor said %q, want %q", said, want)

@@ -162,29 +162,6 @@ func (u *Upgrader) replacedText() string {
 	return "; " + path + " was replaced, so a restart executes another program"
 }
 
-// storeMarks begins the commit. A goroutine does the steps that wait for the manager.
-func (u *Upgrader) storeMarks(p *loopState) {
-	fault.At(fault.BeforeCommit)
-	s := p.succ
-	u.tasks.Go(func() { // ends when the manager has answered, with the successor, or with life
-		var marks *proof.Marks
-		if u.supervised() && s.acknowledges {
-			marks = u.prove()
-		}
-		defer marks.Close()
-		fault.At(fault.MarksStored)
-		u.keepLastGood(s)
-		told := make(chan struct{})
-		u.loop.post(event{kind: lifecycle.EvMarked, from: s, marks: marks, told: told})
-		select {
-		case <-told:
-			u.confirm(s, marks)
-		case <-s.process.Over():
-		case <-u.tasks.life.Done():
-		}
-	})
-}
-
 // commit makes the successor the main process. It sends Committing to the successor before
 // MAINPID= to the manager: if this process dies in between, the successor must not take that
 // for an undone upgrade.
@@ -293,18 +270,6 @@ func (u *Upgrader) barrier(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// prove stores the marks that show which process is the main one. It returns nil if
-// that is not possible; the barrier decides then.
-func (u *Upgrader) prove() *proof.Marks {
-	ctx, cancel := timeout.Message(u.tasks.life)
-	defer cancel()
-	m, err := proof.Store(ctx, u.manager.notifier, u.barrier, u.tasks.Go)
-	if err != nil {
-		u.log.Debug("no proof of MAINPID= is possible, so the barrier decides", "error", err)
-	}
-	return m
 }
 
 // acknowledge asks the manager to remove the successor's mark, which the manager does only for

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -164,6 +165,59 @@ func TestARefusedMainPIDIsUndone(t *testing.T) {
 			three := one.handOver(signals)
 			s.hosted(address, three)
 		})
+	}
+}
+
+// drop makes the manager lose the entries called names.
+func (v *supervisor) drop(names ...string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range names {
+		v.store.remove(name)
+	}
+}
+
+// TestMarksThatTheManagerHasDroppedAreStoredAgain: they hang up as those of a manager that obeys.
+func TestMarksThatTheManagerHasDroppedAreStoredAgain(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	v.withStore(&fakeStore{room: 8})
+	one, address := s.open(signals)
+	v.refuse(true)
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	v.await(one.PID, "BARRIER=1")
+	v.drop("cutover.0.cutover.main.successor", "cutover.0.cutover.main.predecessor")
+	two.do("new", signals)
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	upgrade.fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
+	one.state("serving")
+	s.hosted(address, one)
+	two.endAt(onTrial)
+}
+
+// TestAnUndoneUpgradeLeavesNoMarks, which are stored while the successor starts.
+func TestAnUndoneUpgradeLeavesNoMarks(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	v.withStore(&fakeStore{room: 8})
+	one, _ := s.open(signals)
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	v.await(one.PID, "BARRIER=1")
+	if names := v.names(); len(names) != 3 {
+		t.Errorf("while the successor starts the store has %q, want the listener and two marks", names)
+	}
+	two.kill()
+	upgrade.fails("(start, process ")
+	v.await(one.PID, "READY=1 STATUS=generation 1 serves; upgrade undone")
+	for names := v.names(); len(names) > 1; names = v.names() { // they hang up when a goroutine has closed them
+		select {
+		case <-v.ctx.Done():
+			t.Fatalf("the store has %q, want the listener alone", names)
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type successor struct {
 
 	acknowledges bool          // it answers Acknowledge; set before EvPrepared
 	acknowledged chan struct{} // closed when it has sent Acknowledged
+	marks        chan prepared // the prepared marks; nil if there are none
 
 	listening   context.Context         // context of listen
 	stopReading context.CancelCauseFunc // ends listening
@@ -73,6 +74,9 @@ func (u *Upgrader) startSuccessor(next Command) (*successor, error) {
 	s := newSuccessor(process, line)
 	s.output = u.outputOf(process.PID)
 	fault.At(fault.Started)
+	if u.siblings() {
+		u.prepareMarks(s)
+	}
 	u.tasks.Go(func() { // ends with the process or dropSuccessor
 		if err := u.introduce(s); err != nil {
 			u.loop.post(event{kind: lifecycle.EvFailed, from: s, err: s.explain(err)})

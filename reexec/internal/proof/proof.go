@@ -24,6 +24,9 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
+// ErrNoRoom says that the manager does not hold both marks.
+var ErrNoRoom = errors.New("the fd store has no room for two more entries (FileDescriptorStoreMax=)")
+
 // Marks is the predecessor's side of both marks.
 type Marks struct {
 	successor   *Mark
@@ -39,8 +42,7 @@ type Mark struct {
 // NewMark returns a Mark with conn as our end. Wait must be called on a goroutine.
 func NewMark(conn net.Conn) *Mark { return &Mark{conn, make(chan struct{})} }
 
-// Store stores the marks. It returns an error if the manager does not hold both, for example
-// because the fd store is full. barrier waits until the manager has read all messages. run
+// Store stores the marks. It returns ErrNoRoom if the manager does not hold both then. barrier waits until the manager has read all messages. run
 // runs a function on a goroutine, which ends with the marks.
 func Store(ctx context.Context, n *notify.Notifier, barrier func(context.Context) error, run func(func())) (*Marks, error) {
 	m := &Marks{}
@@ -52,7 +54,7 @@ func Store(ctx context.Context, n *notify.Notifier, barrier func(context.Context
 		err = barrier(ctx)
 	}
 	if err == nil {
-		err = m.inStore()
+		err = m.Check()
 	}
 	if err != nil {
 		m.Close()
@@ -94,15 +96,15 @@ func (m *Mark) Gone() <-chan struct{} { return m.gone }
 // Close closes our end.
 func (m *Mark) Close() { _ = m.conn.Close() } // nothing was written
 
-// inStore returns an error if the manager does not hold both marks.
-func (m *Marks) inStore() error {
+// Check returns ErrNoRoom if the manager does not hold both marks.
+func (m *Marks) Check() error {
 	for _, m := range []*Mark{m.successor, m.predecessor} {
 		gone, err := fd.HungUp(m.conn.(*net.UnixConn))
 		if err != nil {
 			return err
 		}
 		if gone {
-			return errors.New("the fd store has no room for two more entries (FileDescriptorStoreMax=)")
+			return ErrNoRoom
 		}
 	}
 	return nil
