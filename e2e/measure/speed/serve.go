@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,10 +21,38 @@ const (
 
 // http measures kept connections.
 func (b *bench) http(ctx context.Context) error {
-	return b.serve(ctx, "HTTP/1, kept connections", "http", func(c net.Conn) func() error {
+	err := b.serve(ctx, "HTTP/1, kept connections", "http", func(c net.Conn) func() error {
 		br := bufio.NewReader(c)
 		return func() error { return ask(c, br) }
 	})
+	if err != nil {
+		return err
+	}
+	return b.serve(ctx, "HTTP/2 without TLS, kept connections", "http2", speaks2)
+}
+
+// speaks2 returns a function that sends a request over HTTP/2 on c.
+func speaks2(c net.Conn) func() error {
+	t := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return func() error {
+		r, err := http.NewRequest(http.MethodPost, "http://"+c.RemoteAddr().String(), strings.NewReader("hello"))
+		if err != nil {
+			return err
+		}
+		answer, err := t.RoundTrip(r)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			return err
+		}
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %s", answer.Status)
+		}
+		return nil
+	}
 }
 
 // udp measures echoes.
@@ -59,7 +90,10 @@ func echoes(c net.Conn) func() error {
 
 // serve compares a mode of the server with its bare one.
 func (b *bench) serve(ctx context.Context, figure, mode string, client func(net.Conn) func() error) error {
-	network := map[string]string{"http": "tcp", "tcp": "tcp", "udp": "udp"}[mode]
+	network := "tcp"
+	if mode == "udp" {
+		network = "udp"
+	}
 	var both [2]*measured
 	for i, args := range [][]string{{"-mode", mode}, {"-mode", mode, "-bare"}} {
 		m, err := b.meet(ctx, network, client, args...)

@@ -82,7 +82,7 @@ func (b *bench) measure(ctx context.Context, only string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	for name, pkg := range map[string]string{"speed": "e2e/testdata/speed", "cutover-reload": "reexec/cmd/cutover-reload"} {
+	for name, pkg := range map[string]string{"speed": "e2e/testdata/speed", "cutover-reload": "reexec/cmd/cutover-reload", "least": "e2e/testdata/least"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.path(name), "github.com/cutover-go/cutover/"+pkg)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {

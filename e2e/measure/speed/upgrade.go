@@ -12,34 +12,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idle is the number of connections that drains moves.
-const idle = 1000
+// idles are the numbers of connections that drains moves.
+var idles = []int{0, 1000, 10000}
 
-// drains measures the drain of idle connections in a second upgrade, in which none has said
+// drains measures the drain of idle connections in a second upgrade, in which none has sent
 // anything since the first, beside the first.
 func (b *bench) drains(ctx context.Context) error {
-	if err := errors.Join(adopt(), raiseLimit(3*idle)); err != nil {
+	if err := adopt(); err != nil {
 		return err
 	}
-	var first, second []float64
-	for range max(1, b.rounds/2) {
-		one, two, err := b.drain(ctx)
-		if err != nil {
-			return err
+	for _, n := range idles {
+		if err := raiseLimit(uint64(n + 1000)); err != nil {
+			b.absent = append(b.absent, fmt.Sprintf("drain of %d connections: %v", n, err))
+			continue
 		}
-		first, second = append(first, one), append(second, two)
+		var first, second []float64
+		for range max(1, b.rounds/2) {
+			one, two, err := b.drain(ctx, n)
+			if err != nil {
+				return err
+			}
+			first, second = append(first, one), append(second, two)
+		}
+		b.compare(fmt.Sprintf("drain of %d idle connections, second upgrade / first", n), "ms", second, first)
 	}
-	b.compare("drain of 1,000 idle connections, second upgrade / first", "ms", second, first)
 	return nil
 }
 
-func (b *bench) drain(ctx context.Context) (first, second float64, err error) {
+// drain returns the times from the switch to the end of the drain with n idle connections.
+func (b *bench) drain(ctx context.Context, n int) (first, second float64, err error) {
 	s, err := b.start(ctx, "-mode", "http")
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	for range idle {
+	for range n {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			return 0, 0, err

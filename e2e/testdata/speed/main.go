@@ -21,10 +21,10 @@ import (
 )
 
 var (
-	mode  = flag.String("mode", "http", "http, tcp, udp, sockets, or hello to print that and end")
+	mode  = flag.String("mode", "http", "http, http2, tcp, udp, sockets, least, or hello to print that and end")
 	bare  = flag.Bool("bare", false, "serve without this module")
 	count = flag.Int("n", 4, "`listeners` of -mode sockets")
-	addr  = flag.String("addr", "127.0.0.1:0", "`address` of http, tcp and udp")
+	addr  = flag.String("addr", "127.0.0.1:0", "`address` of http, http2, tcp and udp")
 )
 
 func main() {
@@ -44,6 +44,8 @@ func serve(ctx context.Context) error {
 	case *mode == "hello":
 		fmt.Println("hello")
 		return nil
+	case *mode == "least":
+		return least(ctx)
 	case *bare && *mode == "udp":
 		c, err := net.ListenPacket("udp", *addr)
 		if err != nil {
@@ -62,7 +64,7 @@ func serve(ctx context.Context) error {
 		if *mode == "tcp" {
 			return accept(ln)
 		}
-		return http.Serve(ln, http.HandlerFunc(answer))
+		return httpServer().Serve(ln)
 	}
 	return upgradable(ctx)
 }
@@ -87,13 +89,13 @@ func upgradable(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.u.Close()) }()
 	switch *mode {
-	case "http":
+	case "http", "http2":
 		ln, err := r.u.Listen(ctx, "http", "tcp", *addr)
 		if err != nil {
 			return err
 		}
 		r.begin(ln.Addr())
-		err = rehttp.Serve(ctx, r.u, &http.Server{Handler: http.HandlerFunc(answer)}, ln)
+		err = rehttp.Serve(ctx, r.u, httpServer(), ln)
 		r.end()
 		return err
 	case "tcp":
@@ -171,6 +173,14 @@ func (r *run) end() {
 	now := time.Now()
 	e := <-r.switched
 	fmt.Println(e.Since.Nanoseconds(), now.Sub(e.Time).Nanoseconds())
+}
+
+// httpServer returns a server of HTTP/1, or of HTTP/2 without TLS.
+func httpServer() *http.Server {
+	srv := &http.Server{Handler: http.HandlerFunc(answer), Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(*mode == "http")
+	srv.Protocols.SetUnencryptedHTTP2(*mode == "http2")
+	return srv
 }
 
 func answer(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a short answer\n") }
