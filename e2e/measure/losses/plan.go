@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -100,13 +101,14 @@ func foreign(ctx context.Context, command string) ([]row, error) {
 	return rows, nil
 }
 
-// build builds a program of testdata and puts it on the stage.
-func (r *rig) build(ctx context.Context, name string) (string, error) {
+// build builds a package of this module and puts the program on the stage.
+func (r *rig) build(ctx context.Context, pkg string) (string, error) {
+	name := path.Base(pkg)
 	out := filepath.Join(r.dir, name+".built")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, "github.com/cutover-go/cutover/e2e/testdata/"+name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, "github.com/cutover-go/cutover/"+pkg)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, text)
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, text)
 	}
 	program, err := os.ReadFile(out)
 	if err != nil {

@@ -105,12 +105,16 @@ func (r *rig) ended(ctx context.Context, s server) error {
 
 func (r *rig) prepare(ctx context.Context, program string, port int) (s server, err error) {
 	at := func(port int) string { return net.JoinHostPort(r.stage.host(), strconv.Itoa(port)) }
-	s = server{name: program, plain: at(port), secure: at(port + 1), unit: "NotifyAccess=all\n"}
-	if program == "web" {
-		s.unit, s.ownReload = "NotifyAccess=main\n", true
-	}
-	if s.path, err = r.build(ctx, program); err != nil {
+	s = server{name: program, plain: at(port), secure: at(port + 1), unit: "NotifyAccess=all\n", reload: "/bin/kill -HUP $MAINPID"}
+	if s.path, err = r.build(ctx, "e2e/testdata/"+program); err != nil {
 		return s, err
+	}
+	if program == "web" {
+		command, err := r.build(ctx, "reexec/cmd/cutover-reload")
+		if err != nil {
+			return s, err
+		}
+		s.unit, s.reload = "NotifyAccess=main\n", "+"+command // as sdunits writes it
 	}
 	cert, err := r.stage.put("cert.pem", r.cert, 0o644)
 	if err != nil {

@@ -50,7 +50,7 @@ type server struct {
 	args          []string
 	plain, secure string
 	unit          string // what its [Service] has to say beside the program
-	ownReload     bool   // it has a reload command
+	reload        string // ExecReload=
 }
 
 func raise(ctx context.Context, kind, dir string) (stage, error) {
@@ -87,13 +87,9 @@ func (b booted) put(name string, data []byte, mode os.FileMode) (string, error) 
 }
 
 func (b booted) start(ctx context.Context, s server) error {
-	reload := "/bin/kill -HUP $MAINPID"
-	if s.ownReload {
-		reload = s.path + " reload"
-	}
 	text := fmt.Sprintf("[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=%s %s\nExecReload=%s\n"+
 		"LimitNOFILE=16384\nTimeoutStopSec=45s\nFileDescriptorStoreMax=64\nRuntimeDirectory=%s\n%s",
-		s.path, strings.Join(s.args, " "), reload, s.name, s.unit)
+		s.path, strings.Join(s.args, " "), s.reload, s.name, s.unit)
 	return errors.Join(b.Install(ctx, s.name+".service", text), b.Start(ctx, s.name+".service"))
 }
 
