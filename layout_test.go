@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"internal/fd":       {},
 	"internal/fault":    {},
 	"internal/excerpt":  {},
+	"internal/halt":     {},
 	"internal/handover": {"internal/excerpt", "internal/fd"},
 	"internal/ask":      {"internal/fd/seqpacket"},
 	"internal/control":  {"internal/ask", "internal/excerpt", "internal/fd"},

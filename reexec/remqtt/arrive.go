@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -13,20 +14,20 @@ import (
 func (l *listener) receive(c net.Conn, mark string) {
 	k := newLink(c)
 	defer k.Close()
-	done := map[int]string{}
+	done, whole := map[int]string{}, false
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.links--
-		l.expects = false
+		l.expects, l.broken = false, l.broken || !whole
 		l.changed.Broadcast()
 	}()
+	l.at(stepLinkHeard)
 	if k.send(message{Hello: true}) != nil {
 		return // the predecessor has changed its mind
 	}
 	var kept retained
 	sessions := map[int]snapshot{}
-	whole := false
 	for !whole {
 		m, err := k.receive()
 		if err != nil {
@@ -38,22 +39,27 @@ func (l *listener) receive(c net.Conn, mark string) {
 			kept = *m.Retained
 		case m.Session != nil:
 			sessions[m.Session.Number] = *m.Session
+			l.at(stepSessionHeard)
 		case m.Stays != nil:
 			delete(sessions, *m.Stays)
 		}
 		whole = m.End
 	}
+	l.at(stepEndHeard)
 	l.publishRetained(kept)
 	all := l.match(sessions, mark, whole)
+	l.at(stepMatched)
 	l.resume(all, done)
+	l.closeStrays(mark)
+	l.at(stepResumed)
 	_ = k.send(message{Done: done, Over: true}) // the predecessor may have ended
 }
 
 // match makes the sessions whose sockets have come. If all were sent, it waits for them.
 func (l *listener) match(sessions map[int]snapshot, mark string, whole bool) (all []*session) {
-	timer := time.AfterFunc(patience, l.wake)
+	timer := time.AfterFunc(patienceFor(len(sessions)), l.wake)
 	defer timer.Stop()
-	limit := time.Now().Add(patience)
+	limit := time.Now().Add(patienceFor(len(sessions)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for number, n := range sessions {
@@ -81,24 +87,71 @@ func (l *listener) join(c net.Conn, key string) {
 	l.mu.Lock()
 	n, late := l.late[key]
 	delete(l.late, key)
-	if !late {
+	mark, _, _ := strings.Cut(key, " ")
+	switch {
+	case late:
+		l.links++
+	case l.ended[mark]:
+		_ = c.Close() // its session has not come, and its client comes again
+	default:
 		l.sockets[key] = c
 		l.changed.Broadcast()
 	}
 	l.mu.Unlock()
 	if late {
-		s, err := n.session(l, c)
-		if err != nil {
-			s.stays = err.Error()
+		go l.resumeLate(n, c) // ends when the session runs
+	}
+}
+
+// resumeLate resumes a session that has come without its socket. c is its socket, or nil.
+func (l *listener) resumeLate(n snapshot, c net.Conn) {
+	s, err := n.session(l, c)
+	if err != nil {
+		s.stays = err.Error()
+	}
+	l.resume([]*session{s}, map[int]string{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.links--
+	l.changed.Broadcast()
+}
+
+// closeStrays closes the sockets whose sessions have not come over the link with this mark.
+func (l *listener) closeStrays(mark string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended[mark] = true
+	for key, c := range l.sockets {
+		if strings.HasPrefix(key, mark+" ") {
+			_ = c.Close() // as in join
+			delete(l.sockets, key)
 		}
-		go l.resume([]*session{s}, map[int]string{}) // ends when the session runs
+	}
+}
+
+// adoptLate resumes the sessions that outlive their connections, and whose sockets were lost with
+// the predecessor. Their clients come again, and get the messages that the predecessor has sent.
+func (l *listener) adoptLate() {
+	var all []snapshot
+	l.mu.Lock()
+	for key, n := range l.late {
+		if n.Connect != nil && n.Expiry > 0 {
+			delete(l.late, key)
+			n.Absent = true
+			all = append(all, n)
+			l.links++
+		}
+	}
+	l.mu.Unlock()
+	for _, n := range all {
+		l.resumeLate(n, nil)
 	}
 }
 
 // resume opens sessions in the server, and lets all of them run when each is there. It notes
 // those that the server does not take.
 func (l *listener) resume(all []*session, done map[int]string) {
-	limit := time.Now().Add(patience)
+	limit := time.Now().Add(patienceFor(len(all)))
 	var replays []*session
 	for _, s := range all {
 		if s.phase == replaying {
@@ -115,6 +168,7 @@ func (l *listener) resume(all []*session, done map[int]string) {
 		done[s.number] = err.Error()
 		l.mu.Unlock()
 	})
+	l.at(stepReplayed)
 	for _, s := range all {
 		switch {
 		case done[s.number] != "":

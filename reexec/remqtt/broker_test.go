@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -22,12 +23,16 @@ type broker struct {
 	mu       sync.Mutex
 	sessions map[string]*brokerSession
 	retained map[string]packet // PUBLISH packets of level 4, without an identifier
+	exact    subscribers       // by a filter without wildcards
+	wild     map[*brokerSession]bool
 	working  sync.WaitGroup
 }
 
 func newBroker(t testing.TB) *broker {
-	return &broker{TB: t, sessions: map[string]*brokerSession{}, retained: map[string]packet{}, wills: func(string) {}}
+	return &broker{TB: t, sessions: map[string]*brokerSession{}, retained: map[string]packet{}, wills: func(string) {}, exact: subscribers{}, wild: map[*brokerSession]bool{}}
 }
+
+type subscribers map[string]map[*brokerSession]bool
 
 type brokerSession struct {
 	id       string
@@ -266,6 +271,7 @@ func (b *broker) subscribe(s *brokerSession, p packet) {
 			code = 0x80
 		} else {
 			s.filters = append(s.filters, all[i])
+			b.index(s, all[i].Filter)
 		}
 		body = append(body, code)
 	}
@@ -288,14 +294,32 @@ func (b *broker) publish(p packet) {
 		b.retained[p.topic()] = p
 		p = append(packet{p[0] &^ 1}, p[1:]...)
 	}
-	for _, s := range b.sessions {
+	topic := p.topic()
+	all := maps.Clone(b.wild)
+	maps.Copy(all, b.exact[topic])
+	for s := range all {
+		if b.sessions[s.id] != s {
+			continue // it has ended
+		}
 		for _, f := range s.filters {
-			if matches(f.Filter, p.topic()) {
+			if matches(f.Filter, topic) {
 				s.deliver(p, f.Options&3)
 				break
 			}
 		}
 	}
+}
+
+// index notes that s has subscribed to filter, because there may be thousands of sessions.
+func (b *broker) index(s *brokerSession, filter string) {
+	if strings.ContainsAny(filter, "+#") {
+		b.wild[s] = true
+		return
+	}
+	if b.exact[filter] == nil {
+		b.exact[filter] = map[*brokerSession]bool{}
+	}
+	b.exact[filter][s] = true
 }
 
 func (s *brokerSession) deliver(p packet, most byte) {

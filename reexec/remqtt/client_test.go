@@ -25,6 +25,7 @@ type client struct {
 	keeps bool // the session outlives the connection
 	will  string
 	tls   *tls.Config
+	dial  func() (net.Conn, error) // nil: by TCP
 	got   func(topic, text string, p packet)
 
 	mu       sync.Mutex
@@ -41,7 +42,11 @@ type client struct {
 
 // connect opens a connection, and waits for CONNACK.
 func (c *client) connect(address string) error {
-	conn, err := net.Dial("tcp", address)
+	dial := c.dial
+	if dial == nil {
+		dial = func() (net.Conn, error) { return net.Dial("tcp", address) }
+	}
+	conn, err := dial()
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (s *session) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		case s.failed != nil && s.phase != running:
 			return 0, s.failed
-		case s.client == nil || s.phase != running && s.through == 0:
+		case s.client == nil || s.phase != running && (s.through == 0 || s.fails != ""):
 			s.parked = true
 			s.changed.Broadcast()
 			s.changed.Wait()
@@ -68,7 +68,7 @@ func (s *session) receive(b []byte) error {
 		return nil
 	case s.phase != running && errors.Is(err, os.ErrDeadlineExceeded):
 		if s.through > 0 {
-			s.stays, s.through = "a message of more than 1 MiB is under way", 0
+			s.fails = "a message of more than 1 MiB is under way"
 		}
 		return nil
 	}

@@ -79,7 +79,14 @@
 //   - Messages that the program publishes by itself, through an API of the server, can get lost
 //     after Upgrader.Draining is closed. The statistics of a server begin again.
 //   - A will that is delayed, and whose client has gone, is not published.
-//   - If the successor dies within an upgrade, sessions that have moved are cut. Their clients
-//     come again, as after a crash.
+//   - If the successor dies within an upgrade, sessions whose sockets have moved are cut. Their
+//     clients come again, as after a crash. All other sessions go on in the predecessor, unless a
+//     service manager restarts the unit. The predecessor keeps the messages of the sessions that
+//     outlive their connections; a client can get one again that the successor has delivered.
+//   - If the predecessor dies within an upgrade, the successor goes on with each session that it
+//     has. If it has a session without the socket, the client gets its messages when it comes again,
+//     provided that the session outlives its connection.
+//   - All clients wait until the slowest one has finished: up to 2 s for the rest of a message of
+//     more than 1 MiB, and up to 10 s, with 2 ms more for each session, for each server.
 //   - The Session Expiry Interval of a client that is not connected begins again.
 package remqtt

@@ -23,8 +23,8 @@ func (s *session) wait(limit time.Time, done func() bool) (err error) {
 		case done():
 		case s.closed || s.failed != nil || s.gone:
 			err = errLeft
-		case s.stays != "":
-			err = errors.New(s.stays)
+		case s.reason() != "":
+			err = errors.New(s.reason())
 		default:
 			return false
 		}
@@ -50,6 +50,10 @@ func (s *session) until(limit time.Time, done func() bool) error {
 	return nil
 }
 
+// maxRest limits the time in which the rest of a message comes that is passed in parts. All other
+// clients wait meanwhile.
+const maxRest = 2 * time.Second
+
 // stop ends the exchange of packets. It waits until no goroutine of the server uses the
 // connection of the client.
 func (s *session) stop(limit time.Time) error {
@@ -62,7 +66,7 @@ func (s *session) stop(limit time.Time) error {
 	if s.client != nil {
 		_ = s.client.SetWriteDeadline(past) // fails on a closed connection only
 		if s.through > 0 {
-			_ = s.client.SetReadDeadline(limit)
+			_ = s.client.SetReadDeadline(time.Now().Add(maxRest)) // as above
 		} else {
 			_ = s.client.SetReadDeadline(past)
 		}
@@ -264,7 +268,7 @@ func (s *session) run() {
 		s.wmu.Unlock()
 		return
 	}
-	s.phase = running
+	s.phase, s.fails = running, ""
 	maps.DeleteFunc(s.ofServer, func(_ uint16, d *delivery) bool { return d.taken })
 	s.sendDeferred()
 	out := s.unsent

@@ -6,32 +6,46 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
 // This file gives all sessions to the successor at once.
 
-// patience limits the time in which the server and the successor finish with the sessions.
+// patience limits the time in which the server and the successor finish with a few sessions.
 // Clients wait meanwhile.
 const patience = 10 * time.Second
 
-// leave gives the sessions to the successor. It returns false if there is none that takes
-// them; then they run on. Sessions that cannot move are dismissed.
-func (l *listener) leave(stopping <-chan struct{}) bool {
+// patienceFor is patience for n sessions. A session takes less than a millisecond of a processor.
+func patienceFor(n int) time.Duration { return patience + time.Duration(n)*2*time.Millisecond }
+
+// departed is the result of leave.
+type departed int
+
+const (
+	remain departed = iota // no process takes sessions, and they run on
+	left                   // the successor has the sessions; those that cannot move are dismissed
+	alone                  // the successor has died, and the sessions that it did not have run on
+)
+
+// leave gives the sessions to the successor.
+func (l *listener) leave(stopping <-chan struct{}) departed {
 	if isClosed(stopping) || !l.complete(stopping) || !l.g.CanMove(l.name, linkFormat) {
-		return false
+		return remain
 	}
+	l.at(stepAsked)
 	ours, theirs, err := newLinks()
 	if err != nil {
 		l.log.Error("mqtt: sessions do not move", "listener", l.name, "error", err)
-		return false
+		return remain
 	}
 	defer ours.Close()
 	link, mark := newLink(ours), token()
 	if err := l.g.Move(context.Background(), l.name, theirs, linkFormat, []byte(mark)); err != nil {
 		_ = theirs.Close() // the error of the move says enough
-		return false
+		return remain
 	}
+	l.at(stepLinked)
 	broken := make(chan struct{})
 	go func() { // ends with leave
 		select {
@@ -43,9 +57,13 @@ func (l *listener) leave(stopping <-chan struct{}) bool {
 	defer close(broken)
 	_ = ours.SetDeadline(time.Now().Add(max(patience, l.g.DrainTime()/2))) // fails on a closed connection only
 	if m, err := link.receive(); err != nil || !m.Hello {
-		return false
+		if l.isAlone(err, stopping) {
+			return alone
+		}
+		return remain
 	}
-	return l.give(link, mark)
+	l.at(stepGreeted)
+	return l.give(link, mark, stopping)
 }
 
 // complete waits until the sessions of older processes are here.
@@ -73,35 +91,70 @@ func (l *listener) complete(stopping <-chan struct{}) bool {
 // departure is one upgrade of a listener.
 type departure struct {
 	*listener
-	link  *link
-	mark  string
-	limit time.Time
+	link     *link
+	mark     string
+	limit    time.Time
+	stopping <-chan struct{}
+}
+
+// isAlone reports whether the successor has died, after the error broken of the link. The link may
+// break before the Upgrader has noticed the death, so isAlone moves another link: the move fails
+// as soon as the Upgrader has, and a successor that lives drops that link.
+func (l *listener) isAlone(broken error, stopping <-chan struct{}) bool {
+	if errors.Is(broken, os.ErrDeadlineExceeded) || broken == nil {
+		return false
+	}
+	ours, theirs, err := newLinks()
+	if err != nil {
+		return !l.g.CanMove(l.name, linkFormat)
+	}
+	_ = ours.Close() // nothing is said on it
+	moved := make(chan error, 1)
+	go func() { // ends when the successor has the link, or with it
+		err := l.g.Move(context.Background(), l.name, theirs, linkFormat, nil)
+		if err != nil {
+			_ = theirs.Close() // nothing was said on it
+		}
+		moved <- err
+	}()
+	select {
+	case err := <-moved:
+		return err != nil
+	case <-stopping:
+		return true
+	}
 }
 
 // give moves all sessions over the link.
-func (l *listener) give(k *link, mark string) bool {
-	d := &departure{l, k, mark, time.Now().Add(patience)}
+func (l *listener) give(k *link, mark string, stopping <-chan struct{}) departed {
 	l.mu.Lock()
 	l.left = true
 	l.mu.Unlock()
 	all := l.list()
+	limit := time.Now().Add(patienceFor(len(all)))
+	d := &departure{l, k, mark, limit, stopping}
+	_ = k.SetDeadline(limit.Add(2 * patienceFor(len(all)))) // the successor takes its time, too; as in leave
 	for i, s := range all {
 		s.number = i + 1
 	}
 	each(all, func(s *session) { d.unless(s, s.freeze(d.limit)) })
+	l.at(stepFrozen)
 	absent := d.openAbsent(len(all)) // also clients that left meanwhile
 	each(all, func(s *session) { d.unless(s, s.drain(d.limit)) })
 	each(absent, func(s *session) { d.unless(s, s.drain(d.limit)) })
+	l.at(stepDrained)
 	err := d.sendRetained()
 	if err == nil {
 		each(append(all, absent...), d.move)
 		err = k.send(message{End: true})
+		l.at(stepEndSent)
 	}
 	refused := map[int]string{}
 	for err == nil {
 		var m message
 		if m, err = k.receive(); m.Over {
 			refused = m.Done
+			l.at(stepDoneHeard)
 			break
 		}
 	}
@@ -113,8 +166,8 @@ func (l *listener) give(k *link, mark string) bool {
 
 // finish ends the sessions in this server that have moved. The others are dismissed, or run on
 // if the successor has ended.
-func (d *departure) finish(all, absent []*session, err error) bool {
-	serves := err != nil && !d.g.CanMove(d.name, linkFormat)
+func (d *departure) finish(all, absent []*session, err error) departed {
+	serves := err != nil && d.isAlone(err, d.stopping)
 	if serves {
 		d.mu.Lock()
 		d.left = false
@@ -132,15 +185,19 @@ func (d *departure) finish(all, absent []*session, err error) bool {
 	for _, s := range all {
 		switch {
 		case s.hasMoved():
+			if serves {
+				d.keep(s)
+			}
 			s.end()
 		case serves:
 			s.run()
 		}
 	}
-	if !serves {
-		each(d.list(), func(s *session) { s.dismiss(false) })
+	if serves {
+		return alone
 	}
-	return true
+	each(d.list(), func(s *session) { s.dismiss(false) })
+	return left
 }
 
 func (s *session) hasMoved() bool {
@@ -149,13 +206,17 @@ func (s *session) hasMoved() bool {
 	return s.phase == leaving
 }
 
-// keep keeps the messages of a client that is not connected, because no other process does.
+// keep keeps the messages of a client that is not connected, or whose socket was lost with the
+// successor, because no other process does.
 func (d *departure) keep(s *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.client != nil && !s.persistent() {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if id := s.clientID(); d.live[id] == nil {
+	if id := s.clientID(); d.live[id] == nil || d.live[id] == s {
 		d.absent[id] = absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
 	}
 }
@@ -170,11 +231,11 @@ func (d *departure) unless(s *session, err error) {
 	if errors.Is(err, errLeft) && s.client != nil {
 		_ = s.until(d.limit, func() bool { return s.closed }) // the server may publish its will
 	}
-	if s.stays == "" {
-		s.stays = err.Error()
+	if s.fails == "" {
+		s.fails = err.Error()
 	}
 	if !errors.Is(err, errLeft) {
-		d.log.Warn("mqtt: a session does not move", "listener", d.name, "client", s.clientID(), "address", s.RemoteAddr(), "reason", s.stays)
+		d.log.Warn("mqtt: a session does not move", "listener", d.name, "client", s.clientID(), "address", s.RemoteAddr(), "reason", err)
 	}
 }
 
@@ -182,7 +243,7 @@ func (d *departure) unless(s *session, err error) {
 func (d *departure) move(s *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stays != "" || s.gone || s.closed || s.failed != nil {
+	if s.reason() != "" || s.gone || s.closed || s.failed != nil {
 		return
 	}
 	n := s.snapshot()
@@ -190,15 +251,17 @@ func (d *departure) move(s *session) {
 	s.mu.Unlock()
 	err := d.link.send(message{Session: &n})
 	if err == nil && s.client != nil {
+		d.at(stepSessionSent)
 		err = d.g.Move(context.Background(), d.name, s.client, socketFormat, socketData(d.mark, s.number))
 		if err != nil {
 			_ = d.link.send(message{Stays: &s.number}) // a broken link shows later
 		}
+		d.at(stepSocketMoved)
 	}
 	s.mu.Lock()
 	if err != nil {
 		s.phase = frozen
-		s.stays = err.Error()
+		s.fails = err.Error()
 	}
 }
 
@@ -276,10 +339,9 @@ func (s *session) dismiss(stops bool) {
 	}
 	if s.phase == running {
 		s.phase = frozen
-		s.through = 0
 		_ = s.client.SetReadDeadline(past) // as in stop
 	}
-	s.stays = ""
+	s.stays, s.fails, s.through = "", "", 0
 	s.changed.Broadcast()
 	_ = s.wait(time.Now().Add(maxFarewell/4), func() bool { return s.settled() && !s.reading }) // the rest is cut
 	s.phase = leaving

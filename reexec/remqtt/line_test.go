@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,12 +40,22 @@ type fakeGeneration struct {
 	next                        *fakeGeneration // set before draining is closed; nil if none takes connections
 	dead                        bool            // next has died; under mu of the line
 	before                      *fakeGeneration
+	held                        atomic.Int64
 }
 
 func (g *fakeGeneration) Draining() <-chan struct{} { return g.draining }
 func (g *fakeGeneration) Stopping() <-chan struct{} { return g.stopping }
 func (g *fakeGeneration) Resumed() <-chan struct{}  { return g.resumed }
 func (g *fakeGeneration) DrainTime() time.Duration  { return patienceOfTests }
+
+// Hold implements generation.
+func (g *fakeGeneration) Hold() (release func()) {
+	g.held.Add(1)
+	return sync.OnceFunc(func() {
+		g.held.Add(-1)
+		g.l.wake()
+	})
+}
 
 func (g *fakeGeneration) WaitForPredecessor(ctx context.Context) error {
 	if g.before == nil {
@@ -177,7 +188,7 @@ func (g *fakeGeneration) drain() error {
 	<-g.draining
 	g.l.mu.Lock()
 	defer g.l.mu.Unlock()
-	for len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits {
+	for g.held.Load() > 0 || len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits {
 		g.l.changed.Wait()
 	}
 	return nil

@@ -19,6 +19,7 @@ type generation interface {
 	Stopping() <-chan struct{}
 	Resumed() <-chan struct{}
 	DrainTime() time.Duration
+	Hold() (release func())
 	CanMove(name, format string) bool
 	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
 	WaitForPredecessor(ctx context.Context) error
@@ -47,7 +48,9 @@ type listener struct {
 	waiting  []net.Conn
 	links    int                 // that sessions come from
 	sockets  map[string]net.Conn // that have come, by the data of their move
-	late     map[string]snapshot // sessions of a broken link, without a socket yet
+	late     map[string]snapshot // sessions without a socket yet
+	broken   bool                // a link has ended early
+	ended    map[string]bool     // marks of links that bring no more sessions
 }
 
 // absence is a session whose client is not connected.
@@ -70,7 +73,7 @@ func newListener(ln net.Listener, g generation, s *Service) *listener {
 		Listener: ln, g: g, name: s.Name, service: s, log: s.Logger,
 		arrivals: make(chan *session), over: make(chan struct{}),
 		sessions: map[*session]struct{}{}, live: map[string]*session{}, absent: map[string]absence{},
-		sockets: map[string]net.Conn{}, late: map[string]snapshot{},
+		sockets: map[string]net.Conn{}, late: map[string]snapshot{}, ended: map[string]bool{},
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -216,6 +219,16 @@ func (l *listener) awaitSessions() {
 	defer l.mu.Unlock()
 	for ctx.Err() == nil && l.expects && (!gone || l.links > 0) {
 		l.changed.Wait()
+	}
+	timer := time.AfterFunc(patience, l.wake)
+	defer timer.Stop()
+	for limit := time.Now().Add(patience); ctx.Err() == nil && l.broken && len(l.late) > 0 && !gone && time.Now().Before(limit); {
+		l.changed.Wait() // the predecessor that has broken the link dies
+	}
+	if gone {
+		l.mu.Unlock()
+		l.adoptLate()
+		l.mu.Lock()
 	}
 }
 

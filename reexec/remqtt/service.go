@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
@@ -34,6 +35,8 @@ type Service struct {
 	TLSConfig *tls.Config
 
 	Logger *slog.Logger // nil: silent
+
+	at func(step) // of tests; nil: none
 }
 
 // Login is the user that reads and publishes all retained messages: the server has to let it
@@ -144,32 +147,51 @@ func (l *listener) cut(late error) error {
 // attend moves or ends the sessions when this generation ends, and again if it serves on and
 // ends later.
 func (l *listener) attend() {
-	for {
-		resumed := l.g.Resumed() // before Draining
-		draining, stopping := l.g.Draining(), l.g.Stopping()
-		if draining != l.g.Draining() {
-			continue // the generation has resumed meanwhile
-		}
-		select {
-		case <-draining:
-		case <-l.over:
-			return
-		}
-		if !l.leave(stopping) {
-			l.dismissAll(isClosed(stopping))
-		}
-		select {
-		case <-stopping: // sessions that an older process has given, or that came when the successor had died
-			l.dismissAll(true)
-		case <-resumed:
-			continue
-		case <-l.over:
-			return
-		}
-		select {
-		case <-resumed:
-		case <-l.over:
-			return
-		}
+	for l.attendOnce() {
+	}
+}
+
+// attendOnce is attend for one end. It returns false when the listener is closed. It holds this
+// generation until the sessions have left, because clients that are not connected, and those
+// whose sockets are on their way, hold nothing.
+func (l *listener) attendOnce() bool {
+	release := l.g.Hold()
+	defer release()
+	resumed := l.g.Resumed() // before Draining
+	draining, stopping := l.g.Draining(), l.g.Stopping()
+	if draining != l.g.Draining() {
+		return true // the generation has resumed meanwhile
+	}
+	select {
+	case <-draining:
+	case <-l.over:
+		return false
+	}
+	result := l.leave(stopping)
+	if result == remain {
+		l.dismissAll(isClosed(stopping))
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	if result != alone {
+		late.Stop()
+		release()
+	}
+	select {
+	case <-stopping: // sessions that an older process has given, or that came when the successor had died
+		l.dismissAll(true)
+	case <-late.C: // another process is the main one
+		l.dismissAll(false)
+	case <-resumed:
+		return true
+	case <-l.over:
+		return false
+	}
+	release()
+	select {
+	case <-resumed:
+		return true
+	case <-l.over:
+		return false
 	}
 }

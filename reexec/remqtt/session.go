@@ -1,6 +1,7 @@
 package remqtt
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net"
 	"sync"
@@ -31,7 +32,8 @@ type session struct {
 	changed *sync.Cond
 	phase   phase
 	raw     bool   // no MQTT of this process: TLS, or not MQTT
-	stays   string // why the session cannot move, "" if it can
+	stays   string // why the session can never move, "" if it can
+	fails   string // why it does not move in this upgrade, "" if it does
 	closed  bool   // the server has closed its end
 	ended   bool   // the server's next Read fails
 	parked  bool   // the server waits in Read for a packet that is not there
@@ -90,6 +92,9 @@ func newSession(l *listener, c net.Conn, p phase) *session {
 func (s *session) persistent() bool {
 	return s.accepted && s.clientID() != "" && s.expiry > 0
 }
+
+// reason returns why the session does not move, "" if it does.
+func (s *session) reason() string { return cmp.Or(s.stays, s.fails) }
 
 // clientID returns the identifier that the client has chosen or was given.
 func (s *session) clientID() string {
