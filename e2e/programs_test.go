@@ -25,8 +25,8 @@ func program(t testing.TB, pkg, version string) string {
 	return programOf(t, ".", pkg, version)
 }
 
-// programOf is program for a package of the module in folder.
-func programOf(t testing.TB, folder, pkg, version string) string {
+// programOf is program for a package of the module in folder. flags are further flags of go build.
+func programOf(t testing.TB, folder, pkg, version string, flags ...string) string {
 	t.Helper()
 	path := filepath.Join(programs.dir, filepath.Base(folder)+"-"+filepath.Base(pkg)+"-"+version)
 	v, _ := programs.once.LoadOrStore(path, new(built))
@@ -34,7 +34,8 @@ func programOf(t testing.TB, folder, pkg, version string) string {
 	b.Do(func() {
 		// Static, for trees whose libc is older than ours. Without what debuggers
 		// need, a third of the linking and of each copy is saved.
-		cmd := exec.Command("go", "build", "-C", folder, "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", path, pkg)
+		args := append([]string{"build", "-C", folder, "-buildvcs=false", "-ldflags", "-s -w -X main.version=" + version, "-o", path}, flags...)
+		cmd := exec.Command("go", append(args, pkg)...)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build %s: %w\n%s", pkg, err, out)
