@@ -68,7 +68,7 @@ func tableflipExamples(t *testing.T) (overlay string) {
 	}
 	const theirs, ours = "github.com/cloudflare/tableflip", "github.com/cutover-go/cutover/reexec/tableflip"
 	files := map[string]string{
-		"readme.go":   "package main\nimport (\n\"net/http\"\n\"os\"\n\"os/signal\"\n\"syscall\"\n\"" + ours + "\"\n)\nfunc readme() {\n" + block[1] + "}\n",
+		"examples.go": "package main\nimport (\n\"net/http\"\n\"os\"\n\"os/signal\"\n\"syscall\"\n\"" + ours + "\"\n)\nfunc readme() {\n" + block[1] + "}\n",
 		"shutdown.go": strings.NewReplacer("package tableflip_test", "package main", theirs, ours).Replace(read("http_example_test.go")),
 	}
 	dir := t.TempDir()
