@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -104,6 +105,35 @@ func TestCommandsInTheTextOfTheOperatingPageAreRun(t *testing.T) {
 	}
 }
 
+var alertText = regexp.MustCompile("`StatusText` contains `([^`]+)`")
+
+// An alert on a text that no process writes would be silent.
+func TestTheOperatingPageHasAlertsOnTextsOfTheLibrary(t *testing.T) {
+	page, err := os.ReadFile(operatingPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../reexec/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil && !strings.HasSuffix(file, "_test.go") {
+			source.Write(text)
+		}
+	}
+	found := alertText.FindAllStringSubmatch(string(page), -1)
+	if len(found) < 4 {
+		t.Fatalf("%d alerts on StatusText", len(found))
+	}
+	for _, m := range found {
+		if !regexp.MustCompile(`"[^"\n]*` + regexp.QuoteMeta(m[1]) + `[^"\n]*"`).MatchString(source.String()) {
+			t.Errorf("no text of ../reexec has %q", m[1])
+		}
+	}
+}
+
 func TestCommandsOfTheOperatingPageDoWhatItShows(t *testing.T) {
 	t.Parallel()
 	all := operations(t, false)
@@ -119,17 +149,39 @@ func TestCommandsOfTheOperatingPageDoWhatItShows(t *testing.T) {
 		} {
 			s.must(s.machine.CopyFile(file, path))
 		}
-		var run *load.Run // from the first upgrade to the crash
-		for _, o := range all {
-			if run == nil && strings.Contains(o.command, "v2/myapp") {
-				run = s.load(lively()...)
-			}
-			if strings.HasPrefix(o.command, "systemctl kill") {
-				s.nothingLost(run) // a crash loses the requests in work
-			}
-			s.operate(o)
-		}
+		s.underLoad(all)
 	})
+}
+
+// underLoad runs the commands of the page. The first load is from the first upgrade to the crash,
+// which loses requests in work. That of the second crash begins when no process serves, and its
+// clients wait.
+func (s *site) underLoad(all []operation) {
+	s.Helper()
+	var run *load.Run
+	end := func() {
+		if run != nil {
+			s.nothingLost(run)
+		}
+		run = nil
+	}
+	upgraded := false
+	for _, o := range all {
+		if !upgraded && strings.Contains(o.command, "v2/myapp") {
+			upgraded, run = true, s.load(calm...)
+		}
+		if strings.HasPrefix(o.command, "systemctl kill") {
+			end()
+		}
+		s.operate(o)
+		if strings.HasPrefix(o.command, "until") {
+			end()
+		}
+		if strings.Contains(o.command, "-x activating") {
+			run = s.load(calm...)
+		}
+	}
+	end()
 }
 
 // operate runs a command of the page and compares its output.
