@@ -138,7 +138,7 @@ func (a *alone) hangup() answer {
 			a.pid = now.pid
 			return now
 		}
-		a.pass(1) // not more than it can take
+		a.wait() // not more than it can take
 	}
 	a.Fatal("no other generation answers: ", a.ctx.Err())
 	return answer{}

@@ -123,7 +123,8 @@ func (c *chaosSite) managerCommand(args string, m chaosMoment) string {
 }
 
 func (c *chaosSite) systemctl(args ...string) error {
-	return c.machine.Command(c.ctx, "systemctl", args...).Run()
+	_, err := c.machine.Run(c.ctx, "systemctl", args...)
+	return err
 }
 
 // chaosStorm is many requests for an upgrade at once.

@@ -42,7 +42,7 @@ func (c *chaosSite) fullRun() string {
 
 func (c *chaosSite) mustRun(name string, args ...string) {
 	c.Helper()
-	if out, err := c.machine.Command(c.ctx, name, args...).CombinedOutput(); err != nil {
+	if out, err := c.machine.Run(c.ctx, name, args...); err != nil {
 		c.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
 	}
 }

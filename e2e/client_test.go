@@ -133,6 +133,15 @@ func (c *client) nothingLost(run *load.Run) load.Report {
 	return r
 }
 
+// wait lets a moment pass before a story asks for a state again. Questions without a pause
+// take a processor from the stories beside it.
+func (c *client) wait() {
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-c.ctx.Done():
+	}
+}
+
 type outcome struct {
 	answer
 	err error

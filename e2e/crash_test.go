@@ -170,6 +170,7 @@ func (c *client) awaitVersion(version string) answer {
 		if a := c.get("/"); a.version == version {
 			return a
 		}
+		c.wait()
 	}
 	c.Fatalf("%s does not serve: %v", version, c.ctx.Err())
 	return answer{}
@@ -200,7 +201,7 @@ func (s *site) awaitRestart(n int) {
 		if s.show("NRestarts") == string(rune('0'+n)) && s.show("ActiveState") == "active" {
 			return
 		}
-		s.pass(1)
+		s.wait()
 	}
 	s.Fatal("no restart: ", s.ctx.Err())
 }

@@ -74,7 +74,7 @@ func (f *faultSite) settled() (a answer, status string) {
 // unit is state and main process as the manager sees them, and the status text.
 func (f *faultSite) unit() (state, status string) {
 	f.Helper()
-	out, err := f.machine.Command(f.ctx, "systemctl", "show", "--property=ActiveState,SubState,MainPID,StatusText", unitName).Output()
+	out, err := f.machine.Run(f.ctx, "systemctl", "show", "--property=ActiveState,SubState,MainPID,StatusText", unitName)
 	f.must(err)
 	value := map[string]string{}
 	for line := range strings.Lines(string(out)) {

@@ -162,7 +162,7 @@ func (f *faultSite) rescue() answer {
 	for _, e := range entries {
 		f.must(os.Remove(f.orders + "/" + e.Name()))
 	}
-	_ = f.machine.Command(f.ctx, "systemctl", "kill", "--signal=KILL", unitName).Run() // it may be dead
+	_, _ = f.machine.Run(f.ctx, "systemctl", "kill", "--signal=KILL", unitName) // it may be dead
 	f.must(f.machine.Restart(f.ctx, unitName))
 	for len(f.taken) > 0 {
 		<-f.taken

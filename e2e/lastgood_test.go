@@ -72,7 +72,7 @@ func (s *site) fallsBack(d units.Daemon) {
 		}
 		s.onlyTheCrashLost(run)
 		for s.fallBacks() == lines+n && s.ctx.Err() == nil { // the program writes its log beside its work
-			s.pass(1)
+			s.wait()
 		}
 		if got := s.fallBacks() - lines; got != n+1 {
 			s.Errorf("the journal says %d times that the last good program serves, want once for each of %d crashes", got, n+1)

@@ -191,7 +191,7 @@ func TestReasonOutlivesADrain(t *testing.T) {
 	}
 	long.finish("v1")
 	for drains.MatchString(s.show("StatusText")) {
-		s.pass(1)
+		s.wait()
 	}
 	if after := s.show("StatusText"); after != "generation 2 serves"+reason[1] {
 		t.Errorf("StatusText=%q, and after the drain %q", before, after)

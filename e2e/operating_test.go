@@ -187,7 +187,7 @@ func (s *site) underLoad(all []operation) {
 // operate runs a command of the page and compares its output.
 func (s *site) operate(o operation) {
 	s.Helper()
-	out, err := s.machine.Command(s.ctx, "sh", "-c", "cd /root && "+o.command).CombinedOutput()
+	out, err := s.machine.Run(s.ctx, "sh", "-c", "cd /root && "+o.command)
 	exit := (*exec.ExitError)(nil)
 	if failed := errors.As(err, &exit) && exit.ExitCode() == 1; failed != o.fails || err != nil && !failed || !o.matches(string(out)) {
 		s.Fatalf("# %s\n%s(%v)\nthe page shows:\n%s", o.command, out, err, strings.Join(o.output, "\n"))

@@ -124,7 +124,7 @@ func TestVersion1SaysWhoIsMain(t *testing.T) {
 	s.to(head(t))
 	third := s.mainPID()
 	for slices.Contains(s.processes(), strconv.Itoa(second)) {
-		s.pass(1)
+		s.wait()
 	}
 	run := s.load(lively()...)
 	s.pass(50)

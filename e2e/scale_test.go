@@ -37,6 +37,7 @@ func TestManyUpgradesOfManyDescriptors(t *testing.T) {
 
 			last := s.burden()
 			for last.inside != first.inside && s.ctx.Err() == nil { // it may not have seen yet that the last client has gone
+				s.wait()
 				last = s.burden()
 			}
 			t.Logf("generation 2: %v; generation %d: %v", first, scale.upgrades+2, last)

@@ -150,10 +150,11 @@ func (s *site) answersEverywhere(d units.Daemon, asked []port, when, want string
 // systemd, or any number for 0.
 func (s *site) awaitActive(restarts int) {
 	s.Helper()
-	for s.ctx.Err() == nil { // systemctl is slow enough
+	for s.ctx.Err() == nil {
 		if s.show("ActiveState") == "active" && (restarts == 0 || s.show("NRestarts") != "0") {
 			return
 		}
+		s.wait()
 	}
 	s.Fatal("not active: ", s.ctx.Err())
 }
@@ -165,6 +166,7 @@ func (s *site) awaitCrashes(n int) {
 		if v := s.show("NRestarts"); len(v) > 1 || v >= string(rune('0'+n)) {
 			return
 		}
+		s.wait()
 	}
 	s.Fatal("not restarted: ", s.ctx.Err())
 }

@@ -107,7 +107,7 @@ func (s *site) clear(files []units.File) {
 // succeeded.
 func (s *site) run(name string, arg ...string) (string, bool) {
 	s.Helper()
-	out, err := s.machine.Command(s.ctx, name, arg...).CombinedOutput()
+	out, err := s.machine.Run(s.ctx, name, arg...)
 	return string(out), err == nil
 }
 

@@ -84,7 +84,7 @@ func TestUpgradesLeaveNothingBehind(t *testing.T) {
 	s := newSite(t)
 	s.start(server(t, "v1"))
 	s.must(s.machine.Reload(s.ctx, unitName))
-	s.pass(10) // until the first generation is gone
+	s.awaitAlone()
 	first := s.get("/inside")
 	upgrades := depending(100, 20)
 	for range upgrades {
@@ -92,6 +92,7 @@ func TestUpgradesLeaveNothingBehind(t *testing.T) {
 	}
 	last := s.get("/inside")
 	for last.rest != first.rest && s.ctx.Err() == nil { // the generation before may not be gone yet
+		s.wait()
 		last = s.get("/inside")
 	}
 	if last.generation != upgrades+2 || last.rest != first.rest {
@@ -148,7 +149,7 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 	}
 	want = fmt.Sprintf("generation 3, process %d, serving", s.mainPID())
 	for s.status() != want {
-		s.pass(1)
+		s.wait()
 	}
 	s.must(s.machine.Reload(s.ctx, unitName))
 }

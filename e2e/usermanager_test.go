@@ -147,7 +147,7 @@ func TestUserManagerUpgrades(t *testing.T) {
 		t.Errorf("the request in work on the predecessor was answered %+v, %v", o.answer, o.err)
 	}
 	for s.property("NRestarts") != "1" || s.property("ActiveState") != "active" {
-		s.pass(1)
+		s.wait()
 	}
 	s.wantMain("v2", 1)
 	s.onlyTheKilledLost(run, killed)

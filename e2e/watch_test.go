@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -19,14 +18,9 @@ func (s *site) job(do func(context.Context, string) error) <-chan error {
 // to be all that there is to say.
 func (s *site) command(name string, arg ...string) string {
 	s.Helper()
-	var stderr bytes.Buffer
-	cmd := s.machine.Command(s.ctx, name, arg...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		s.Fatalf("%s %s: %v\n%s", name, strings.Join(arg, " "), err, &stderr)
-	}
-	return strings.TrimSpace(string(out))
+	out, err := s.machine.Output(s.ctx, name, arg...)
+	s.must(err)
+	return strings.TrimSpace(out)
 }
 
 // wantMain checks that version serves as the main process and is the manager's child.
@@ -45,6 +39,7 @@ func (s *site) wantMain(version string, generation int) {
 func (s *site) awaitState(state string) {
 	s.Helper()
 	for s.show("ActiveState") != state { // fails when the time is over
+		s.wait()
 	}
 }
 
@@ -55,6 +50,7 @@ func (s *site) awaitMain(version string) {
 		if a := s.get("/"); a.version == version && a.pid == s.mainPID() {
 			return
 		}
+		s.wait()
 	}
 	s.Fatalf("%s is not the main process: %v", version, s.ctx.Err())
 }
@@ -66,7 +62,7 @@ func (s *site) awaitAlone() {
 		if slices.Equal(s.processes(), []string{s.show("MainPID")}) {
 			return
 		}
-		s.pass(1)
+		s.wait()
 	}
 	s.Fatalf("processes %v, MainPID=%s: %v", s.processes(), s.show("MainPID"), s.ctx.Err())
 }

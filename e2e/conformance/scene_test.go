@@ -187,7 +187,7 @@ func (s *scene) properties(names ...string) map[string]string {
 		}
 		return values
 	}
-	out, err := s.machine.Command(s.ctx, "systemctl", "show", "--property="+strings.Join(names, ","), "--", s.service()).Output()
+	out, err := s.machine.Run(s.ctx, "systemctl", "show", "--property="+strings.Join(names, ","), "--", s.service())
 	if err != nil {
 		s.Errorf("show: %v", err)
 	}

@@ -93,7 +93,8 @@ func storeLifeScenarios() []scenario {
 		{name: "a daemon-reload while the unit file is missing", real: "unit files that can be missing", play: func(s *scene) {
 			s.install("FileDescriptorStoreMax=2")
 			s.start().keep("a")
-			s.must(s.machine.Command(s.ctx, "rm", "/etc/systemd/system/"+s.service()).Run())
+			_, err := s.machine.Run(s.ctx, "rm", "/etc/systemd/system/"+s.service())
+			s.must(err)
 			s.must(s.DaemonReload(s.ctx))
 			s.shows("ActiveState=active")
 			s.install("FileDescriptorStoreMax=2")

@@ -26,21 +26,22 @@ func (b booted) write(path string, data []byte, mode os.FileMode) error {
 }
 
 func (b booted) has(ctx context.Context, path string) bool {
-	return b.Command(ctx, "test", "-x", path).Run() == nil
+	_, err := b.Run(ctx, "test", "-x", path)
+	return err == nil
 }
 
 // user adds lines to the files of users and groups: minimal trees have no useradd.
 func (b booted) user(ctx context.Context, name string) error {
 	script := `getent passwd "$1" >/dev/null || echo "$1:x:977:977::/:/bin/false" >>/etc/passwd
 getent group "$1" >/dev/null || echo "$1:x:977:" >>/etc/group`
-	if out, err := b.Command(ctx, "sh", "-c", script, "sh", name).CombinedOutput(); err != nil {
+	if out, err := b.Run(ctx, "sh", "-c", script, "sh", name); err != nil {
 		return fmt.Errorf("make the user %s: %w: %s", name, err, out)
 	}
 	return nil
 }
 
 func (b booted) resetFailed(ctx context.Context, unit string) {
-	_ = b.Command(ctx, "systemctl", "reset-failed", unit).Run() // the start says whether it helped
+	_, _ = b.Run(ctx, "systemctl", "reset-failed", unit) // the start says whether it helped
 }
 
 // members looks for the cgroup of the main process among all processes of the host: where

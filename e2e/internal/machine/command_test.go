@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,25 @@ func TestCommandTellsHowItEnded(t *testing.T) {
 		err := cmd.Run()
 		if got := cmd.ProcessState.ExitCode(); got != tt.code || (err == nil) != (tt.code == 0) {
 			t.Errorf("%v ended with code %d, %v, want %d", tt.command, got, err, tt.code)
+		}
+	}
+}
+
+func TestRunIsInsideAndTellsHowItEnded(t *testing.T) {
+	m := boot(t, machine.Options{})
+	const where = `cat /etc/hostname /proc/1/comm; readlink /proc/self/ns/*; grep ^0:: /proc/self/cgroup; pwd; id -u; env | sort`
+	of := regexp.MustCompile(`/operator/[0-9a-f]+|OLDPWD=.*\n|_=.*\n`)
+	out, err := m.Run(t.Context(), "sh", "-c", where)
+	if got, want := of.ReplaceAllString(string(out), ""), of.ReplaceAllString(inside(t, m, "sh", "-c", where), ""); err != nil || got != want {
+		t.Errorf("Run: %v, it is at\n%s\na command is at\n%s", err, got, want)
+	}
+	out, err = m.Run(t.Context(), "sh", "-c", "echo one; echo two >&2; exit 7")
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "one\ntwo\n" {
+		t.Errorf("a program with exit status 7: %q, %v", out, err)
+	}
+	for _, name := range []string{"no-such-program", "/no/such/program"} {
+		if _, err := m.Run(t.Context(), name); err == nil {
+			t.Errorf("%s was found", name)
 		}
 	}
 }

@@ -56,10 +56,10 @@ func (m *Machine) Show(ctx context.Context, unit, property string) (string, erro
 // about it, one message a line without time and source. It includes every message that
 // was written before the call.
 func (m *Machine) Log(ctx context.Context, unit string) (string, error) {
-	if _, err := m.output(ctx, "journalctl", "--sync"); err != nil {
+	if _, err := m.Output(ctx, "journalctl", "--sync"); err != nil {
 		return "", err
 	}
-	return m.output(ctx, "journalctl", "--no-pager", "--quiet", "--output=cat", "--unit="+unit)
+	return m.Output(ctx, "journalctl", "--no-pager", "--quiet", "--output=cat", "--unit="+unit)
 }
 
 func (m *Machine) do(ctx context.Context, arg ...string) error {
@@ -70,16 +70,15 @@ func (m *Machine) do(ctx context.Context, arg ...string) error {
 // systemctl runs systemctl in the machine and returns its output without the last
 // line's end.
 func (m *Machine) systemctl(ctx context.Context, arg ...string) (string, error) {
-	out, err := m.output(ctx, "systemctl", arg...)
+	out, err := m.Output(ctx, "systemctl", arg...)
 	return strings.TrimSuffix(out, "\n"), err
 }
 
-// output runs a program in the machine and returns its output.
-func (m *Machine) output(ctx context.Context, name string, arg ...string) (string, error) {
+// Output is [Machine.Run] for a program whose error output is part of the error, an
+// [*ExitError].
+func (m *Machine) Output(ctx context.Context, name string, arg ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := m.Command(ctx, name, arg...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err := m.run(ctx, &stdout, &stderr, name, arg...)
 	if err == nil {
 		return stdout.String(), nil
 	}

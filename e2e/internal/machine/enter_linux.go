@@ -27,7 +27,7 @@ const waitDelay = 5 * time.Second
 //
 // The caller runs it as any other command. Its environment is small and the machine's;
 // the caller may append to Env. Dir must stay empty. The end of ctx kills the command
-// and all its descendants. Signals sent to the process reach the command, except
+// and all its descendants. Use [Machine.Run] if only the output is wanted: it is cheaper. Signals sent to the process reach the command, except
 // SIGKILL, which leaves the command without a parent: end it by ctx. The exit code of a
 // command that a signal ended is 128 plus the signal's number; the exit code of a
 // command that could not be started is 127.
@@ -35,13 +35,18 @@ func (m *Machine) Command(ctx context.Context, name string, arg ...string) *exec
 	group := filepath.Join(m.cgroup.path, operator, commandID())
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args = append([]string{roleEnter, strconv.Itoa(m.pid1.pid), group, name}, arg...)
-	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="}
+	cmd.Env = commandEnv()
 	// A new session: the kernel may distribute processor time by session (autogroup in
 	// sched(7)), and the command must not slow down the caller's measurements.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.WaitDelay = waitDelay
 	cmd.Cancel = func() error { return cancelCommand(group) }
 	return cmd
+}
+
+// commandEnv is the environment of commands.
+func commandEnv() []string {
+	return []string{"PATH=" + searchPath, "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="}
 }
 
 // cancelMark is a cgroup in that of a command which must not run any more.
@@ -112,8 +117,7 @@ func enterMachine(pid, path string) error {
 	if where, err := os.ReadFile("/proc/" + pid + "/cgroup"); err != nil || !bytes.Contains(where, []byte("/"+filepath.Base(path)+"/")) {
 		return errors.Join(fmt.Errorf("its PID 1 has ended, process %s is not in %s", pid, path), err)
 	}
-	return enterNamespaces(pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET|
-		unix.CLONE_NEWUTS|unix.CLONE_NEWIPC|unix.CLONE_NEWCGROUP)
+	return enterNamespaces(pidfd, allNamespaces)
 }
 
 // startIn starts a program from where the calling thread stands, in the cgroup dir.
@@ -158,10 +162,12 @@ func makeGroup(path string) (*groupDir, error) {
 	}
 	g := &groupDir{parent: parent, name: filepath.Base(path)}
 	if err := unix.Mkdirat(parent, g.name, 0o755); err != nil {
+		unix.Close(parent)
 		return nil, &os.PathError{Op: "mkdir", Path: path, Err: err}
 	}
 	g.fd, err = unix.Openat(parent, g.name, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		unix.Close(parent)
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return g, nil
@@ -184,3 +190,8 @@ func (g *groupDir) killIfCancelled() error {
 // remove removes the cgroup, unless the command left processes in it; then the end of
 // the machine does.
 func (g *groupDir) remove() { _ = unix.Unlinkat(g.parent, g.name, unix.AT_REMOVEDIR) }
+
+// Close closes the descriptors.
+func (g *groupDir) Close() error {
+	return errors.Join(unix.Close(g.fd), unix.Close(g.parent))
+}

@@ -195,6 +195,14 @@ func TestCancelledCommandLeavesTheMachineToBeClosed(t *testing.T) {
 		if err := m.Command(ctx, "sleep", "1000").Run(); err == nil {
 			t.Error("a command that was cancelled ended well")
 		}
+		if _, err := m.Run(ctx, "sleep", "1000"); err == nil {
+			t.Error("a command that is cancelled already ended well")
+		}
+		cancel()
+		ctx, cancel = context.WithTimeout(t.Context(), time.Duration(rand.Int64N(int64(20*time.Millisecond))))
+		if _, err := m.Run(ctx, "sh", "-c", "sleep 1000 & wait"); err == nil {
+			t.Error("a command of Run that was cancelled ended well")
+		}
 		cancel()
 	}
 	group := cgroupOf(t, hostPID(t, m, 1))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -46,6 +47,13 @@ func (m *Machine) Close() error { return errOther }
 // Command returns a command that fails.
 func (m *Machine) Command(_ context.Context, name string, _ ...string) *exec.Cmd {
 	return &exec.Cmd{Path: name, Err: errOther}
+}
+
+// Run is not supported here.
+func (m *Machine) Run(context.Context, string, ...string) ([]byte, error) { return nil, errOther }
+
+func (m *Machine) run(context.Context, io.Writer, io.Writer, string, ...string) error {
+	return errOther
 }
 
 // WriteFile is not supported here.

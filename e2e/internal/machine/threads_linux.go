@@ -16,8 +16,8 @@ import (
 const maxThreads = 64
 
 // threads are OS threads of this process that stand inside a machine: its file system
-// is theirs, and sockets that they make are in its network. They stay in the host's
-// pid namespace.
+// is theirs, sockets that they make are in its network, and processes that they start are
+// inside altogether. The threads themselves stay in the host's pid namespace.
 type threads struct {
 	pidfd int
 	jobs  chan func() // to a thread that waits
@@ -93,7 +93,7 @@ func (t *threads) run(entered chan<- error) {
 		runtime.UnlockOSThread()
 		return
 	}
-	err := enterNamespaces(t.pidfd, unix.CLONE_NEWNS|unix.CLONE_NEWNET)
+	err := enterNamespaces(t.pidfd, allNamespaces)
 	entered <- err
 	for err == nil {
 		select {
@@ -104,6 +104,9 @@ func (t *threads) run(entered chan<- error) {
 		}
 	}
 }
+
+// allNamespaces are those of a machine.
+const allNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
 
 // enterNamespaces moves the calling thread, which must be locked, into namespaces
 // of the process behind pidfd. Its root and working directory become the root of the

@@ -117,7 +117,7 @@ func (s *site) configure(v version) (err error) {
 
 // operate runs a command as the operator.
 func (s *site) operate(ctx context.Context, command string) error {
-	if text, err := s.Command(ctx, "/bin/sh", "-c", command).CombinedOutput(); err != nil {
+	if text, err := s.Run(ctx, "/bin/sh", "-c", command); err != nil {
 		return fmt.Errorf("%s: %w\n%s", command, err, text)
 	}
 	return nil
