@@ -39,8 +39,21 @@ func Main(program, run func() int) int {
 	if os.Getenv("LISTEN_FDS") != "" {
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())) // the name is valid
 	}
+	go endWithTest() // ends with the process
 	return program()
 }
+
+// endWithTest ends this process when the test has ended without its Cleanup functions.
+func endWithTest() {
+	_, socket, _ := strings.Cut(os.Getenv(variable), " ")
+	if c, err := net.Dial("unix", socket+alive); err == nil {
+		_, _ = c.Read(make([]byte, 1)) // nothing comes
+	}
+	os.Exit(1)
+}
+
+// alive ends the name of a socket that the test has until it ends. It accepts no connection.
+const alive = "-alive"
 
 // At stops this process if it is the first one that comes to the step of the test.
 func At(step string) {
@@ -83,6 +96,9 @@ func Start(t testing.TB, name, step string) *Site {
 	s.orders, err = net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	s.must(err)
 	s.orders.SetUnlinkOnClose(true)
+	until, err := net.Listen("unix", socket+alive)
+	s.must(err)
+	t.Cleanup(func() { _ = until.Close() })    // nothing is lost
 	t.Cleanup(func() { _ = s.orders.Close() }) // may be closed
 	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	s.must(err)
@@ -134,8 +150,8 @@ func (s *Site) Upgrade(pid int) {
 	s.must(syscall.Kill(pid, syscall.SIGHUP))
 }
 
-// Halted waits for the process that comes to the step, and returns it when it has stopped.
-func (s *Site) Halted() (pid int) {
+// halted waits for the process that comes to the step, and returns it when it has stopped.
+func (s *Site) halted() (pid int) {
 	s.Helper()
 	s.must(s.orders.SetDeadline(time.Now().Add(patience)))
 	c, err := s.orders.Accept()
@@ -170,8 +186,8 @@ func (s *Site) stat(pid int) string {
 	return rest
 }
 
-// Processes returns the living processes of the program.
-func (s *Site) Processes() (pids []int) {
+// processes returns the living processes of the program.
+func (s *Site) processes() (pids []int) {
 	s.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*")
 	s.must(err)
@@ -184,11 +200,26 @@ func (s *Site) Processes() (pids []int) {
 	return pids
 }
 
-// Kill ends the process pid.
-func (s *Site) Kill(pid int) {
+// KillOne upgrades the program and kills the process that comes to the step. owned has the ports of
+// the clients whose connections the other process, the survivor, then has. A connection that
+// both have is the successor's, because the predecessor may have heard so.
+func (s *Site) KillOne() (survivor int, owned map[int]bool) {
 	s.Helper()
-	s.must(syscall.Kill(pid, syscall.SIGKILL))
-	s.AwaitEnd(pid)
+	s.Upgrade(s.First)
+	victim := s.halted()
+	survivor = s.First
+	if victim == s.First {
+		survivor = s.AwaitOther(victim)
+	}
+	owned = s.owned(survivor)
+	if survivor == s.First {
+		for port := range s.owned(victim) {
+			delete(owned, port)
+		}
+	}
+	s.must(syscall.Kill(victim, syscall.SIGKILL))
+	s.AwaitEnd(victim)
+	return survivor, owned
 }
 
 // AwaitEnd waits for the end of the process pid.
@@ -201,7 +232,7 @@ func (s *Site) AwaitEnd(pid int) {
 func (s *Site) AwaitOther(pid int) (other int) {
 	s.Helper()
 	s.await(fmt.Sprintf("a process besides %d", pid), func() bool {
-		for _, p := range s.Processes() {
+		for _, p := range s.processes() {
 			if p != pid {
 				other = p
 			}
@@ -211,8 +242,8 @@ func (s *Site) AwaitOther(pid int) (other int) {
 	return other
 }
 
-// Owned returns the ports of the clients whose connections the process pid has.
-func (s *Site) Owned(pid int) map[int]bool {
+// owned returns the ports of the clients whose connections the process pid has.
+func (s *Site) owned(pid int) map[int]bool {
 	s.Helper()
 	open := map[string]bool{}
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

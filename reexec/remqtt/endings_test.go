@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -196,4 +197,26 @@ func FuzzPackets(f *testing.F) {
 			_ = codes(p, level)
 		}
 	})
+}
+
+// TestClientsAreCutAtTheDrainDeadline has a successor that takes the link and hangs.
+func TestClientsAreCutAtTheDrainDeadline(t *testing.T) {
+	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+	c := (&client{id: "a", level: 4}).run(n)
+	old := n.now
+	hung := &fakeGeneration{line: n, arrivals: make(chan net.Conn, 1), closed: make(chan struct{})}
+	n.mu.Lock()
+	old.next = hung
+	n.mu.Unlock()
+	close(old.draining)
+	link := <-hung.arrivals
+	close(old.late)
+	<-old.ended
+	if p := c.ends(); p != nil {
+		t.Errorf("the client gets %x", p)
+	}
+	if want := []string{c.conn.LocalAddr().String()}; !slices.Equal(old.cut, want) {
+		t.Errorf("cut work is %q, want %q", old.cut, want)
+	}
+	_ = link.Close() // nothing was said on it
 }

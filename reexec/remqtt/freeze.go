@@ -297,7 +297,7 @@ func (s *session) run() {
 func (s *session) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase = leaving
+	s.phase, s.given = leaving, false
 	s.goodbye()
 }
 

@@ -51,6 +51,8 @@ func (l *listener) leave(stopping <-chan struct{}) departed {
 		select {
 		case <-stopping:
 			_ = ours.Close() // no process takes sessions in a stop
+		case <-l.over:
+			_ = ours.Close() // the drain deadline is over
 		case <-broken:
 		}
 	}()
@@ -211,8 +213,8 @@ func (s *session) hasMoved() bool {
 func (d *departure) keep(s *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil && !s.persistent() {
-		return
+	if s.client != nil && (s.closed || !s.persistent()) {
+		return // closed has kept them
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -247,7 +249,7 @@ func (d *departure) move(s *session) {
 		return
 	}
 	n := s.snapshot()
-	s.phase = leaving
+	s.phase, s.given = leaving, true
 	s.mu.Unlock()
 	err := d.link.send(message{Session: &n})
 	if err == nil && s.client != nil {
@@ -260,7 +262,7 @@ func (d *departure) move(s *session) {
 	}
 	s.mu.Lock()
 	if err != nil {
-		s.phase = frozen
+		s.phase, s.given = frozen, false
 		s.fails = err.Error()
 	}
 }

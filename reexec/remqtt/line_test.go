@@ -40,7 +40,9 @@ type fakeGeneration struct {
 	next                        *fakeGeneration // set before draining is closed; nil if none takes connections
 	dead                        bool            // next has died; under mu of the line
 	before                      *fakeGeneration
+	cut                         []string // work, after ended
 	held                        atomic.Int64
+	late                        chan struct{} // closed at the drain deadline
 }
 
 func (g *fakeGeneration) Draining() <-chan struct{} { return g.draining }
@@ -168,7 +170,7 @@ func (n *line) generation(before *fakeGeneration) *fakeGeneration {
 	g := &fakeGeneration{
 		line: n, b: n.broker(), before: before, arrivals: make(chan net.Conn),
 		draining: make(chan struct{}), stopping: make(chan struct{}), resumed: make(chan struct{}),
-		closed: make(chan struct{}), ended: make(chan struct{}),
+		closed: make(chan struct{}), ended: make(chan struct{}), late: make(chan struct{}),
 	}
 	s := *n.service
 	s.Name, s.Serve, s.Logger = "mqtt", g.b.serve, slog.New(n.log)
@@ -176,7 +178,10 @@ func (n *line) generation(before *fakeGeneration) *fakeGeneration {
 	g.l.expects = before != nil
 	n.running.Go(func() {
 		defer close(g.ended)
-		if err := g.l.serve(g.drain); err != nil {
+		err := g.l.serve(g.drain)
+		if cut := (*reexec.CutError)(nil); isClosed(g.late) && errors.As(err, &cut) {
+			g.cut = cut.Work
+		} else if err != nil {
 			n.Errorf("serve: %v", err)
 		}
 	})
@@ -186,12 +191,29 @@ func (n *line) generation(before *fakeGeneration) *fakeGeneration {
 // drain waits until all connections have ended or moved.
 func (g *fakeGeneration) drain() error {
 	<-g.draining
+	defer context.AfterFunc(g.deadline(), g.l.wake)()
 	g.l.mu.Lock()
 	defer g.l.mu.Unlock()
-	for g.held.Load() > 0 || len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits {
+	for !isClosed(g.late) && (g.held.Load() > 0 || len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits) {
 		g.l.changed.Wait()
 	}
+	if isClosed(g.late) {
+		return reexec.ErrDrainDeadline
+	}
 	return nil
+}
+
+// deadline returns a context that ends at the drain deadline.
+func (g *fakeGeneration) deadline() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // ends with the generation
+		defer cancel()
+		select {
+		case <-g.late:
+		case <-g.ended:
+		}
+	}()
+	return ctx
 }
 
 // upgrade replaces the generation that accepts, and returns the old one.

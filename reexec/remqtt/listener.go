@@ -300,7 +300,7 @@ func (l *listener) closed(s *session) {
 	if id != "" && l.live[id] == s {
 		delete(l.live, id)
 	}
-	if s.persistent() && !s.replaced && s.phase != leaving && (s.client != nil || s.phase == replaying) && s.opening.level != 0 {
+	if s.persistent() && !s.replaced && (s.phase != leaving || s.given) && (s.client != nil || s.phase == replaying) && s.opening.level != 0 {
 		l.absent[id] = absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
 	}
 	l.changed.Broadcast()
