@@ -115,6 +115,7 @@ func (c *conn) suspends() bool {
 		return false
 	}
 	c.suspended.Store(true)
+	c.s.srv.at(stepSuspended)
 	return true
 }
 

@@ -63,7 +63,9 @@
 //
 // If the successor refuses the connection, or dies before it has the connection, the handler
 // of this process is called again with the connection. So there is one path: a handler does
-// not need to know where it goes on.
+// not need to know where it goes on. If one of the two processes is killed within the moves, the
+// other one goes on with each connection that it has, except that a predecessor under a service
+// manager is restarted with its successor.
 //
 // These connections cannot move: connections under TLS in this process, connections that
 // compress with context takeover, and connections of a program whose successor does not use

@@ -96,6 +96,7 @@ func (w *resumedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.hijacked = true
+	w.s.srv.at(stepTaken)
 	return c, readWriter(c, 0), nil
 }
 

@@ -22,7 +22,7 @@ var ErrMoving = errors.New("rews: the connection moves to another process")
 // A moved connection makes Handler call h again, in the successor, with the request of the
 // handshake. The request has its header, its remote address, and a context with the values
 // of BaseContext and ConnContext.
-func Handler(h http.Handler) http.Handler { return unbound{h} }
+func Handler(h http.Handler) http.Handler { return unbound{Handler: h} }
 
 // State returns the state that an earlier call of the handler has given to [Leave]. resumed
 // reports whether there was such a call: then the client does not expect a greeting.
@@ -50,17 +50,21 @@ func Leave(r *http.Request, state []byte) bool {
 	return s != nil && s.leave(state)
 }
 
-type unbound struct{ http.Handler }
+type unbound struct {
+	http.Handler
+	hook func(step) // of tests; nil: none
+}
 
 // Bind implements hijacked.Handler.
 func (h unbound) Bind(g hijacked.Generation, logf func(format string, args ...any)) hijacked.Bound {
-	return &server{g: g, h: h.Handler, logf: logf, spread: g.DrainTime() / 4, conns: map[net.Conn]*conn{}}
+	return &server{g: g, h: h.Handler, hook: h.hook, logf: logf, spread: g.DrainTime() / 4, conns: map[net.Conn]*conn{}}
 }
 
 // server is the handler of one http.Server.
 type server struct {
 	g    hijacked.Generation
 	h    http.Handler
+	hook func(step)
 	logf func(format string, args ...any)
 
 	spread time.Duration // in which connections that cannot move end, one after the other
@@ -88,6 +92,7 @@ func (srv *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Resume implements hijacked.Bound.
 func (srv *server) Resume(ctx context.Context, c net.Conn, data []byte) {
+	srv.at(stepArrived)
 	m, err := decode(data)
 	if err != nil {
 		srv.logf("rews: the connection of %v is closed: %v", c.RemoteAddr(), err)

@@ -107,8 +107,10 @@ func (s *session) leave(state []byte) bool {
 func (s *session) pass(c *conn, m moved) bool {
 	refused := false
 	if c.canMove() {
+		s.srv.at(stepQuiesced)
 		err := c.socket.MoveAs(format, m.encode())
 		if err == nil {
+			s.srv.at(stepMoved)
 			s.srv.remove(c)
 			return true
 		}
