@@ -172,6 +172,19 @@ func TestAnAnswerOfAnotherGoroutineIsSentAfterTheUpgrade(t *testing.T) {
 	one.do("close")
 }
 
+func TestAStopAnswersTheQuestionsThatWereRead(t *testing.T) {
+	s := newStage(t)
+	one, running, address := s.openEcho(`{}`)
+	slow := s.asker(address)
+	slow.ask("slow")
+	one.await("asked", "slow")
+	one.do("stop")
+	one.do("go on")
+	slow.answered(one)
+	running.text()
+	one.do("close")
+}
+
 func TestDatagramsWithoutAnswerDelayTheEndALittle(t *testing.T) {
 	s := newStage(t)
 	one, running, address := s.openEcho(`{"Drain":100000000000}`)
