@@ -20,8 +20,12 @@ type packageKind struct {
 	install string // the command in the machine, without the package
 	purge   string
 	fails   bool // an installation whose version does not serve fails
+	keeps   bool // the removal keeps the data of the service
 	build   func(t *testing.T, p packaged) string
 }
+
+// restarting is the default of debhelper.
+var restarting = packageKind{name: "restart (dh_installsystemd)", needs: "dpkg-deb", full: true, install: dpkgInstall, build: restartingDeb}
 
 // packaged is one version of the package.
 type packaged struct {
@@ -36,7 +40,7 @@ const dpkgInstall = "dpkg --force-unsafe-io -i"
 var packageKinds = []packageKind{
 	{name: "deb", needs: "dpkg-deb", install: dpkgInstall, purge: "dpkg -P cutover-http", fails: true, build: plainDeb},
 	{name: "deb-nfpm", needs: "dpkg-deb", full: true, install: dpkgInstall, purge: "dpkg -P cutover-http", fails: true, build: withNfpm("deb")},
-	{name: "rpm-nfpm", needs: "rpm", full: true, install: "rpm -U --nodeps --replacefiles", purge: "rpm -e --nodeps cutover-http", build: withNfpm("rpm")},
+	{name: "rpm-nfpm", needs: "rpm", full: true, install: "rpm -U --nodeps --replacefiles", purge: "rpm -e --nodeps cutover-http", keeps: true, build: withNfpm("rpm")},
 }
 
 // staged writes the program, its units and what `sdunits package` makes of them into a

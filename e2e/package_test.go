@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,72 +15,77 @@ import (
 )
 
 // An upgrade of the package is an upgrade of the process. The units change twice: once in a
-// setting that a daemon-reload applies, once in one that only a start applies.
+// setting that a daemon-reload applies, once in one that only a start applies. The table shows
+// what the clients have lost, beside what the default of debhelper loses.
 func TestPackageUpgradesLoseNothing(t *testing.T) {
 	if !thorough() {
 		t.Skip("told with -full: dpkg and the links of the program take the processors for a minute")
 	}
 	t.Parallel()
-	for _, kind := range packageKinds {
-		t.Run(kind.name, func(t *testing.T) {
-			s := newPackageSite(t, kind)
-			s.first()
-			run := s.load(lively()...)
-			start := s.show("InvocationID")
-
-			s.upgradeTo(2, "TimeoutStopSec=44s")
-			if got := s.show("InvocationID"); got != start {
-				t.Error("the service was restarted for a setting that a daemon-reload applies")
-			}
-			if got := s.show("TimeoutStopUSec"); got != "44s" {
-				t.Errorf("TimeoutStopUSec=%s, want that of the new unit", got)
-			}
-
-			s.breaks(3, "UMask=0027") // and its unit needs a start
-			if a := s.get("/"); a.version != "v2" {
-				t.Errorf("%+v serves, want v2", a)
-			}
-			if got := s.show("InvocationID"); got != start {
-				t.Error("the service was restarted for a version that does not start")
-			}
-
-			s.upgradeTo(4, "UMask=0027")
-			if status, err := s.machine.ReadProc(s.mainPID(), "status"); err != nil || !strings.Contains(string(status), "Umask:\t0027\n") {
-				t.Errorf("the main process has not the UMask= of its unit (%v)", err)
-			}
-			s.upgradeTo(5, "UMask=0027")
-			s.nothingLost(run)
-			if kind.fails {
-				s.startsNothing()
-			}
-			s.leavesNothing()
-		})
+	table := "| package | requests | lost | refused |\n|---|--:|--:|--:|\n"
+	row := func(name string, r load.Report) {
+		total := r.Total()
+		table += fmt.Sprintf("| %s | %d | %d | %d |\n", name, total.Sent, total.Failed(), total.Failures[load.Refused])
 	}
+	for _, kind := range packageKinds {
+		t.Run(kind.name, func(t *testing.T) { row(kind.name, newPackageSite(t, kind).lives()) })
+	}
+	t.Run(restarting.name, func(t *testing.T) { row(restarting.name, newPackageSite(t, restarting).loses()) })
+	t.Logf("\n%s", table)
 }
 
-// The table of losses by the way in which a package is upgraded.
-func TestDebhelperDefaultsLoseRequests(t *testing.T) {
-	if !*full {
-		t.Skip("told with -full: it measures what another packaging loses")
+// lives upgrades a package three times and breaks it once, all under load, and removes it.
+func (s *packageSite) lives() load.Report {
+	s.Helper()
+	s.first()
+	run := s.load(calm...)
+	start := s.show("InvocationID")
+
+	s.upgradeTo(2)
+	s.upgradeTo(3, "TimeoutStopSec=44s")
+	if got := s.show("InvocationID"); got != start {
+		s.Error("the service was restarted for a setting that a daemon-reload applies")
 	}
-	t.Parallel()
-	for _, kind := range []packageKind{
-		{name: "restart (dh_installsystemd)", needs: "dpkg-deb", install: dpkgInstall, build: restartingDeb},
-		{name: "sdunits package", needs: "dpkg-deb", install: dpkgInstall, fails: true, build: plainDeb},
-	} {
-		s := newPackageSite(t, kind)
-		s.first()
-		run := s.load(lively()...)
-		for version := 2; version <= 3; version++ {
-			s.upgradeTo(version)
-			s.pass(30)
-		}
-		report := run.Stop().Total()
-		t.Logf("| %s | lost %d of %d | refused %d |", kind.name, report.Failed(), report.Sent, report.Failures[load.Refused])
-		if kind.fails != (report.Failed() == 0) {
-			t.Errorf("%s: %d requests were lost", kind.name, report.Failed())
-		}
+	if got := s.show("TimeoutStopUSec"); got != "44s" {
+		s.Errorf("TimeoutStopUSec=%s, want that of the new unit", got)
 	}
+
+	before := s.get("/")
+	s.breaks(4, "UMask=0027") // and its unit needs a start
+	if a := s.get("/"); a.version != before.version || a.pid != before.pid {
+		s.Errorf("%+v serves, want %+v", a, before)
+	}
+	if got := s.show("InvocationID"); got != start {
+		s.Error("the service was restarted for a version that does not start")
+	}
+
+	s.upgradeTo(5, "UMask=0027")
+	if status, err := s.machine.ReadProc(s.mainPID(), "status"); err != nil || !strings.Contains(string(status), "Umask:\t0027\n") {
+		s.Errorf("the main process has not the UMask= of its unit (%v)", err)
+	}
+	s.pass(30)
+	report := s.nothingLost(run)
+	if s.kind.fails {
+		s.startsNothing()
+	}
+	s.leavesNothing()
+	return report
+}
+
+// loses upgrades a package that restarts sockets and service.
+func (s *packageSite) loses() load.Report {
+	s.Helper()
+	s.first()
+	run := s.load(calm...)
+	for version := 2; version <= 3; version++ {
+		s.upgradeTo(version)
+		s.pass(30)
+	}
+	report := run.Stop()
+	if report.Total().Failed() == 0 {
+		s.Error("a restart of sockets and service lost no request")
+	}
+	return report
 }
 
 // packageSite is a machine that has the example by packages only.
@@ -107,7 +113,7 @@ func newPackageSite(t *testing.T, kind packageKind) *packageSite {
 			t.Skip(err)
 		}
 	}
-	s := &packageSite{emptySite(t, root), t, kind}
+	s := &packageSite{emptySiteFor(t, root, 3*ofStory), t, kind}
 	s.run("rm", "-f", policy) // images for containers have one
 	return s
 }
@@ -115,11 +121,14 @@ func newPackageSite(t *testing.T, kind packageKind) *packageSite {
 // policy is the program that forbids maintainer scripts to start services.
 const policy = "/usr/sbin/policy-rc.d"
 
+// state is a setting of the units, so that the service has data.
+const state = "StateDirectory=cutover-http"
+
 // filesOf returns the shipped units, with more settings of the service.
 func filesOf(t testing.TB, lines ...string) []units.File {
 	t.Helper()
 	service := shipped(t, unitName)
-	for _, line := range lines {
+	for _, line := range append(lines, state) {
 		service = strings.Replace(service, "\n[Install]\n", "\n"+line+"\n\n[Install]\n", 1)
 	}
 	return []units.File{{Name: unitName, Text: service}, {Name: "cutover-http.socket", Text: shipped(t, "cutover-http.socket")}}
@@ -165,7 +174,7 @@ func (s *packageSite) breaks(version int, lines ...string) {
 	s.must(s.machine.CopyFile(example(s.t, "v1"), "/usr/local/bin/ctl"))
 	bad := script(s.t, 0o755, `[ "$1" != reload ] || exec /usr/local/bin/ctl reload; echo "no configuration"; exit 1`)
 	out, ok := s.installVersion(version, bad, lines)
-	if ok == s.kind.fails || !strings.Contains(out, "the new version does not serve, the old one goes on: generation 2 serves; ") || !strings.Contains(out, "go back with: ") {
+	if ok == s.kind.fails || !strings.Contains(out, "the new version does not serve, the old one goes on: generation 3 serves; ") || !strings.Contains(out, "go back with: ") {
 		s.Errorf("a version that does not start: success %v\n%s", ok, out)
 	}
 	s.Logf("version %d: %s", version, out)
@@ -189,9 +198,14 @@ func (s *packageSite) startsNothing() {
 	}
 }
 
-// leavesNothing removes the package.
+// leavesNothing removes the package. The data of the service goes with it, if the package manager
+// knows a removal that says so.
 func (s *packageSite) leavesNothing() {
 	s.Helper()
+	const data = "/var/lib/private/cutover-http"
+	if out, ok := s.run("test", "-d", data); !ok {
+		s.Errorf("the service has no data: %s", out)
+	}
 	if out, ok := s.run("sh", "-c", s.kind.purge); !ok {
 		s.Errorf("%s: %s", s.kind.purge, out)
 	}
@@ -204,8 +218,14 @@ func (s *packageSite) leavesNothing() {
 	if state := s.show("LoadState"); state != "not-found" {
 		s.Errorf("systemd still has the unit: %s", state)
 	}
-	out, _ := s.run("find", "/etc", "/usr", "/run", "/var", "-name", "*cutover-http*", "-not", "-path", "/run/log/*")
-	if out != "" {
+	find := []string{"/etc", "/usr", "/run", "/var", "-name", "*cutover-http*", "-not", "-path", "/run/log/*"}
+	if s.kind.keeps {
+		find = append(find, "-not", "-path", "/var/lib/*")
+	}
+	if out, _ := s.run("find", find...); out != "" {
 		s.Errorf("left behind:\n%s", out)
+	}
+	if out, ok := s.run("test", "-d", data); ok != s.kind.keeps {
+		s.Errorf("the data of the service is there: %v %s", ok, out)
 	}
 }
