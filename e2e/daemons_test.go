@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ type adopted struct {
 	sockets []units.Socket
 	drain   time.Duration // 0: the default
 	kinds   []string      // of requests, besides kept and new connections
+	args    []string      // of the program
 	short   bool          // its story is told without -full
 	before  func(*exampleSite)
 	after   func(*exampleSite, counts)
@@ -40,7 +42,7 @@ var adoptions = []adopted{
 	}, kinds: []string{"udp", "grpc", "metrics"}},
 	{name: "bbolt", sockets: socket("http", "127.0.0.1:8083"), before: makeLibrary, kinds: []string{"last"}},
 	{name: "mqtt", sockets: socket("mqtt", "127.0.0.1:1883"), kinds: []string{"last"}},
-	{name: "turn", sockets: []units.Socket{{Name: "turn", Listen: []string{"127.0.0.1:3478"}, Kind: "Datagram"}}, drain: time.Hour},
+	{name: "turn", sockets: []units.Socket{{Name: "turn", Listen: []string{"127.0.0.1:3478"}, Kind: "Datagram"}}, drain: time.Hour, args: []string{"-idle", "10s"}, after: oldProcessesEnd},
 	{name: "goproxy", sockets: socket("proxy", "127.0.0.1:3128"), drain: time.Hour},
 }
 
@@ -70,7 +72,7 @@ func (d adopted) install(t *testing.T, root machine.Root) *exampleSite {
 	t.Helper()
 	e := &exampleSite{site: emptySite(t, root), unit: "cutover-" + d.name + ".service", load: "/usr/local/bin/loadtest", between: depending(4*time.Second, 300*time.Millisecond)}
 	files, err := units.Daemon{
-		Name: "cutover-" + d.name, Binary: "/usr/local/bin/cutover-" + d.name, Sockets: d.sockets,
+		Name: "cutover-" + d.name, Binary: "/usr/local/bin/cutover-" + d.name, Args: d.args, Sockets: d.sockets,
 		User: "root", Hardening: units.None, Network: true, Drain: d.drain, StopDrain: min(d.drain, 10*time.Second),
 	}.Units()
 	e.must(err)
@@ -122,6 +124,25 @@ func mailsAreInFiles(e *exampleSite, c counts) {
 	if want := c["kept"].Answered + c["new"].Answered; len(files) != want {
 		e.Errorf("%d mails are in files, %d were answered", len(files), want)
 	}
+}
+
+// oldProcessesEnd waits until the main process is alone, long before the drain deadline of the
+// others: their clients are silent.
+func oldProcessesEnd(e *exampleSite, _ counts) {
+	e.Helper()
+	main, err := e.machine.Show(e.ctx, e.unit, "MainPID")
+	e.must(err)
+	group, err := e.machine.Show(e.ctx, e.unit, "ControlGroup")
+	e.must(err)
+	began := time.Now()
+	for e.ctx.Err() == nil {
+		if pids := strings.Fields(e.command("/bin/cat", "/sys/fs/cgroup"+group+"/cgroup.procs")); slices.Equal(pids, []string{main}) {
+			e.Logf("the old processes have ended after %v", time.Since(began).Round(time.Second))
+			return
+		}
+		e.pause()
+	}
+	e.Errorf("processes besides %s are there: %v", main, e.ctx.Err())
 }
 
 func makeHostKey(e *exampleSite) {

@@ -19,6 +19,7 @@ func main() {
 	ip := flag.String("ip", "127.0.0.1", "`address` that clients reach")
 	user := flag.String("user", "user", "`name` of the user")
 	password := flag.String("password", "", "`password` of the user")
+	idle := flag.Duration("idle", 10*time.Minute, "forget a client that is silent for this `time`")
 	flag.Parse()
 	key := turn.GenerateAuthKey(*user, realm, *password)
 	config := turn.ServerConfig{
@@ -32,5 +33,5 @@ func main() {
 		return err
 	}
 	os.Exit(reexec.Main(reexec.Options{Drain: time.Hour, StopDrain: 10 * time.Second},
-		&reexec.PacketService{Name: "turn", Address: *addr, Flows: 10 * time.Minute, Serve: serve}))
+		&reexec.PacketService{Name: "turn", Address: *addr, Flows: *idle, Serve: serve}))
 }
