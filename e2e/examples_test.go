@@ -67,14 +67,9 @@ func (e *exampleSite) upgradesUnderLoad(n int, report any, args ...string) {
 	output, err := client.StdoutPipe()
 	e.must(err)
 	e.must(client.Start())
-	for i := range n {
+	for range n {
 		e.pause()
-		before, err := e.machine.Show(e.ctx, e.unit, "MainPID")
-		e.must(err)
-		e.must(e.machine.Reload(e.ctx, e.unit))
-		if now, err := e.machine.Show(e.ctx, e.unit, "MainPID"); err != nil || now == before {
-			e.Errorf("after upgrade %d MainPID=%s as before (%v)", i+1, now, err)
-		}
+		e.reloads()
 	}
 	e.pause()
 	e.must(input.Close())
@@ -86,6 +81,17 @@ func (e *exampleSite) upgradesUnderLoad(n int, report any, args ...string) {
 	e.must(json.Unmarshal(text, report))
 	if restarts, err := e.machine.Show(e.ctx, e.unit, "NRestarts"); err != nil || restarts != "0" {
 		e.Errorf("NRestarts=%s, %v", restarts, err)
+	}
+}
+
+// reloads upgrades the service.
+func (e *exampleSite) reloads() {
+	e.Helper()
+	before, err := e.machine.Show(e.ctx, e.unit, "MainPID")
+	e.must(err)
+	e.must(e.machine.Reload(e.ctx, e.unit))
+	if now, err := e.machine.Show(e.ctx, e.unit, "MainPID"); err != nil || now == before {
+		e.Errorf("after an upgrade MainPID=%s as before (%v)", now, err)
 	}
 }
 

@@ -23,6 +23,7 @@ var limits = map[string]int{
 	"http3":      10,
 	"imap":       4,
 	"mqtt":       20,
+	"mysql":      4,
 	"smtp":       4,
 	"ssh":        4,
 	"turn":       10,
@@ -43,6 +44,34 @@ func TestAdoptionTakesFewLines(t *testing.T) {
 		lines := fmt.Sprintf("| +%d -%d |", added, removed)
 		if !tableHas(table, "daemons/"+name, lines) {
 			t.Errorf("%s: the table in examples/README.md does not say %q", name, lines)
+		}
+	}
+}
+
+// TestPatchesOfPublishedProgramsAreSmall counts the lines of the patches in published. The first
+// line of a patch names the module and its version.
+func TestPatchesOfPublishedProgramsAreSmall(t *testing.T) {
+	patches, err := filepath.Glob("published/*.patch")
+	if err != nil || len(patches) == 0 {
+		t.Fatalf("%d patches, %v", len(patches), err)
+	}
+	table := read(t, "../README.md")
+	for _, patch := range patches {
+		added, removed := 0, 0
+		for line := range strings.Lines(read(t, patch)) {
+			switch {
+			case strings.HasPrefix(line, "+++ ") || strings.HasPrefix(line, "--- "):
+			case strings.HasPrefix(line, "+"):
+				added++
+			case strings.HasPrefix(line, "-"):
+				removed++
+			}
+		}
+		if added > 25 {
+			t.Errorf("%s: %d lines are new, want at most 25", patch, added)
+		}
+		if lines := fmt.Sprintf("| +%d -%d |", added, removed); !tableHas(table, "daemons/"+patch, lines) {
+			t.Errorf("%s: the table in examples/README.md does not say %q", patch, lines)
 		}
 	}
 }

@@ -12,18 +12,20 @@ import (
 
 // clients start the loads by protocol.
 var clients = map[string]func(address string, l *load.Load) error{
-	"bbolt":   bboltLoad,
-	"goproxy": proxyLoad,
-	"imap":    imapLoad,
-	"mqtt":    mqttLoad,
-	"smtp":    smtpLoad,
-	"ssh":     sshLoad,
-	"turn":    turnLoad,
+	"bbolt":    bboltLoad,
+	"goproxy":  proxyLoad,
+	"imap":     imapLoad,
+	"mqtt":     mqttLoad,
+	"mysql":    mysqlLoad,
+	"registry": registryLoad,
+	"smtp":     smtpLoad,
+	"ssh":      sshLoad,
+	"turn":     turnLoad,
 }
 
 func main() {
 	if len(os.Args) != 3 || clients[os.Args[1]] == nil {
-		log.Fatal("usage: loadtest bbolt|goproxy|imap|mqtt|smtp|ssh|turn ADDRESS")
+		log.Fatal("usage: loadtest bbolt|goproxy|imap|mqtt|mysql|registry|smtp|ssh|turn ADDRESS")
 	}
 	err := load.Run(func(l *load.Load) error { return clients[os.Args[1]](os.Args[2], l) })
 	if err != nil {

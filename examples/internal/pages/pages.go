@@ -32,8 +32,8 @@ var own = []string{"activation", "notify", "reexec", "reexec/regrpc", "reexec/re
 const ours = "github.com/cutover-go/cutover"
 
 // Vet compiles the fragments in a module with the requirements of the one in the current folder,
-// which is two folders below the root of the repository. A line of "..." stands for what a
-// function does with err.
+// which is two folders below the root of the repository. A line of "..." stands for
+// the return of err.
 func Vet(t *testing.T, frames []Frame) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
