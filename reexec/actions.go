@@ -30,12 +30,12 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.becomeMain(p)
 		u.answerCommand()
 	},
-	lifecycle.ActOpenGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.open() },
-	lifecycle.ActShutGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.shut() },
+	lifecycle.ActOpenGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.Open() },
+	lifecycle.ActShutGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.Shut() },
 	lifecycle.ActStopAccepting: (*Upgrader).stopAccepting,
-	lifecycle.ActFinish:        func(u *Upgrader, _ *loopState, _ event) { u.sockets.finish() },
+	lifecycle.ActFinish:        func(u *Upgrader, _ *loopState, _ event) { u.sockets.Finish() },
 	lifecycle.ActSayReady: func(u *Upgrader, p *loopState, _ event) {
-		u.join()
+		u.sockets.Join(u.tasks.Go)
 		fault.At(fault.Initialised)
 		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.said(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)

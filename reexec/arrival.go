@@ -72,10 +72,10 @@ func (u *Upgrader) receiveFrom(p *loopState, arrived []*received.Conn) {
 // prepare holds this generation for a, and returns a function that lets a wait for data or
 // puts it into its listener's queue. It returns nil if this process cannot serve a.
 func (u *Upgrader) prepare(a *received.Conn) (enqueue func()) {
-	if a.FD == nil || !u.conns.receives.takes(a.Connection) || u.sockets.keeps(a.FD) {
+	if a.FD == nil || !u.conns.receives.takes(a.Connection) || u.sockets.Keeps(a.FD) {
 		return nil
 	}
-	g := received.Listener(a.FD, u.sockets.gatesOf(a.Name))
+	g := received.Listener(a.FD, u.sockets.Listeners(a.Name))
 	if g == nil {
 		return nil
 	}

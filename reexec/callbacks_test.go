@@ -334,13 +334,13 @@ func TestStopDoesNotWaitForAListenThatLooksUpAName(t *testing.T) {
 	bound, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() { // ends with release
 		defer close(done)
-		_, err := u.sockets.claim("slow", nil, func() (claimed, error) {
+		_, err := u.ListenFunc("slow", func() (net.Listener, error) {
 			close(bound)
 			<-release
 			return nil, errors.New("no such host")
 		})
 		if err == nil || !strings.Contains(err.Error(), `socket "slow": no such host`) {
-			t.Errorf("claim = %v, want the error of bind", err)
+			t.Errorf("ListenFunc = %v, want the error of bind", err)
 		}
 	}()
 	returns(t, "bind", bound)
@@ -348,7 +348,7 @@ func TestStopDoesNotWaitForAListenThatLooksUpAName(t *testing.T) {
 	within(t, "Status", func() { u.Status() })
 	within(t, "Close", func() { _ = u.Close() })
 	close(release)
-	returns(t, "claim", done)
+	returns(t, "ListenFunc", done)
 }
 
 func TestNilCallbacksAreRefused(t *testing.T) {

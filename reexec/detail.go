@@ -2,13 +2,11 @@ package reexec
 
 import (
 	"encoding/json"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/excerpt"
-	"github.com/cutover-go/cutover/internal/fd"
 )
 
 // This file collects the detail of a status for an operator: the version of the program, its
@@ -59,7 +57,7 @@ func (u *Upgrader) detail() *ask.Detail {
 	}
 	const most = 16 << 10 // bytes of the sockets in JSON: the answer has a limit
 	size := 0
-	for _, s := range u.sockets.describe() {
+	for _, s := range u.sockets.Describe() {
 		text, err := json.Marshal(s)
 		if size += len(text); err != nil || size > most {
 			break
@@ -67,24 +65,4 @@ func (u *Upgrader) detail() *ask.Detail {
 		d.Sockets = append(d.Sockets, s)
 	}
 	return d
-}
-
-// describe returns the claimed sockets, without files.
-func (s *sockets) describe() (all []ask.Socket) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, k := range s.all {
-		var addr net.Addr
-		switch use := k.use.(type) {
-		case interface{ Addr() net.Addr }:
-			addr = use.Addr()
-		case interface{ LocalAddr() net.Addr }:
-			addr = use.LocalAddr()
-		default:
-			continue
-		}
-		waiting, limit, _ := fd.Backlog(k.use) // zero if it is not known
-		all = append(all, ask.Socket{Name: k.Name, Network: addr.Network(), Address: addr.String(), Waiting: waiting, Limit: limit})
-	}
-	return all
 }

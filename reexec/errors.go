@@ -6,6 +6,7 @@ import (
 
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
 // Errors that a caller can test with errors.Is.
@@ -23,7 +24,7 @@ var (
 	ErrReplaced = errors.New("reexec: this generation has been replaced and is no longer the main process")
 
 	// ErrStopped: the process was asked to end.
-	ErrStopped = errors.New("reexec: this process is stopping")
+	ErrStopped = sockets.ErrStopped
 
 	// ErrTried: this process was started only to try the program, before the running
 	// process executes it in place. The program works, and this process should end. ErrTried

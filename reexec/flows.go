@@ -2,18 +2,13 @@ package reexec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
 	"time"
 
-	"github.com/cutover-go/cutover/internal/fd"
-	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/flow"
-	"github.com/cutover-go/cutover/reexec/internal/gate"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // A FlowConn is a UDP socket for a protocol that has connections, such as QUIC. These
@@ -66,29 +61,11 @@ func (u *Upgrader) ListenFlows(ctx context.Context, name, network, address strin
 	if route == nil {
 		return nil, fmt.Errorf("reexec: ListenFlows %q: route is nil", name)
 	}
-	made := func(c claimed, err error) (claimed, error) {
-		if err != nil {
-			return nil, err
-		}
-		g, ok := c.(*gate.UDPConn)
-		if !ok {
-			_ = c.Close() // it cannot be used; the error below is the reason
-			return nil, errors.New("flows need a UDP socket")
-		}
-		return flow.New(g.UDP, u.drain, route), nil
+	c, err := u.sockets.ListenFlows(ctx, name, network, address, route)
+	if err != nil {
+		return nil, err
 	}
-	inherit := func(f *fd.FD) (claimed, error) { return made(u.inheritPacket(f)) }
-	bind := func() (claimed, error) { return made(u.bindPacket(ctx, network, address)) }
-	k, err := u.sockets.claim(name, inherit, bind)
-	if err == nil {
-		c := k.use.(*flow.Conn)
-		if err = c.Join(u.sockets.takeFlows(k.Entry)); err == nil {
-			return &FlowConn{c}, nil
-		}
-		err = errors.Join(fmt.Errorf("reexec: socket %q: %w", name, err), c.Close())
-	}
-	u.ready.claim.Store(&err)
-	return nil, err
+	return &FlowConn{c}, nil
 }
 
 // Owner returns the number of this process, which route returns for flows of this process.
@@ -126,55 +103,3 @@ func (c *FlowConn) SyscallConn() (syscall.RawConn, error) { return c.conn.Syscal
 
 // Close closes this process's descriptors and so ends its flows. A second call does nothing.
 func (c *FlowConn) Close() error { return c.conn.Close() }
-
-// takeFlows takes the inboxes and outlets of a socket that the program has claimed.
-func (s *sockets) takeFlows(of handover.Entry) (inboxes, outlets []flow.End) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	kept := s.all[:0]
-	for _, k := range s.all {
-		switch {
-		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginInbox:
-			inboxes = append(inboxes, k.end())
-		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginOutlet:
-			outlets = append(outlets, k.end())
-		default:
-			kept = append(kept, k)
-		}
-	}
-	clear(s.all[len(kept):])
-	s.all, s.waiting = kept, nil
-	return inboxes, outlets
-}
-
-// finish lets the flows of this process continue, although no process accepts new ones.
-func (s *sockets) finish() {
-	s.each(func(c claimed) {
-		if f, ok := c.(*flow.Conn); ok {
-			f.Finish()
-		}
-	})
-}
-
-// AwaitRoutes returns when no route is running. The gates must be shut.
-func (s *sockets) awaitRoutes(ctx context.Context) error {
-	s.mu.Lock()
-	flows := map[*flow.Conn]string{}
-	for _, k := range s.all {
-		if f, ok := k.use.(*flow.Conn); ok {
-			flows[f] = k.Name
-		}
-	}
-	s.mu.Unlock()
-	for f, name := range flows {
-		if err := f.AwaitRoutes(ctx); err != nil {
-			return fmt.Errorf("socket %q: its route function has not returned: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// end releases the descriptor of an inbox or an outlet.
-func (k *socket) end() flow.End {
-	return flow.End{Owner: uint32(k.Index), FD: fd.New(k.held.Release())}
-}

@@ -53,7 +53,7 @@ func (u *Upgrader) handState(s *successor) error {
 func (u *Upgrader) saveState(saving event) error {
 	ctx, allow, cancel := u.saveTime()
 	defer cancel()
-	if err := u.sockets.awaitRoutes(ctx); err != nil {
+	if err := u.sockets.AwaitRoutes(ctx); err != nil {
 		return err
 	}
 	return u.states.Snapshot(ctx, u.log, func(size int) {

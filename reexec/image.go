@@ -17,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/received"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
 // This file is the in-place mode: execve(2) replaces the program of this process. The new
@@ -58,7 +59,7 @@ func (u *Upgrader) become(p *loopState) error {
 	u.keepLastGood(p.candidate)
 	u.manager.store.hand() // the image has the names in the store, so they must not change
 	defer u.manager.store.own(true)
-	entries, fds, err := u.sockets.export()
+	entries, fds, err := u.sockets.Export()
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (u *Upgrader) inherit(i *image) error {
 		u.manager.good.inherit(i.Good, nil)
 	}
 	u.launch.generation = i.Generation + 1
-	u.sockets = fromPredecessor(entries, fds)
+	u.sockets = sockets.FromPredecessor(entries, fds, u.drain, u.log)
 	if i.Command != 0 {
 		c, err := control.Adopt(take(i.Command))
 		errs = append(errs, err)

@@ -2,14 +2,11 @@ package reexec
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"slices"
 	"syscall"
 
-	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
 // A Kept is an open file of any kind, such as a connection, a FIFO or a memfd. Every later
@@ -21,15 +18,8 @@ type Kept struct {
 	File *os.File
 
 	u *Upgrader
-	s *socket
+	k *sockets.Kept
 }
-
-// keptFile is a file among the sockets of a generation. It has no gate: the program decides
-// which process uses the file.
-type keptFile struct{ *os.File }
-
-func (keptFile) Open() {}
-func (keptFile) Shut() {}
 
 // Keep keeps a duplicate of file under name. The caller still owns file. Several files may
 // have the same name. A file that is kept during an upgrade is not handed to that successor,
@@ -46,20 +36,11 @@ func (keptFile) Shut() {}
 // A connection whose other end has closed hangs up, and the manager removes a file that
 // hangs up from the fd store. Later generations still get the file until Forget.
 func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
-	if err := storename.Check(name); err != nil {
-		return nil, err
-	}
-	if file == nil {
-		return nil, fmt.Errorf("reexec: keep %q: the file is nil", name)
-	}
-	d, err := fd.DupOf(file)
+	kept, err := u.sockets.Keep(name, file)
 	if err != nil {
-		return nil, fmt.Errorf("reexec: keep %q: %w", name, err)
-	}
-	k := &Kept{File: d.File(name), u: u}
-	if k.s, err = u.sockets.add(name, keptFile{k.File}); err != nil {
 		return nil, err
 	}
+	k := &Kept{File: kept.File, u: u, k: kept}
 	if r := u.Status(); r.Main && r.State == lifecycle.Serving.String() {
 		return k, u.storeKept()
 	}
@@ -92,102 +73,40 @@ func (u *Upgrader) tryLater(err error) error {
 func (u *Upgrader) Claim(name string) ([]*Kept, error) {
 	var all []*Kept
 	for {
-		k, err := u.claimNext(name)
+		k, err := u.sockets.Claim(name)
 		if k == nil || err != nil {
 			return all, err
 		}
-		all = append(all, k)
+		all = append(all, &Kept{File: k.File, u: u, k: k})
 	}
 }
-
-// claimNext claims one file. It returns nil if there is none.
-func (u *Upgrader) claimNext(name string) (*Kept, error) {
-	k := &Kept{u: u}
-	var err error
-	k.s, err = u.sockets.claim(name, func(f *fd.FD) (claimed, error) {
-		k.File = f.File(name)
-		return keptFile{k.File}, nil
-	}, func() (claimed, error) { return nil, errNoMore })
-	if errors.Is(err, errNoMore) {
-		return nil, nil
-	}
-	if err != nil {
-		u.ready.claim.Store(&err)
-		return nil, err
-	}
-	return k, nil
-}
-
-// errNoMore ends Claim.
-var errNoMore = errors.New("no more")
 
 // Forget closes File and ends the keeping. The main process also removes the file from the
 // fd store. If an upgrade is under way, the successor forgets the file before it becomes the
 // main process, and closes its Kept.File. A second call does nothing.
 func (k *Kept) Forget() error {
-	ok, closed, removed := k.u.forget(k.s)
+	ok, closed, removed := k.u.forget(k.k)
 	if !ok {
 		return nil
 	}
 	return errors.Join(closed, k.u.tryLater(removed))
 }
 
-// forget closes the file of s, and removes it from the fd store if this process owns the
-// store. ok is false if s was forgotten before.
-func (u *Upgrader) forget(s *socket) (ok bool, closed, removed error) {
+// forget closes the file of k, and removes it from the fd store if this process owns the
+// store. ok is false if k was forgotten before.
+func (u *Upgrader) forget(k *sockets.Kept) (ok bool, closed, removed error) {
 	u.manager.store.mu.Lock()
 	defer u.manager.store.mu.Unlock()
-	stored, ok := u.sockets.remove(s)
-	if !ok {
-		return false, nil, nil
-	}
-	closed = s.use.Close()
+	stored, closed, ok := u.sockets.Remove(k)
 	switch {
+	case !ok:
 	case stored == "":
 	case !u.manager.store.ours: // removed if this process is the main one after the upgrade
-		u.sockets.discard(stored)
+		u.sockets.Discard(stored)
 	default:
 		if removed = u.removeStored(stored); removed != nil {
-			u.sockets.discard(stored)
+			u.sockets.Discard(stored)
 		}
 	}
-	return true, closed, removed
-}
-
-// keeps reports whether c and a Kept are the same socket. The program has that socket, or
-// claims it in the next process, so Accept must not return it as well.
-func (s *sockets) keeps(c syscall.Conn) bool {
-	kept := s.keptSockets()
-	if len(kept) == 0 {
-		return false
-	}
-	info := inspect(c)
-	return slices.ContainsFunc(kept, func(k *fd.Info) bool { return info.SameSocket(*k) })
-}
-
-// keptSockets describes the kept files that the program has.
-func (s *sockets) keptSockets() (all []*fd.Info) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, k := range s.all {
-		file, ok := k.use.(keptFile)
-		if ok && k.info == nil {
-			info := inspect(file)
-			k.info = &info
-		}
-		if ok {
-			all = append(all, k.info)
-		}
-	}
-	return all
-}
-
-// inspect describes c. It returns the zero value if c is closed, which equals no socket.
-func inspect(c syscall.Conn) (info fd.Info) {
-	fd.Borrow([]syscall.Conn{c}, func(fds []*fd.FD) {
-		if fds[0] != nil {
-			info, _ = fd.Inspect(fds[0]) // on error the zero value
-		}
-	})
-	return info
+	return ok, closed, removed
 }

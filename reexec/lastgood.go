@@ -178,7 +178,7 @@ func (u *Upgrader) storeLastGood(s *successor, identity string) error {
 func (u *Upgrader) roomForLastGood() error {
 	const marks = 2
 	limit := u.manager.notifier.StoreMax()
-	if used := u.sockets.inStore() + u.states.InStore() + len(u.manager.good.entries()); limit > 0 && used+marks >= limit {
+	if used := u.sockets.InStore() + u.states.InStore() + len(u.manager.good.entries()); limit > 0 && used+marks >= limit {
 		return fmt.Errorf("the fd store holds %d files and has no room for it: raise FileDescriptorStoreMax= of the unit", limit)
 	}
 	return nil

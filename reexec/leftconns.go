@@ -51,11 +51,11 @@ func (u *Upgrader) storeConnection(p *loopState, m *outbox.Conn) {
 }
 
 func (u *Upgrader) putConnection(m *outbox.Conn) error {
-	if u.sockets.keeps(m.File) {
+	if u.sockets.Keeps(m.File) {
 		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
 	const both = 2 // the connection and its data
-	if u.conns.stored+both > u.manager.notifier.StoreMax()-u.sockets.toStore()-u.states.Room() {
+	if u.conns.stored+both > u.manager.notifier.StoreMax()-u.sockets.Own()-u.states.Room() {
 		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
 	}
 	ctx, cancel := timeout.Message(u.tasks.life)

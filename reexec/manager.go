@@ -33,8 +33,8 @@ type manager struct {
 // has go into the fd store before READY=1.
 func (u *Upgrader) announce(p *loopState) error {
 	u.manager.store.own(true)
-	u.join()
-	u.noteUnclaimed()
+	u.sockets.Join(u.tasks.Go)
+	u.sockets.NoteUnclaimed()
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
 	u.settleLastGood()
@@ -52,7 +52,7 @@ func (u *Upgrader) announce(p *loopState) error {
 func (u *Upgrader) takeOver(p *loopState) {
 	u.sayOlder(p)
 	u.manager.store.own(true)
-	u.noteUnclaimed()
+	u.sockets.NoteUnclaimed()
 	u.noteStore(p, u.settleStore())
 	u.settleLastGood()
 	u.sayOlder(p) // sends nothing if everything is stored
@@ -142,7 +142,7 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	if lack := u.notStored(); lack != "" {
 		text += "; not in the fd store: " + lack
 	}
-	return text + u.sockets.strays.text()
+	return text + u.sockets.Strays()
 }
 
 // replacedText returns the part of STATUS= about the file on disk: after an undone upgrade the
@@ -275,7 +275,7 @@ func (u *Upgrader) barrier(ctx context.Context) error {
 // acknowledge asks the manager to remove the successor's mark, which the manager does only for
 // the main process. Then it sends Acknowledged to the predecessor.
 func (u *Upgrader) acknowledge(p *loopState) {
-	u.sockets.discard(storename.PredecessorMark)
+	u.sockets.Discard(storename.PredecessorMark)
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	if err := u.manager.notifier.Remove(ctx, storename.SuccessorMark); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -136,7 +137,7 @@ func (u *Upgrader) leaveCommand(s lifecycle.State) {
 
 // listen posts the messages of the predecessor and keeps the states that it sends, until the
 // line is closed.
-func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets *sockets, good *lastGood) {
+func (p *predecessor) listen(post func(event) bool, kept *saved.States, set *sockets.Set, good *lastGood) {
 	restoring := false // after Go the program restores, so later states are dropped
 	for {
 		m, err := p.line.Receive(context.Background())
@@ -157,7 +158,7 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, sockets 
 				kept.Put(name, m.FDs[i].File(name))
 			}
 		case handover.Forgotten:
-			sockets.forget(m.Entries)
+			set.Forget(m.Entries)
 		case handover.Connections:
 			arrived := received.FromMessage(m)
 			if !post(event{kind: lifecycle.EvReceived, received: arrived}) {

@@ -23,7 +23,6 @@ type readiness struct {
 	restored   chan struct{} // closed when restore has ended, with or without an error
 	restoreErr error         // read it after restored is closed
 
-	claim  atomic.Pointer[error] // error of the last claim that failed
 	failed atomic.Pointer[error] // reason of the first Fail
 }
 

@@ -41,7 +41,7 @@ func (u *Upgrader) affordShut(f func() error) error {
 	if !fd.Short(err) {
 		return err
 	}
-	u.sockets.shut()
-	defer u.sockets.open()
+	u.sockets.Shut()
+	defer u.sockets.Open()
 	return u.afford(f)
 }

@@ -141,7 +141,7 @@ func (u *Upgrader) serveAll(ctx context.Context, serving []func(context.Context)
 			}
 		case <-draining:
 			draining, late = nil, time.After(serviceGrace)
-			u.sockets.refuse() // ends services that only accept
+			u.sockets.Refuse() // ends services that only accept
 		case <-late:
 			u.log.Warn("services have not returned after the drain: this process ends without them", "services", running)
 			return errors.Join(failures...)

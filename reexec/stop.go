@@ -24,14 +24,14 @@ func (u *Upgrader) stopAccepting(p *loopState, e event) {
 		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
 	}
 	u.endings.Drains() // before Accept fails, so that a server sees the reason
-	u.sockets.shut()
+	u.sockets.Shut()
 	u.moveIdle(p) // before Accept fails
 	fault.At(fault.StopGatesShut)
 	if p.main {
-		u.sockets.finish()
+		u.sockets.Finish()
 	}
 	if p.main && !u.supervised() {
-		_ = u.sockets.abandon() // the sockets are not used again; Close reports nothing new
+		_ = u.sockets.Abandon() // the sockets are not used again; Close reports nothing new
 	}
 }
 
@@ -51,7 +51,7 @@ func (u *Upgrader) endDrain(p *loopState) {
 	u.tasks.Go(func() { // ends after serviceGrace, or with life
 		select {
 		case <-time.After(serviceGrace): // a server first tells its clients that it ends, and reads their answers
-			u.sockets.refuseFlows()
+			u.sockets.RefuseFlows()
 		case <-u.tasks.life.Done():
 		}
 	})
@@ -71,7 +71,7 @@ func (u *Upgrader) endAccept(first func()) {
 	u.tasks.Go(func() { // ends within callback.Grace
 		u.tasks.callbacks.Logs.Wait(callback.Grace)
 		first()
-		u.sockets.refuse()
+		u.sockets.Refuse()
 	})
 }
 
@@ -108,8 +108,8 @@ func (u *Upgrader) releaseAll(p *loopState) {
 }
 
 func (u *Upgrader) whyNotReady() string {
-	if err := u.ready.claim.Load(); err != nil {
-		return (*err).Error()
+	if err := u.sockets.Failure(); err != nil {
+		return err.Error()
 	}
 	return "the successor called Close before it was ready: see its log for the reason"
 }
@@ -178,7 +178,7 @@ func (u *Upgrader) release(main bool) error {
 	u.conns.idle.Close()
 	u.reserve.Close()
 	if u.sockets != nil {
-		errs = append(errs, u.sockets.close())
+		errs = append(errs, u.sockets.Close())
 	}
 	if u.commands.socket != nil {
 		errs = append(errs, u.commands.socket.Close(main))

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -47,15 +46,7 @@ func (u *Upgrader) settleStore() error {
 	if !u.manager.store.ours {
 		return nil // a successor is the main process now
 	}
-	var errs []error
-	for _, name := range u.sockets.unwanted() {
-		err := u.removeStored(name)
-		if err == nil {
-			u.sockets.removed(name)
-		}
-		errs = append(errs, err)
-	}
-	errs = append(errs, u.storeSockets())
+	errs := []error{u.sockets.Sweep(u.removeStored), u.storeSockets()}
 	if u.supervised() {
 		errs = append(errs, u.states.Keep(u.tasks.life, u.manager.notifier, u.checkRoom))
 	}
@@ -72,33 +63,21 @@ func (u *Upgrader) removeStored(name string) error {
 // limits each message, not all together: the manager compares each new descriptor with all
 // stored ones, and needs ten seconds for 4,000. storeSockets stops at the first error.
 func (u *Upgrader) storeSockets() error {
-	for _, k := range u.sockets.unkept() {
-		err := u.checkRoom()
-		if err == nil {
-			err = u.storeSocket(k)
-		}
-		if errors.Is(err, net.ErrClosed) {
-			continue // the program has closed the socket
-		}
-		if err != nil {
+	return u.sockets.Store(func(name string, file syscall.Conn) error {
+		if err := u.checkRoom(); err != nil {
 			return err
 		}
-		u.sockets.stored(k)
-	}
-	return nil
-}
-
-func (u *Upgrader) storeSocket(k *socket) error {
-	ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Store)
-	defer cancel()
-	return u.manager.notifier.Store(ctx, storename.Socket(k.Name, k.Index), k.use)
+		ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Store)
+		defer cancel()
+		return u.manager.notifier.Store(ctx, name, file)
+	})
 }
 
 // checkRoom returns an error if the fd store is full, because the manager drops a further file
 // without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
 	limit := u.manager.notifier.StoreMax()
-	used, good := u.sockets.inStore()+u.states.InStore(), len(u.manager.good.entries())
+	used, good := u.sockets.InStore()+u.states.InStore(), len(u.manager.good.entries())
 	if limit > 0 && used < limit && used+good >= limit { // sockets and states come first
 		u.log.Warn("the last good program is given up, because the fd store is full: raise FileDescriptorStoreMax= of the unit", "limit", limit)
 		return u.removeLastGood()
@@ -204,7 +183,7 @@ func (u *Upgrader) handLateForgotten(p *loopState) {
 
 // handForgotten sends the successor the files that were forgotten after it got the sockets.
 func (u *Upgrader) handForgotten(ctx context.Context, s *successor) error {
-	gone := u.sockets.takeForgotten()
+	gone := u.sockets.TakeForgotten()
 	if len(gone) == 0 {
 		return nil
 	}

@@ -98,7 +98,7 @@ func (u *Upgrader) introduce(s *successor) error {
 	var files []syscall.Conn
 	var own []*fd.FD
 	err := u.afford(func() (err error) {
-		entries, files, own, err = u.sockets.handOn()
+		entries, files, own, err = u.sockets.HandOn()
 		return err
 	})
 	if err != nil {

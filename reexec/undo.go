@@ -99,13 +99,13 @@ func (u *Upgrader) undone(p *loopState, e event) {
 // keepStore lets this process change the fd store again. It stores the files that were kept
 // during the upgrade, and removes those that were forgotten during the commit.
 func (u *Upgrader) keepStore(p *loopState) {
-	u.sockets.retain()
+	u.sockets.Retain()
 	u.reserve.Fill()
 	if !p.main {
 		return
 	}
 	u.manager.store.own(true)
-	if u.sockets.unsettled() {
+	if u.sockets.Unsettled() {
 		p.again.Reset(0)
 	}
 }

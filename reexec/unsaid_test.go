@@ -13,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
 // TestAMessageThatCannotBeSaidHangsUp, so that the predecessor does not wait for it.
@@ -110,7 +111,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	m.p.state = lifecycle.Serving // as main process
-	m.sockets = &sockets{}
+	m.sockets = &sockets.Set{}
 	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastGood{}) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {

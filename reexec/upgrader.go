@@ -20,6 +20,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/signals"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
@@ -32,17 +33,17 @@ import (
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
-//	fdStore.mu -> sockets.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
+//	fdStore.mu -> Set.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
 //	fdStore.mu -> states.mu
 //	fdStore.mu -> lastGood.mu
-//	sockets.mu -> flow.Conn.turning -> outlets.mu
-//	sockets.mu -> Readers.mu -> Counter.mu
+//	Set.mu -> flow.Conn.turning -> outlets.mu
+//	Set.mu -> Readers.mu -> Counter.mu
 //	IdleSet.mu -> Gate.mu -> Counter.mu
 //
 // No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
 // of the program runs under a lock. fdStore.mu and states.mu are held while the manager is
-// sent a message. sockets.mu is held while shut waits for the calls inside a gate, so
-// a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
+// sent a message. Set.mu, of the sockets, is held while Shut waits for the calls inside a gate,
+// so a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
 
 // An Upgrader is one generation of a program. It owns the sockets by name, notifies the
 // service manager, and can replace the process. Its methods may be called from any
@@ -52,7 +53,7 @@ type Upgrader struct {
 	log      *slog.Logger
 	launch   launch       // the start of this process
 	pred     *predecessor // nil in the first generation
-	sockets  *sockets
+	sockets  *sockets.Set
 	conns    connections // connections that come from another process or can move to one
 	states   *saved.States
 	manager  manager
@@ -199,9 +200,7 @@ func (u *Upgrader) firstGeneration() error {
 	}
 	fault.At(fault.SocketsTaken)
 	u.launch.generation = 1
-	var moved storedConnections
-	u.sockets = fromActivation(set, u.states, &moved, &u.manager.good)
-	u.conns.received = moved.arrivals()
+	u.takePassed(set)
 	return nil
 }
 
@@ -213,7 +212,7 @@ func (u *Upgrader) succeed(line *handover.Conn) error {
 	}
 	u.pred = pred
 	u.launch.generation = pred.generation + 1
-	u.sockets = fromPredecessor(entries, fds)
+	u.sockets = sockets.FromPredecessor(entries, fds, u.drain, u.log)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package reexec
+package sockets
 
 import (
 	"github.com/cutover-go/cutover/internal/fd"
@@ -10,28 +10,29 @@ import (
 // for each of them under one FileDescriptorName=. A program that calls Listen once for the
 // name serves all of them.
 
-// join ends the claims. It has the claimed listeners also return the connections of the unit's
-// listeners of the same name that the program has not claimed.
-func (u *Upgrader) join() {
-	u.sockets.endClaims()
-	for _, k := range u.sockets.unclaimedListeners() {
-		first := u.sockets.gatesOf(k.Name)
+// Join ends the claims. It has the claimed listeners also return the connections of the unit's
+// listeners of the same name that the program has not claimed. task runs a function on a
+// goroutine, which ends when one of two listeners is closed, or accepts no more.
+func (s *Set) Join(task func(func())) {
+	s.endClaims()
+	for _, k := range s.unclaimedListeners() {
+		first := s.Listeners(k.Name)
 		if len(first) == 0 {
 			continue
 		}
-		use, err := u.sockets.use(k, func(f *fd.FD) (claimed, error) { return u.inheritListener(k.Name, f, fd.ListenerOf) })
+		use, err := s.use(k, func(f *fd.FD) (claimed, error) { return s.inheritListener(k.Name, f, fd.ListenerOf) })
 		if err != nil {
-			u.log.Warn("listener of the unit cannot be used", "socket", k.Name, "error", err)
+			s.log.Warn("listener of the unit cannot be used", "socket", k.Name, "error", err)
 			continue
 		}
 		g := use.(*gate.Listener)
 		first[0].Lead(g)
-		u.tasks.Go(func() { g.Forward(first[0]) }) // ends when one of the two is closed, or accepts no more
+		task(func() { g.Forward(first[0]) })
 	}
 }
 
 // unclaimedListeners returns the listeners of units that the program has not claimed.
-func (s *sockets) unclaimedListeners() (all []*socket) {
+func (s *Set) unclaimedListeners() (all []*socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
@@ -46,7 +47,7 @@ func (s *sockets) unclaimedListeners() (all []*socket) {
 }
 
 // use has the library itself use k, made by inherit.
-func (s *sockets) use(k *socket, inherit func(*fd.FD) (claimed, error)) (claimed, error) {
+func (s *Set) use(k *socket, inherit func(*fd.FD) (claimed, error)) (claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	use, err := inherit(fd.New(k.held.Release()))

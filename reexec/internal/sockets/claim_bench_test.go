@@ -1,6 +1,6 @@
 //go:build linux
 
-package reexec
+package sockets_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
 // The time of a successor for each listener of its predecessor, beside net.FileListener.
@@ -31,14 +32,14 @@ func BenchmarkListenerOfThePredecessor(b *testing.B) {
 				b.StopTimer()
 				fds := copies(b, ln, n)
 				b.StartTimer()
-				u := &Upgrader{sockets: fromPredecessor(entries, fds), drain: drain.NewCounter(func() {}), ready: newReadiness(), log: slog.New(slog.DiscardHandler)}
+				s := sockets.FromPredecessor(entries, fds, drain.NewCounter(func() {}), slog.New(slog.DiscardHandler))
 				for range n {
-					if _, err := u.Listen(b.Context(), "http", "unix", ""); err != nil {
+					if _, err := s.Listen(b.Context(), "http", "unix", ""); err != nil {
 						b.Fatal(err)
 					}
 				}
 				b.StopTimer()
-				_ = u.sockets.close() // the socket is the one of ln
+				_ = s.Close() // the socket is the one of ln
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/listener")

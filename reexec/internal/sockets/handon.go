@@ -1,4 +1,4 @@
-package reexec
+package sockets
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ import (
 // HandOn returns an entry and a file for every socket. A file belongs to the program or is
 // among own, which the caller closes. The program may close a file meanwhile; the caller
 // leaves such a socket out.
-func (s *sockets) handOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
+func (s *Set) HandOn() (entries []handover.Entry, files []syscall.Conn, own []*fd.FD, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() {
@@ -66,10 +66,10 @@ func (k *socket) file() (syscall.Conn, error) {
 	return k.held.Dup()
 }
 
-// export returns an entry and a duplicate for every socket. The caller closes the
+// Export returns an entry and a duplicate for every socket. The caller closes the
 // duplicates.
-func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
-	all, files, own, err := s.handOn()
+func (s *Set) Export() (entries []handover.Entry, fds []*fd.FD, err error) {
+	all, files, own, err := s.HandOn()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,25 +88,25 @@ func (s *sockets) export() (entries []handover.Entry, fds []*fd.FD, err error) {
 	return entries, fds, nil
 }
 
-// takeForgotten returns the entries of files that were forgotten since a successor was
+// TakeForgotten returns the entries of files that were forgotten since a successor was
 // given the sockets, once each.
-func (s *sockets) takeForgotten() (gone []handover.Entry) {
+func (s *Set) TakeForgotten() (gone []handover.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone, s.forgotten = s.forgotten, nil
 	return gone
 }
 
-// retain notes that the successor that got the sockets has ended.
-func (s *sockets) retain() {
+// Retain notes that the successor that got the sockets has ended.
+func (s *Set) Retain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handed, s.forgotten = false, nil
 }
 
-// forget closes the files of entries, which the predecessor has forgotten after it handed
+// Forget closes the files of entries, which the predecessor has forgotten after it handed
 // them over. They may still be in the fd store, if the predecessor forgot them during the commit.
-func (s *sockets) forget(entries []handover.Entry) {
+func (s *Set) Forget(entries []handover.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {

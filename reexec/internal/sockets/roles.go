@@ -1,4 +1,4 @@
-package reexec
+package sockets
 
 // This file begins and ends the role of all sockets together: accepting, paused, abandoned, closed.
 
@@ -11,7 +11,7 @@ import (
 )
 
 // each calls f for every claimed socket.
-func (s *sockets) each(f func(claimed)) {
+func (s *Set) each(f func(claimed)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
@@ -21,19 +21,22 @@ func (s *sockets) each(f func(claimed)) {
 	}
 }
 
-func (s *sockets) open() { s.each(claimed.Open) }
-func (s *sockets) shut() { s.each(claimed.Shut) }
+// Open lets the program accept and read.
+func (s *Set) Open() { s.each(claimed.Open) }
 
-// An acceptance is a socket with new work: a gate or packetGate. A FlowConn is not one,
-// because its flows continue until they are finished.
+// Shut makes Accept and reads wait, and returns when the calls inside have ended.
+func (s *Set) Shut() { s.each(claimed.Shut) }
+
+// An acceptance is a socket with new work: a listener or packet socket behind its gate. A
+// flow.Conn is not one, because its flows continue until they are finished.
 type acceptance interface {
 	Abandon() error
 	Refuse() error
 }
 
-// abandon closes the listeners, and removes the paths of the unix sockets that this program
+// Abandon closes the listeners, and removes the paths of the unix sockets that this program
 // bound, because there will be no successor.
-func (s *sockets) abandon() error {
+func (s *Set) Abandon() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	errs := []error{s.converter.Close()}
@@ -53,8 +56,8 @@ func (s *sockets) abandon() error {
 	return errors.Join(errs...)
 }
 
-// refuse ends Accept and reads for good.
-func (s *sockets) refuse() {
+// Refuse ends Accept and reads for good.
+func (s *Set) Refuse() {
 	s.mu.Lock()
 	_ = s.converter.Close() // a duplicate of a listener that is in use
 	s.mu.Unlock()
@@ -65,8 +68,8 @@ func (s *sockets) refuse() {
 	})
 }
 
-// refuseFlows ends reads of flows for good.
-func (s *sockets) refuseFlows() {
+// RefuseFlows ends reads of flows for good.
+func (s *Set) RefuseFlows() {
 	s.each(func(c claimed) {
 		if f, ok := c.(*flow.Conn); ok {
 			f.Refuse()
@@ -74,8 +77,8 @@ func (s *sockets) refuseFlows() {
 	})
 }
 
-// close closes every descriptor, also the unclaimed ones.
-func (s *sockets) close() error {
+// Close closes every descriptor, also the unclaimed ones.
+func (s *Set) Close() error {
 	var errs []error
 	s.mu.Lock()
 	s.closed = true

@@ -1,4 +1,4 @@
-package reexec
+package sockets
 
 import (
 	"fmt"
@@ -25,15 +25,15 @@ type strays struct {
 // name decides, so the new address takes effect with the next bind, after a stop, which
 // empties the fd store. Sockets of a .socket unit are not compared: the unit sets their
 // addresses.
-func (u *Upgrader) compare(k *socket, network, address string, has net.Addr) {
+func (s *Set) compare(k *socket, network, address string, has net.Addr) {
 	if k.Origin != handover.OriginOwn || sameAddress(network, address, has) {
 		return
 	}
 	text := fmt.Sprintf("socket %q listens on %v, not on %s: stop and start the unit to move it", k.Name, has, address)
-	u.log.Warn("socket listens on the address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
-	u.sockets.strays.mu.Lock()
-	defer u.sockets.strays.mu.Unlock()
-	u.sockets.strays.moved = append(u.sockets.strays.moved, text)
+	s.log.Warn("socket listens on the address of an earlier process", "socket", k.Name, "listens", has.String(), "asked", address)
+	s.strays.mu.Lock()
+	defer s.strays.mu.Unlock()
+	s.strays.moved = append(s.strays.moved, text)
 }
 
 // sameAddress reports whether a bind to address could result in the address has. For a host
@@ -77,33 +77,33 @@ func sameAddress(network, address string, has net.Addr) bool {
 	return ip.Unmap().WithZone("") == at.Addr().WithZone("")
 }
 
-// noteUnclaimed notes the unit's sockets that the program did not claim before Ready.
-func (u *Upgrader) noteUnclaimed() {
-	lost := u.sockets.unclaimed()
-	u.sockets.strays.mu.Lock()
-	defer u.sockets.strays.mu.Unlock()
-	if len(lost) > len(u.sockets.strays.lost) {
-		u.log.Warn("no Listen has claimed these sockets of the unit", "sockets", lost)
+// NoteUnclaimed notes the unit's sockets that the program did not claim before Ready.
+func (s *Set) NoteUnclaimed() {
+	lost := s.unclaimed()
+	s.strays.mu.Lock()
+	defer s.strays.mu.Unlock()
+	if len(lost) > len(s.strays.lost) {
+		s.log.Warn("no Listen has claimed these sockets of the unit", "sockets", lost)
 	}
-	u.sockets.strays.lost = lost
+	s.strays.lost = lost
 }
 
-// text returns the part of STATUS= about strays, "" if there are none.
-func (s *strays) text() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// Strays returns the part of STATUS= about strays, "" if there are none.
+func (s *Set) Strays() string {
+	s.strays.mu.Lock()
+	defer s.strays.mu.Unlock()
 	text := ""
-	for _, moved := range s.moved {
+	for _, moved := range s.strays.moved {
 		text += "; " + moved
 	}
-	if len(s.lost) > 0 {
-		text += "; no Listen has claimed " + strings.Join(s.lost, ", ") + " of the unit: clients wait there"
+	if len(s.strays.lost) > 0 {
+		text += "; no Listen has claimed " + strings.Join(s.strays.lost, ", ") + " of the unit: clients wait there"
 	}
 	return text
 }
 
 // unclaimed returns the unit's sockets that the program has not claimed, with their addresses.
-func (s *sockets) unclaimed() (names []string) {
+func (s *Set) unclaimed() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
