@@ -2,9 +2,9 @@ package proof_test
 
 import (
 	"flag"
-	"os"
 	"testing"
 
+	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/e2e/proof"
 )
 
@@ -18,10 +18,11 @@ var scratch string
 
 func TestMain(m *testing.M) {
 	proof.Init()
-	var err error
-	if scratch, err = os.MkdirTemp("", "cutover-proof-test-"); err != nil {
+	dir, remove, err := machine.TempDir("cutover-proof-test-")
+	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = remove() }() // the result of the tests counts
+	scratch = dir
 	m.Run()
 }
