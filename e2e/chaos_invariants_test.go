@@ -36,6 +36,7 @@ func (c *chaosSite) settle() about {
 			return a
 		}
 		last = err
+		c.wait()
 	}
 	c.violate("no main process serves within %v: %v", chaosPatience, last)
 	c.giveUp()

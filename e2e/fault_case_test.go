@@ -252,6 +252,7 @@ func (f *faultSite) checkInside(pid int, want inside) {
 		if got = f.inside(pid); got.within(want) {
 			return
 		}
+		f.wait()
 	}
 	f.Errorf("process %d: %v, want at most %v", pid, got, want)
 }

@@ -66,6 +66,7 @@ func (f *faultSite) settled() (a answer, status string) {
 			}
 			last = fmt.Sprintf("process %d answers, unit is %s", a.pid, state)
 		}
+		f.wait()
 	}
 	f.Fatalf("the service does not come to rest: %s", last)
 	return answer{}, ""

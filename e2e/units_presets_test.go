@@ -87,7 +87,7 @@ func (s *site) exposedAtMost(limit float64) {
 func (s *site) livesOn() {
 	s.Helper()
 	s.must(s.machine.Start(s.ctx, unitName))
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	s.deploy(example(s, "v2"))
 	s.must(s.machine.Reload(s.ctx, unitName))
 	if a := s.get("/"); a.version != "v2" || a.generation != 2 {
@@ -97,7 +97,7 @@ func (s *site) livesOn() {
 	s.pass(20)
 	s.nothingLost(run)
 
-	run = s.load(kept, fresh)
+	run = s.load(lively()...)
 	killed := s.kill(s.mainPID(), run)
 	s.awaitRestart(1)
 	s.pass(20)
@@ -118,7 +118,7 @@ func (s *site) livesOnInPlace(d units.Daemon) {
 	s.deploy(server(s, "v1"))
 	s.must(s.machine.Restart(s.ctx, unitName))
 	main := s.mainPID()
-	run := s.load(kept, fresh)
+	run := s.load(lively()...)
 	s.get("/hit")
 	for i, version := range []string{"v2", "v1"} {
 		s.deploy(server(s, version))
@@ -151,7 +151,7 @@ func TestAReplacedBinaryIsUpgraded(t *testing.T) {
 		s.verified(files)
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Start(s.ctx, "cutover-http-upgrade.path"))
-		run := s.load(kept, fresh)
+		run := s.load(lively()...)
 		s.deploy(example(t, "v2"))
 		if a := s.awaitVersion("v2"); a.generation != 2 {
 			t.Errorf("the new one is generation %d, want an upgrade", a.generation)

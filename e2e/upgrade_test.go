@@ -33,7 +33,7 @@ func TestKeptConnectionsOutliveUpgrades(t *testing.T) {
 	s := newSite(t)
 	versions := []string{example(t, "v1"), example(t, "v2")}
 	s.start(versions[0])
-	run := s.load(kept, load.Class{Name: "mostly idle", Rate: 50, Conns: 300, Ahead: true, Body: []byte("idle")})
+	run := s.load(lightKept, load.Class{Name: "mostly idle", Rate: 50, Conns: 300, Ahead: true, Body: []byte("idle")})
 	s.pass(30)
 	s.upgrades(several(), versions)
 	for _, c := range s.nothingLost(run).Classes {

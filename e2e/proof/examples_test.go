@@ -21,7 +21,7 @@ func TestExamplesPassEveryStory(t *testing.T) {
 		"websocket": proof.WebSocket("ws://127.0.0.1:8082/gorilla", "hello"),
 		"grpc":      proof.GRPC("http://127.0.0.1:50051"),
 		"dns":       proof.UDP("127.0.0.1:5300", []byte(query)),
-	} { // e2e has stories of examples/http3, because a QUIC client is no part of this module
+	} { // a test of examples/http3 has the QUIC client
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // a story waits more than it works
 			proof.Run(t, proof.Daemon{
