@@ -10,12 +10,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cutover-go/cutover/e2e/proof"
 	"github.com/cutover-go/cutover/examples/http3/internal/load"
 	"github.com/cutover-go/cutover/examples/internal/supervised"
 )
 
 // TestMain is the entry of the tests, and of the servers that they start.
-func TestMain(m *testing.M) { supervised.Main(m, main) }
+func TestMain(m *testing.M) {
+	proof.Init()
+	supervised.Main(m, main)
+}
 
 // Clients ask on kept connections, and one asks for a slow answer, through ten upgrades.
 func TestUpgradesLoseNoRequest(t *testing.T) {
