@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +21,13 @@ func TestManySessionsMoveAtOnce(t *testing.T) {
 		n = 10000
 	}
 	l := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+	t.Cleanup(func() {
+		l.log.mu.Lock()
+		defer l.log.mu.Unlock()
+		if len(l.log.all) > 0 {
+			t.Errorf("logged %d lines: %.2000s", len(l.log.all), strings.Join(l.log.all, "\n"))
+		}
+	})
 	clients, got := l.fleet(n)
 	var acknowledged atomic.Int64
 	over := make(chan struct{})
@@ -32,11 +38,11 @@ func TestManySessionsMoveAtOnce(t *testing.T) {
 		publishing.Go(func() {
 			for to := i; !isClosed(over); to = (to + publishers) % n {
 				began := time.Now()
-				text := strconv.Itoa(int(acknowledged.Add(1)))
-				if err := clients[i].publish(fmt.Sprint("to/", to), text, 1, false); err != nil {
+				if err := clients[i].publish(fmt.Sprint("to/", to), fmt.Sprint(i, " ", to), 1, false); err != nil {
 					t.Error(err)
 					return
 				}
+				acknowledged.Add(1)
 				longest[i] = max(longest[i], time.Since(began))
 			}
 		})
@@ -66,11 +72,6 @@ func TestManySessionsMoveAtOnce(t *testing.T) {
 		if isClosed(c.ended) {
 			t.Errorf("%s has lost its connection: %v", c.id, c.why)
 		}
-	}
-	l.log.mu.Lock()
-	defer l.log.mu.Unlock()
-	if len(l.log.all) > 0 {
-		t.Errorf("logged: %.2000s", strings.Join(l.log.all, "\n"))
 	}
 }
 
