@@ -78,6 +78,7 @@
 //
 // A test compares the exported names with those of tableflip. The assertions of 20 of its 28 tests
 // hold: TestTheAssertionsOfTableflipHold has them under the same names. The other 8 call functions
-// that tableflip does not export. Its examples for HTTP lose nothing in both units above, on
-// systemd 247, 252 and 262.
+// that tableflip does not export. Its example for HTTP with Shutdown loses nothing in both units
+// above, on systemd 247, 252 and 262, and the example of its first page, which writes no PID
+// file, loses nothing in the second one.
 package tableflip
