@@ -26,7 +26,7 @@ func TestProgramsInPackageDocumentationBuild(t *testing.T) {
 			Text: "func serve(ctx context.Context, mux http.Handler) error {\n" + pages.Here + "\nreturn err\n}\n"},
 		{File: "reexec/stream.go", First: `reexec.Stream("smtp", ":25", smtpServer.Serve)`, Text: calls},
 		{File: "reexec/packet.go", First: `reexec.Packet("dns", ":53", serveUDP)`, Text: calls},
-		{File: "reexec/bind.go", First: `ln, err := u.ListenFunc("http", func() (net.Listener, error) { return lc.Listen(ctx, "tcp", ":80") })`,
+		{File: "reexec/listen.go", First: `ln, err := u.ListenFunc("http", func() (net.Listener, error) { return lc.Listen(ctx, "tcp", ":80") })`,
 			Text: "func listen(ctx context.Context, u *reexec.Upgrader, lc net.ListenConfig) (net.Listener, error) {\n" + pages.Here + "\nreturn ln, err\n}\n"},
 		{File: "reexec/rehttp/service.go", First: "reexec.Main(reexec.Options{},",
 			Text: "var site, metrics *http.Server\nfunc main() {\n" + pages.Here + "\n}\n"},
