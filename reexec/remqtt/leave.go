@@ -135,7 +135,7 @@ func (l *listener) give(k *link, mark string, stopping <-chan struct{}) departed
 	all := l.list()
 	limit := time.Now().Add(patienceFor(len(all)))
 	d := &departure{l, k, mark, limit, stopping}
-	_ = k.SetDeadline(limit.Add(2 * patienceFor(len(all)))) // the successor takes its time, too; as in leave
+	_ = k.SetDeadline(limit.Add(patienceFor(len(all)))) // the successor has as much time; as in leave
 	for i, s := range all {
 		s.number = i + 1
 	}
