@@ -192,6 +192,16 @@ func TestEachLossHasItsKind(t *testing.T) {
 	}
 }
 
+// The process dies between accept(2) and the first call on the connection.
+func TestACallOnAConnectionThatEndsIsNoBadAnswer(t *testing.T) {
+	dead := serve(t, func(_ int, c net.Conn) { c.Close() })
+	for _, q := range requests(t, GRPC("http://"+dead), 200, time.Minute) {
+		if q.Failure != record.EOF && q.Failure != record.Reset {
+			t.Fatalf("%s: %s", q.Failure, q.Error)
+		}
+	}
+}
+
 func TestAURLOfAnotherSchemeIsNoProbe(t *testing.T) {
 	for _, p := range []Probe{HTTP("127.0.0.1:80"), HTTP2("ftp://127.0.0.1/"), WebSocket("http://127.0.0.1/", ""), GRPC("grpc://127.0.0.1"), {}} {
 		if err := p.check(); err == nil {
