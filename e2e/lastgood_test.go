@@ -95,6 +95,66 @@ func (s *site) fallsBack(d units.Daemon) {
 		s.Errorf("after a restart %+v answers, want the program on disk", a)
 	}
 	s.nothingLost(run)
+	s.endsBeforeNew()
+	if d.Hardening != units.None { // root may read each file
+		s.cannotRead()
+	}
+}
+
+// cannotRead upgrades from a program whose file the user of the service may execute and not read.
+// There is no probation, and the journal says so.
+func (s *site) cannotRead() {
+	s.Helper()
+	s.deploy(server(s, "v1"))
+	s.run("chmod", "0711", binaryPath)
+	s.must(s.machine.Restart(s.ctx, unitName))
+	s.deploy(server(s, "v2"))
+	s.must(s.machine.Reload(s.ctx, unitName))
+	if a := s.get("/"); a.version != "v2" || a.generation != 2 {
+		s.Errorf("after an upgrade from a program that cannot be read %+v answers", a)
+	}
+	for s.ctx.Err() == nil { // the program writes its log beside its work
+		if journal, err := s.machine.Log(s.ctx, unitName); err != nil || strings.Contains(journal, "the last good program is not kept") {
+			s.must(err)
+			return
+		}
+		s.pass(1)
+	}
+	s.Error("the journal does not say that the last good program is not kept")
+}
+
+// endsBeforeNew has a file on disk that ends before reexec.New. It is never a successor. After a
+// crash systemd starts it again and again, and the last good program cannot take its place: the clients
+// wait, and the next start after another file is on disk answers them.
+func (s *site) endsBeforeNew() {
+	s.Helper()
+	run := s.load(calm...)
+	before := s.get("/")
+	s.deploy(server(s, "init"))
+	if err := s.machine.Reload(s.ctx, unitName); err == nil {
+		s.Error("the reload of a program that panics before main succeeded")
+	}
+	if text := s.show("StatusText"); strings.Contains(text, "undone") {
+		s.Errorf("StatusText=%q: the process has heard of a reload whose command has panicked", text)
+	}
+	if a := s.get("/"); a.pid != before.pid {
+		s.Errorf("after the reload %+v answers, want %+v", a, before)
+	}
+	killed := s.kill(before.pid, run)
+	const starts = 3
+	for n := 0; n < starts && s.ctx.Err() == nil; {
+		var err error
+		n, err = strconv.Atoi(s.show("NRestarts"))
+		s.must(err)
+		if state := s.show("ActiveState"); n > 0 && (state == "failed" || state == "active") {
+			s.Errorf("ActiveState=%s while no program starts", state)
+		}
+	}
+	s.deploy(server(s, "v1"))
+	if a := s.get("/"); a.version != "v1" || a.generation != 1 {
+		s.Errorf("%+v answers, want the program that is on disk now, without a command", a)
+	}
+	s.onlyTheKilledLost(run, killed)
 }
 
 // darkness is the time between the end of the last main process that served and the READY=1 of

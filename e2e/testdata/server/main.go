@@ -28,6 +28,13 @@ import (
 
 var version = "dev"
 
+// A program can end before main. Version init does.
+func init() {
+	if version == "init" {
+		panic("no configuration")
+	}
+}
+
 // slow behaves as a connection limiter: a drain must not lose the connection that
 // Accept holds and has not returned yet.
 type slow struct {
