@@ -107,19 +107,6 @@ func (g *lastGood) dup() (*fd.FD, error) {
 	return fd.DupOf(file)
 }
 
-// describe adds the entries to the image of an execve, and returns the descriptor that it keeps.
-func (g *lastGood) describe(i *image) []*fd.FD {
-	if i.Good = g.entries(); len(i.Good) == 0 {
-		return nil
-	}
-	program, err := g.dup()
-	if err != nil {
-		return nil // the new program then keeps none for its successor
-	}
-	i.GoodProgram = program.Raw()
-	return []*fd.FD{program}
-}
-
 func (g *lastGood) close() { g.inherit(nil, nil) }
 
 // keepLastGood stores the last good program for the program of s. Without room or on an error the

@@ -14,6 +14,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
+	"github.com/cutover-go/cutover/reexec/internal/image"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
@@ -87,7 +88,7 @@ func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 
 // passedOn are the variables of descriptors that this process got at its start and has
 // taken.
-var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, imageVariable, failedVariable}
+var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, image.Variable, failedVariable}
 
 // successorEnviron returns environ without the variables that name this process, and with
 // lineVariable. With them a successor would take other descriptors or the watchdog for its

@@ -17,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
+	"github.com/cutover-go/cutover/reexec/internal/image"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/signals"
@@ -153,15 +154,15 @@ func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
 		return err
 	}
 	u.launch.inPlace = u.replacesInPlace()
-	image, err := takeImage(u.launch.environ.LookupDescriptor)
+	inherited, err := image.Take(u.launch.environ.LookupDescriptor)
 	if err != nil {
 		return err
 	}
 	switch {
 	case line != nil:
 		err = u.succeed(line)
-	case image != nil:
-		err = u.inherit(image)
+	case inherited != nil:
+		err = u.inherit(inherited)
 	default:
 		err = u.firstGeneration()
 	}
