@@ -60,8 +60,8 @@ func (u *Upgrader) describe(i *image.Writer, p *loopState) error {
 		}
 		i.Connection(c.Connection, d)
 	}
-	if names := u.manager.good.entries(); len(names) > 0 {
-		program, _ := u.manager.good.dup() // without it the new program keeps none for its successor
+	if names := u.manager.good.Entries(); len(names) > 0 {
+		program, _ := u.manager.good.Dup() // without it the new program keeps none for its successor
 		i.LastGood(names, program)
 	}
 	if r := p.request; r != nil && r.command != nil {
@@ -92,7 +92,7 @@ func (u *Upgrader) inherit(i *image.Reader) error {
 	}
 	u.states.Inherit(all.Stored)
 	u.conns.received = i.Connections()
-	u.manager.good.inherit(i.LastGood())
+	u.manager.good.Inherit(i.LastGood())
 	var err error
 	if f := i.Command(); f != nil {
 		u.commands.waiting, err = control.Adopt(f)

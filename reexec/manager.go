@@ -12,6 +12,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
 	"github.com/cutover-go/cutover/reexec/internal/proof"
@@ -26,7 +27,7 @@ import (
 type manager struct {
 	notifier *notify.Notifier // nil without a manager
 	store    fdStore
-	good     lastGood
+	good     lastgood.Programs
 }
 
 // announce makes the first generation ready. The sockets and states that only this process
@@ -38,7 +39,7 @@ func (u *Upgrader) announce(p *loopState) error {
 	u.noteStore(p, u.settleStore())
 	fault.At(fault.BeforeAnnounced)
 	u.settleLastGood()
-	if u.manager.good.insteadOf != nil {
+	if u.manager.good.InsteadOf != nil {
 		u.reportFallBack(p)
 	}
 	ctx, cancel := timeout.Message(u.tasks.life)
@@ -130,8 +131,8 @@ func (u *Upgrader) sayOlder(p *loopState) {
 // upgrade was undone, or nil.
 func (u *Upgrader) statusText(undone *UpgradeError) string {
 	text := u.itself() + " serves"
-	if u.manager.good.insteadOf != nil {
-		text += " " + u.manager.good.insteadOf.text()
+	if u.manager.good.InsteadOf != nil {
+		text += " " + u.manager.good.InsteadOf.Text()
 	}
 	if d := u.pred.drains(); d.Generations > 0 {
 		text = u.itself() + ", " + drainingText(d)
@@ -150,13 +151,13 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 // for the last good program, which has a text with the name of the file.
 func (u *Upgrader) replacedText() string {
 	path := u.launch.program.Path
-	if path == "" || u.manager.good.me == "" || u.manager.good.insteadOf != nil {
+	if path == "" || u.manager.good.Me == "" || u.manager.good.InsteadOf != nil {
 		return ""
 	}
 	switch identity, err := fd.Identity(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return "; " + path + " does not exist"
-	case err != nil || identity == u.manager.good.me:
+	case err != nil || identity == u.manager.good.Me:
 		return ""
 	}
 	return "; " + path + " was replaced, so a restart executes another program"

@@ -65,7 +65,7 @@ func TestTheStatusNamesAReplacedProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := &Upgrader{launch: launch{generation: 2, program: Command{Path: path}}, sockets: &sockets.Set{}, pred: &predecessor{gone: true}}
-	u.manager.good.me = identity
+	u.manager.good.Me = identity
 	undone := &UpgradeError{PhaseStart, 7, errors.New("no configuration")}
 	for _, tt := range []struct {
 		change func() error

@@ -23,8 +23,8 @@ func (u *Upgrader) takePassed(set *activation.Set) {
 			obsolete = append(obsolete, d.Name)
 		} else if identity, ok := storename.ParseGood(d.Name); ok {
 			_ = fd.New(d.Release()).Close() // only executed
-			if failed := u.manager.good.insteadOf; failed != nil && failed.identity == identity {
-				u.manager.good.add(d.Name)
+			if failed := u.manager.good.InsteadOf; failed != nil && failed.Identity == identity {
+				u.manager.good.Add(d.Name)
 			} else {
 				obsolete = append(obsolete, d.Name)
 			}

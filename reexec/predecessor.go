@@ -11,6 +11,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
@@ -137,7 +138,7 @@ func (u *Upgrader) leaveCommand(s lifecycle.State) {
 
 // listen posts the messages of the predecessor and keeps the states that it sends, until the
 // line is closed.
-func (p *predecessor) listen(post func(event) bool, kept *saved.States, set *sockets.Set, good *lastGood) {
+func (p *predecessor) listen(post func(event) bool, kept *saved.States, set *sockets.Set, good *lastgood.Programs) {
 	restoring := false // after Go the program restores, so later states are dropped
 	for {
 		m, err := p.line.Receive(context.Background())
@@ -173,7 +174,7 @@ func (p *predecessor) listen(post func(event) bool, kept *saved.States, set *soc
 		case handover.Command:
 			p.keepCommand(m)
 		case handover.LastGood:
-			good.receive(m)
+			good.Receive(m)
 		case handover.Committing:
 			fault.At(fault.CommittingHeard)
 			post(event{kind: lifecycle.EvCommitting})

@@ -15,6 +15,7 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/image"
+	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
@@ -32,15 +33,8 @@ type Command struct {
 
 // thisProgram returns the Command that started this process.
 func thisProgram() (Command, error) {
-	dir, _ := os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
-	path, err := startup.ProgramPath(dir, fd.ExecPath(), os.Args[0])
-	if err != nil {
-		return Command{}, fmt.Errorf("reexec: find the path of this program, to start it again: %w", err)
-	}
-	if !filepath.IsAbs(path) {
-		return Command{}, fmt.Errorf("reexec: program %s: the path is relative and the working directory was deleted", path)
-	}
-	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, nil
+	path, dir, err := startup.Program()
+	return Command{Path: path, Args: slices.Clone(os.Args), Dir: dir}, err
 }
 
 // repeated returns the Command of this process's start, with the environment of that start
@@ -88,7 +82,7 @@ func (c Command) start(line *fd.FD, sibling bool) (*fd.Process, error) {
 
 // passedOn are the variables of descriptors that this process got at its start and has
 // taken.
-var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, image.Variable, failedVariable}
+var passedOn = []string{"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", lineVariable, image.Variable, lastgood.Variable}
 
 // successorEnviron returns environ without the variables that name this process, and with
 // lineVariable. With them a successor would take other descriptors or the watchdog for its

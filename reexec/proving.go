@@ -14,23 +14,23 @@ import (
 // settleLastGood removes the entries that have no use in this main process, and starts the
 // probation if it is not proven.
 func (u *Upgrader) settleLastGood() {
-	if len(u.manager.good.entries()) == 0 {
+	if len(u.manager.good.Entries()) == 0 {
 		return
 	}
 	var keep string
 	switch {
 	case u.opts.Probation == 0:
-	case u.manager.good.insteadOf != nil:
-		keep = storename.Good(u.manager.good.insteadOf.identity)
+	case u.manager.good.InsteadOf != nil:
+		keep = storename.Good(u.manager.good.InsteadOf.Identity)
 	default:
-		keep = storename.Good(u.manager.good.me)
+		keep = storename.Good(u.manager.good.Me)
 	}
 	u.manager.store.mu.Lock()
 	defer u.manager.store.mu.Unlock()
 	if err := u.removeLastGood(keep); err != nil {
 		u.log.Warn("entries of the last good program are not removed", "error", err)
 	}
-	if u.manager.good.insteadOf == nil && u.manager.good.has(u.manager.good.me) {
+	if u.manager.good.InsteadOf == nil && u.manager.good.Has(u.manager.good.Me) {
 		u.tasks.Go(u.serveProbation) // ends after Options.Probation, or with life
 	}
 }
@@ -64,7 +64,7 @@ func (u *Upgrader) proven() bool {
 		return false
 	}
 	fault.At(fault.Proven)
-	u.manager.good.close()
+	u.manager.good.Close()
 	u.log.Info("this program is proven, and the one before is given up", "generation", u.launch.generation, "probation", u.opts.Probation)
 	return true
 }
@@ -72,7 +72,7 @@ func (u *Upgrader) proven() bool {
 // forgetLastGood removes all entries when this process is told to stop: the next start executes
 // the file on disk.
 func (u *Upgrader) forgetLastGood() {
-	if len(u.manager.good.entries()) == 0 {
+	if len(u.manager.good.Entries()) == 0 {
 		return
 	}
 	u.manager.store.mu.Lock()
@@ -97,7 +97,7 @@ func (u *Upgrader) judgeCandidate(p *loopState) {
 		u.manager.store.mu.Lock()
 		defer u.manager.store.mu.Unlock()
 		if name := storename.Good(s.identity()); u.manager.store.ours && u.removeStored(name) == nil {
-			u.manager.good.drop(name)
+			u.manager.good.Drop(name)
 		}
 	}
 	p.candidate = nil

@@ -188,6 +188,6 @@ func (u *Upgrader) release(main bool) error {
 		_ = c.Close() // the predecessor answers it
 	}
 	errs = append(errs, u.states.Close())
-	u.manager.good.close()
+	u.manager.good.Close()
 	return errors.Join(append(errs, u.manager.notifier.Close())...)
 }

@@ -77,7 +77,7 @@ func (u *Upgrader) storeSockets() error {
 // without an error. Managers before 254 do not send the size of the store.
 func (u *Upgrader) checkRoom() error {
 	limit := u.manager.notifier.StoreMax()
-	used, good := u.sockets.InStore()+u.states.InStore(), len(u.manager.good.entries())
+	used, good := u.sockets.InStore()+u.states.InStore(), len(u.manager.good.Entries())
 	if limit > 0 && used < limit && used+good >= limit { // sockets and states come first
 		u.log.Warn("the last good program is given up, because the fd store is full: raise FileDescriptorStoreMax= of the unit", "limit", limit)
 		return u.removeLastGood()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
@@ -112,7 +113,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	m.p.state = lifecycle.Serving // as main process
 	m.sockets = &sockets.Set{}
-	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastGood{}) })
+	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastgood.Programs{}) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {

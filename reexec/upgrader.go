@@ -18,6 +18,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/image"
+	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/signals"
@@ -29,14 +30,14 @@ import (
 // table, and the objects that it points to. It alone writes these fields after New: conns.received,
 // commands.waiting, ready.err, loop.err, endings and conns.outbox of the Upgrader, and
 // gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
-// changes opts, log, launch, pred, manager.notifier, manager.good.me, manager.good.insteadOf,
+// changes opts, log, launch, pred, manager.notifier, manager.good.Me, manager.good.InsteadOf,
 // commands.signals, commands.socket and loop.act after New.
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
 //	fdStore.mu -> Set.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
 //	fdStore.mu -> states.mu
-//	fdStore.mu -> lastGood.mu
+//	fdStore.mu -> Programs.mu
 //	Set.mu -> flow.Conn.turning -> outlets.mu
 //	Set.mu -> Readers.mu -> Counter.mu
 //	IdleSet.mu -> Gate.mu -> Counter.mu
@@ -121,13 +122,13 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	u.drain = drain.NewCounter(u.loop.postOldIdle)
 	u.loop.act = u.perform
 	u.states = saved.New(u.afford)
-	u.manager.good.me, _ = fd.Identity(startup.Self) // without /proc the last good program is not kept
-	if line == nil {
-		if err := u.fallBack(); err != nil { // before signals are caught, which execve would lose
+	u.manager.good.Me, _ = fd.Identity(startup.Self) // without /proc the last good program is not kept
+	if line == nil && o.Probation > 0 {
+		if err := u.manager.good.FallBack(start); err != nil { // before signals are caught, which execve would lose
 			u.log.Warn("the last good program cannot be executed, so the program on disk serves", "error", err)
 		}
 	}
-	u.manager.good.insteadOf = takeFailed(start.Lookup)
+	u.manager.good.InsteadOf = lastgood.TakeFailed(start.Lookup)
 	u.commands.signals = signals.Catch(!o.NoSignals, o.RestartSignal)
 	if err := u.findSockets(line); err != nil {
 		u.commands.signals.Release()
@@ -145,9 +146,9 @@ func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
 	if u.launch.program, err = thisProgram(); err != nil {
 		return err
 	}
-	if failed := u.manager.good.insteadOf; failed != nil {
-		u.launch.program.Path = failed.path // the path of execve was that of a descriptor
-		rename(u.launch.program)
+	if failed := u.manager.good.InsteadOf; failed != nil {
+		u.launch.program.Path = failed.Path // the path of execve was that of a descriptor
+		lastgood.Rename(failed.Path)
 	}
 	u.launch.workDir.Init(u.launch.program.Dir, u.launch.program.Path, u.launch.environ.Lookup)
 	if u.manager.notifier, err = u.launch.environ.Notifier(); err != nil {
@@ -207,7 +208,7 @@ func (u *Upgrader) firstGeneration() error {
 
 // succeed is findSockets for a successor.
 func (u *Upgrader) succeed(line *handover.Conn) error {
-	pred, entries, fds, err := greetPredecessor(u.tasks.life, line, u.manager.good.me)
+	pred, entries, fds, err := greetPredecessor(u.tasks.life, line, u.manager.good.Me)
 	if err != nil {
 		return fmt.Errorf("reexec: predecessor: %w", err)
 	}

@@ -2,10 +2,13 @@ package startup
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/fd"
 )
 
 // Self leads to the file that this process executes, even if its path was replaced or
@@ -61,4 +64,18 @@ func absolute(dir, path string) string {
 		return path
 	}
 	return filepath.Join(dir, path)
+}
+
+// Program returns the path and the working directory with which to start this program again.
+// path is absolute.
+func Program() (path, dir string, err error) {
+	dir, _ = os.Getwd() // "" if it was deleted, which leaves a program with an absolute path
+	path, err = ProgramPath(dir, fd.ExecPath(), os.Args[0])
+	if err != nil {
+		return "", "", fmt.Errorf("reexec: find the path of this program, to start it again: %w", err)
+	}
+	if !filepath.IsAbs(path) {
+		return "", "", fmt.Errorf("reexec: program %s: the path is relative and the working directory was deleted", path)
+	}
+	return path, dir, nil
 }
