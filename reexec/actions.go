@@ -143,7 +143,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 func (u *Upgrader) becomeMain(p *loopState) {
 	p.main = true
 	u.remember()
-	u.manager.store.own(true)
+	u.manager.store.Own(true)
 	if err := u.commands.socket.Publish(u.pred.number()); err != nil {
 		u.log.Warn("the control socket cannot be published: commands without MAINPID do not reach this process", "error", err)
 	}
@@ -191,7 +191,7 @@ func (u *Upgrader) start(p *loopState, c Command) {
 // process sends no more messages to the manager.
 func (u *Upgrader) done(p *loopState) {
 	p.main, p.introduced = false, false
-	u.manager.store.own(false)
+	u.manager.store.Own(false)
 	fault.At(fault.Confirmed)
 	u.sayDraining(p) // before Committed: the new main process reports how many drain
 	u.handLateForgotten(p)

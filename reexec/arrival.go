@@ -24,7 +24,6 @@ type connections struct {
 	idle     *received.IdleSet
 	received []*received.Conn // connections of the fd store or the image, until ActAnnounce
 	saved    []*received.Conn // connections for the program that execve starts
-	stored   int              // number of descriptors that were put into the fd store
 }
 
 func newConnections(drain time.Duration) connections {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cutover-go/cutover/reexec/internal/drain"
+	"github.com/cutover-go/cutover/reexec/internal/fdstore"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
@@ -12,16 +13,16 @@ import (
 // Errors that a caller can test with errors.Is.
 var (
 	// ErrNotReady: the program has not called Ready, or is not the main process yet.
-	ErrNotReady = errors.New("reexec: this generation is not serving as the main process yet")
+	ErrNotReady = fdstore.ErrNotReady
 
 	// ErrBusy: another upgrade is under way.
-	ErrBusy = errors.New("reexec: another upgrade is under way")
+	ErrBusy = fdstore.ErrBusy
 
 	// ErrDraining: as many older generations still drain as Options.MaxDraining allows.
 	ErrDraining = errors.New("reexec: too many older generations still drain")
 
 	// ErrReplaced: a successor has taken over. Send the request to the successor.
-	ErrReplaced = errors.New("reexec: this generation has been replaced and is no longer the main process")
+	ErrReplaced = fdstore.ErrReplaced
 
 	// ErrStopped: the process was asked to end.
 	ErrStopped = sockets.ErrStopped

@@ -22,8 +22,8 @@ import (
 // process is unchanged.
 func (u *Upgrader) become(p *loopState) error {
 	u.keepLastGood(p.candidate)
-	u.manager.store.hand() // the image has the names in the store, so they must not change
-	defer u.manager.store.own(true)
+	u.manager.store.Hand() // the image has the names in the store, so they must not change
+	defer u.manager.store.Own(true)
 	i := image.New(u.launch.generation)
 	defer i.Close()
 	if err := u.describe(i, p); err != nil {

@@ -42,21 +42,9 @@ func (u *Upgrader) Keep(name string, file syscall.Conn) (*Kept, error) {
 	}
 	k := &Kept{File: kept.File, u: u, k: kept}
 	if r := u.Status(); r.Main && r.State == lifecycle.Serving.String() {
-		return k, u.storeKept()
+		return k, u.tryLater(u.manager.store.StoreSockets(u.tasks.life))
 	}
 	return k, nil // Ready or the commit puts it into the store
-}
-
-// storeKept stores the sockets that the fd store does not have, if this process still owns
-// the store.
-func (u *Upgrader) storeKept() error {
-	u.manager.store.mu.Lock()
-	var err error
-	if u.manager.store.ours { // else a successor is the main process now
-		err = u.storeSockets()
-	}
-	u.manager.store.mu.Unlock()
-	return u.tryLater(err)
 }
 
 // tryLater returns err. If err is not nil, the loop stores missing entries later.
@@ -85,28 +73,9 @@ func (u *Upgrader) Claim(name string) ([]*Kept, error) {
 // fd store. If an upgrade is under way, the successor forgets the file before it becomes the
 // main process, and closes its Kept.File. A second call does nothing.
 func (k *Kept) Forget() error {
-	ok, closed, removed := k.u.forget(k.k)
+	ok, closed, removed := k.u.manager.store.Forget(k.u.tasks.life, k.k)
 	if !ok {
 		return nil
 	}
 	return errors.Join(closed, k.u.tryLater(removed))
-}
-
-// forget closes the file of k, and removes it from the fd store if this process owns the
-// store. ok is false if k was forgotten before.
-func (u *Upgrader) forget(k *sockets.Kept) (ok bool, closed, removed error) {
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	stored, closed, ok := u.sockets.Remove(k)
-	switch {
-	case !ok:
-	case stored == "":
-	case !u.manager.store.ours: // removed if this process is the main one after the upgrade
-		u.sockets.Discard(stored)
-	default:
-		if removed = u.removeStored(stored); removed != nil {
-			u.sockets.Discard(stored)
-		}
-	}
-	return ok, closed, removed
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
 
@@ -37,7 +36,8 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	if m.prepare(other) == nil {
 		t.Error("a connection is refused because another one is kept")
 	}
-	if err := m.putConnection(&outbox.Conn{Connection: a.Connection, File: a.FD}); err == nil || !strings.Contains(err.Error(), "kept") {
+	m.manager.store.Sockets = m.sockets
+	if err := m.manager.store.Connection(t.Context(), a.Connection, a.FD); err == nil || !strings.Contains(err.Error(), "kept") {
 		t.Errorf("a connection that is kept goes into the fd store: %v", err)
 	}
 	if _, err, ok := m.sockets.Remove(k); err != nil || !ok {

@@ -3,14 +3,9 @@ package reexec
 import (
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 
-	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
-	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file keeps the last good program: the executable of the process that served before, as a
@@ -27,7 +22,6 @@ import (
 // restart that an operator asks for does, and then the file on disk is started. A process that is
 // not proven keeps the program that was good for itself, not its own, for its successor.
 
-// lastGood has the entries of the fd store, and the program that they have.
 // keepLastGood stores the last good program for the program of s. Without room or on an error the
 // upgrade goes on, and a crash starts the program on disk.
 func (u *Upgrader) keepLastGood(s *successor) {
@@ -38,70 +32,10 @@ func (u *Upgrader) keepLastGood(s *successor) {
 	if u.opts.Probation == 0 || !u.supervised() || identity == "" || identity == u.manager.good.Me {
 		return
 	}
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	if !u.manager.store.ours {
-		return
-	}
-	if err := u.storeLastGood(s, identity); err != nil {
+	err := u.manager.store.KeepLastGood(u.tasks.life, identity, func() { s.keptGood.Store(true) })
+	if err != nil {
 		u.log.Warn("the last good program is not kept, so a crash starts the program on disk", "error", err)
 	}
-}
-
-func (u *Upgrader) storeLastGood(s *successor, identity string) error {
-	if u.manager.good.Has(identity) {
-		return nil
-	}
-	var file *os.File
-	err := u.afford(func() (err error) {
-		file, err = u.manager.good.Reopen()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if same, err := fd.Identity(file.Name()); err != nil || same == identity {
-		return err // the successor is the last good program
-	}
-	if err := u.roomForLastGood(); err != nil {
-		return err
-	}
-	name := storename.Good(identity)
-	ctx, cancel := timeout.Message(u.tasks.life)
-	defer cancel()
-	if err := u.manager.notifier.Store(ctx, name, file); err != nil {
-		return err
-	}
-	u.manager.good.Add(name)
-	s.keptGood.Store(true)
-	fault.At(fault.LastGoodStored)
-	return u.removeLastGood(name, storename.Good(u.manager.good.Me))
-}
-
-// roomForLastGood returns an error if the fd store has no room for the entry beside the marks of
-// the upgrade.
-func (u *Upgrader) roomForLastGood() error {
-	const marks = 2
-	limit := u.manager.notifier.StoreMax()
-	if used := u.sockets.InStore() + u.states.InStore() + len(u.manager.good.Entries()); limit > 0 && used+marks >= limit {
-		return fmt.Errorf("the fd store holds %d files and has no room for it: raise FileDescriptorStoreMax= of the unit", limit)
-	}
-	return nil
-}
-
-// removeLastGood removes all entries except those called keep. The caller holds fdStore.mu.
-func (u *Upgrader) removeLastGood(keep ...string) (err error) {
-	for _, name := range u.manager.good.Entries() {
-		if slices.Contains(keep, name) {
-			continue
-		}
-		removed := u.removeStored(name)
-		if err = errors.Join(err, removed); removed == nil {
-			u.manager.good.Drop(name)
-		}
-	}
-	return err
 }
 
 // handLastGood sends the entries to the successor, which will be the main process.

@@ -10,7 +10,6 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
-	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
 // This file keeps connections open when there is no successor: the program that execve starts
@@ -47,34 +46,7 @@ func (u *Upgrader) storeConnection(p *loopState, m *outbox.Conn) {
 	if !m.Decide() {
 		return // withdrawn
 	}
-	m.Answer(u.putConnection(m))
-}
-
-func (u *Upgrader) putConnection(m *outbox.Conn) error {
-	if u.sockets.Keeps(m.File) {
-		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
-	}
-	const both = 2 // the connection and its data
-	if u.conns.stored+both > u.manager.notifier.StoreMax()-u.sockets.Own()-u.states.Room() {
-		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")
-	}
-	ctx, cancel := timeout.Message(u.tasks.life)
-	defer cancel()
-	name := storename.Connection{Format: m.Format, Name: m.Name}
-	if len(m.Data) > 0 {
-		name.Sequence = u.conns.stored + 1 // the same number in the name of the data
-		data, err := notify.Memfd("data", m.Data)
-		if err != nil {
-			return err
-		}
-		defer data.Close()
-		if err := u.manager.notifier.Store(ctx, name.Data(), data); err != nil {
-			return err
-		}
-		u.conns.stored++
-	}
-	u.conns.stored++
-	return u.manager.notifier.Store(ctx, name.String(), m.File)
+	m.Answer(u.manager.store.Connection(u.tasks.life, m.Connection, m.File))
 }
 
 // storedConnections collects the connections that an earlier process put into the fd store.

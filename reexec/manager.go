@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
+	"github.com/cutover-go/cutover/reexec/internal/fdstore"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
@@ -26,17 +28,18 @@ import (
 // manager is the service manager of this process.
 type manager struct {
 	notifier *notify.Notifier // nil without a manager
-	store    fdStore
+	store    fdstore.Store
+	lack     atomic.Pointer[string] // reason why the fd store lacks an entry, nil if it lacks none
 	good     lastgood.Programs
 }
 
 // announce makes the first generation ready. The sockets and states that only this process
 // has go into the fd store before READY=1.
 func (u *Upgrader) announce(p *loopState) error {
-	u.manager.store.own(true)
+	u.manager.store.Own(true)
 	u.sockets.Join(u.tasks.Go)
 	u.sockets.NoteUnclaimed()
-	u.noteStore(p, u.settleStore())
+	u.noteStore(p, u.manager.store.Settle(u.tasks.life))
 	fault.At(fault.BeforeAnnounced)
 	u.settleLastGood()
 	if u.manager.good.InsteadOf != nil {
@@ -52,9 +55,9 @@ func (u *Upgrader) announce(p *loopState) error {
 // and a status; takeOver sends the status that is true now.
 func (u *Upgrader) takeOver(p *loopState) {
 	u.sayOlder(p)
-	u.manager.store.own(true)
+	u.manager.store.Own(true)
 	u.sockets.NoteUnclaimed()
-	u.noteStore(p, u.settleStore())
+	u.noteStore(p, u.manager.store.Settle(u.tasks.life))
 	u.settleLastGood()
 	u.sayOlder(p) // sends nothing if everything is stored
 }

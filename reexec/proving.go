@@ -1,9 +1,9 @@
 package reexec
 
 import (
+	"errors"
 	"time"
 
-	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
@@ -25,9 +25,7 @@ func (u *Upgrader) settleLastGood() {
 	default:
 		keep = storename.Good(u.manager.good.Me)
 	}
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	if err := u.removeLastGood(keep); err != nil {
+	if err := u.manager.store.RemoveLastGood(u.tasks.life, keep); err != nil {
 		u.log.Warn("entries of the last good program are not removed", "error", err)
 	}
 	if u.manager.good.InsteadOf == nil && u.manager.good.Has(u.manager.good.Me) {
@@ -55,16 +53,9 @@ func (u *Upgrader) serveProbation() {
 
 // proven ends the probation. It returns false if it has to be tried again.
 func (u *Upgrader) proven() bool {
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	if !u.manager.store.ours {
-		return !u.manager.store.handing // a successor is the main process, and has the entries
+	if err := u.manager.store.Prove(u.tasks.life); err != nil {
+		return errors.Is(err, ErrReplaced) // a successor is the main process, and has the entries
 	}
-	if err := u.removeLastGood(); err != nil {
-		return false
-	}
-	fault.At(fault.Proven)
-	u.manager.good.Close()
 	u.log.Info("this program is proven, and the one before is given up", "generation", u.launch.generation, "probation", u.opts.Probation)
 	return true
 }
@@ -75,12 +66,7 @@ func (u *Upgrader) forgetLastGood() {
 	if len(u.manager.good.Entries()) == 0 {
 		return
 	}
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	if !u.manager.store.ours {
-		return
-	}
-	if err := u.removeLastGood(); err != nil {
+	if err := u.manager.store.RemoveLastGood(u.tasks.life, ""); err != nil {
 		u.log.Warn("entries of the last good program are not removed, so the next start executes it", "error", err)
 	}
 }
@@ -94,11 +80,7 @@ func (u *Upgrader) judgeCandidate(p *loopState) {
 	case p.blamed:
 		u.keepLastGood(s)
 	case s.keptGood.Load():
-		u.manager.store.mu.Lock()
-		defer u.manager.store.mu.Unlock()
-		if name := storename.Good(s.identity()); u.manager.store.ours && u.removeStored(name) == nil {
-			u.manager.good.Drop(name)
-		}
+		u.manager.store.DropLastGood(u.tasks.life, s.identity())
 	}
 	p.candidate = nil
 }

@@ -99,29 +99,16 @@ func (u *Upgrader) Checkpoint(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(u.tasks.life, cancel)()
-	u.manager.store.mu.Lock()
-	err := u.manager.store.check()
-	u.manager.store.mu.Unlock()
-	if err != nil {
+	if err := u.manager.store.Check(); err != nil {
 		return fmt.Errorf("reexec: checkpoint: %w", err)
 	}
 	if err := u.states.Snapshot(ctx, u.log, func(int) {}); err != nil {
 		return fmt.Errorf("reexec: %w", err)
 	}
-	if err := u.storeStates(ctx); err != nil {
+	if err := u.manager.store.StoreStates(ctx); err != nil {
 		return fmt.Errorf("reexec: checkpoint: %w", err)
 	}
 	return nil
-}
-
-// storeStates puts the last known states into the fd store, if this process owns the store.
-func (u *Upgrader) storeStates(ctx context.Context) error {
-	u.manager.store.mu.Lock()
-	defer u.manager.store.mu.Unlock()
-	if err := u.manager.store.check(); err != nil {
-		return err
-	}
-	return u.states.Keep(ctx, u.manager.notifier, u.checkRoom)
 }
 
 // saveFirst saves the states that no process has saved yet, for the fd store. If a function

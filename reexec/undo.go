@@ -104,7 +104,7 @@ func (u *Upgrader) keepStore(p *loopState) {
 	if !p.main {
 		return
 	}
-	u.manager.store.own(true)
+	u.manager.store.Own(true)
 	if u.sockets.Unsettled() {
 		p.again.Reset(0)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
+	"github.com/cutover-go/cutover/reexec/internal/fdstore"
 	"github.com/cutover-go/cutover/reexec/internal/image"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
@@ -35,17 +36,17 @@ import (
 //
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
-//	fdStore.mu -> Set.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
-//	fdStore.mu -> states.mu
-//	fdStore.mu -> Programs.mu
+//	Store.mu -> Set.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
+//	Store.mu -> states.mu
+//	Store.mu -> Programs.mu
 //	Set.mu -> flow.Conn.turning -> outlets.mu
 //	Set.mu -> Readers.mu -> Counter.mu
 //	IdleSet.mu -> Gate.mu -> Counter.mu
 //
 // No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
-// of the program runs under a lock. fdStore.mu and states.mu are held while the manager is
-// sent a message. Set.mu, of the sockets, is held while Shut waits for the calls inside a gate,
-// so a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
+// of the program runs under a lock. Store.mu, of the fd store, and states.mu are held while the
+// manager is sent a message. Set.mu, of the sockets, is held while Shut waits for the calls
+// inside a gate, so a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
 
 // An Upgrader is one generation of a program. It owns the sockets by name, notifies the
 // service manager, and can replace the process. Its methods may be called from any
@@ -135,6 +136,8 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
+	u.manager.store.Contents = fdstore.Contents{Notifier: u.manager.notifier, Sockets: u.sockets, States: u.states, Good: &u.manager.good}
+	u.manager.store.Log, u.manager.store.Afford = u.log, u.afford
 	u.reserve.Open(reserved)
 	u.run()
 	return u, nil

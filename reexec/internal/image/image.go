@@ -113,8 +113,8 @@ func (w *Writer) Seal() (inherited []*fd.FD, variable string, err error) {
 // Close closes the descriptors, because execve has failed.
 func (w *Writer) Close() { fd.CloseAll(w.keep) }
 
-// A Reader is the image that this program has inherited. Each method takes descriptors, so it is called
-// once.
+// A Reader is the image that this program has inherited. Each method returns descriptors that
+// the caller owns, so it is called once.
 type Reader struct {
 	Generation int // of the earlier program
 
