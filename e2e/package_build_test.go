@@ -19,9 +19,12 @@ type packageKind struct {
 	full    bool   // needs -full
 	install string // the command in the machine, without the package
 	purge   string
-	fails   bool // an installation whose version does not serve fails
-	keeps   bool // the removal keeps the data of the service
-	build   func(t *testing.T, p packaged) string
+
+	state, installed string // a command, and its output while the package is installed
+
+	fails bool // an installation whose version does not serve fails
+	keeps bool // the removal keeps the data of the service
+	build func(t *testing.T, p packaged) string
 }
 
 // restarting is the default of debhelper.
@@ -37,10 +40,14 @@ type packaged struct {
 // dpkgInstall leaves out the syncs, which take seconds on a busy disk.
 const dpkgInstall = "dpkg --force-unsafe-io -i"
 
+// dpkgState prints ii, or iF for a package whose script has failed.
+const dpkgState = "dpkg-query --show --showformat '${db:Status-Abbrev}' cutover-http"
+
 var packageKinds = []packageKind{
-	{name: "deb", needs: "dpkg-deb", install: dpkgInstall, purge: "dpkg -P cutover-http", fails: true, build: plainDeb},
-	{name: "deb-nfpm", needs: "dpkg-deb", full: true, install: dpkgInstall, purge: "dpkg -P cutover-http", fails: true, build: withNfpm("deb")},
-	{name: "rpm-nfpm", needs: "rpm", full: true, install: "rpm -U --nodeps --replacefiles", purge: "rpm -e --nodeps cutover-http", keeps: true, build: withNfpm("rpm")},
+	{name: "deb", needs: "dpkg-deb", install: dpkgInstall, purge: "dpkg -P cutover-http", state: dpkgState, installed: "ii", fails: true, build: plainDeb},
+	{name: "deb-nfpm", needs: "dpkg-deb", full: true, install: dpkgInstall, purge: "dpkg -P cutover-http", state: dpkgState, installed: "ii", fails: true, build: withNfpm("deb")},
+	{name: "rpm-nfpm", needs: "rpm", full: true, install: "rpm -U --nodeps --replacefiles --oldpackage", purge: "rpm -e --nodeps cutover-http", keeps: true,
+		state: "rpm -q cutover-http", installed: "cutover-http-3.0.0", build: withNfpm("rpm")},
 }
 
 // staged writes the program, its units and what `sdunits package` makes of them into a

@@ -34,7 +34,7 @@ func TestPackageUpgradesLoseNothing(t *testing.T) {
 	t.Logf("\n%s", table)
 }
 
-// lives upgrades a package three times and breaks it once, all under load, and removes it.
+// lives upgrades a package three times, breaks it once and goes back, all under load, and removes it.
 func (s *packageSite) lives() load.Report {
 	s.Helper()
 	s.first()
@@ -55,6 +55,7 @@ func (s *packageSite) lives() load.Report {
 	if a := s.get("/"); a.version != before.version || a.pid != before.pid {
 		s.Errorf("%+v serves, want %+v", a, before)
 	}
+	s.goesBack(3, "TimeoutStopSec=44s")
 	if got := s.show("InvocationID"); got != start {
 		s.Error("the service was restarted for a version that does not start")
 	}
@@ -178,6 +179,22 @@ func (s *packageSite) breaks(version int, lines ...string) {
 		s.Errorf("a version that does not start: success %v\n%s", ok, out)
 	}
 	s.Logf("version %d: %s", version, out)
+}
+
+// goesBack installs the version that serves again, after one that does not start.
+func (s *packageSite) goesBack(version int, lines ...string) {
+	s.Helper()
+	before := s.get("/")
+	out, ok := s.installVersion(version, example(s.t, before.version), lines)
+	if a := s.get("/"); !ok || a.version != before.version || a.generation != before.generation+1 {
+		s.Fatalf("back to %d: success %v, %+v serves, want a reload of %s\n%s", version, ok, a, before.version, out)
+	}
+	if out, ok := s.run("cmp", fmt.Sprintf("/proc/%d/exe", s.mainPID()), binaryPath); !ok {
+		s.Errorf("another program is on disk: %s", out)
+	}
+	if out, _ := s.run("sh", "-c", s.kind.state); !strings.Contains(out, s.kind.installed) {
+		s.Errorf("the package manager has %q, want %q", out, s.kind.installed)
+	}
 }
 
 // startsNothing upgrades where nothing may be started: by policy, and in a tree that systemd
