@@ -54,7 +54,8 @@
 //
 // A request is lost if it has no complete answer within its timeout. Requests start at a
 // constant rate and none is repeated. Requests that a killed process had in work are excused
-// and counted.
+// and counted. A request in datagrams, QUIC among them, that times out is one of these if it
+// was due before the next process served.
 //
 // # The manager
 //

@@ -3,8 +3,11 @@ package proof
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
@@ -116,11 +119,12 @@ func (l *paced) one(ctx context.Context, due time.Time) {
 		l.r.Enter(q)
 		return
 	}
-	used, err := l.send(limited)
+	var datagram atomic.Bool
+	used, err := l.send(limited, noting(l.dial, &datagram))
 	if ctx.Err() != nil {
 		return // abandoned
 	}
-	q.Took, q.Kept = time.Since(due), used
+	q.Took, q.Kept, q.Datagram = time.Since(due), used, datagram.Load()
 	if err != nil {
 		q.Failure, q.Error = failureOf(err), err.Error()
 	}
@@ -143,11 +147,11 @@ func (l *paced) leave() {
 
 // send asks on a kept connection, or on a new one, and reports whether the connection had
 // answered before.
-func (l *paced) send(ctx context.Context) (used bool, err error) {
+func (l *paced) send(ctx context.Context, dial Dial) (used bool, err error) {
 	s := l.take()
 	used = s != nil
 	if !used {
-		if s, err = l.Probe.open(ctx, l.dial); err != nil {
+		if s, err = l.Probe.open(ctx, dial); err != nil {
 			return false, err
 		}
 	}
@@ -158,6 +162,17 @@ func (l *paced) send(ctx context.Context) (used bool, err error) {
 	}
 	l.put(s, used)
 	return used, nil
+}
+
+// noting returns a dial that sets datagram when it opens a datagram socket. The function of a
+// probe may call it on several goroutines.
+func noting(dial Dial, datagram *atomic.Bool) Dial {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(network, "udp") || network == "unixgram" {
+			datagram.Store(true)
+		}
+		return dial(ctx, network, address)
+	}
 }
 
 // take returns the session that was idle for longest and is still open, nil if there is none

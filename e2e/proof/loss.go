@@ -26,7 +26,7 @@ func (s *scene) excused(q record.Request) bool {
 		switch q.Failure { // a handshake, too, ends with the process
 		case record.Reset, record.EOF, record.Truncated, record.Unserved, record.Handshake:
 		case record.Timeout: // a datagram that the process had read
-			if s.r.loads[q.Load].Protocol != "UDP" {
+			if !q.Datagram {
 				continue
 			}
 		default:

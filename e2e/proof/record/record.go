@@ -50,6 +50,7 @@ type Request struct {
 	Failure    Failure       `json:"failure,omitempty"`
 	Error      string        `json:"error,omitempty"`      // of a failure, the text of it
 	Kept       bool          `json:"kept,omitempty"`       // the connection had answered a request before
+	Datagram   bool          `json:"datagram,omitempty"`   // the request went out in datagrams
 	PID        int           `json:"pid,omitempty"`        // of the process that answered, if it is known
 	Generation int           `json:"generation,omitempty"` // of the same, if it is known
 }
