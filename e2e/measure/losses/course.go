@@ -21,14 +21,17 @@ type course struct {
 
 	began     load.Report
 	steady    []load.Histogram // by class
+	beside    []load.Histogram // during restarts of the bystander
 	upgrading []load.Histogram
-	busy      usage // in the steady times
+	bystander server // has no name without -beside
+	busy      usage  // in the steady times
 }
 
 // follow upgrades as often as the plan says, half of the time.
 func (c *course) follow(ctx context.Context) error {
 	c.began = c.run.Report()
 	c.steady = make([]load.Histogram, len(c.began.Classes))
+	c.beside = make([]load.Histogram, len(c.began.Classes))
 	c.upgrading = make([]load.Histogram, len(c.began.Classes))
 	bar := progress.On(c.log)
 	defer bar.Clear()
@@ -39,6 +42,11 @@ func (c *course) follow(ctx context.Context) error {
 			return err
 		}
 		c.busy.add(processor().since(before))
+		if c.bystander.name != "" {
+			if err := c.during(ctx, c.beside, c.restart); err != nil {
+				return err
+			}
+		}
 		if err := c.during(ctx, c.upgrading, c.upgrade); err != nil {
 			return fmt.Errorf("after %d upgrades: %w", done, err)
 		}
@@ -63,6 +71,9 @@ func (c *course) during(ctx context.Context, to []load.Histogram, f func(context
 // look runs the operator's command without an upgrade, so that both kinds of windows
 // contain the processor time of the command.
 func (c *course) look(ctx context.Context) error { return c.stage.look(ctx, c.server) }
+
+// restart starts the same program without any of the sockets.
+func (c *course) restart(ctx context.Context) error { return c.stage.restart(ctx, c.bystander) }
 
 // upgrade returns when another process answers on new connections.
 func (c *course) upgrade(ctx context.Context) error {
@@ -100,18 +111,19 @@ func pass(ctx context.Context, end time.Time) error {
 func (c *course) result() (res result) {
 	res.busy = c.busy.part()
 	all := row{Load: "all short requests"}
-	var up, steady load.Histogram
+	var up, steady, beside load.Histogram
 	for i, s := range c.run.Report().Since(c.began).Classes {
 		r := row{Load: s.Name, Requests: s.Sent, Lost: s.Failed() + s.Abandoned, Closed: s.Closed(), Dials: s.Dials, Declined: s.Declined}
-		r.latencies(&c.upgrading[i], &c.steady[i])
+		r.latencies(&c.upgrading[i], &c.steady[i], &c.beside[i])
 		res.rows = append(res.rows, r)
 		if c.specs[i].Slowly == 0 {
 			all.add(r)
 			up.Merge(&c.upgrading[i])
 			steady.Merge(&c.steady[i])
+			beside.Merge(&c.beside[i])
 		}
 	}
-	all.latencies(&up, &steady)
+	all.latencies(&up, &steady, &beside)
 	res.short = all
 	return res
 }

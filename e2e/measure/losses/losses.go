@@ -12,6 +12,10 @@
 // The server runs under a booted systemd where that is possible, else alone and upgraded
 // by SIGHUP. Command returns 0 only if the server of this module has lost nothing.
 //
+// An upgrade starts a program, which takes processor time from the requests. With -beside
+// the table has the p99.9 while the same program, bare and without clients, is restarted
+// beside the server of this module. No way to upgrade can have a better one.
+//
 // The table also shows the processor load without upgrades; -load 2 doubles it.
 //
 // Rows for other protocols come from programs that -also names, each a command line.
@@ -42,6 +46,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	kind := flags.String("manager", kinds[0], "what supervises the servers: systemd, alone, or auto for the first that works here")
 	part := flags.Float64("load", 1, "`factor` of the load that keeps two cores 15 to 30 % busy, as fast as they are")
 	only := flags.String("only", "", "one `server`, web (this module's) or recipe")
+	beside := flags.Bool("beside", false, "also restart the same program, bare and without clients, in windows without an upgrade: what any upgrade costs")
 	asJSON := flags.Bool("json", false, "print the rows as lines of JSON")
 	detail := flags.Bool("v", false, "print the figures of each run in full")
 	report := flags.String("report", "", "write every request of the first server to a `file`: a page if it ends in .html, a picture of the first upgrade if it ends in .svg, else JSON")
@@ -54,7 +59,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, only: *only, also: also, report: *report, log: stderr, detail: *detail}
+	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, beside: *beside, only: *only, also: also, report: *report, log: stderr, detail: *detail}
 	t, err := p.run(ctx)
 	if err != nil {
 		fmt.Fprintln(stderr, "losses:", errors.Join(err, context.Cause(ctx)))

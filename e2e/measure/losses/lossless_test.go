@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
 // movable are the loads whose connections move: they never see the server close one.
@@ -17,7 +19,7 @@ func TestUpgradesLoseNothingOfAnyLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	p := inShort(t)
-	p.only = "web"
+	p.only, p.beside = "web", machine.Available() == nil
 	got, err := p.run(ctx)
 	if err != nil {
 		t.Fatal(err)

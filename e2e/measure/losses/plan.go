@@ -30,6 +30,7 @@ type plan struct {
 	upgrades int
 	part     float64       // of the usual load
 	window   time.Duration // for an upgrade, and then as long without
+	beside   bool          // also start the program in further windows without an upgrade
 	only     string        // server, empty for both
 	also     []string
 	report   string    // file for every request of the first server, "" for none

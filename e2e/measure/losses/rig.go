@@ -61,6 +61,12 @@ func (r *rig) measure(ctx context.Context, program string, port int) (res result
 		return res, context.Cause(ctx)
 	}
 	c := course{rig: r, server: s, specs: specs, run: run, pid: pid}
+	if r.beside && program == "web" {
+		if c.bystander, err = r.bystand(ctx, s, port+2); err != nil {
+			return res, err
+		}
+		defer func() { err = errors.Join(err, r.stage.stop(ctx, c.bystander)) }()
+	}
 	if err := c.follow(ctx); err != nil {
 		return res, errors.Join(err, errors.New(r.stage.log(ctx, s)))
 	}
@@ -123,6 +129,13 @@ func (r *rig) prepare(ctx context.Context, program string, port int) (s server, 
 	key, err := r.stage.put("key.pem", r.key, 0o644)
 	s.args = []string{"-addr", s.plain, "-tls", s.secure, "-cert", cert, "-key", key, "-drain", drain}
 	return s, err
+}
+
+// bystand starts the program of s once more, at a port that no client uses.
+func (r *rig) bystand(ctx context.Context, s server, port int) (server, error) {
+	addr := net.JoinHostPort(r.stage.host(), strconv.Itoa(port))
+	b := server{name: "bystander", path: s.path, args: []string{"-bare", "-addr", addr}, unit: "Type=exec\n", reload: "/bin/true"}
+	return b, r.stage.start(ctx, b)
 }
 
 // server returns the process that answers on a new connection, when one does: one that

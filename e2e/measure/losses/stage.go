@@ -31,6 +31,8 @@ type stage interface {
 	start(ctx context.Context, s server) error
 	// reload has s replaced; the process that serves is pid. It may return before.
 	reload(ctx context.Context, s server, pid int) error
+	// restart ends s and starts it again.
+	restart(ctx context.Context, s server) error
 	// look asks for the state of s as reload is asked for, and changes nothing.
 	look(ctx context.Context, s server) error
 	// stop ends s and all its processes.
@@ -97,6 +99,10 @@ func (b booted) reload(ctx context.Context, s server, _ int) error {
 	return b.Reload(ctx, s.name+".service")
 }
 
+func (b booted) restart(ctx context.Context, s server) error {
+	return b.Restart(ctx, s.name+".service")
+}
+
 func (b booted) look(ctx context.Context, s server) error {
 	_, err := b.Show(ctx, s.name+".service", "MainPID")
 	return err
@@ -150,6 +156,10 @@ func (a *alone) start(_ context.Context, s server) error {
 
 func (a *alone) reload(_ context.Context, _ server, pid int) error {
 	return syscall.Kill(pid, syscall.SIGHUP)
+}
+
+func (*alone) restart(context.Context, server) error {
+	return errors.New("-beside needs -manager systemd: without a manager one program runs at a time")
 }
 
 // look does nothing, as a signal needs no command.

@@ -26,16 +26,20 @@ type row struct {
 	P999     time.Duration `json:"p999,omitempty"`
 	Max      time.Duration `json:"max,omitempty"`
 	Steady   time.Duration `json:"steady,omitempty"` // p99.9 without upgrades
+	Beside   time.Duration `json:"beside,omitempty"` // p99.9 beside restarts of the same program, with -beside
 }
 
 // enough latencies make a p99.9 that is not the longest one.
 const enough = 1000
 
 // latencies enters those of requests during upgrades and at other times.
-func (r *row) latencies(up, steady *load.Histogram) {
+func (r *row) latencies(up, steady, beside *load.Histogram) {
 	r.P50, r.P99, r.Max = up.Quantile(0.50), up.Quantile(0.99), up.Max()
 	if up.Count() >= enough && steady.Count() >= enough {
 		r.P999, r.Steady = up.Quantile(0.999), steady.Quantile(0.999)
+	}
+	if beside.Count() >= enough {
+		r.Beside = beside.Quantile(0.999)
 	}
 }
 
@@ -93,8 +97,8 @@ func readJSON(r io.Reader) (rows []row, err error) {
 func (t table) write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d upgrades, %s; processors %.0f %% busy between them\n\n", t.upgrades, t.stage, 100*t.ours.busy)
-	b.WriteString("| load | requests | lost | closed | p50 | p99 | p99.9 | max | steady p99.9 | ratio | recipe: requests | lost | closed | p99.9 |\n" +
-		"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| load | requests | lost | closed | p50 | p99 | p99.9 | max | steady p99.9 | ratio | beside a start | recipe: requests | lost | closed | p99.9 |\n" +
+		"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range append(slices.Clone(t.ours.rows), t.ours.short) {
 		cells := append([]string{r.Load}, r.cells()...)
 		b.WriteString("| " + strings.Join(append(cells, t.besides(r.Load)...), " | ") + " |\n")
@@ -102,7 +106,8 @@ func (t table) write(w io.Writer) error {
 	fmt.Fprintf(&b, "\nclosed: kept connections that the server ended. p50 to max: of what was answered during upgrades, from when it\n"+
 		"was due; an upgrade is the %v from the reload until the old process has gone; steady: in the times between,\n"+
 		"as long, in which a manager is asked for the state as often as for an upgrade; ratio: of the two p99.9, where\n"+
-		"there are 1,000 answers of each.\n", whole)
+		"there are 1,000 answers of each; beside a start: the same ratio while the bare program is restarted without an\n"+
+		"upgrade (-beside).\n", whole)
 	for _, r := range t.ours.rows {
 		if r.Declined > 0 {
 			fmt.Fprintf(&b, "%s: %d requests were given back unread by a GOAWAY, and answered on another connection.\n", r.Load, r.Declined)
@@ -113,11 +118,15 @@ func (t table) write(w io.Writer) error {
 }
 
 func (r row) cells() []string {
-	ratio := "-"
-	if r.Steady > 0 {
-		ratio = fmt.Sprintf("%.2f", float64(r.P999)/float64(r.Steady))
+	return []string{count(r.Requests), count(r.Lost), count(r.Closed), short(r.P50), short(r.P99), short(r.P999), short(r.Max), short(r.Steady), over(r.P999, r.Steady), over(r.Beside, r.Steady)}
+}
+
+// over writes the ratio of two latencies, if both were measured.
+func over(a, b time.Duration) string {
+	if a == 0 || b == 0 {
+		return "-"
 	}
-	return []string{count(r.Requests), count(r.Lost), count(r.Closed), short(r.P50), short(r.P99), short(r.P999), short(r.Max), short(r.Steady), ratio}
+	return fmt.Sprintf("%.2f", float64(a)/float64(b))
 }
 
 // besides returns the recipe's cells for the same load.
