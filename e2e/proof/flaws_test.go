@@ -140,6 +140,9 @@ func (f flawed) check(t *testing.T, r *record.Report) {
 		either, may := f.may[s.Name]
 		want := also || s.Name == f.fails
 		t.Logf("%-40s %-8s %s", s.Name, s.Verdict, why+either)
+		if s.Name == f.fails {
+			t.Log(s.Reason)
+		}
 		if failed := s.Verdict == record.Failed; failed != want && !may {
 			t.Errorf("the story %q is %s, want failed: %v\n%s", s.Name, s.Verdict, want, s.Reason)
 		}
