@@ -61,11 +61,11 @@ func (d *Descriptor) want(kind Kind) error {
 	if d.Kind == kind {
 		return nil
 	}
-	return fmt.Errorf("%v: not a %v: the .socket unit must say %s%s", d, kind, settings[kind], d.insteadOf(kind))
+	return fmt.Errorf("%v: not a %v: the .socket unit must say %s%s", d, kind, settingOf(kind), d.insteadOf(kind))
 }
 
 // settings lead to descriptors of a kind.
-var settings = map[Kind]string{
+var settings = [...]string{
 	KindListener:     "ListenStream= or ListenSequentialPacket= with Accept=no",
 	KindDatagram:     "ListenDatagram=",
 	KindConnection:   "ListenStream= with Accept=yes",
@@ -75,9 +75,17 @@ var settings = map[Kind]string{
 	KindMessageQueue: "ListenMessageQueue=",
 }
 
+// settingOf returns the setting that leads to a descriptor of kind, "" if none does.
+func settingOf(kind Kind) string {
+	if int(kind) < len(settings) {
+		return settings[kind]
+	}
+	return ""
+}
+
 // insteadOf names the setting that the unit seems to have now.
 func (d *Descriptor) insteadOf(kind Kind) string {
-	switch has := settings[d.Kind]; {
+	switch has := settingOf(d.Kind); {
 	case d.Kind == KindConnection && kind == KindListener:
 		return " instead of Accept=yes"
 	case d.Kind == KindListener && kind == KindConnection:

@@ -70,9 +70,11 @@ func statesPage(t *testing.T) string {
 	}
 	general := map[Event]bool{}
 	b.WriteString("\n## Every state\n\n| event | actions |\n|---|---|\n")
-	for _, r := range always {
-		general[r.on] = true
-		fmt.Fprintf(&b, "| %v | %s |\n", r.on, named(r.cell.Do))
+	for e, all := range rules {
+		if len(all) == 1 && all[0].in == every {
+			general[Event(e)] = true
+			fmt.Fprintf(&b, "| %v | %s |\n", Event(e), named(all[0].cell.Do))
+		}
 	}
 	for s := range NumStates {
 		fmt.Fprintf(&b, "\n## %v\n\n%s.\n\n", s, states[s])

@@ -6,11 +6,17 @@ import (
 	"testing"
 )
 
-func TestTableDecidesEveryEventInEveryState(t *testing.T) {
+func TestRulesDecideEveryEventInEveryStateOnce(t *testing.T) {
 	for s := range NumStates {
 		for e := range NumEvents {
-			if Next(s, e).Disposition == Undecided {
-				t.Errorf("no rule for %v in %v", e, s)
+			decided := 0
+			for _, r := range rules[e] {
+				if r.in.has(s) {
+					decided++
+				}
+			}
+			if c := Next(s, e); decided != 1 || c.Disposition == Undecided || c.To >= NumStates {
+				t.Errorf("%d rules for %v in %v, which leads to %v", decided, e, s, c.To)
 			}
 		}
 	}

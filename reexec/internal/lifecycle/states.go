@@ -5,8 +5,6 @@
 // In the comments "we" is this process.
 package lifecycle
 
-import "slices"
-
 // State is a state of a generation.
 type State uint8
 
@@ -35,11 +33,8 @@ const (
 	NumStates
 )
 
-// finishing are the states in which the work of this generation ends for good.
-var finishing = only(Draining, Watching, Stopping, Ended)
-
 // Finishes reports whether the work of this generation ends for good in state s.
-func (s State) Finishes() bool { return slices.Contains(finishing, s) }
+func (s State) Finishes() bool { return finishing.has(s) }
 
 // OnEntry returns the actions that follow each change to state s.
 func (s State) OnEntry() []Action { return entry[s] }

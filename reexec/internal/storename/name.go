@@ -129,17 +129,20 @@ func Flow(name string, index int) string { return flowPrefix + strconv.Itoa(inde
 
 // Names of the marks, which prove that the manager has taken MAINPID=. Older versions of this library take them for unclaimed
 // sockets, and remove them.
-var (
-	SuccessorMark   = Socket(Prefix+"main.successor", 0)
-	PredecessorMark = Socket(Prefix+"main.predecessor", 0)
+const (
+	SuccessorMark   = indexZero + Prefix + "main.successor"
+	PredecessorMark = indexZero + Prefix + "main.predecessor"
 )
+
+// indexZero is the prefix of the name of each Socket with index 0.
+const indexZero = Prefix + "0."
 
 // IsMark reports whether name is the name of a mark in the fd store.
 func IsMark(name string) bool { return name == SuccessorMark || name == PredecessorMark }
 
 // goodPrefix is the prefix of the entries that have a last good program. Older versions of this
 // library take them for unclaimed sockets, and remove them.
-var goodPrefix = Socket(Prefix+"good.", 0)
+const goodPrefix = indexZero + Prefix + "good."
 
 // Good returns the name of the entry with the last good program, which is executed instead of the
 // program with this identity.
