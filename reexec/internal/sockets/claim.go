@@ -30,6 +30,7 @@ func (s *Set) claimOrBind(name string, inherit func(*fd.FD) (claimed, error), bi
 		if use, err = bind(); err == nil { // without the lock, because a name look-up takes time and a stop needs the lock
 			return s.addBound(name, use)
 		}
+		err = s.explain(err)
 	}
 	if err != nil && !errors.Is(err, errClaimedLate) && !errors.Is(err, ErrStopped) {
 		err = fmt.Errorf("reexec: socket %q: %w", name, err)

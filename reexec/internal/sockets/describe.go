@@ -1,8 +1,6 @@
 package sockets
 
 import (
-	"net"
-
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/fd"
 )
@@ -12,13 +10,8 @@ func (s *Set) Describe() (all []ask.Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		var addr net.Addr
-		switch use := k.use.(type) {
-		case interface{ Addr() net.Addr }:
-			addr = use.Addr()
-		case interface{ LocalAddr() net.Addr }:
-			addr = use.LocalAddr()
-		default:
+		addr := k.addr()
+		if k.use == nil || addr == nil {
 			continue
 		}
 		waiting, limit, _ := fd.Backlog(k.use) // zero if it is not known

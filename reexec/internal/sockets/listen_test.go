@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
@@ -122,6 +123,47 @@ func TestASocketOfAnotherKindNamesTheSettingOfTheUnit(t *testing.T) {
 	s := setOf(t, entries, fds)
 	if _, err := s.ListenPacket(t.Context(), "a", "udp", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "ListenDatagram=") {
 		t.Errorf("ListenPacket = %v, want an error with the setting", err)
+	}
+}
+
+// A name that differs in the unit, in the version before, or in two calls of Listen.
+func TestABindThatFailsNamesTheSocketThatHasTheAddress(t *testing.T) {
+	entries, fds, at := passed(t, "unit", "127.0.0.1:0", "127.0.0.1:0")
+	entries[1].Name, entries[1].Origin = "before", handover.OriginOwn
+	s := setOf(t, entries, fds)
+	_, port, _ := net.SplitHostPort(at[0]) // of a TCP address
+	path := filepath.Join(t.TempDir(), "s")
+	listen(t, s, "path", path)
+	own := listen(t, s, "own", "127.0.0.1:0").Addr().String()
+	for _, c := range []struct{ address, want string }{
+		{at[0], `the unit passes socket "unit" at ` + at[0] + `: use one name in Listen and FileDescriptorName=`},
+		{":" + port, `the unit passes socket "unit" at ` + at[0]},
+		{at[1], `an earlier process has bound socket "before" at ` + at[1] + `: use that name, or stop and start the unit`},
+		{own, `this process has claimed socket "own" at ` + own + `: claim each socket once`},
+		{path, `this process has claimed socket "path" at ` + path},
+	} {
+		_, err := s.Listen(t.Context(), "other", "", c.address)
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), `socket "other": listen`) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Listen at %s = %v, want %s", c.address, err, c.want)
+		}
+	}
+	if _, err := s.ListenFunc("other", func() (net.Listener, error) { return net.Listen("tcp", own) }); err == nil || !strings.Contains(err.Error(), `"own"`) {
+		t.Errorf("ListenFunc = %v, want the socket that has the address", err)
+	}
+	foreign, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	if _, err := s.Listen(t.Context(), "other", "", foreign.Addr().String()); err == nil || !strings.HasSuffix(err.Error(), "address already in use") {
+		t.Errorf("Listen at the address of another program = %v", err)
+	}
+	udp, err := s.ListenPacket(t.Context(), "udp", "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ListenPacket(t.Context(), "other", "udp", udp.LocalAddr().String()); err == nil || !strings.Contains(err.Error(), `"udp"`) {
+		t.Errorf("ListenPacket = %v, want the socket that has the address", err)
 	}
 }
 
