@@ -24,6 +24,8 @@ type handler struct {
 	next http.Handler
 }
 
+var _ hijacked.Logger = (*handler)(nil)
+
 // trackerOf returns the tracker of srv, which is one however often and on however many
 // listeners srv is served.
 func trackerOf(u generation, srv *http.Server) (*tracker, error) {
@@ -106,6 +108,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.next.ServeHTTP(w, r)
 }
+
+// Logf implements hijacked.Logger.
+func (h *handler) Logf(format string, args ...any) { h.t.logf(format, args...) }
 
 // answerTo returns w so that the answer says close if it has to be the last.
 func (t *tracker) answerTo(w http.ResponseWriter, r *http.Request, k *client) (http.ResponseWriter, *answer) {

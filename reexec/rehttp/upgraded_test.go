@@ -3,10 +3,14 @@
 package rehttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -47,6 +51,34 @@ func TestTheHandlerGetsAMovedWebSocketThatWasReset(t *testing.T) {
 	close(r.draining)
 	if err := r.Drain(t.Context()); err != nil { // the hold of the connection has ended
 		t.Error(err)
+	}
+}
+
+// A handler of the program around rews.Handler keeps WebSockets from moving.
+func TestRewsBelowAnotherHandlerIsReportedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		handler http.Handler
+		served  bool // by this package
+		want    int
+	}{
+		"below":    {http.MaxBytesHandler(rews.Handler(http.NotFoundHandler()), 1), true, 1},
+		"right":    {rews.Handler(http.NotFoundHandler()), true, 0},
+		"nested":   {rews.Handler(rews.Handler(http.NotFoundHandler())), true, 0},
+		"unserved": {http.MaxBytesHandler(rews.Handler(http.NotFoundHandler()), 1), false, 0},
+	} {
+		var text strings.Builder
+		srv := &http.Server{Handler: c.handler, ErrorLog: log.New(&text, "", 0)}
+		if c.served {
+			newTracker(newReign(&dynasty{TB: t}), srv)
+		}
+		for _, upgrade := range []string{"", "websocket", "websocket"} {
+			r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, srv), http.MethodGet, "/", nil)
+			r.Header.Set("Upgrade", upgrade)
+			srv.Handler.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if got := strings.Count(text.String(), "below another handler"); got != c.want {
+			t.Errorf("%s: %d lines of the log, want %d:\n%s", name, got, c.want, text.String())
+		}
 	}
 }
 

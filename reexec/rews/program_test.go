@@ -14,7 +14,7 @@ import (
 
 // program numbers the messages of each client, and pushes to it.
 func program() int {
-	srv := &http.Server{Handler: unbound{http.HandlerFunc(numbers), haltAt}}
+	srv := &http.Server{Handler: &unbound{Handler: http.HandlerFunc(numbers), hook: haltAt}}
 	return reexec.Main(reexec.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}, rehttp.Service("http", "127.0.0.1:0", srv))
 }
 

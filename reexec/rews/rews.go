@@ -16,13 +16,14 @@ import (
 var ErrMoving = errors.New("rews: the connection moves to another process")
 
 // Handler returns a handler that calls h and lets the WebSockets of h move. It must be the
-// Handler of an http.Server that package rehttp serves. Under another server, and below a
-// handler of the program, it only calls h.
+// Handler of an http.Server that package rehttp serves. Under another server it only calls h.
+// Below a handler of the program, such as middleware, it only calls h, too, and the ErrorLog of
+// the server says so once.
 //
 // A moved connection makes Handler call h again, in the successor, with the request of the
 // handshake. The request has its header, its remote address, and a context with the values
 // of BaseContext and ConnContext.
-func Handler(h http.Handler) http.Handler { return unbound{Handler: h} }
+func Handler(h http.Handler) http.Handler { return &unbound{Handler: h} }
 
 // State returns the state that an earlier call of the handler has given to [Leave]. resumed
 // reports whether there was such a call: then the client does not expect a greeting.
@@ -52,11 +53,33 @@ func Leave(r *http.Request, state []byte) bool {
 
 type unbound struct {
 	http.Handler
-	hook func(step) // of tests; nil: none
+	hook   func(step) // of tests; nil: none
+	warned sync.Once
+}
+
+// ServeHTTP is called if h is not the Handler of the server. No WebSocket moves then.
+func (h *unbound) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" && sessionOf(r) == nil {
+		h.warn(r)
+	}
+	h.Handler.ServeHTTP(w, r)
+}
+
+// warn logs once that the WebSockets do not move although package rehttp serves them.
+func (h *unbound) warn(r *http.Request) {
+	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return
+	}
+	if l, ok := srv.Handler.(hijacked.Logger); ok {
+		h.warned.Do(func() {
+			l.Logf("rews: Handler is below another handler, so its WebSockets do not move: make it the Handler of the http.Server, and call the other handler in it")
+		})
+	}
 }
 
 // Bind implements hijacked.Handler.
-func (h unbound) Bind(g hijacked.Generation, logf func(format string, args ...any)) hijacked.Bound {
+func (h *unbound) Bind(g hijacked.Generation, logf func(format string, args ...any)) hijacked.Bound {
 	return &server{g: g, h: h.Handler, hook: h.hook, logf: logf, spread: g.DrainTime() / 4, conns: map[net.Conn]*conn{}}
 }
 

@@ -23,6 +23,13 @@ type Handler interface {
 	Bind(g Generation, logf func(format string, args ...any)) Bound
 }
 
+// Logger is the Handler of an http.Server that package rehttp serves.
+type Logger interface {
+	http.Handler
+	// Logf writes to the ErrorLog of the server.
+	Logf(format string, args ...any)
+}
+
 // Bound serves the requests of one http.Server and the connections that have moved to it.
 type Bound interface {
 	http.Handler
