@@ -23,6 +23,7 @@ var (
 	failedDesc      = describe("last_upgrade_failed", "1 if the last upgrade was undone.")
 	undoneDesc      = describe("last_upgrade_undone_timestamp_seconds", "Time of the last undone upgrade, 0 if there was none.")
 	succeededDesc   = describe("last_upgrade_timestamp_seconds", "Time of the last successful upgrade, 0 if there was none.")
+	lastGoodDesc    = describe("last_good_program", "1 if the last good program serves, because the program on disk failed before it was proven.")
 	drainingDesc    = describe("draining_generations", "Older generations that still drain.")
 	heldDesc        = describe("held_connections", "Connections and holds of the generations that still drain.")
 	connectionsDesc = describe("connections_total", "Connections that Accept has returned.", "listener", "origin")
@@ -31,7 +32,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{generationDesc, buildDesc, upgradesDesc, durationDesc, failedDesc, undoneDesc,
-		succeededDesc, drainingDesc, heldDesc, connectionsDesc} {
+		succeededDesc, lastGoodDesc, drainingDesc, heldDesc, connectionsDesc} {
 		to <- d
 	}
 }
@@ -53,15 +54,20 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	gauge(lastGoodDesc, flag(m.lastGood))
 	m.counts.collect(to, gauge)
 }
 
-func (c *counts) collect(to chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
-	failed := 0.0
-	if c.Failed {
-		failed = 1
+// flag returns 1 for true.
+func flag(b bool) float64 {
+	if b {
+		return 1
 	}
-	gauge(failedDesc, failed)
+	return 0
+}
+
+func (c *counts) collect(to chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+	gauge(failedDesc, flag(c.Failed))
 	gauge(undoneDesc, seconds(c.Undone))
 	gauge(succeededDesc, seconds(c.Succeeded))
 	counter := func(d *prometheus.Desc, n uint64, labels ...string) {

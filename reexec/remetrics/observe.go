@@ -41,6 +41,8 @@ func (m *Metrics) Observe(e reexec.Event) {
 			phase = failed.Phase
 		}
 		m.counts.ended(undone, phase, e.Time, max(e.Since, time.Duration(0)))
+	case reexec.EventLastGood:
+		m.lastGood = true // of this process, so it is not saved
 	}
 }
 

@@ -22,6 +22,7 @@
 //	cutover_last_upgrade_failed                       1 if the last upgrade was undone, else 0
 //	cutover_last_upgrade_undone_timestamp_seconds     0 if none was
 //	cutover_last_upgrade_timestamp_seconds            time of the last successful upgrade, 0 if there was none
+//	cutover_last_good_program                         1 if the last good program serves, else 0; see reexec.Options.Probation
 //	cutover_draining_generations                      older generations that still drain
 //	cutover_held_connections                          their connections and holds
 //	cutover_connections_total{listener,origin}        connections that Accept of a [Metrics.Count] listener has
@@ -50,6 +51,7 @@ import (
 type Metrics struct {
 	mu       sync.Mutex
 	upgrader *reexec.Upgrader // nil before Listen
+	lastGood bool             // this process executes the last good program
 	counts   counts
 }
 

@@ -40,6 +40,19 @@ func expect(t *testing.T, m *Metrics, want string, names ...string) {
 	}
 }
 
+func TestTheLastGoodProgramShowsItself(t *testing.T) {
+	m := New()
+	want := `
+# HELP cutover_last_good_program 1 if the last good program serves, because the program on disk failed before it was proven.
+# TYPE cutover_last_good_program gauge
+cutover_last_good_program `
+	expect(t, m, want+"0\n", "cutover_last_good_program")
+	m.Observe(event(reexec.EventLastGood, 0, errors.New("myapp failed before it was proven")))
+	m.Observe(event(reexec.EventUndone, time.Second, errors.New("no")))
+	expect(t, m, want+"1\n", "cutover_last_good_program")
+	expect(t, successor(t, m, 2), want+"0\n", "cutover_last_good_program")
+}
+
 func TestCountersSurviveAnUpgrade(t *testing.T) {
 	first := New()
 	first.Observe(event(reexec.EventStarted, 0, nil))
