@@ -109,6 +109,10 @@ func takeOver(c io.Closer) (*fd.FD, error) {
 		return nil, fmt.Errorf("a %T has no method SyscallConn: return a listener or connection of package net", c)
 	}
 	f, err := fd.DupOf(s)
+	if err != nil { // c may be closed, or a nil pointer, which has no SetUnlinkOnClose
+		_ = c.Close() // as above
+		return nil, fmt.Errorf("bind has returned a %T without a socket: %w", c, err)
+	}
 	if u, ok := c.(interface{ SetUnlinkOnClose(bool) }); ok {
 		u.SetUnlinkOnClose(false)
 	}
@@ -116,5 +120,5 @@ func takeOver(c io.Closer) (*fd.FD, error) {
 		_ = f.Close() // as above
 		return nil, err
 	}
-	return f, err
+	return f, nil
 }

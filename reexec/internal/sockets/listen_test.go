@@ -103,6 +103,24 @@ func TestFailureIsTheErrorOfTheLastFailedClaim(t *testing.T) {
 	}
 }
 
+func TestBindThatReturnsNoOpenSocketFails(t *testing.T) {
+	s := setOf(t, nil, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := func() (net.Listener, error) { return ln, nil }
+	if _, err := s.ListenFunc("a", twice); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.ListenFunc("b", twice); !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), `socket "b"`) {
+		t.Errorf("ListenFunc of a listener that another name has: %v", err)
+	}
+	if _, err := s.ListenFunc("c", func() (net.Listener, error) { return (*net.UnixListener)(nil), nil }); err == nil {
+		t.Error("ListenFunc of a nil *net.UnixListener: no error")
+	}
+}
+
 // passed returns the sockets of a unit.
 func passed(t *testing.T, name string, addresses ...string) (entries []handover.Entry, fds []*fd.FD, at []string) {
 	t.Helper()
