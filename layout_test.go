@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"reexec/internal/saved":    {"notify", "internal/fd", "internal/handover", "reexec/internal/callback", "reexec/internal/storename", "reexec/internal/timeout"},
 	"reexec/cmd":               {"internal/ask"},
 	"reexec/regrpc":            {"reexec", "reexec/internal/protocol", "reexec/internal/distributor"},
-	"reexec/tableflip":         {"reexec", "reexec/internal/gate", "internal/fd", "notify"},
+	"reexec/tableflip":         {"reexec", "reexec/internal/gate", "reexec/internal/protocol", "internal/fd", "notify"},
 	"reexec/tableflip/testing": {"reexec/tableflip"},
 	"reexec/rehttp3":           {"reexec", "reexec/internal/protocol", "reexec/retls"},
 	"reexec/remetrics":         {"reexec"},

@@ -96,7 +96,7 @@ func TestAManagerThatRefusesMAINPIDIsNoticed(t *testing.T) {
 // TestAServiceWithoutNotificationsServesOn: with NotifyAccess=none, and without an fd
 // store that would need more, there is no NOTIFY_SOCKET. The program sees that systemd has
 // started it, and the reload fails with advice. With ProtectProc=invisible it does not
-// see its parent, and the mode is InPlace.
+// see its parent, and Options.Mode is "in-place".
 func TestAServiceWithoutNotificationsServesOn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

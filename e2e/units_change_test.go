@@ -3,9 +3,9 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
-	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -54,14 +54,15 @@ func (s *site) hasEnvironment(assignment string) bool {
 	return strings.Contains("\x00"+string(environ), "\x00"+assignment+"\x00")
 }
 
-// Package units must not import the library, so this test compares their defaults.
+// Package units must not import the library, so this test compares its defaults with the ones
+// that reexec.Options documents.
 func TestDefaultsOfUnitsAreThoseOfTheLibrary(t *testing.T) {
 	files, err := daemon(252).Units()
 	if err != nil {
 		t.Fatal(err)
 	}
 	d, err := units.Describe(files)
-	if err != nil || d.ReadyTimeout != reexec.DefaultReadyTimeout || d.Drain != reexec.DefaultDrain {
+	if err != nil || d.ReadyTimeout != 30*time.Second || d.Drain != 30*time.Second {
 		t.Errorf("ready timeout %v, drain %v, %v", d.ReadyTimeout, d.Drain, err)
 	}
 }

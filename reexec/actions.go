@@ -70,7 +70,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActUndone: (*Upgrader).undone,
 	lifecycle.ActDone:   func(u *Upgrader, p *loopState, _ event) { u.done(p) },
 	lifecycle.ActLate: func(u *Upgrader, p *loopState, e event) {
-		u.answer(p, &UpgradeError{PhaseCommit, p.succ.process.PID, e.err})
+		u.answer(p, &UpgradeError{phaseCommit, p.succ.process.PID, e.err})
 	},
 	lifecycle.ActRelieved: func(u *Upgrader, p *loopState, _ event) { u.relieve(p) },
 	lifecycle.ActWatch:    func(u *Upgrader, p *loopState, e event) { u.watchThird(p, e.introduced) },
@@ -197,7 +197,7 @@ func (u *Upgrader) done(p *loopState) {
 	u.handLateForgotten(p)
 	u.tellCommitted(p)
 	fault.At(fault.CommittedSaid)
-	u.answer(p, nil) // before Draining is closed, because the program may end then
+	u.answer(p, nil) // before the program hears of the drain, because the program may end then
 	u.tellPredecessor(p, handover.Superseded{})
 	u.sendTo(p.succ)
 }

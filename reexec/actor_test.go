@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // actorVariable names, in the environment of an actor and its successors, the
@@ -193,7 +194,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "receive idle": // for as long as the second argument says, or for ever
 		a.set(func() { a.moves = true })
 		limit, _ := time.ParseDuration(arg(1)) // none
-		return "", a.u.Protocol().ReceiveIdle(arg(0), func([]byte) time.Duration { return limit }, talk)
+		return "", protocol.Of(a.u).ReceiveIdle(arg(0), func([]byte) time.Duration { return limit }, talk)
 	case "stop":
 		a.u.Stop()
 	case "fail":
@@ -239,7 +240,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		a.goOn <- struct{}{}
 	case "end when draining": // as a program that does not know Drain
 		go func() { // ends the process
-			<-a.u.Draining()
+			<-protocol.Of(a.u).Draining()
 			os.Exit(0)
 		}()
 	case "limit":
@@ -290,11 +291,11 @@ func (a *actor) arrive(text string) (string, error) {
 	}
 	a.u = u
 	go func() { // ends with the process
-		<-u.Draining()
+		<-protocol.Of(u).Draining()
 		a.say(reply{What: "draining closed"})
 	}()
 	go func() { // as above
-		<-u.Stopping()
+		<-protocol.Of(u).Stopping()
 		a.say(reply{What: "stopping closed"})
 	}()
 	return strconv.Itoa(u.Generation()), nil

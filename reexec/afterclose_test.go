@@ -25,7 +25,7 @@ func TestAClosedUpgraderGivesNoSockets(t *testing.T) {
 		"Listen":       func() error { _, err := u.Listen(ctx, "a", "tcp", "127.0.0.1:0"); return err },
 		"ListenFunc":   func() error { _, err := u.ListenFunc("a", bind); return err },
 		"ListenPacket": func() error { _, err := u.ListenPacket(ctx, "a", "udp", "127.0.0.1:0"); return err },
-		"ListenFlows":  func() error { _, err := u.ListenFlows(ctx, "a", "udp", "127.0.0.1:0", route); return err },
+		"ListenFlows":  func() error { _, _, err := u.ListenFlows(ctx, "a", "udp", "127.0.0.1:0", route); return err },
 		"Keep":         func() error { _, err := u.Keep("a", os.Stdin); return err },
 		"Claim":        func() error { _, err := u.Claim("a"); return err },
 	} {

@@ -27,7 +27,7 @@ func failure(err error) ask.Answer {
 	}
 	var undone *UpgradeError
 	if errors.As(err, &undone) {
-		a.Phase, a.Successor = string(undone.Phase), undone.PID
+		a.Phase, a.Successor = undone.Phase, undone.PID
 	}
 	return a
 }
@@ -44,7 +44,7 @@ func errorOf(a ask.Answer) error {
 	if a.Phase == "" {
 		return answered{a.Error, cause}
 	}
-	undone := &UpgradeError{Phase: Phase(a.Phase), PID: a.Successor, Err: answered{"", cause}}
+	undone := &UpgradeError{Phase: a.Phase, PID: a.Successor, Err: answered{"", cause}}
 	if reason, ok := strings.CutPrefix(a.Error, undone.Error()); ok {
 		undone.Err = answered{reason, cause}
 		return undone

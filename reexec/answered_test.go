@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // The process is its own reload command, so the errors pass through its control socket.
@@ -41,7 +42,7 @@ func TestReloadReturnsTheErrorsOfTheMainProcess(t *testing.T) {
 	close(leave)
 	err := <-first
 	var undone *reexec.UpgradeError
-	if !errors.As(err, &undone) || undone.Phase != reexec.PhaseStart || !strings.Contains(undone.Err.Error(), "no configuration") {
+	if !errors.As(err, &undone) || undone.Phase != "start" || !strings.Contains(undone.Err.Error(), "no configuration") {
 		t.Errorf("Reload = %v, want an UpgradeError of the start with its reason", err)
 	}
 	if text := err.Error(); strings.Count(text, "upgrade undone") != 1 {
@@ -50,6 +51,6 @@ func TestReloadReturnsTheErrorsOfTheMainProcess(t *testing.T) {
 
 	defer u.Hold()()
 	u.Stop()
-	<-u.Stopping()
+	<-protocol.Of(u).Stopping()
 	reload(reexec.ErrStopped)
 }

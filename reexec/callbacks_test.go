@@ -19,6 +19,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
@@ -37,7 +38,8 @@ func atOnce() context.Context {
 var methods = map[string]func(u *Upgrader){
 	"Status":     func(u *Upgrader) { u.Status() },
 	"Generation": func(u *Upgrader) { u.Generation() },
-	"Draining":   func(u *Upgrader) { u.Draining(); u.Stopping(); u.Protocol().Resumed() },
+	"Draining":   func(u *Upgrader) { u.Draining(); u.Stopping() },
+	"OnDrain":    func(u *Upgrader) { u.OnDrain(func() {})() },
 	"Hold":       func(u *Upgrader) { u.Hold()() },
 	"Ready":      func(u *Upgrader) { _ = u.Ready(atOnce()) },
 	"Upgrade":    func(u *Upgrader) { _ = u.Upgrade(atOnce()) },
@@ -57,7 +59,7 @@ var methods = map[string]func(u *Upgrader){
 		_, _ = u.ListenFunc("late", func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 	},
 	"ListenFlows": func(u *Upgrader) {
-		_, _ = u.ListenFlows(atOnce(), "late", "udp", "127.0.0.1:0", func([]byte, netip.AddrPort) uint32 { return 0 })
+		_, _, _ = u.ListenFlows(atOnce(), "late", "udp", "127.0.0.1:0", func([]byte, netip.AddrPort) uint32 { return 0 })
 	},
 	"WaitForPredecessor": func(u *Upgrader) { _ = u.WaitForPredecessor(atOnce()) },
 	"Keep": func(u *Upgrader) {
@@ -74,7 +76,7 @@ var methods = map[string]func(u *Upgrader){
 	"Offer": func(u *Upgrader) {
 		a, b := connected()
 		defer b.Close()
-		u.Protocol().Offer("a", a, "a/1", nil, func(error) { _ = a.Close() })
+		protocol.Of(u).Offer("a", a, "a/1", nil, func(error) { _ = a.Close() })
 	},
 }
 
@@ -158,7 +160,7 @@ var callers = []caller{
 		if _, err := u.Listen(context.Background(), "a", "tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
-		_ = u.Protocol().ReceiveIdle("a", func([]byte) time.Duration { f(); return 0 }, "a/1")
+		_ = protocol.Of(u).ReceiveIdle("a", func([]byte) time.Duration { f(); return 0 }, "a/1")
 		ready(t, u)
 		a, b := connected()
 		t.Cleanup(func() { _ = b.Close() })
@@ -168,6 +170,12 @@ var callers = []caller{
 		}
 		_ = a.Close()
 		u.loop.post(event{kind: lifecycle.EvReceived, received: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
+		return u
+	}},
+	{"OnDrain", func(t *testing.T, f func()) *Upgrader {
+		u := ready(t, made(t, Options{}))
+		u.OnDrain(f)
+		u.endings.Drains() // as after a commit
 		return u
 	}},
 	{"bind", func(t *testing.T, f func()) *Upgrader {
@@ -184,12 +192,12 @@ var callers = []caller{
 		u.conns.outbox.SetNext(map[string][]string{"a": {"a/1"}}, nil) // so that the loop answers
 		a, b := connected()
 		t.Cleanup(func() { _, _ = a.Close(), b.Close() })
-		u.Protocol().Offer("a", a, "a/1", nil, func(error) { f() })
+		protocol.Of(u).Offer("a", a, "a/1", nil, func(error) { f() })
 		return u
 	}},
 	{"route", func(t *testing.T, f func()) *Upgrader {
 		u := made(t, Options{})
-		c, err := u.ListenFlows(context.Background(), "q", "udp", "127.0.0.1:0", func([]byte, netip.AddrPort) uint32 { f(); return 0 })
+		c, _, err := u.ListenFlows(context.Background(), "q", "udp", "127.0.0.1:0", func([]byte, netip.AddrPort) uint32 { f(); return 0 })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,12 +362,12 @@ func TestStopDoesNotWaitForAListenThatLooksUpAName(t *testing.T) {
 func TestNilCallbacksAreRefused(t *testing.T) {
 	u := made(t, Options{})
 	defer u.Close()
-	_, flows := u.ListenFlows(context.Background(), "q", "udp", "127.0.0.1:0", nil)
+	_, _, flows := u.ListenFlows(context.Background(), "q", "udp", "127.0.0.1:0", nil)
 	_, keep := u.Keep("k", nil)
 	for what, err := range map[string]error{
 		`Save "s"`:        u.Save("s", nil),
 		`Restore "s"`:     u.Restore("s", nil),
-		`ReceiveIdle "a"`: u.Protocol().ReceiveIdle("a", nil, "a/1"),
+		`ReceiveIdle "a"`: protocol.Of(u).ReceiveIdle("a", nil, "a/1"),
 		`ListenFlows "q"`: flows,
 		`keep "k"`:        keep,
 	} {
@@ -368,6 +376,6 @@ func TestNilCallbacksAreRefused(t *testing.T) {
 		}
 	}
 	ready(t, u)
-	u.Protocol().Offer("a", nil, "a/1", nil, nil) // tells nothing
+	protocol.Of(u).Offer("a", nil, "a/1", nil, nil) // tells nothing
 	u.Fail(nil)
 }

@@ -17,19 +17,18 @@
 //
 // The other names, by topic:
 //
-//   - Services: [Service], [ServiceFunc], [StreamService], [PacketService], [CutError]
+//   - Own services: [Service], [ServiceFunc], [StreamService], [PacketService]
 //   - Step by step: [New], [Upgrader.Listen], [Upgrader.ListenPacket], [Upgrader.Ready],
-//     [Upgrader.Draining], [Upgrader.Hold], [Upgrader.Drain], [Upgrader.Close], and
-//     [Upgrader.Serve] for services
-//   - Sockets: [Upgrader.ListenFunc], [Upgrader.ListenPacketFunc], [Upgrader.ListenFlows]
-//   - An upgrade: [Reload], [Upgrader.Upgrade], [UpgradeError], [Mode], [Command]
-//   - The end: [Upgrader.Stop], [Upgrader.Stopping], [Upgrader.Fail]
-//   - State and files: [Upgrader.Save], [Upgrader.Restore], [Upgrader.Checkpoint],
-//     [Upgrader.Keep], [Upgrader.Claim], [Upgrader.Secret]
+//     [Upgrader.Hold], [Upgrader.Drain], [Upgrader.Close], and [Upgrader.Serve] for services
+//   - More sockets: [Upgrader.ListenFunc], [Upgrader.ListenPacketFunc], [Upgrader.ListenFlows]
+//   - An upgrade: [Reload], [Upgrader.Upgrade], [UpgradeError], [Command]
+//   - The end: [Upgrader.OnDrain], [Upgrader.Draining], [Upgrader.Stopping], [Upgrader.Stop],
+//     [Upgrader.Fail]
+//   - State and files: [Upgrader.Save], [Upgrader.Restore], [State], [Upgrader.Checkpoint],
+//     [Upgrader.Keep], [Upgrader.Claim], [Kept], [Upgrader.Secret]
 //   - Connections that move: [Upgrader.Receive], [Upgrader.Move], [Moved]
 //   - Observation: [Status], [Upgrader.Status], [Report], [Event], [Upgrader.Generation]
 //   - Predecessor and manager: [Upgrader.WaitForPredecessor], [Upgrader.Notifier]
-//   - For packages below this one: [Upgrader.Protocol]
 //
 // # Step by step
 //
@@ -48,9 +47,9 @@
 // Package rehttp in the folder below serves HTTP in this way. A program with another
 // protocol makes the calls itself: it calls [Upgrader.Ready], accepts, closes each
 // connection when it is done, and waits in [Upgrader.Drain]. Each accepted connection
-// holds the generation until it is closed. So when [Upgrader.Draining] is closed, the
-// program ends its connections: it finishes the work of each one, and closes or moves
-// an idle one. A connection that is open at the drain deadline is cut.
+// holds the generation until it is closed. So the program ends its connections when the
+// generation drains, by [Upgrader.OnDrain]: it finishes the work of each one, and closes or
+// moves an idle one. A connection that is open at the drain deadline is cut.
 //
 // # An upgrade
 //
@@ -84,7 +83,8 @@
 // [Upgrader.Move] with the state of the connection. The successor's Accept returns it as
 // a [Moved]; the peer notices nothing:
 //
-//	case <-u.Draining(): // wakes the goroutine that reads conn, by a read deadline
+//	defer u.OnDrain(func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the goroutine that reads conn
+//	...
 //	err := u.Move(ctx, "chat", conn, "chat/1", state)
 //
 // The successor calls [Upgrader.Receive] before Ready, as in examples/tally. Package
@@ -103,7 +103,7 @@
 //
 // A program gives functions to an Upgrader: Options.Next, Observe and the handler of
 // Logger, Save, Restore, the route of ListenFlows, the bind of ListenFunc,
-// StreamService.Draining. Each may call any method of the Upgrader.
+// StreamService.Draining, the function of OnDrain. Each may call any method of the Upgrader.
 //
 //   - A function that panics has failed. The Upgrader logs the panic and its stack. If the
 //     function is Next, Save or Restore, the upgrade is undone. A panic of the handler of
@@ -125,7 +125,7 @@
 //	Options.ListenConfig, callbacks  [Upgrader.ListenFunc], [Upgrader.ListenPacketFunc]
 //	upg.Listener(network, addr)      u.ListenFunc(name, nil)
 //	upg.AddFile, upg.File            [Upgrader.Keep], [Upgrader.Claim]
-//	upg.Exit()                       [Upgrader.Draining], then [Upgrader.Drain]
+//	upg.Exit()                       [Upgrader.OnDrain], [Upgrader.Drain]
 //	upg.WaitForParent                [Upgrader.WaitForPredecessor]
 //	upg.HasParent()                  u.Generation() > 1
 //
@@ -140,16 +140,26 @@
 //	SdNotifyReady of go-systemd             u.Ready(ctx), which Main calls
 //	gracehttp.Serve(a, b) and SIGUSR2       Main with two services, and SIGHUP
 //	overseer.Run, state.Listener            Main, u.Listen; there is no master process
-//	state.GracefulShutdown of overseer      u.Draining()
+//	state.GracefulShutdown of overseer      u.OnDrain(f)
 //	Fetcher of overseer                     the package manager, then systemctl reload
 //
 // # In place
 //
-// A process that is PID 1, as in a container, or whose parent ends with it, such as an
-// init for one program, cannot hand over to a successor. It starts the new program beside
-// itself for a test, up to Ready. Then it shuts its gates, finishes its work, and executes
-// the new program in the same process (see [Mode]). The new program inherits sockets and
-// state.
+// The mode of an upgrade is overlap, as above, or in place: execve(2) in the same process. For
+// that the running process first starts the new program beside itself, up to Ready, which then
+// returns ErrStopped; so a broken program is found. Then it shuts its gates, finishes its work
+// and executes the new program, which inherits sockets and state. Meanwhile clients wait in the
+// queues of the sockets. A failure after the execve is not undone; the manager restarts the
+// unit.
+//
+// An Upgrader chooses in place for a process that is PID 1, and for a process whose parent ends
+// with it, or starts it again, and cannot follow a successor. Such a parent is a PID 1 that is
+// not systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process outside of
+// this PID namespace, a supervisor with a known name (runit, s6, supervisord, OpenRC and
+// others), and each of these behind a shell script, sudo, timeout, flock and their like. It
+// chooses overlap under systemd, a shell with job control, a test and any other program. Set
+// Options.Mode to "in-place" under a supervisor with an unknown name, and on a host without
+// memory for two processes.
 //
 // # Requirements
 //

@@ -50,7 +50,7 @@ func (u *Upgrader) WaitForPredecessor(ctx context.Context) error {
 // notify.Status, and for RunWatchdog. It is nil without a manager; the methods of a nil
 // Notifier do nothing. The Upgrader sends READY=, RELOADING=, STOPPING=, MAINPID= and the
 // entries of the fd store: a program does not send these. The Upgrader replaces STATUS= in an
-// upgrade. Send only in the main process ([Report].Main), until Draining is closed: with
+// upgrade. Send only in the main process ([Report].Main), until the generation drains: with
 // NotifyAccess=main the manager ignores other processes. Close of the Upgrader closes the
 // Notifier.
 func (u *Upgrader) Notifier() *notify.Notifier { return u.manager.notifier }

@@ -24,35 +24,36 @@ var (
 	// ErrReplaced: a successor has taken over. Send the request to the successor.
 	ErrReplaced = fdstore.ErrReplaced
 
-	// ErrStopped: the process was asked to end.
+	// ErrStopped: the process was asked to end, or was started only to try the program before
+	// the running process executes it in place. That is no failure.
 	ErrStopped = sockets.ErrStopped
-
-	// ErrTried: this process was started only to try the program, before the running
-	// process executes it in place. The program works, and this process should end. ErrTried
-	// wraps ErrStopped: neither is a failure.
-	ErrTried = fmt.Errorf("%w: it was tried and found good, the running process now executes this program", ErrStopped)
 
 	// ErrDrainDeadline: work was still held when the time for the drain was over.
 	ErrDrainDeadline = drain.ErrDeadline
 )
 
-// A Phase is a step of an upgrade.
-type Phase string
+// errTried is the result of Ready in a process that was started only to try the program.
+var errTried = fmt.Errorf("%w: it was tried and found good, the running process now executes this program", ErrStopped)
 
 // The phases of an upgrade, in order.
 const (
-	PhaseStart  Phase = "start"  // the new program starts and initialises
-	PhaseSwitch Phase = "switch" // the state is handed over, and the new program is to accept
-	PhaseTrial  Phase = "trial"  // the successor accepts, on trial
-	PhaseCommit Phase = "commit" // the manager makes the successor the main process
+	phaseStart  = "start"
+	phaseSwitch = "switch"
+	phaseTrial  = "trial"
+	phaseCommit = "commit"
 )
 
 // An UpgradeError reports why an upgrade was undone. The process that returns it still
-// serves; nothing was committed.
+// serves; nothing was committed. The phases of an upgrade are
+//
+//   - start: the new program starts and initialises
+//   - switch: the state is handed over, and the new program is to accept
+//   - trial: the successor accepts, on trial
+//   - commit: the manager makes the successor the main process
 type UpgradeError struct {
-	Phase Phase // the step that failed
-	PID   int   // pid of the successor, 0 if none was started
-	Err   error // never nil
+	Phase string // the step that failed: "start", "switch", "trial" or "commit"
+	PID   int    // pid of the successor, 0 if none was started
+	Err   error  // never nil
 }
 
 func (e *UpgradeError) Error() string { return "reexec: " + e.text() }
@@ -68,16 +69,16 @@ func (e *UpgradeError) text() string {
 func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // phaseOf returns the phase of an upgrade in state s.
-func phaseOf(s lifecycle.State) Phase {
+func phaseOf(s lifecycle.State) string {
 	switch s {
 	case lifecycle.Switching, lifecycle.Quiescing, lifecycle.Saving:
-		return PhaseSwitch
+		return phaseSwitch
 	case lifecycle.Trial:
-		return PhaseTrial
+		return phaseTrial
 	case lifecycle.Committing:
-		return PhaseCommit
+		return phaseCommit
 	}
-	return PhaseStart
+	return phaseStart
 }
 
 // refusal returns the error for an upgrade request in state s.

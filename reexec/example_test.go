@@ -88,15 +88,7 @@ func ExampleUpgrader_Move() {
 		if moved, ok := c.(*reexec.Moved); ok {
 			count = moved.Data
 		}
-		over := make(chan struct{})
-		defer close(over)
-		go func() {
-			select {
-			case <-u.Draining():
-				_ = c.SetReadDeadline(time.Unix(1, 0)) // ends the Read that waits
-			case <-over:
-			}
-		}()
+		defer u.OnDrain(func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })() // ends the Read that waits
 		for {
 			_, err := c.Read(make([]byte, 1))
 			if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -24,12 +24,12 @@ import (
 // listenFlows claims a UDP socket and answers each datagram, less its first word, with
 // the number of this process, its pid, and the rest of what was said.
 func (a *actor) listenFlows(ctx context.Context, route func([]byte, netip.AddrPort) uint32, name, network, address string, tables ...*peers) (string, error) {
-	c, err := a.u.ListenFlows(ctx, name, network, address, route)
+	c, owner, err := a.u.ListenFlows(ctx, name, network, address, route)
 	if err != nil {
 		return "", err
 	}
 	for _, p := range tables {
-		if err := p.join(a.u, c.Owner()); err != nil {
+		if err := p.join(a.u, owner); err != nil {
 			return "", err
 		}
 	}
@@ -42,7 +42,7 @@ func (a *actor) listenFlows(ctx context.Context, route func([]byte, netip.AddrPo
 				return
 			}
 			_, rest, _ := strings.Cut(string(b[:n]), " ")
-			fmt.Fprintf(answering{c, from}, "%d %d %s", c.Owner(), os.Getpid(), rest)
+			fmt.Fprintf(answering{c, from}, "%d %d %s", owner, os.Getpid(), rest)
 		}
 	}()
 	return c.LocalAddr().String(), nil
@@ -253,7 +253,7 @@ func TestFlowsAreKnownByTheirPeers(t *testing.T) {
 // TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace.
 func TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace(t *testing.T) {
 	s := newStage(t)
-	const inPlace = `{"Mode":2}`
+	const inPlace = `{"Mode":"in-place"}`
 	one, address := s.openFlows(inPlace)
 	f := s.beginsWith(one, address)
 	one.do("hold", "flow")

@@ -17,6 +17,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
@@ -35,7 +36,7 @@ func newMiddle(t *testing.T) *middle {
 	m := &middle{older: older, newer: newer}
 	m.Upgrader = &Upgrader{
 		log:   slog.New(slog.DiscardHandler),
-		opts:  Options{Drain: DefaultDrain},
+		opts:  Options{Drain: defaultDrain},
 		pred:  &predecessor{line: up, generation: 1},
 		loop:  newLoop(),
 		tasks: newTasks(),
@@ -44,7 +45,7 @@ func newMiddle(t *testing.T) *middle {
 	m.endings = endings.New()
 	m.loop.act = m.perform
 	succ := newSuccessor(ourselves(t), down)
-	m.conns = newConnections(DefaultDrain)
+	m.conns = newConnections(defaultDrain)
 	m.p = &loopState{state: lifecycle.Draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
 	m.tasks.Go(func() { succ.listen(m.loop.post, false) }) // ends with the test
 	t.Cleanup(func() {
@@ -220,7 +221,7 @@ func TestConnectionsGoToTheThirdGeneration(t *testing.T) {
 	sent := m.sent(t)
 	waiting, _ := m.offered(t)
 	theirs := m.followThird(t)
-	if !m.Protocol().CanMove("a", "f") {
+	if !protocol.Of(m.Upgrader).CanMove("a", "f") {
 		t.Error("connections are not offered to the third generation")
 	}
 	if d, ok := receive(t, theirs).(handover.Draining); !ok || d.Generations != 2 {

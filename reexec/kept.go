@@ -29,7 +29,7 @@ type Kept struct {
 // If the fd store does not take the file, Keep returns the Kept and an error: the file is
 // kept, and stored as soon as the store takes it.
 //
-// Do not Move a connection that is kept. Move returns [ErrNotMoved] if the other process has
+// Do not Move a connection that is kept. Move returns an error if the other process has
 // claimed the kept connection, and on the way into the fd store, which has the connection
 // already. A process that has not claimed it accepts the Move.
 //

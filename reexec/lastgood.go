@@ -60,5 +60,5 @@ func (u *Upgrader) reportFallBack(p *loopState) {
 	failed := u.manager.good.InsteadOf
 	u.log.Warn("the program on disk failed before it was proven, so the last good program serves: install another program and reload",
 		"program", failed.Path, "identity", failed.Identity)
-	u.observe(p, EventLastGood, fmt.Errorf("reexec: %s failed before it was proven", failed.Path))
+	u.observe(p, eventLastGood, fmt.Errorf("reexec: %s failed before it was proven", failed.Path))
 }

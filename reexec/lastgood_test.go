@@ -286,7 +286,7 @@ func TestALastGoodProgramOfAnotherUserIsNotExecuted(t *testing.T) {
 }
 
 func TestADeathAfterAnExecveInPlaceStartsTheLastGoodProgram(t *testing.T) {
-	const inPlace = `{"NoSignals":false,"Mode":2,"Probation":` + hour + `}`
+	const inPlace = `{"NoSignals":false,"Mode":"in-place","Probation":` + hour + `}`
 	b, one := newProbation(t, 252)
 	one = b.upgrade(one, inPlace)
 	good := one.identity()

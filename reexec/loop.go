@@ -43,7 +43,7 @@ type request struct {
 }
 
 // reply gives the result to the command and to the goroutine that wait for it. It writes to
-// the command before it returns, because the program may end as soon as Draining is closed.
+// the command before it returns, because the program may end as soon as the generation drains.
 func (r *request) reply(result error, generation int) {
 	if r.command != nil {
 		_ = r.command.Answer(answerTo(result, generation)) // the command may have gone

@@ -214,7 +214,7 @@ func TestTheTimeOfTheSwitchFollowsTheSize(t *testing.T) {
 		ofSuccessor(lifecycle.EvPrepared)(w)
 		time.Sleep(timeout.Switch - time.Millisecond)
 		w.stateNow()
-		w.loop.post(event{kind: lifecycle.EvSaving, from: w.succ, size: MaxState})
+		w.loop.post(event{kind: lifecycle.EvSaving, from: w.succ, size: maxState})
 		time.Sleep(timeout.Switch + 15*time.Second)
 		if s := w.stateNow(); s != lifecycle.Switching {
 			t.Errorf("%v 20 s after 64 MiB were saved, want %v", s, lifecycle.Switching)

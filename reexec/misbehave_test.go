@@ -22,7 +22,7 @@ func (a *actor) misbehave(how string) error {
 }
 
 func TestSaveThatPanicsUndoesTheUpgrade(t *testing.T) {
-	for _, mode := range []string{"{}", `{"Mode":2}`} {
+	for _, mode := range []string{"{}", `{"Mode":"in-place"}`} {
 		t.Run(mode, func(t *testing.T) {
 			s := newStage(t)
 			one := s.start()
@@ -47,7 +47,7 @@ func TestSaveThatPanicsUndoesTheUpgrade(t *testing.T) {
 }
 
 func TestSaveThatBlocksUndoesTheUpgradeAndDoesNotKeepTheProcess(t *testing.T) {
-	for _, mode := range []string{"{}", `{"Mode":2}`} {
+	for _, mode := range []string{"{}", `{"Mode":"in-place"}`} {
 		t.Run(mode, func(t *testing.T) {
 			s := newStage(t)
 			one := s.start()

@@ -20,11 +20,11 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
-// MaxMoved is the largest Moved.Data, in bytes.
-const MaxMoved = 32 << 10
+// maxMoved is the largest Moved.Data, in bytes.
+const maxMoved = 32 << 10
 
-// ErrNotMoved is wrapped by the error of a Move that has changed nothing.
-var ErrNotMoved = errors.New("reexec: connection stays with this process")
+// errNotMoved is wrapped by the error of a Move that has changed nothing.
+var errNotMoved = errors.New("reexec: connection stays with this process")
 
 // A Moved is an open connection that an earlier process of the program accepted. Accept of
 // the listener of the same name returns it; if several have that name, the listener with
@@ -34,7 +34,7 @@ var ErrNotMoved = errors.New("reexec: connection stays with this process")
 type Moved struct {
 	net.Conn        // has the methods of *net.TCPConn or *net.UnixConn, see Listen
 	Format   string // format given to Move, one of the formats given to Receive
-	Data     []byte // data given to Move
+	Data     []byte // data given to Move, at most 32 KiB
 }
 
 // Receive makes this process take over connections of the listener called name, in the given
@@ -76,11 +76,11 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 //
 // The program must not read or write c during the call. All data that it has read must be
 // answered or part of data, because the other process continues from there. Data is at most
-// [MaxMoved] bytes. To wake a goroutine that waits in Read, set a read deadline in the past.
+// 32 KiB. To wake a goroutine that waits in Read, set a read deadline in the past.
 //
 // Move blocks until the other process has c. With nil, Move has closed c in this process,
-// and the peer has not noticed. Every other error wraps [ErrNotMoved]: c is unchanged, and
-// this process goes on serving it. Move returns such an error before Draining is closed,
+// and the peer has not noticed. With an error c is unchanged, and
+// this process goes on serving it. Move returns an error before the generation drains,
 // and if the other process does not receive the format. The end of ctx ends the wait of a connection that was
 // not sent yet. c must be a TCP or unix connection and a [syscall.Conn], like the
 // connections of package net.
@@ -108,8 +108,8 @@ func (u *Upgrader) propose(m *outbox.Conn, c net.Conn) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("a %T has no descriptor", c)
-	case len(m.Data) > MaxMoved:
-		return fmt.Errorf("%d bytes of data are more than the %d of MaxMoved", len(m.Data), MaxMoved)
+	case len(m.Data) > maxMoved:
+		return fmt.Errorf("%d bytes of data are more than %d, the most that a connection can take along", len(m.Data), maxMoved)
 	case !u.conns.outbox.Takes(m.Name, m.Format):
 		return fmt.Errorf("no other process receives format %q of listener %q", m.Format, m.Name)
 	case !movable(file):
@@ -137,7 +137,7 @@ func movable(c syscall.Conn) (ok bool) {
 	return ok
 }
 
-func notMoved(err error) error { return fmt.Errorf("%w: %w", ErrNotMoved, err) }
+func notMoved(err error) error { return fmt.Errorf("%w: %w", errNotMoved, err) }
 
 // receivers has the formats of the connections that this process takes over.
 type receivers struct {

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/cutover-go/cutover/reexec"
 )
 
 // openMoving is open for a program whose connections move.
@@ -217,7 +215,7 @@ func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 }
 
 // inPlace are the options of a program that is replaced in its process.
-var inPlace = fmt.Sprintf(`{"NoSignals":false,"Mode":%d}`, reexec.InPlace)
+const inPlace = `{"NoSignals":false,"Mode":"in-place"}`
 
 // TestConnectionsAreInherited by a program that is put in the place of the old one.
 func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*stage).connectionsAreInherited) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // talk is the format in which actors pass conversations on: how many lines were
@@ -36,7 +37,7 @@ func (a *actor) converseAnywhere(c net.Conn, release func()) {
 	defer close(over)
 	go func() { // ends with the conversation
 		select {
-		case <-a.u.Draining():
+		case <-protocol.Of(a.u).Draining():
 			c.SetReadDeadline(time.Unix(1, 0))
 		case <-over:
 		}

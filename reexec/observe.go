@@ -9,36 +9,43 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
-// An EventKind is the kind of an Event.
-type EventKind string
-
-// The events of an upgrade, in order. The predecessor observes all of them except
-// EventAdopted.
+// The kinds of events, in the order of an upgrade.
 const (
-	EventStarted   EventKind = "started"   // a successor was started
-	EventReady     EventKind = "ready"     // the successor has initialised
-	EventSwitched  EventKind = "switched"  // the successor accepts, this process does not
-	EventCommitted EventKind = "committed" // the successor is the main process
-	EventAdopted   EventKind = "adopted"   // this process is the main process
-	EventDrained   EventKind = "drained"   // this process has finished its work and ends
-	EventUndone    EventKind = "undone"    // the upgrade was undone; this process serves
-	EventLastGood  EventKind = "last-good" // this process executes the last good program, see Options.Probation
+	eventStarted   = "started"
+	eventReady     = "ready"
+	eventSwitched  = "switched"
+	eventCommitted = "committed"
+	eventAdopted   = "adopted"
+	eventDrained   = "drained"
+	eventUndone    = "undone"
+	eventLastGood  = "last-good"
 )
 
-// An Event is a step of an upgrade, as Options.Observe receives it.
+// An Event is a step of an upgrade, as Options.Observe receives it. The kinds are, in order,
+//
+//   - started: a successor was started
+//   - ready: the successor has initialised
+//   - switched: the successor accepts, this process does not
+//   - committed: the successor is the main process
+//   - adopted: this process is the main process
+//   - drained: this process has finished its work and ends
+//   - undone: the upgrade was undone; this process serves
+//   - last-good: this process executes the last good program, see Options.Probation
+//
+// The predecessor observes all of them except adopted.
 type Event struct {
-	Kind       EventKind
+	Kind       string // "started", "ready", "switched", "committed", "adopted", "drained", "undone" or "last-good"
 	Time       time.Time
 	Generation int           // number of this generation
 	PID        int           // pid of this process
 	Build      string        // version and revision of this program's module
 	Successor  int           // pid of the successor, 0 if there is none
 	Since      time.Duration // time since the upgrade began, or since this process started
-	Err        error         // reason of EventUndone and EventLastGood, else nil
+	Err        error         // reason of undone and last-good, else nil
 }
 
 // observe queues an event for Options.Observe.
-func (u *Upgrader) observe(p *loopState, kind EventKind, err error) {
+func (u *Upgrader) observe(p *loopState, kind string, err error) {
 	if u.opts.Observe == nil {
 		return
 	}
@@ -63,17 +70,17 @@ func (u *Upgrader) observe(p *loopState, kind EventKind, err error) {
 func (u *Upgrader) observeChange(p *loopState, e event, was lifecycle.State) {
 	switch e.kind {
 	case lifecycle.EvPrepared, lifecycle.EvChecked:
-		u.observe(p, EventReady, nil)
+		u.observe(p, eventReady, nil)
 	case lifecycle.EvAccepting:
-		u.observe(p, EventSwitched, nil)
+		u.observe(p, eventSwitched, nil)
 	case lifecycle.EvConfirmed:
-		u.observe(p, EventCommitted, nil)
+		u.observe(p, eventCommitted, nil)
 	}
 	if p.state == lifecycle.Preparing && p.succ != nil {
-		u.observe(p, EventStarted, nil)
+		u.observe(p, eventStarted, nil)
 	}
 	if p.state == lifecycle.Serving && (was == lifecycle.Adopting || was == lifecycle.Accepting || was == lifecycle.Recovering && u.launch.generation > 1) {
-		u.observe(p, EventAdopted, nil)
+		u.observe(p, eventAdopted, nil)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestTheStatusOfAMainProcess(t *testing.T) {
 			t.Errorf("status: %q, want %q", got, want)
 		}
 		u.pred.gone = true
-		undone := &UpgradeError{PhaseStart, 7, errors.New("no configuration")}
+		undone := &UpgradeError{phaseStart, 7, errors.New("no configuration")}
 		if got, want := u.statusText(undone), "generation 4 (v2.1) serves; upgrade undone (start, process 7): no configuration"; got != want {
 			t.Errorf("status: %q, want %q", got, want)
 		}
@@ -66,7 +66,7 @@ func TestTheStatusNamesAReplacedProgram(t *testing.T) {
 	}
 	u := &Upgrader{launch: launch{generation: 2, program: Command{Path: path}}, sockets: &sockets.Set{}, pred: &predecessor{gone: true}}
 	u.manager.good.Me = identity
-	undone := &UpgradeError{PhaseStart, 7, errors.New("no configuration")}
+	undone := &UpgradeError{phaseStart, 7, errors.New("no configuration")}
 	for _, tt := range []struct {
 		change func() error
 		want   string

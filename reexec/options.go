@@ -8,44 +8,20 @@ import (
 	"time"
 )
 
-// Defaults for zero fields of Options. A unit's TimeoutStartSec= (90 s by default) must be
-// longer than ReadyTimeout and Trial together. Its TimeoutStopSec= must be at least 10 s
-// longer than StopDrain.
+// Defaults for zero fields of Options.
 const (
-	DefaultReadyTimeout = 30 * time.Second
-	DefaultDrain        = 30 * time.Second
-	DefaultMaxDraining  = 16
+	defaultReadyTimeout = 30 * time.Second
+	defaultDrain        = 30 * time.Second
+	defaultMaxDraining  = 16
 )
 
-// A Mode is a way to replace the program.
-type Mode uint8
-
-// The modes. InPlace keeps the process and replaces its program: use it for PID 1 of a
-// container, or on a host without memory for two processes. Clients wait in the sockets'
-// queues while the old program finishes its work and the new one starts. The new program
-// is tried first: it is started beside the old one, like a successor, up to Ready, which
-// then returns [ErrTried]. A failure after the execve is not undone; the manager restarts
-// the unit.
-//
-// Auto chooses InPlace for a process that is PID 1, and for a process whose parent ends
-// with it, or starts it again, and cannot follow a successor. Such a parent is a PID 1
-// that is not systemd (docker run --init, tini, dumb-init, catatonit, a shell), a process
-// outside of this PID namespace, a supervisor with a known name (runit, s6, supervisord,
-// OpenRC and others), and each of these behind a shell script, sudo, timeout, flock and their
-// like. Auto chooses Overlap under
-// systemd, a shell with job control, a test and any other program. Under a supervisor
-// with an unknown name, set InPlace.
+// Values of Options.Mode.
 const (
-	Auto    Mode = iota // Overlap, or InPlace if the parent waits for this very process
-	Overlap             // a successor starts beside this process
-	InPlace             // execve(2) in this process
+	overlap = "overlap"
+	inPlace = "in-place"
 )
 
-// longest bounds the durations of Options, so that their sums and multiples do not overflow.
-const longest = 10 * 365 * 24 * time.Hour
-
-// Options configures an Upgrader. The zero value works. A duration of more than ten years, such as
-// math.MaxInt64 for no limit, counts as ten years.
+// Options configures an Upgrader. The zero value works.
 type Options struct {
 	// NoSignals leaves signals to the program. Otherwise the Upgrader handles SIGHUP
 	// (upgrade), SIGTERM and SIGINT (stop) from the start of New until Close. A program with
@@ -53,17 +29,17 @@ type Options struct {
 	// ends a Go program.
 	NoSignals bool
 
-	// Deprecated: Signals has no effect. An Upgrader handles signals unless NoSignals is set.
-	Signals bool
-
 	// RestartSignal is the RestartKillSignal= of the unit (systemd 244), for example
 	// SIGUSR2. The manager sends it instead of SIGTERM when it restarts the unit. It stops
 	// the process like SIGTERM, but connections can move into the fd store, if the manager
 	// sets $FDSTORE to the size of the store (systemd 254). Zero means none.
 	RestartSignal syscall.Signal
 
-	// Mode selects how this process is replaced. Zero means Auto.
-	Mode Mode
+	// Mode selects how this process is replaced: "overlap" by a successor that starts beside
+	// this process, "in-place" by execve(2) in this process. Empty chooses the one that works
+	// under the parent of this process. The section In place of the package documentation
+	// describes both, and when to set "in-place".
+	Mode string
 
 	// Next changes how the next generation is started: a renewed environment, other
 	// arguments, another path. Each upgrade calls it with the Command that started this
@@ -74,7 +50,8 @@ type Options struct {
 	Next func(Command) (Command, error)
 
 	// ReadyTimeout limits the time from the start of a successor to its Ready.
-	// Zero means DefaultReadyTimeout.
+	// Zero means 30 s. The unit's TimeoutStartSec= (90 s by default) must be longer than
+	// ReadyTimeout and Trial together.
 	ReadyTimeout time.Duration
 
 	// Trial is the time that a successor serves before the upgrade is final. If the
@@ -85,7 +62,7 @@ type Options struct {
 	// proven. Until then the fd store has the program that served before. If the main process
 	// dies, and the manager restarts the unit (Restart=), New executes that program instead of
 	// the one on disk, with all sockets and states. It says so in STATUS=, the log and
-	// EventLastGood, and serves until the next upgrade. The same happens if the manager starts
+	// a last-good [Event], and serves until the next upgrade. The same happens if the manager starts
 	// the program of an upgrade that was undone because of it.
 	//
 	// Every death counts: a crash, SIGKILL, the OOM killer, the watchdog, Fail. A stop or
@@ -96,12 +73,12 @@ type Options struct {
 	Probation time.Duration
 
 	// Drain limits the time in which a replaced process finishes its work. Zero means
-	// DefaultDrain. A program with long sessions can set an hour, because the successor
-	// serves meanwhile.
+	// 30 s. A program with long sessions can set an hour, because the successor serves
+	// meanwhile.
 	Drain time.Duration
 
 	// StopDrain limits the time in which a process finishes its work while its end is
-	// waited for, from the moment when Stopping is closed: after SIGTERM, before the manager
+	// waited for, from the moment when Stopping returns true: after SIGTERM, before the manager
 	// restarts the unit, and before an execve in place. It also ends the drain of older
 	// generations in a stop. The unit's TimeoutStopSec= must be at least 10 s longer. It must
 	// not be longer than Drain. Zero means the value of Drain.
@@ -109,7 +86,7 @@ type Options struct {
 
 	// MaxDraining limits the number of older generations that still drain when an upgrade
 	// begins. If there are as many already, the upgrade is refused with ErrDraining. Each
-	// of them is a process with its memory. Zero means DefaultMaxDraining.
+	// of them is a process with its memory. Zero means 16.
 	MaxDraining int
 
 	// Observe receives the events of each upgrade, in order, on a goroutine of the Upgrader
@@ -124,11 +101,10 @@ type Options struct {
 
 // complete fills in the defaults. It returns an error for invalid options.
 func (o Options) complete() (Options, error) {
-	for field, d := range map[string]*time.Duration{"ReadyTimeout": &o.ReadyTimeout, "Trial": &o.Trial, "Probation": &o.Probation, "Drain": &o.Drain, "StopDrain": &o.StopDrain} {
-		if *d < 0 {
-			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, *d)
+	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Probation": o.Probation, "Drain": o.Drain, "StopDrain": o.StopDrain} {
+		if d < 0 {
+			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
 		}
-		*d = min(*d, longest)
 	}
 	switch {
 	case o.RestartSignal == syscall.SIGHUP || o.RestartSignal == syscall.SIGTERM || o.RestartSignal == syscall.SIGINT:
@@ -136,20 +112,20 @@ func (o Options) complete() (Options, error) {
 	case o.RestartSignal != 0 && o.NoSignals:
 		return o, errors.New("reexec: Options.RestartSignal is set beside Options.NoSignals: set one of them")
 	}
-	if o.Mode > InPlace {
-		return o, fmt.Errorf("reexec: Options.Mode %d is unknown: use Auto, Overlap or InPlace", o.Mode)
+	if o.Mode != "" && o.Mode != overlap && o.Mode != inPlace {
+		return o, fmt.Errorf("reexec: Options.Mode %q is unknown: use %q, %q or the empty string", o.Mode, overlap, inPlace)
 	}
 	if o.MaxDraining < 0 {
 		return o, fmt.Errorf("reexec: Options.MaxDraining is negative: %d", o.MaxDraining)
 	}
 	if o.MaxDraining == 0 {
-		o.MaxDraining = DefaultMaxDraining
+		o.MaxDraining = defaultMaxDraining
 	}
 	if o.ReadyTimeout == 0 {
-		o.ReadyTimeout = DefaultReadyTimeout
+		o.ReadyTimeout = defaultReadyTimeout
 	}
 	if o.Drain == 0 {
-		o.Drain = DefaultDrain
+		o.Drain = defaultDrain
 	}
 	if o.StopDrain > o.Drain {
 		return o, fmt.Errorf("reexec: Options.StopDrain %v is longer than Drain %v: choose at most the value of Drain", o.StopDrain, o.Drain)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -17,10 +18,10 @@ func TestOptionsThatMakeNoSenseAreNamed(t *testing.T) {
 		{"Trial", reexec.Options{Trial: -1}},
 		{"Drain", reexec.Options{Drain: -1}},
 		{"StopDrain", reexec.Options{StopDrain: -1}},
-		{"StopDrain", reexec.Options{StopDrain: reexec.DefaultDrain + 1}},
+		{"StopDrain", reexec.Options{StopDrain: 30*time.Second + 1}},
 		{"MaxDraining", reexec.Options{MaxDraining: -1}},
 		{"RestartSignal", reexec.Options{RestartSignal: syscall.SIGQUIT, NoSignals: true}},
-		{"Mode", reexec.Options{Mode: reexec.InPlace + 1}},
+		{"Mode", reexec.Options{Mode: "inplace"}},
 	}
 	for _, tt := range tests {
 		u, err := reexec.New(tt.o)

@@ -39,7 +39,7 @@ type PacketService struct {
 	// and Restore. It has 65,536 clients; if more of them talk, those of this process that are
 	// silent longest leave it, and their first datagram after an upgrade goes to the process
 	// that accepts. Set Flows longer than the time after which the protocol forgets a client.
-	// See [FlowConn] for the details. Zero means that each datagram stands alone.
+	// See [Upgrader.ListenFlows] for the details. Zero means that each datagram stands alone.
 	Flows time.Duration
 }
 
@@ -78,13 +78,12 @@ func (s *PacketService) result(r packet.Result) error {
 }
 
 // listenPeers claims the socket and its table of clients.
-func (s *PacketService) listenPeers(ctx context.Context, u *Upgrader) (*packet.Peers, error) {
-	p := packet.NewPeers(s.Flows, u.drain, u.endings)
-	c, err := u.ListenFlows(ctx, s.Name, "udp", s.Address, p.Route)
+func (s *PacketService) listenPeers(ctx context.Context, u *Upgrader) (p *packet.Peers, err error) {
+	p = packet.NewPeers(s.Flows, u.drain, u.endings)
+	p.Conn, err = u.sockets.ListenFlows(ctx, s.Name, "udp", s.Address, p.Route)
 	if err != nil {
 		return nil, err
 	}
-	p.Conn = c.conn
 	name := "peers of " + s.Name
 	save := u.Save(name, func() (State, error) {
 		table, err := p.Save()

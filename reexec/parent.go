@@ -6,12 +6,12 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/parent"
 )
 
-// replacesInPlace reports whether the mode is InPlace. New calls it once.
+// replacesInPlace reports whether this process is replaced in place. New calls it once.
 func (u *Upgrader) replacesInPlace() bool {
 	switch u.opts.Mode {
-	case InPlace:
+	case inPlace:
 		return true
-	case Overlap:
+	case overlap:
 		return false
 	}
 	return os.Getpid() == 1 || parent.Waits(u.launch.parent, u.supervised())

@@ -12,22 +12,27 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
-// Protocol returns u for the packages below this one that implement a protocol, such as
-// rehttp. Programs do not need it.
-func (u *Upgrader) Protocol() protocol.Engine { return engine{u} }
+func init() {
+	protocol.Of = func(u any) protocol.Engine { return engine{u.(*Upgrader)} }
+}
 
-// engine has the methods of protocol.Engine, which has their documentation.
-type engine struct{ u *Upgrader }
+// engine is an Upgrader for the packages below this one that implement a protocol. Package
+// protocol has the documentation of its methods.
+type engine struct{ *Upgrader }
+
+func (g engine) Draining() <-chan struct{} { return g.endings.Load().Draining }
+func (g engine) Stopping() <-chan struct{} { return g.endings.Load().Stopping }
+func (g engine) Resumed() <-chan struct{}  { return g.endings.Load().Resumed }
 
 func (g engine) ReceiveIdle(name string, limit func(data []byte) time.Duration, formats ...string) error {
 	if limit == nil {
 		return fmt.Errorf("reexec: ReceiveIdle %q: limit is nil", name)
 	}
-	return g.u.receive(name, limit, formats)
+	return g.receive(name, limit, formats)
 }
 
 func (g engine) CanMove(name, format string) bool {
-	return g.u.conns.outbox.Takes(name, format)
+	return g.conns.outbox.Takes(name, format)
 }
 
 func (g engine) Offer(name string, c net.Conn, format string, data []byte, done func(error)) (withdraw func() bool) {
@@ -40,11 +45,11 @@ func (g engine) Offer(name string, c net.Conn, format string, data []byte, done 
 				accepted.Release(c) // the other process has it, although the program closes c later
 			}
 			if done != nil {
-				g.u.tasks.callbacks.Answers.AddAlways(callback.Guard(g.u.log, "done of Offer", func() { done(err) }))
+				g.tasks.callbacks.Answers.AddAlways(callback.Guard(g.log, "done of Offer", func() { done(err) }))
 			}
 		},
 	}
-	if err := g.u.propose(m, c); err != nil {
+	if err := g.propose(m, c); err != nil {
 		m.Answer(err)
 		return func() bool { return false }
 	}
@@ -52,10 +57,8 @@ func (g engine) Offer(name string, c net.Conn, format string, data []byte, done 
 }
 
 func (g engine) DrainTime() time.Duration {
-	if closed(g.u.Stopping()) {
-		return g.u.opts.StopDrain
+	if closed(g.Stopping()) {
+		return g.opts.StopDrain
 	}
-	return g.u.opts.Drain
+	return g.opts.Drain
 }
-
-func (g engine) Resumed() <-chan struct{} { return g.u.endings.Load().Resumed }

@@ -35,9 +35,9 @@ func newReadiness() readiness {
 // successor accepts when the predecessor has stopped accepting. Before that, Ready has the
 // functions of Restore called, each once.
 //
-// Ready returns [ErrStopped] if the process was asked to end, and [ErrTried], which wraps
-// it, in a process that was started only to try the program. Neither is a failure: the
-// program should exit with status 0. After Fail, Ready returns the reason of Fail. The end
+// Ready returns an error wrapping [ErrStopped] if the process was asked to end, or was started
+// only to try the program before an execve in place. That is no failure: the program should
+// exit with status 0. After Fail, Ready returns the reason of Fail. The end
 // of ctx ends Ready with the cause of ctx. A second call returns the result of the first.
 //
 // Ready closes sockets that an earlier process of the program bound and this one has not
@@ -67,7 +67,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 	select {
 	case <-c:
 		return nil
-	case <-u.Stopping():
+	case <-u.endings.Load().Stopping:
 		if closed(c) { // closed before Stopping: the loop does not close it later
 			return nil
 		}
@@ -75,7 +75,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 			return *reason
 		}
 		if u.pred != nil && u.pred.trying {
-			return ErrTried
+			return errTried
 		}
 		return ErrStopped
 	case <-ctx.Done():

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // served is a service of this process that records its calls.
@@ -208,7 +209,7 @@ func TestCutWorkIsLoggedAndIsNoFailure(t *testing.T) {
 			return func(context.Context) error {
 				defer u.Hold()()
 				u.Stop()
-				return &reexec.CutError{Service: "films", Work: []string{"10.0.0.1:70"}, Err: u.Drain(context.Background())}
+				return &protocol.CutError{Service: "films", Work: []string{"10.0.0.1:70"}, Err: u.Drain(context.Background())}
 			}, nil
 		}))
 	if err != nil {

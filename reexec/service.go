@@ -3,8 +3,6 @@ package reexec
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 )
 
@@ -17,11 +15,12 @@ import (
 // predecessor goes on serving and reports the error.
 //
 // Listen returns the function that serves. It is called after Ready, on its own goroutine.
-// This function serves while the generation accepts, also when it accepts
-// again because its successor has died, and finishes its work when Upgrader.Draining is closed. It returns when
-// Upgrader.Drain does; Accept and ReadFrom then return net.ErrClosed. A nil function means
-// that there is nothing to serve. If the program does not become ready, the function is never
-// called; Upgrader.Close closes the sockets. So Listen starts no goroutine that must be ended.
+// This function accepts until Accept or ReadFrom returns net.ErrClosed, and finishes its work
+// when the generation drains, see [Upgrader.OnDrain]. If it returns nil in a drain, it is called
+// again if the generation serves again: an upgrade in place was undone, or the successor has died
+// and no manager restarts the unit. A nil function means that there is nothing to serve. If the
+// program does not become ready, the function is never called; Upgrader.Close closes the
+// sockets. So Listen starts no goroutine that must be ended.
 type Service interface {
 	Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error)
 }
@@ -36,21 +35,6 @@ func (f ServiceFunc) Listen(ctx context.Context, u *Upgrader) (serve func(contex
 	return f(ctx, u)
 }
 
-// A CutError reports the work of one service that was cut at the drain deadline. It is no
-// failure of the service: its clients took longer than Options.Drain allows.
-type CutError struct {
-	Service string   // name of the service
-	Work    []string // addresses of the clients, with the request if the service knows it
-	Err     error    // wraps [ErrDrainDeadline]
-}
-
-func (e *CutError) Error() string {
-	return fmt.Sprintf("reexec: service %q: cut %d of its clients (%s): %v", e.Service, len(e.Work), strings.Join(e.Work, ", "), e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *CutError) Unwrap() error { return e.Err }
-
 // serviceGrace limits the time between the end of Drain and the return of the services. A
 // process that waits longer is killed in a stop, and is a leftover after an upgrade.
 const serviceGrace = 5 * time.Second
@@ -62,12 +46,12 @@ const serviceGrace = 5 * time.Second
 //
 // A service that fails stops the program, as by Fail: before Ready and in a trial the
 // predecessor goes on serving. The other services finish their work, and Serve returns the
-// error. A service that returns nil before that has ended; the others go on, and when all
-// have ended the program stops. A panic of a service ends the process.
+// error. A service that returns nil before a drain begins has finished; the others go on, and
+// when all have finished the program stops. A panic of a service ends the process.
 //
 // Serve returns nil if the process was asked to stop before it was ready, or was only tried
-// (ErrStopped, ErrTried). Work that is cut at the drain deadline is no failure either: Serve
-// logs each [CutError] at level Warn and returns nil. Five seconds after Drain has returned,
+// (ErrStopped). Work that is cut at the drain deadline is no failure either: Serve
+// logs it at level Warn, with the clients, and returns nil. Five seconds after Drain has returned,
 // Serve does not wait for a service any longer.
 //
 // A program calls Serve once. Listen and the serving function of a Service, and Ready, can
@@ -94,7 +78,7 @@ func (u *Upgrader) listenAll(ctx context.Context, services []Service) (serving [
 	defer cancel(nil)
 	go func() { // ends with ctx
 		select {
-		case <-u.Stopping():
+		case <-u.endings.Load().Stopping:
 			cancel(ErrStopped)
 		case <-ctx.Done():
 		}
@@ -119,15 +103,15 @@ func (u *Upgrader) listenAll(ctx context.Context, services []Service) (serving [
 
 // serveAll runs the serving functions and waits for their end and for the end of Drain.
 func (u *Upgrader) serveAll(ctx context.Context, serving []func(context.Context) error) error {
-	ended := make(chan error, len(serving))
-	for _, serve := range serving {
-		go func() { ended <- serve(ctx) }() // ends with the service; a late one is left behind
-	}
 	drained := make(chan struct{})
 	go func() { // ends with the generation, at the latest with Close
 		defer close(drained)
 		_ = u.Drain(context.Background()) // the services report what was cut
 	}()
+	ended := make(chan error, len(serving))
+	for _, serve := range serving {
+		go func() { ended <- u.serveAgain(ctx, serve, drained) }() // ends with the service; a late one is left behind
+	}
 	var failures []error
 	var late <-chan time.Time
 	draining := drained
@@ -147,11 +131,27 @@ func (u *Upgrader) serveAll(ctx context.Context, serving []func(context.Context)
 			return errors.Join(failures...)
 		}
 	}
-	if len(serving) > 0 && !closed(u.Draining()) {
+	if len(serving) > 0 && !u.Draining() {
 		u.Stop() // the services have ended by themselves
 	}
 	<-drained
 	return errors.Join(failures...)
+}
+
+// serveAgain runs serve, and runs it again each time this generation serves again after serve
+// has returned in a drain.
+func (u *Upgrader) serveAgain(ctx context.Context, serve func(context.Context) error, drained <-chan struct{}) error {
+	for {
+		e := u.endings.Load()
+		if err := serve(ctx); err != nil || !closed(e.Draining) {
+			return err
+		}
+		select {
+		case <-e.Resumed:
+		case <-drained:
+			return nil
+		}
+	}
 }
 
 // failureOf returns err if it is the failure of a service. It logs cut work.

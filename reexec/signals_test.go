@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // signals are options to handle them.
@@ -18,7 +19,7 @@ func TestZeroOptionsHandleSignals(t *testing.T) {
 	if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil { // ends a process that does not handle it
 		t.Fatal(err)
 	}
-	<-u.Stopping()
+	<-protocol.Of(u).Stopping()
 }
 
 func TestAHangupBeforeReadyIsKept(t *testing.T) {

@@ -9,14 +9,14 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
-// MaxState is the largest State.Data, in bytes. Keep larger data in a file.
-const MaxState = 64 << 20
+// maxState is the largest State.Data, in bytes.
+const maxState = 64 << 20
 
 // State is data for the next process of the program, such as sessions, counters and keys. It
 // travels as a sealed memfd.
 type State struct {
 	Version int    // version of the encoding of Data; the program chooses it
-	Data    []byte // at most MaxState bytes
+	Data    []byte // at most 64 MiB; keep larger data in a file
 }
 
 // Save registers a function that saves the state called name. It is called
@@ -43,8 +43,8 @@ func (u *Upgrader) Save(name string, save func() (State, error)) error {
 	}
 	return prefixed(u.states.OnSave(name, func() (saved.State, error) {
 		s, err := save()
-		if err == nil && len(s.Data) > MaxState {
-			err = fmt.Errorf("%d bytes are more than the %d of MaxState", len(s.Data), MaxState)
+		if err == nil && len(s.Data) > maxState {
+			err = fmt.Errorf("%d bytes are more than %d, the most that a state can have", len(s.Data), maxState)
 		}
 		return saved.State(s), err
 	}))

@@ -95,7 +95,7 @@ func (u *Upgrader) releaseAll(p *loopState) {
 	finished := p.state == lifecycle.Draining || p.state == lifecycle.Stopping
 	if finished {
 		u.handOff(p)
-		u.observe(p, EventDrained, nil)
+		u.observe(p, eventDrained, nil)
 	}
 	u.conns.outbox.Abandon(ErrStopped)
 	for _, a := range u.conns.saved {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/internal/stream"
 )
 
@@ -18,12 +19,11 @@ import (
 // listener is closed last, so the server accepts again if the successor dies. When the end
 // of this process is waited for (see Upgrader.Stopping), a connection that has been silent
 // for half a second is read no further: the server sees the end of its input, still sends
-// its answers, and closes. At the drain deadline the rest is closed and reported as a
-// [CutError].
+// its answers, and closes. At the drain deadline the rest is closed, and Serve logs it.
 //
 // A server that keeps idle clients, such as an HTTP stack, must end them by its protocol
-// when Upgrader.Draining is closed; otherwise each of them holds the old process until the
-// drain deadline.
+// when the generation drains (Draining below, or [Upgrader.OnDrain]); otherwise each of them
+// holds the old process until the drain deadline.
 type StreamService struct {
 	Name    string // of the listener: FileDescriptorName= of the socket unit
 	Address string // bound if no listener was passed: "host:port", or the path of a unix socket
@@ -105,7 +105,7 @@ func cutError(name string, clients []string, late error) error {
 	if len(clients) == 0 {
 		return nil
 	}
-	return &CutError{Service: name, Work: clients, Err: late}
+	return &protocol.CutError{Service: name, Work: clients, Err: late}
 }
 
 // drained returns a channel that gets the result of Drain.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // A silent session ends half a second after a stop, whatever StreamService.Draining does.
@@ -67,19 +68,19 @@ func TestServersMayEndByThemselvesWhenTheDrainBegins(t *testing.T) {
 	ended := errors.New("server closed")
 	for what, service := range map[string]func(u *Upgrader) Service{
 		"stream": func(u *Upgrader) Service {
-			return Stream("a", "127.0.0.1:0", func(net.Listener) error { <-u.Draining(); return ended })
+			return Stream("a", "127.0.0.1:0", func(net.Listener) error { <-protocol.Of(u).Draining(); return ended })
 		},
 		"graceful stream": func(u *Upgrader) Service {
 			return &StreamService{Name: "a", Address: "127.0.0.1:0", New: func() (func(net.Listener) error, func(context.Context) error) {
-				<-u.Draining() // the service then sees both ends at once
+				<-protocol.Of(u).Draining() // the service then sees both ends at once
 				return func(net.Listener) error { return ended }, func(context.Context) error { return nil }
 			}}
 		},
 		"packet": func(u *Upgrader) Service {
-			return Packet("a", "127.0.0.1:0", func(net.PacketConn) error { <-u.Draining(); return ended })
+			return Packet("a", "127.0.0.1:0", func(net.PacketConn) error { <-protocol.Of(u).Draining(); return ended })
 		},
 		"flows": func(u *Upgrader) Service {
-			return &PacketService{Name: "a", Address: "127.0.0.1:0", Flows: time.Hour, Serve: func(net.PacketConn) error { <-u.Draining(); return ended }}
+			return &PacketService{Name: "a", Address: "127.0.0.1:0", Flows: time.Hour, Serve: func(net.PacketConn) error { <-protocol.Of(u).Draining(); return ended }}
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -83,16 +83,13 @@ func (u *Upgrader) undone(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
 	u.takeBackThird(p)
 	u.log.Warn("upgrade undone", "generation", u.launch.generation, "error", p.reason)
-	u.observe(p, EventUndone, p.reason)
+	u.observe(p, eventUndone, p.reason)
 	u.rememberUndone(p.reason)
 	u.sayUndone(p)
 	if e.kind == lifecycle.EvStop || e.kind == lifecycle.EvClose {
 		u.answer(p, p.reason) // the program may end before the manager confirms
 	} else {
 		u.answerConfirmed(p, p.reason)
-	}
-	if p.candidate != nil {
-		closeOnce(p.candidate.undone)
 	}
 	u.dropSuccessor(p)
 	u.keepStore(p)

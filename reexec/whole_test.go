@@ -17,6 +17,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // This file tests programs that are one call of Serve or Main.
@@ -65,7 +66,7 @@ func (a *actor) service(word string) reexec.Service {
 		case "stuck":
 			return func(context.Context) error { select {} }, nil
 		case "early": // returns when the generation drains, and does not wait in Drain
-			return func(context.Context) error { <-u.Draining(); return nil }, nil
+			return func(context.Context) error { <-protocol.Of(u).Draining(); return nil }, nil
 		case "":
 			return nil, nil
 		default: // an address

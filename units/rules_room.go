@@ -73,7 +73,7 @@ var roomRules = []*rule{{
 const (
 	fewThreads    = 64       // as for TasksMax=
 	littleMemory  = 64 << 20 // two idle servers, and something to do
-	maxSavedState = 64 << 20 // reexec.MaxState
+	maxSavedState = 64 << 20 // the largest Data of a reexec.State
 )
 
 // parseSize reads a number of bytes such as 64M or 1G 512M (systemd.syntax(7)): the units are

@@ -37,10 +37,8 @@ func main() {
 func closing(u *reexec.Upgrader, next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(r *fasthttp.RequestCtx) {
 		next(r)
-		select {
-		case <-u.Draining():
+		if u.Draining() {
 			r.SetConnectionClose()
-		default:
 		}
 	}
 }

@@ -83,10 +83,11 @@ func watch(_ any, stream grpc.ServerStream) error {
 	if err := stream.SendMsg(line(stream.Context(), "watching")); err != nil {
 		return err
 	}
-	select {
-	case <-regrpc.Upgrader(stream.Context()).Draining():
-		return status.Error(codes.Unavailable, "this generation is replaced: call again")
-	case <-stream.Context().Done():
-		return stream.Context().Err()
+	ctx, end := context.WithCancel(stream.Context())
+	defer regrpc.Upgrader(ctx).OnDrain(end)()
+	<-ctx.Done()
+	if err := stream.Context().Err(); err != nil {
+		return err
 	}
+	return status.Error(codes.Unavailable, "this generation is replaced: call again")
 }

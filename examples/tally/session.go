@@ -54,9 +54,7 @@ func open(u *reexec.Upgrader, c net.Conn) (*session, error) {
 // one ends.
 func (s *session) run(release func()) {
 	defer release()
-	over := make(chan struct{})
-	defer close(over)
-	go s.wake(over)
+	defer s.u.OnDrain(func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })() // makes ReadSlice return, so that the session can move
 	for {
 		text, err := s.lines.ReadSlice('\n')
 		s.state.Half += string(text)
@@ -78,19 +76,6 @@ func (s *session) run(release func()) {
 	}
 }
 
-// wake ends the waiting for a line when it is time to pass the session on: the
-// successor serves, and again if this process is to end.
-func (s *session) wake(over <-chan struct{}) {
-	for _, c := range []<-chan struct{}{s.u.Draining(), s.u.Stopping()} {
-		select {
-		case <-c:
-			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // fails if it is closed, which run sees
-		case <-over:
-			return
-		}
-	}
-}
-
 // pass gives the session to another process: the successor, or the next one that
 // systemd starts. False means that neither is there; the session goes on here.
 func (s *session) pass() bool {
@@ -101,15 +86,13 @@ func (s *session) pass() bool {
 	if err == nil {
 		return true
 	}
-	_ = s.conn.SetReadDeadline(time.Time{}) // as in wake
-	select {
-	case <-s.u.Stopping():
-		s.record.save(s.state) // the fd store has it, and the connection
-		_ = s.conn.Close()
-		return true
-	default:
+	_ = s.conn.SetReadDeadline(time.Time{}) // fails if it is closed, which run sees
+	if !s.u.Stopping() {
 		return false
 	}
+	s.record.save(s.state) // the fd store has it, and the connection
+	_ = s.conn.Close()
+	return true
 }
 
 // answer adds the line. It saves the sum before it sends the answer, so that no crash

@@ -31,7 +31,7 @@ func main() {
 	flag.Parse()
 	o := reexec.Options{RestartSignal: restartSignal, Drain: *drain}
 	if *inPlace {
-		o.Mode = reexec.InPlace
+		o.Mode = "in-place"
 	}
 	os.Exit(reexec.Main(o,
 		rehttp.Service("http", *addr, &http.Server{Handler: handler(*push)})))

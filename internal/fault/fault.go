@@ -44,7 +44,7 @@ const (
 	MainPIDSaid         Point = "mainpid-said"         // MAINPID= is sent and not confirmed
 	Confirmed           Point = "confirmed"            // the manager has taken MAINPID=, Committed is not sent
 	CommittedSaid       Point = "committed-said"       // Committed is sent, the command has no answer
-	Draining            Point = "draining"             // the channel Draining is closed
+	Draining            Point = "draining"             // the program hears that the generation drains
 	ConnectionsSent     Point = "connections-sent"     // a batch of connections is sent and not acknowledged
 	ConnectionsTaken    Point = "connections-taken"    // the successor has the batch, the connections are still open here
 	Drained             Point = "drained"              // no work is left, the descriptors are open

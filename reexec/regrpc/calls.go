@@ -26,7 +26,7 @@ type upgraderKey struct{}
 // context of its call or stream. It returns nil in other contexts.
 func Upgrader(ctx context.Context) *reexec.Upgrader {
 	e, _ := ctx.Value(upgraderKey{}).(engine)
-	return e.Upgrader
+	return e.of
 }
 
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {

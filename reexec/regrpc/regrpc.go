@@ -11,10 +11,11 @@
 // Calls may take until the drain deadline (reexec.Options.Drain). A stream without an end
 // ends itself when its generation is replaced:
 //
-//	select {
-//	case <-regrpc.Upgrader(stream.Context()).Draining():
+//	ctx, end := context.WithCancel(stream.Context())
+//	defer regrpc.Upgrader(ctx).OnDrain(end)()
+//	...
+//	case <-ctx.Done():
 //		return status.Error(codes.Unavailable, "this generation is replaced: call again")
-//	case ...
 //
 // # Why GracefulStop alone loses calls
 //
@@ -32,6 +33,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // handshakeTimeout limits the handshake of a client. GOAWAY waits for all handshakes, so it
@@ -52,17 +54,17 @@ const handshakeTimeout = 5 * time.Second
 // The service grpc.health.v1.Health is registered too, unless register does it. It reports
 // SERVING for the server and for each service, and NOT_SERVING in a generation that drains.
 // Watch then ends with codes.Unavailable, so that a watch does not hold the old process. A
-// program that registers its own health service calls its Shutdown when Upgrader.Draining is
-// closed, and ends its watches.
+// program that registers its own health service calls its Shutdown by Upgrader.OnDrain, and ends
+// its watches.
 //
-// Calls that are cut at the drain deadline are reported as a [reexec.CutError].
+// Calls that are cut at the drain deadline are logged by [reexec.Upgrader.Serve].
 func Service(name, address string, register func(*grpc.Server), options ...grpc.ServerOption) reexec.Service {
 	return reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
 		ln, err := u.Listen(ctx, name, "", address)
 		if err != nil {
 			return nil, err
 		}
-		s := &service{name: name, u: engine{u, u.Protocol()}, register: register, options: options}
+		s := &service{name: name, u: engine{protocol.Of(u), u}, register: register, options: options}
 		s.calls.u = s.u
 		return func(context.Context) error { return s.serve(ln) }, nil
 	})

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // fakeUpgrader is an Upgrader that the test drives.
@@ -243,7 +244,7 @@ func TestCallsAreCutAtTheDrainDeadline(t *testing.T) {
 	w := h.watch()
 	h.drain()
 	h.drained <- reexec.ErrDrainDeadline
-	var cut *reexec.CutError
+	var cut *protocol.CutError
 	if err := <-h.result; !errors.As(err, &cut) || len(cut.Work) != 1 || !strings.HasPrefix(cut.Work[0], "/grpc.health.v1.Health/Watch of 127.0.0.1:") {
 		t.Errorf("service returns %v, want the watch as cut work", err)
 	}

@@ -34,8 +34,8 @@ type upgrader interface {
 
 // engine is an Upgrader as an upgrader.
 type engine struct {
-	*reexec.Upgrader
 	protocol.Engine
+	of *reexec.Upgrader
 }
 
 type service struct {
@@ -147,7 +147,7 @@ func (s *service) outcome(err error) error {
 	if len(work) == 0 {
 		return nil // the work of another service was cut
 	}
-	return &reexec.CutError{Service: s.name, Work: work, Err: err}
+	return &protocol.CutError{Service: s.name, Work: work, Err: err}
 }
 
 func (s *service) failure(err error) error {

@@ -10,6 +10,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // A slowHealth answers when the test says so.
@@ -51,7 +52,7 @@ func TestAStopFinishesCalls(t *testing.T) {
 	}()
 	<-s.began
 	stop()
-	<-u.Stopping()
+	<-protocol.Of(u).Stopping()
 	close(s.goOn)
 	if err := <-answered; err != nil {
 		t.Errorf("the call ends with %v", err)

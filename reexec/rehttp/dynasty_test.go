@@ -194,6 +194,8 @@ func (d *dynasty) answer(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", number, size)
 }
 
+var errNotMoved = errors.New("connection stays with this process")
+
 func (r *reign) Ready(context.Context) error { return nil }
 func (r *reign) Stop()                       {}
 func (r *reign) Draining() <-chan struct{}   { return r.draining }
@@ -219,17 +221,17 @@ func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, da
 
 func (r *reign) move(name string, c net.Conn, what string, data []byte) error {
 	if !r.CanMove(name, what) || r.refuse() {
-		return reexec.ErrNotMoved
+		return errNotMoved
 	}
 	to := <-r.accepts
 	defer func() { r.accepts <- to }()
 	if closed(to.draining) { // the last one
-		return reexec.ErrNotMoved
+		return errNotMoved
 	}
 	f, err := fd.DupOf(c.(*net.TCPConn))
 	if err != nil {
 		r.Error(err)
-		return errors.Join(reexec.ErrNotMoved, err)
+		return errors.Join(errNotMoved, err)
 	}
 	there, err := f.Conn()
 	if err != nil {

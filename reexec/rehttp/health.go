@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // Health returns a handler for the health checks of a load balancer. It answers 200. After
@@ -18,7 +19,7 @@ func Health(u *reexec.Upgrader) http.Handler {
 		if u == nil {
 			u = Upgrader(r.Context())
 		}
-		if u != nil && closed(u.Stopping()) {
+		if u != nil && closed(protocol.Of(u).Stopping()) {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
 			return
 		}

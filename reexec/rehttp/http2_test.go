@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
@@ -59,7 +60,7 @@ func TestAStopDoesNotCutHTTP2Streams(t *testing.T) {
 			<-h.working
 			<-h.working
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			third := get("/") // on the connection that is there
 			if got := <-third; got != "HTTP/2.0 here" {
 				t.Errorf("a request after the stop: %q", got)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // headers are the requests of clients whose connections stay while a generation drains.
@@ -69,7 +70,7 @@ func TestPipelinedRequestsAreAnswered(t *testing.T) {
 			}
 			<-h.working
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			close(h.goOn)
 			h.hearAll(c, 20)
 			if err := h.ends(); err != nil {
@@ -96,7 +97,7 @@ func TestRequestsBeforeOnesThatArriveDuringAnAnswerAreAnswered(t *testing.T) {
 	io.WriteString(c, request("/work")+request("/")+request("/slow")+strings.Repeat(request("/"), 8))
 	<-h.working
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	h.goOn <- struct{}{}
 	<-h.working
 	io.WriteString(c, strings.Repeat(request("/"), 4))
@@ -121,7 +122,7 @@ func TestARequestDuringTheLastAnswerIsAnswered(t *testing.T) {
 			fmt.Fprintf(c, request, "/work")
 			<-h.working
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			fmt.Fprintf(c, request, "/work") // begins while the generation drains
 			h.goOn <- struct{}{}
 			h.hearAll(c, 1)
@@ -168,7 +169,7 @@ func TestAnswersSayCloseIfTheHandlerSetsConnection(t *testing.T) {
 			c := h.call()
 			h.wants(c, "/", "here", false)
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: a\r\n\r\n", request)
 			text := textproto.NewReader(c.in) // http.ReadResponse hides the field
 			if _, err := text.ReadLine(); err != nil {
@@ -203,7 +204,7 @@ func TestAnAnswer101DoesNotSayClose(t *testing.T) {
 	c := h.call()
 	h.wants(c, "/", "here", false)
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	fmt.Fprint(c, "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
 	r, err := http.ReadResponse(c.in, nil)
 	if err != nil || fmt.Sprint(r.Header["Connection"]) != "[Upgrade]" {
@@ -234,7 +235,7 @@ func TestClosingIdleConnectionsDoesNotBlock(t *testing.T) {
 		<-idle
 	}
 	h.u.Stop()
-	<-h.u.Draining()
+	<-protocol.Of(h.u).Draining()
 	began := time.Now()
 	h.srv.SetKeepAlivesEnabled(false)
 	if took := time.Since(began); took > clients*500*time.Millisecond/4 {
@@ -257,7 +258,7 @@ func TestPipelinedRequestsBehindALateHandshakeAreAnswered(t *testing.T) {
 			c := h.call()
 			<-h.states // the server has accepted it
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			c = secured(c)
 			request := fmt.Sprintf(headers["TLS"], "/")
 			io.WriteString(c, strings.Repeat(request, size))

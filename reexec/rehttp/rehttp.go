@@ -1,7 +1,17 @@
 // Package rehttp serves HTTP without losing a request to an upgrade, and without
 // closing the connections of clients that keep theirs.
 //
-// http.Server.Shutdown alone does lose some: it closes idle connections in the
+//	os.Exit(reexec.Main(reexec.Options{},
+//		rehttp.Service("http", ":8080", &http.Server{Handler: mux}),
+//	))
+//
+// Most programs need [Service] and [Health] alone. [Serve] is for a program that has its
+// reexec.Upgrader from reexec.New. [Server] is for hijacked connections, counts, and programs
+// with their own accept loops.
+//
+// # The order of the end
+//
+// http.Server.Shutdown alone does lose requests: it closes idle connections in the
 // moment in which a client writes to them, drops a request that was just read,
 // and may return before a connection that Accept has returned is known to it. So
 // [Serve] ends in this order:
@@ -101,7 +111,7 @@ import (
 // and returns when this generation was replaced or stopped and has answered its requests.
 // The error is nil then. It is a [*CutError] if connections had to be cut, and the error of
 // Ready or of srv.Serve if one of them failed. The error is also nil if Ready returns
-// [reexec.ErrStopped] or [reexec.ErrTried]: a process that is stopped before it serves, or
+// [reexec.ErrStopped]: a process that is stopped before it serves, or
 // that is only tried, has not failed. The end of ctx stops the generation like u.Stop.
 // After srv.Shutdown or srv.Close by the program, Serve returns http.ErrServerClosed at
 // once, as srv.Serve does.

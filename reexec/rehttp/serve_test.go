@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
@@ -26,7 +27,7 @@ func TestAStopAnswersRequestsInProgress(t *testing.T) {
 	}
 	<-h.working
 	h.u.Stop()
-	<-h.u.Draining()
+	<-protocol.Of(h.u).Draining()
 	if _, err := idle.in.ReadByte(); !errors.Is(err, io.EOF) { // after a moment
 		t.Errorf("an idle connection gets %v, want its end", err)
 	}
@@ -47,7 +48,7 @@ func TestAnAnswerDuringAStopSaysClose(t *testing.T) {
 	}
 	<-h.working
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	h.wants(second, "/", "here", true)
 	close(h.goOn)
 	h.hears(first, "done", false)
@@ -80,7 +81,7 @@ func TestTheEndOfItsContextStopsTheServer(t *testing.T) {
 	h.open(ctx, h.ln)
 	h.wants(h.call(), "/", "here", false)
 	cancel()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	if err := h.ends(); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +123,7 @@ func TestAConnectionOfASlowAcceptIsServed(t *testing.T) {
 	c := h.call()
 	<-slow.has
 	h.u.Stop()
-	<-h.u.Draining()
+	<-protocol.Of(h.u).Draining()
 	if err := c.ask("/"); err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +293,7 @@ func TestTwoServersOfOneGenerationEndTogether(t *testing.T) {
 	admin := &house{TB: t, address: ln.Addr().String()}
 	h.wants(admin.call(), "/", "here", false)
 	h.u.Stop()
-	<-h.u.Draining()
+	<-protocol.Of(h.u).Draining()
 	close(h.goOn)
 	h.hears(c, "done", false)
 	if err := errors.Join(h.ends(), <-second); err != nil {
@@ -307,7 +308,7 @@ func TestHealthAnswers503AfterAStop(t *testing.T) {
 	c := h.call()
 	h.wants(c, "/health", "ok\n", false)
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	h.wants(c, "/health", "stopping\n", true)
 	if err := h.ends(); err != nil {
 		t.Error(err)

@@ -23,7 +23,7 @@ type Server struct {
 	// generation begins to drain. The program can then end the connection as its protocol
 	// demands (a WebSocket with 1001, Going Away). Each call runs on a new goroutine,
 	// concurrently with the handler. A panic is logged to HTTP.ErrorLog, like net/http does
-	// for handlers. Handlers with long answers should watch Upgrader.Draining themselves.
+	// for handlers. Handlers with long answers should end by Upgrader.OnDrain.
 	// Goodbye is not called for connections of package rews.
 	Goodbye func(net.Conn)
 
@@ -34,31 +34,20 @@ type Server struct {
 	err  error // set if t is nil after once
 }
 
-// generation has the methods of reexec.Upgrader that this package uses.
-type generation interface {
-	Ready(context.Context) error
-	Stop()
-	Draining() <-chan struct{}
-	Stopping() <-chan struct{}
-	Hold() (release func())
-	Drain(context.Context) error
-
-	Receive(name string, formats ...string) error
-	Move(ctx context.Context, name string, c net.Conn, format string, data []byte) error
-	protocol.Engine
-}
+// generation is an upgrader, or another Engine in tests of this package.
+type generation = protocol.Engine
 
 // upgrader is an Upgrader as a generation.
 type upgrader struct {
-	*reexec.Upgrader
 	protocol.Engine
+	of *reexec.Upgrader
 }
 
 // tracker returns the tracker of the HTTP server. The first call takes the server over.
 func (s *Server) tracker() (*tracker, error) {
 	s.once.Do(func() {
 		if s.t == nil {
-			s.t, s.err = trackerOf(upgrader{s.Upgrader, s.Upgrader.Protocol()}, s.HTTP)
+			s.t, s.err = trackerOf(upgrader{protocol.Of(s.Upgrader), s.Upgrader}, s.HTTP)
 		}
 		if s.err == nil && s.Goodbye != nil {
 			s.t.mu.Lock()
@@ -105,8 +94,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Wrap returns the listener for a program that has its own accept loop, or that calls
-// HTTP.Serve or HTTP.ServeTLS itself. The program calls Drain when Upgrader.Draining is
-// closed.
+// HTTP.Serve or HTTP.ServeTLS itself. The program calls Drain when the
+// generation drains, see [reexec.Upgrader.OnDrain].
 //
 // Call Wrap before Upgrader.Ready. After Ready, Wrap returns the listener and an error: the
 // connections of the listener do not move. A program that calls Serve for several servers

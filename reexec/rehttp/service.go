@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // Service returns srv as a service of [reexec.Main], [reexec.Run] or Upgrader.Serve. It
@@ -22,8 +23,8 @@ import (
 //		rehttp.Service("metrics", "127.0.0.1:9090", metrics),
 //	)
 //
-// It serves like [Server.Serve]. It reports requests that were cut at the drain deadline as
-// a [reexec.CutError]. It ends without an error if the program calls srv.Shutdown.
+// It serves like [Server.Serve]. [reexec.Upgrader.Serve] logs requests that were cut at the
+// drain deadline. It ends without an error if the program calls srv.Shutdown.
 func Service(name, address string, srv *http.Server) reexec.Service {
 	secure := hasCertificate(srv)
 	return reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
@@ -53,7 +54,7 @@ func outcome(name string, err error) error {
 		if len(work) == 0 {
 			return nil // the work of another service was cut
 		}
-		return &reexec.CutError{Service: name, Work: work, Err: cut.Err}
+		return &protocol.CutError{Service: name, Work: work, Err: cut.Err}
 	case errors.Is(err, http.ErrServerClosed):
 		return nil
 	}
@@ -68,5 +69,5 @@ func Upgrader(ctx context.Context) *reexec.Upgrader {
 		return nil
 	}
 	u, _ := k.t.u.(upgrader) // another type in tests of this package
-	return u.Upgrader
+	return u.of
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/rehttp"
 )
 
@@ -40,7 +41,7 @@ func TestOneServerOnSeveralListenersLosesNothing(t *testing.T) {
 			if err := h.u.Ready(t.Context()); err != nil {
 				return err
 			}
-			<-h.u.Draining()
+			<-protocol.Of(h.u).Draining()
 			err := s.Drain(t.Context())
 			if serves := <-served; !errors.Is(serves, http.ErrServerClosed) && !errors.Is(serves, net.ErrClosed) {
 				t.Error(serves)
@@ -72,7 +73,7 @@ func TestOneServerOnSeveralListenersLosesNothing(t *testing.T) {
 			}
 			<-h.working
 			h.u.Stop()
-			<-h.u.Stopping()
+			<-protocol.Of(h.u).Stopping()
 			h.wants(here, "/", "here", true)
 			if name == "TLS" {
 				second.isToldToClose(there)
@@ -123,7 +124,7 @@ func TestTheServerWaitsForASlowAcceptOfOneListener(t *testing.T) {
 	c := second.call()
 	<-slow.has
 	h.u.Stop()
-	<-h.u.Draining()
+	<-protocol.Of(h.u).Draining()
 	if err := c.ask("/"); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestOneListenerServedTwiceLosesNothing(t *testing.T) {
 		all = append(all, c)
 	}
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	for _, c := range all {
 		h.wants(c, "/", "here", true)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // A sniffer looks at the first byte of each connection before its Accept returns it, as
@@ -64,7 +65,7 @@ func TestConnectionsThatASnifferHasAcceptedAreAnswered(t *testing.T) {
 		<-s.waiting
 	}
 	h.u.Stop()
-	<-h.u.Stopping()
+	<-protocol.Of(h.u).Stopping()
 	for _, c := range callers {
 		h.wants(c, "/", "here", true)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // limited has connections like those of netutil.LimitListener: they hide the socket.
@@ -60,7 +61,7 @@ func TestPipelinedRequestsBehindWrappersAreAnswered(t *testing.T) {
 				fmt.Fprint(c, "GET /work HTTP/1.1\r\nHost: a\r\n\r\n", p.text[:half])
 				<-h.working
 				h.u.Stop()
-				<-h.u.Stopping()
+				<-protocol.Of(h.u).Stopping()
 				fmt.Fprint(c, p.text[half:])
 				time.Sleep(20 * time.Millisecond) // on loopback they have come
 				close(h.goOn)

@@ -28,14 +28,14 @@ type upgrader interface {
 
 // engine is an Upgrader as an upgrader.
 type engine struct {
-	*reexec.Upgrader
 	protocol.Engine
+	of *reexec.Upgrader
 }
 
-// flowConn has the methods of *reexec.FlowConn that this package calls.
-type flowConn interface {
+// flowConn is the socket of Upgrader.ListenFlows with the number of this process.
+type flowConn struct {
 	net.PacketConn
-	Owner() uint32
+	owner uint32
 }
 
 // handshakeTimeout limits the silence in a handshake; quic-go allows twice that for the
@@ -123,8 +123,8 @@ func (e *endpoint) transport(conn flowConn) (*quic.Transport, error) {
 		return nil, err
 	}
 	return &quic.Transport{
-		Conn:                  conn,
-		ConnectionIDGenerator: generator{&e.ids, conn.Owner()},
+		Conn:                  conn.PacketConn,
+		ConnectionIDGenerator: generator{&e.ids, conn.owner},
 		StatelessResetKey:     (*quic.StatelessResetKey)(&reset),
 		TokenGeneratorKey:     (*quic.TokenGeneratorKey)(&token),
 		ConnContext:           e.hold,
@@ -204,5 +204,5 @@ func (e *endpoint) outcome(late error) error {
 	if len(work) == 0 {
 		return nil // the work of another service was cut
 	}
-	return &reexec.CutError{Service: e.name, Work: work, Err: late}
+	return &protocol.CutError{Service: e.name, Work: work, Err: late}
 }

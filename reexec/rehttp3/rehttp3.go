@@ -23,8 +23,7 @@
 // # The drain deadline, and a stop
 //
 // At the drain deadline all connections are closed with H3_NO_ERROR. Requests that were not
-// answered are reported as a [reexec.CutError]. That is no failure: [reexec.Run] logs it and
-// returns nil. In a stop, clients get GOAWAY at once, and a connection is closed a second
+// answered are logged. That is no failure: [reexec.Run] returns nil. In a stop, clients get GOAWAY at once, and a connection is closed a second
 // after its last request. A process that ends without a successor reads the socket for its
 // existing connections. It drops the first packets of new ones; their clients repeat these
 // packets, and the next process reads them.
@@ -51,6 +50,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 	"github.com/cutover-go/cutover/reexec/retls"
 )
 
@@ -87,9 +87,9 @@ func serveHTTP(e *endpoint, srv *http3.Server) {
 // serve returns. serve must not be nil. t needs NextProtos and a certificate. q may be nil; see
 // [Service] for both.
 //
-// serve ends its connections by its protocol when the Draining channel of
-// Upgrader(conn.Context()) is closed. Connections that are open at the drain deadline are
-// closed, and reported as a [reexec.CutError].
+// serve ends its connection by its protocol when the generation drains, see OnDrain of
+// Upgrader(conn.Context()). Connections that are open at the drain deadline are
+// closed, and logged.
 func QUIC(name, address string, t *tls.Config, q *quic.Config, serve func(*quic.Conn)) reexec.Service {
 	return service(name, address, t, q, func(e *endpoint) { serveConnections(e, serve) })
 }
@@ -115,7 +115,7 @@ func service(name, address string, t *tls.Config, q *quic.Config, equip func(*en
 		if q == nil {
 			q = new(quic.Config)
 		}
-		e := &endpoint{name: name, u: engine{u, u.Protocol()}, tls: t.Clone(), config: q.Clone()}
+		e := &endpoint{name: name, u: engine{protocol.Of(u), u}, tls: t.Clone(), config: q.Clone()}
 		if e.config.HandshakeIdleTimeout == 0 {
 			e.config.HandshakeIdleTimeout = handshakeTimeout
 		}
@@ -130,11 +130,11 @@ func service(name, address string, t *tls.Config, q *quic.Config, equip func(*en
 			}
 		}
 		equip(e)
-		conn, err := u.ListenFlows(ctx, name, "udp", address, e.ids.route)
+		conn, owner, err := u.ListenFlows(ctx, name, "udp", address, e.ids.route)
 		if err != nil {
 			return nil, err
 		}
-		return func(context.Context) error { return e.serve(conn) }, nil
+		return func(context.Context) error { return e.serve(flowConn{conn, owner}) }, nil
 	})
 }
 
@@ -144,5 +144,5 @@ type upgraderKey struct{}
 // of its request or connection. It returns nil in other contexts.
 func Upgrader(ctx context.Context) *reexec.Upgrader {
 	e, _ := ctx.Value(upgraderKey{}).(engine)
-	return e.Upgrader
+	return e.of
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // selfSigned makes a certificate.
@@ -112,11 +113,6 @@ func (f *fakeUpgrader) cover() {
 	f.begin()
 }
 
-// fakeFlow is a socket that one process reads.
-type fakeFlow struct{ *net.UDPConn }
-
-func (fakeFlow) Owner() uint32 { return 7 }
-
 // house is an endpoint under test.
 type house struct {
 	testing.TB
@@ -135,7 +131,7 @@ func newHouse(t *testing.T, equip func(*endpoint)) *house {
 	e := &endpoint{name: "quic", u: h.fakeUpgrader, config: &quic.Config{}, secret: func() ([]byte, error) { return make([]byte, 32), nil },
 		tls: &tls.Config{Certificates: []tls.Certificate{certificate(t)}}}
 	equip(e)
-	go func() { h.result <- e.serve(fakeFlow{c}) }() // joined by the test
+	go func() { h.result <- e.serve(flowConn{c, 7}) }() // joined by the test
 	return h
 }
 
@@ -269,7 +265,7 @@ func TestRequestsAreReportedAtTheDrainDeadline(t *testing.T) {
 	<-begun
 	h.drain()
 	close(h.late)
-	var cut *reexec.CutError
+	var cut *protocol.CutError
 	if err := <-h.result; !errors.As(err, &cut) || !errors.Is(err, reexec.ErrDrainDeadline) || len(cut.Work) != 1 || !strings.HasPrefix(cut.Work[0], "GET /slow of 127.0.0.1:") {
 		t.Errorf("the service ends with %v, want the request as work that was cut", err)
 	}
@@ -367,16 +363,16 @@ func TestAHandlerSeesTheServerAndTheContextOfTheProgram(t *testing.T) {
 
 // The service is an echo.
 func TestAConnectionOfAnotherProtocolIsReportedAtTheDrainDeadline(t *testing.T) {
-	const protocol = "echo"
+	const echo = "echo"
 	h := newHouse(t, func(e *endpoint) {
-		e.tls.NextProtos = []string{protocol}
+		e.tls.NextProtos = []string{echo}
 		serveConnections(e, func(c *quic.Conn) {
 			if s, err := c.AcceptStream(c.Context()); err == nil {
 				_, _ = io.Copy(s, s) // ends with the connection
 			}
 		})
 	})
-	c, err := quic.DialAddr(t.Context(), h.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}}, nil)
+	c, err := quic.DialAddr(t.Context(), h.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{echo}}, nil)
 	h.must(err)
 	s, err := c.OpenStreamSync(t.Context())
 	h.must(err)
@@ -387,7 +383,7 @@ func TestAConnectionOfAnotherProtocolIsReportedAtTheDrainDeadline(t *testing.T) 
 	}
 	h.drain()
 	close(h.late)
-	var cut *reexec.CutError
+	var cut *protocol.CutError
 	if err := <-h.result; !errors.As(err, &cut) || len(cut.Work) != 1 || !strings.HasPrefix(cut.Work[0], "127.0.0.1:") {
 		t.Errorf("the service ends with %v, want the connection as work that was cut", err)
 	}

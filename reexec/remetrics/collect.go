@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/cutover-go/cutover/reexec"
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -90,9 +88,9 @@ func (c *counts) collect(to chan<- prometheus.Metric, gauge func(*prometheus.Des
 // known returns the upgrades with a 0 for each result that has not happened: increase() sees
 // the first failure only if the counter was there before.
 func (c *counts) known() map[string]uint64 {
-	all := map[string]uint64{success + " " + string(reexec.PhaseCommit): 0}
-	for _, phase := range []reexec.Phase{reexec.PhaseStart, reexec.PhaseSwitch, reexec.PhaseTrial, reexec.PhaseCommit} {
-		all[undone+" "+string(phase)] = 0
+	all := map[string]uint64{success + " commit": 0}
+	for _, phase := range []string{"start", "switch", "trial", "commit"} {
+		all[undone+" "+phase] = 0
 	}
 	for key, n := range c.Upgrades {
 		all[key] = n

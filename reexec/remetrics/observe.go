@@ -26,22 +26,22 @@ func (m *Metrics) Observe(e reexec.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch e.Kind {
-	case reexec.EventStarted:
+	case "started":
 		m.counts.Began = e.Time.Add(-e.Since)
-	case reexec.EventAdopted:
+	case "adopted":
 		// The predecessor has saved its counters before, so this process counts the success.
 		span := e.Since
 		if !m.counts.Began.IsZero() {
 			span = e.Time.Sub(m.counts.Began)
 		}
-		m.counts.ended(success, reexec.PhaseCommit, e.Time, max(span, 0))
-	case reexec.EventUndone:
-		phase := reexec.PhaseStart
+		m.counts.ended(success, "commit", e.Time, max(span, 0))
+	case "undone":
+		phase := "start"
 		if failed := (*reexec.UpgradeError)(nil); errors.As(e.Err, &failed) {
 			phase = failed.Phase
 		}
 		m.counts.ended(undone, phase, e.Time, max(e.Since, time.Duration(0)))
-	case reexec.EventLastGood:
+	case "last-good":
 		m.lastGood = true // of this process, so it is not saved
 	}
 }

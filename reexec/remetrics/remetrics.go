@@ -28,7 +28,7 @@
 //	cutover_connections_total{listener,origin}        connections that Accept of a [Metrics.Count] listener has
 //	                                                  returned; origin is client or, for one that moved, generation
 //
-// The phases are those of [reexec.Phase]. The reason of a failure is not a label, because its
+// The phases are those of [reexec.UpgradeError]. The reason of a failure is not a label, because its
 // text has no bound; it is in STATUS=, in the log and in the Event.
 package remetrics
 
@@ -108,8 +108,8 @@ func (d *durations) add(span time.Duration) {
 }
 
 // ended counts an upgrade that has ended at a time.
-func (c *counts) ended(result string, phase reexec.Phase, at time.Time, span time.Duration) {
-	c.Upgrades[result+" "+string(phase)]++
+func (c *counts) ended(result string, phase string, at time.Time, span time.Duration) {
+	c.Upgrades[result+" "+phase]++
 	if c.Durations[result] == nil {
 		c.Durations[result] = &durations{}
 	}

@@ -27,7 +27,7 @@ func successor(t *testing.T, m *Metrics, generation int) *Metrics {
 	return next
 }
 
-func event(kind reexec.EventKind, at time.Duration, err error) reexec.Event {
+func event(kind string, at time.Duration, err error) reexec.Event {
 	return reexec.Event{Kind: kind, Time: time.Unix(1000, 0).Add(at), Since: 2 * time.Millisecond, Err: err}
 }
 
@@ -47,19 +47,19 @@ func TestTheLastGoodProgramShowsItself(t *testing.T) {
 # TYPE cutover_last_good_program gauge
 cutover_last_good_program `
 	expect(t, m, want+"0\n", "cutover_last_good_program")
-	m.Observe(event(reexec.EventLastGood, 0, errors.New("myapp failed before it was proven")))
-	m.Observe(event(reexec.EventUndone, time.Second, errors.New("no")))
+	m.Observe(event("last-good", 0, errors.New("myapp failed before it was proven")))
+	m.Observe(event("undone", time.Second, errors.New("no")))
 	expect(t, m, want+"1\n", "cutover_last_good_program")
 	expect(t, successor(t, m, 2), want+"0\n", "cutover_last_good_program")
 }
 
 func TestCountersSurviveAnUpgrade(t *testing.T) {
 	first := New()
-	first.Observe(event(reexec.EventStarted, 0, nil))
-	first.Observe(event(reexec.EventUndone, time.Second, &reexec.UpgradeError{Phase: reexec.PhaseTrial, Err: errors.New("no")}))
-	first.Observe(event(reexec.EventStarted, 10*time.Second, nil))
+	first.Observe(event("started", 0, nil))
+	first.Observe(event("undone", time.Second, &reexec.UpgradeError{Phase: "trial", Err: errors.New("no")}))
+	first.Observe(event("started", 10*time.Second, nil))
 	second := successor(t, first, 2)
-	second.Observe(event(reexec.EventAdopted, 10*time.Second+38*time.Millisecond, nil))
+	second.Observe(event("adopted", 10*time.Second+38*time.Millisecond, nil))
 	expect(t, second, `
 # HELP cutover_last_upgrade_failed 1 if the last upgrade was undone.
 # TYPE cutover_last_upgrade_failed gauge
@@ -83,7 +83,7 @@ cutover_upgrades_total{phase="trial",result="undone"} 1
 
 func TestCountersBeginAtZeroInAProcessOfSystemd(t *testing.T) {
 	m := New()
-	m.Observe(event(reexec.EventUndone, 0, errors.New("no")))
+	m.Observe(event("undone", 0, errors.New("no")))
 	restarted := successor(t, m, 1)
 	if n := restarted.counts.Upgrades["undone start"]; n != 0 || restarted.counts.Failed {
 		t.Errorf("after a restart %d upgrades were undone, want 0: rate() would count them again", n)
@@ -96,7 +96,7 @@ func TestStateOfAnotherVersionIsDropped(t *testing.T) {
 		if err := m.restore(2, state); err != nil {
 			t.Errorf("restore: %v, want nil: an upgrade does not fail because of metrics", err)
 		}
-		m.Observe(event(reexec.EventAdopted, 0, nil)) // does not panic
+		m.Observe(event("adopted", 0, nil)) // does not panic
 	}
 	m := New()
 	if err := m.restore(2, reexec.State{Version: 1, Data: []byte(`{"new":1,"upgrades":{"success commit":7}}`)}); err != nil || m.counts.Upgrades["success commit"] != 7 {

@@ -77,7 +77,7 @@
 //   - Topic aliases are not used: the package removes Topic Alias Maximum.
 //   - With Options.Trial new clients wait until the trial is over.
 //   - Messages that the program publishes by itself, through an API of the server, can get lost
-//     after Upgrader.Draining is closed. The statistics of a server begin again.
+//     after the drain has begun. The statistics of a server begin again.
 //   - A will that is delayed, and whose client has gone, is not published.
 //   - If the successor dies within an upgrade, sessions whose sockets have moved are cut. Their
 //     clients come again, as after a crash. All other sessions go on in the predecessor, unless a

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // A line is a sequence of generations in one process, each with a server. Connections move
@@ -179,7 +180,7 @@ func (n *line) generation(before *fakeGeneration) *fakeGeneration {
 	n.running.Go(func() {
 		defer close(g.ended)
 		err := g.l.serve(g.drain)
-		if cut := (*reexec.CutError)(nil); isClosed(g.late) && errors.As(err, &cut) {
+		if cut := (*protocol.CutError)(nil); isClosed(g.late) && errors.As(err, &cut) {
 			g.cut = cut.Work
 		} else if err != nil {
 			n.Errorf("serve: %v", err)

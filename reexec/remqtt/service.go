@@ -51,11 +51,13 @@ func Stream(name, address string, serve func(net.Listener) error) *Service {
 	return &Service{Name: name, Address: address, Serve: serve}
 }
 
-// engine is an Upgrader with the methods for packages that implement a protocol.
+// engine is an Upgrader as a generation.
 type engine struct {
-	*reexec.Upgrader
 	protocol.Engine
+	of *reexec.Upgrader
 }
+
+func (e engine) WaitForPredecessor(ctx context.Context) error { return e.of.WaitForPredecessor(ctx) }
 
 // Listen claims the listener.
 func (s *Service) Listen(ctx context.Context, u *reexec.Upgrader) (serve func(context.Context) error, err error) {
@@ -63,7 +65,7 @@ func (s *Service) Listen(ctx context.Context, u *reexec.Upgrader) (serve func(co
 	if err != nil {
 		return nil, err
 	}
-	l := newListener(ln, engine{u, u.Protocol()}, s)
+	l := newListener(ln, engine{protocol.Of(u), u}, s)
 	state := "mqtt sessions of " + s.Name
 	err = errors.Join(
 		u.Receive(s.Name, linkFormat, socketFormat, newFormat),
@@ -131,7 +133,7 @@ func (l *listener) cut(late error) error {
 	if !errors.Is(late, reexec.ErrDrainDeadline) {
 		return late
 	}
-	e := &reexec.CutError{Service: l.name, Err: late}
+	e := &protocol.CutError{Service: l.name, Err: late}
 	for _, s := range l.list() {
 		if s.client != nil {
 			e.Work = append(e.Work, s.client.RemoteAddr().String())

@@ -1,6 +1,13 @@
 // Package retls lets TLS clients resume their sessions with the next process after an
 // upgrade, a restart, or a crash.
 //
+//	reexec.ServiceFunc(func(ctx context.Context, u *reexec.Upgrader) (func(context.Context) error, error) {
+//		if err := retls.Tickets(u, "https", srv.TLSConfig); err != nil {
+//			return nil, err
+//		}
+//		return rehttp.Service("https", ":8443", srv).Listen(ctx, u)
+//	})
+//
 // A server encrypts a session ticket with a key. crypto/tls makes new keys in each
 // process, so that after an upgrade every client needs a full handshake, all of them at
 // once. [Tickets] passes the keys on as state of the program (see

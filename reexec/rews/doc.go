@@ -101,7 +101,7 @@
 //   - The handler stays until its read fails. A handler that returns earlier and leaves
 //     goroutines behind calls Leave in the goroutine that reads, before anything closes the
 //     connection.
-//   - The handshake and the state have to fit into reexec.MaxMoved (32 KiB).
+//   - The handshake and the state have to fit into 32 KiB.
 //   - A handshake that is valid once, such as a ticket in the URL, comes again: look at State.
 //   - A message that is longer than the drain, in either direction, is cut at its deadline.
 //   - If clients talk to each other through the memory of the process, they are in two
@@ -113,7 +113,7 @@
 //     closes a connection that cannot move.
 //   - Server-sent events do not move: net/http has the framing of the answer, so no other
 //     process can continue it. EventSource connects again with Last-Event-ID when the answer
-//     ends, which loses no event. A handler ends its answer when Upgrader.Draining is closed.
+//     ends, which loses no event. A handler ends its answer by Upgrader.OnDrain.
 //
 // [reexec.Upgrader.Move]: https://pkg.go.dev/github.com/cutover-go/cutover/reexec#Upgrader.Move
 // [rehttp.Server.Goodbye]: https://pkg.go.dev/github.com/cutover-go/cutover/reexec/rehttp#Server

@@ -43,9 +43,7 @@ func State(r *http.Request) (state []byte, resumed bool) {
 // Leave returns true when another call of the handler has the connection, and false if the
 // connection is closed. It does nothing and returns false if no Read has failed with
 // ErrMoving, so a handler may call it after any error. The state and the header of the
-// handshake together have to fit into [reexec.MaxMoved] bytes.
-//
-// [reexec.MaxMoved]: https://pkg.go.dev/github.com/cutover-go/cutover/reexec#MaxMoved
+// handshake together have to fit into 32 KiB.
 func Leave(r *http.Request, state []byte) bool {
 	s := sessionOf(r)
 	return s != nil && s.leave(state)

@@ -11,7 +11,7 @@
 //   - Exit is closed when the connections of this process's listeners are closed, at the latest
 //     30 seconds after the upgrade. tableflip closes it at once, so that a program that ends
 //     with it cuts its clients. A program that has to end its own connections, such as a hub
-//     of WebSockets, begins with it when the Draining channel of Upgrader.Reexec is closed.
+//     of WebSockets, begins with it by OnDrain of Upgrader.Reexec.
 //     After Stop, Exit is closed at once, as in tableflip.
 //   - If the new process dies while the old one finishes its connections, the old one accepts
 //     again, and Exit stays open.
@@ -34,7 +34,7 @@
 //     does a crash of the new process for those of the old one, because systemd then sends
 //     SIGTERM to both.
 //   - Only Linux is supported. On other systems New returns ErrNotSupported.
-//   - In place (PID 1 of a container, see reexec.Mode), Upgrade does not return if it succeeds,
+//   - In place (PID 1 of a container, see Options.Mode of package reexec), Upgrade does not return if it succeeds,
 //     and idle connections delay the upgrade by up to 30 seconds.
 //   - The names of sockets and files, with their addresses, have at most 200 characters.
 //

@@ -246,7 +246,7 @@ func (f *Fds) notePath(name string, a net.Addr) {
 func (f *Fds) handOn(name string, c syscall.Conn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if closed(f.engine.Draining()) {
+	if f.engine.Draining() {
 		return nil
 	}
 	return f.add(name, c)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cutover-go/cutover/reexec"
+	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
 
 // pidFile is the file with the pid of the process that serves. A nil one does nothing.
@@ -41,7 +42,7 @@ func (f *pidFile) write() error {
 
 // observe writes the file again if an upgrade was undone, because the successor has written it.
 func (f *pidFile) observe(e reexec.Event) {
-	if e.Kind == reexec.EventUndone {
+	if e.Kind == "undone" {
 		f.again()
 	}
 }
@@ -51,7 +52,7 @@ func (f *pidFile) observe(e reexec.Event) {
 func (f *pidFile) follow(engine *reexec.Upgrader, ended <-chan struct{}) {
 	for {
 		select {
-		case <-engine.Protocol().Resumed():
+		case <-protocol.Of(engine).Resumed():
 			f.again()
 		case <-ended:
 			return

@@ -77,7 +77,7 @@ func (u *Upgrader) Ready() error {
 	if err := u.pid.write(); err != nil {
 		return fmt.Errorf("tableflip: can't write PID file: %w", err)
 	}
-	if err := u.engine.Ready(context.Background()); !errors.Is(err, reexec.ErrStopped) { // also ErrTried
+	if err := u.engine.Ready(context.Background()); !errors.Is(err, reexec.ErrStopped) { // also if it was only tried
 		return err
 	}
 	<-u.exitC
@@ -107,7 +107,7 @@ func (u *Upgrader) run() {
 	case <-drained: // replaced
 		_ = u.engine.Close() // this process ends, with or without an error
 	case <-u.stopC:
-		replaced := closed(u.engine.Draining())
+		replaced := u.engine.Draining()
 		u.engine.Stop()
 		_ = u.engine.Status() // returns after the Stop
 		if !replaced && u.engine.Notifier() == nil {

@@ -72,9 +72,7 @@ type session struct {
 
 func (s *session) serve(ctx context.Context) {
 	defer s.conn.Close()
-	over := make(chan struct{})
-	defer close(over)
-	go s.wake(over) // ends with over
+	defer s.u.OnDrain(func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })() // fails on a closed connection, which the read sees
 	lines := bufio.NewReader(s.conn)
 	for {
 		text, err := lines.ReadString('\n')
@@ -92,31 +90,10 @@ func (s *session) serve(ctx context.Context) {
 			s.count++
 			s.l.note(id)
 			fmt.Fprintf(s.conn, "count=%d generation=%d pid=%d id=%s\n", s.count, s.u.Generation(), os.Getpid(), id) // a client that has left is seen by the next read
-			if s.stopping() && s.leaves(ctx) {
+			if s.u.Stopping() && s.leaves(ctx) {
 				return
 			}
 		}
-	}
-}
-
-// wake ends the read when the session can move, and when the process stops.
-func (s *session) wake(over <-chan struct{}) {
-	for _, c := range []<-chan struct{}{s.u.Draining(), s.u.Stopping()} {
-		select {
-		case <-c:
-			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection, which serve sees
-		case <-over:
-			return
-		}
-	}
-}
-
-func (s *session) stopping() bool {
-	select {
-	case <-s.u.Stopping():
-		return true
-	default:
-		return false
 	}
 }
 
@@ -126,6 +103,6 @@ func (s *session) leaves(ctx context.Context) bool {
 	if s.u.Move(ctx, chatName, s.conn, chatFormat, fmt.Appendf(nil, "%d %s", s.count, s.half)) == nil {
 		return true
 	}
-	_ = s.conn.SetReadDeadline(time.Time{}) // as in wake
-	return s.stopping() && s.count > 0
+	_ = s.conn.SetReadDeadline(time.Time{})
+	return s.u.Stopping() && s.count > 0
 }

@@ -46,7 +46,9 @@ func serve(ctx context.Context, addr string) (err error) {
 	} else if err != nil {
 		return err
 	}
-	<-u.Draining()
+	draining := make(chan struct{})
+	u.OnDrain(sync.OnceFunc(func() { close(draining) }))
+	<-draining
 	began := time.Now()
 	s.wake()
 	err = u.Drain(ctx)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 
 	"github.com/cutover-go/cutover/reexec"
 )
@@ -29,7 +30,7 @@ func main() {
 }
 
 func serve(ctx context.Context) error {
-	end := flag.String("end", "accept", "what ends the process: draining, as soon as Draining is closed; accept, an error of Accept; or nothing")
+	end := flag.String("end", "accept", "what ends the process: draining, as soon as this generation drains; accept, an error of Accept; or nothing")
 	o := reexec.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.Parse()
@@ -58,7 +59,9 @@ func serve(ctx context.Context) error {
 	}()
 	switch *end {
 	case "draining":
-		<-u.Draining()
+		draining := make(chan struct{})
+		u.OnDrain(sync.OnceFunc(func() { close(draining) }))
+		<-draining
 	case "accept":
 		<-accepted
 	default:

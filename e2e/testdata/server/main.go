@@ -100,14 +100,14 @@ func serve(ctx context.Context) (err error) {
 	flag.DurationVar(&o.Drain, "drain", 0, "Options.Drain")
 	flag.IntVar(&o.MaxDraining, "maxdraining", 0, "Options.MaxDraining")
 	env := flag.String("env", "", "file from which the next generation's environment is renewed")
-	inPlace := flag.Bool("inplace", false, "Options.Mode is InPlace")
+	inPlace := flag.Bool("inplace", false, "Options.Mode is in-place")
 	start := flag.Duration("start", 0, "how long the start takes")
 	starved := flag.String("starved", "", "a `file`: where it exists, the process has no free descriptor when it says that it is ready")
 	late := flag.Duration("late", 0, "how long after an upgrade version late panics")
 	flag.Parse()
 	if version == "late" {
 		o.Observe = func(e reexec.Event) {
-			if e.Kind == reexec.EventAdopted {
+			if e.Kind == "adopted" {
 				time.AfterFunc(*late, func() { panic("too late") })
 			}
 		}
@@ -120,7 +120,7 @@ func serve(ctx context.Context) (err error) {
 		}
 	}
 	if *inPlace {
-		o.Mode = reexec.InPlace
+		o.Mode = "in-place"
 	}
 	o.RestartSignal = syscall.SIGUSR2
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))

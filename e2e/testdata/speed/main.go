@@ -163,7 +163,7 @@ func (r *run) obey() {
 }
 
 func (r *run) observe(e reexec.Event) {
-	if e.Kind == reexec.EventSwitched {
+	if e.Kind == "switched" {
 		r.switched <- e
 	}
 }

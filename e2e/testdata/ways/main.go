@@ -56,7 +56,7 @@ func serve(ctx context.Context) error {
 	case "overlap":
 		return upgradable(ctx, reexec.Options{})
 	case "inplace":
-		return upgradable(ctx, reexec.Options{Mode: reexec.InPlace})
+		return upgradable(ctx, reexec.Options{Mode: "in-place"})
 	case "restart", "reuseport", "exec":
 		return plain(ctx)
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/target"
@@ -60,6 +61,8 @@ func serve(ctx context.Context) (err error) {
 	if ln, err = web.Wrap(ln); err != nil { // before the other server's Ready
 		return err
 	}
+	draining := make(chan struct{})
+	u.OnDrain(sync.OnceFunc(func() { close(draining) }))
 	servers := make(chan error, 2)
 	count := 1
 	if *secure != "" {
@@ -72,7 +75,7 @@ func serve(ctx context.Context) (err error) {
 	}
 	go func() { servers <- web.Serve(ctx, ln) }() // joined below
 	select {
-	case <-u.Draining():
+	case <-draining:
 	case err := <-servers:
 		return err
 	}

@@ -15,7 +15,10 @@ func newEndings() *Endings {
 // Current has the endings of a generation. They are replaced when the generation serves
 // again: an upgrade in place was undone, or the successor has died and no manager restarts
 // the unit. Only one goroutine, the loop, may call Drains, Stops and Resume.
-type Current struct{ now atomic.Pointer[Endings] }
+type Current struct {
+	now     atomic.Pointer[Endings]
+	watches watches
+}
 
 // New returns open channels.
 func New() *Current {
@@ -28,12 +31,17 @@ func New() *Current {
 func (c *Current) Load() *Endings { return c.now.Load() }
 
 // Drains closes Draining, which tells the program that the generation ends.
-func (c *Current) Drains() { closeOnce(c.Load().Draining) }
+func (c *Current) Drains() {
+	closeOnce(c.Load().Draining)
+	go c.tellAll() // ends at once
+}
 
 // Stops closes Draining and Stopping: another process waits for the end of this one.
 func (c *Current) Stops() {
-	c.Drains()
-	closeOnce(c.Load().Stopping)
+	e := c.Load()
+	closeOnce(e.Draining)
+	closeOnce(e.Stopping)
+	go c.tellAll() // as in Drains
 }
 
 // Resume replaces the channels and closes Resumed, if Draining was closed.

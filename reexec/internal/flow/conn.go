@@ -19,7 +19,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/gate"
 )
 
-// Conn is reexec.FlowConn, which describes it.
+// Conn is the socket of Upgrader.ListenFlows, which describes it.
 type Conn struct {
 	gate *gate.Gate // open while this process reads the socket, shut while it reads the inbox
 

@@ -108,7 +108,7 @@ func Check(parent int, managed bool, lookup func(string) (string, bool)) error {
 		return fmt.Errorf("the process that started this one, %d, has ended (parent is %d now): no manager supervises it", parent, ppid)
 	}
 	if parent == 0 {
-		return errors.New("the parent of this process is outside of its PID namespace, so MAINPID= would name another process: set Options.Mode to InPlace")
+		return errors.New("the parent of this process is outside of its PID namespace, so MAINPID= would name another process: set Options.Mode to \"in-place\"")
 	}
 	if v, _ := lookup("NOTIFY_SOCKET"); v == "/run/systemd/notify" && parent != 1 {
 		return fmt.Errorf("the manager is process 1, the parent of this process is %d: a wrapper script must exec the program", parent)
@@ -131,7 +131,7 @@ func checkUnmanaged(parent int, lookup func(string) (string, bool)) error {
 	if _, ok := lookup("PIDFILE"); ok {
 		return CheckFile(os.Getpid(), lookup)
 	}
-	return errors.New("systemd has started this process without NOTIFY_SOCKET, so it would not follow a successor and would end the unit: set Type=notify in the unit, or Options.Mode to InPlace")
+	return errors.New("systemd has started this process without NOTIFY_SOCKET, so it would not follow a successor and would end the unit: set Type=notify in the unit, or Options.Mode to \"in-place\"")
 }
 
 // CheckFile returns an error if the unit has PIDFile= and the file does not name the process
@@ -164,7 +164,7 @@ func checkCgroup(parent int) error {
 	return nil
 }
 
-const pamAdvice = "remove PAMName= from the unit, or set Options.Mode to InPlace"
+const pamAdvice = "remove PAMName= from the unit, or set Options.Mode to \"in-place\""
 
 // WhyRefused returns the error for a refused MAINPID=.
 func WhyRefused(pid int) error {

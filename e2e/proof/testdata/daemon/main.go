@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -56,14 +57,13 @@ func main() {
 func whenReplaced(u *reexec.Upgrader, f func()) {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	go func() { // ends with the process at the latest
-		<-u.Draining()
+	u.OnDrain(sync.OnceFunc(func() {
 		select {
 		case <-terminated:
 		default:
 			f()
 		}
-	}()
+	}))
 }
 
 // handler answers. With crashes, a process that has replaced another one ends by a panic when
