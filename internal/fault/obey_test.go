@@ -4,32 +4,67 @@ package fault_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fault"
 )
 
+// scratch is the folder of the programs that the tests build.
+var scratch string
+
+func TestMain(m *testing.M) {
+	os.Exit(inScratch(m))
+}
+
+func inScratch(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cutover-fault-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+	return m.Run()
+}
+
+// The program with the points in it, and without them.
+var (
+	withPoints    = sync.OnceValues(func() (string, error) { return build("faultpoints") })
+	withoutPoints = sync.OnceValues(func() (string, error) { return build("") })
+)
+
 // build builds the program with tags, and returns its path.
-func build(t *testing.T, tags string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "program")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", tags, "-o", path, "./testdata/program")
+func build(tags string) (string, error) {
+	path := filepath.Join(scratch, "program"+tags)
+	cmd := exec.Command("go", "build", "-tags", tags, "-o", path, "./testdata/program")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		return "", fmt.Errorf("build with tags %q: %w\n%s", tags, err, out)
+	}
+	return path, nil
+}
+
+// built returns the path of a program.
+func built(t *testing.T, program func() (string, error)) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
 // A program that was built without the tag contains no code of the package.
 func TestOrdinaryBuildHasNoPoints(t *testing.T) {
-	for tags, want := range map[string]bool{"": false, "faultpoints": true} {
-		program := build(t, tags)
+	for want, build := range map[bool]func() (string, error){false: withoutPoints, true: withPoints} {
+		program := built(t, build)
 		symbols, err := exec.CommandContext(t.Context(), "go", "tool", "nm", program).Output()
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +76,7 @@ func TestOrdinaryBuildHasNoPoints(t *testing.T) {
 		call := strings.Contains(string(symbols), "internal/fault.")
 		variable := strings.Contains(string(text), fault.Variable)
 		if call != want || variable != want {
-			t.Errorf("built with tags %q: has symbols %v, the variable's name %v, want %v", tags, call, variable, want)
+			t.Errorf("built with the points %v: has symbols %v, the variable's name %v", want, call, variable)
 		}
 	}
 }
@@ -63,7 +98,7 @@ func order(t *testing.T, action fault.Action) (dir string) {
 }
 
 func TestActions(t *testing.T) {
-	program := build(t, "faultpoints")
+	program := built(t, withPoints)
 	tests := []struct {
 		action fault.Action
 		status string // of the process
@@ -91,7 +126,7 @@ func TestActions(t *testing.T) {
 }
 
 func TestOrderIsTakenOnce(t *testing.T) {
-	program, dir := build(t, "faultpoints"), order(t, fault.Exit1)
+	program, dir := built(t, withPoints), order(t, fault.Exit1)
 	for i, want := range []int{1, 0} {
 		cmd := exec.CommandContext(t.Context(), program)
 		cmd.Env = append(os.Environ(), fault.Variable+"="+dir)
@@ -108,7 +143,7 @@ func TestOrderIsTakenOnce(t *testing.T) {
 
 // The test waits for the stop as the parent of the process.
 func TestStoppedProcessGoesOn(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), build(t, "faultpoints"))
+	cmd := exec.CommandContext(t.Context(), built(t, withPoints))
 	cmd.Env = append(os.Environ(), fault.Variable+"="+order(t, fault.Stop))
 	var output strings.Builder
 	cmd.Stdout = &output
