@@ -121,15 +121,6 @@ func (u *Upgrader) run() {
 	close(u.exitC)
 }
 
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 // WaitForParent blocks until the predecessor and older processes have exited. It returns nil at
 // once in a process that was not started by an upgrade, and the error of ctx at its end.
 func (u *Upgrader) WaitForParent(ctx context.Context) error { return u.engine.WaitForPredecessor(ctx) }
