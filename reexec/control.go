@@ -25,7 +25,7 @@ const acceptPause = time.Second
 
 // commands has the ways by which upgrades and stops are asked for.
 type commands struct {
-	signals signals.Signals
+	signals *signals.Signals
 	socket  *control.Listener
 	waiting *control.Conn           // the reload command that asked the program before an execve, or nil
 	history atomic.Pointer[history] // for the status command; the loop stores it

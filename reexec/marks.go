@@ -22,11 +22,12 @@ type prepared struct {
 // the manager drops the entries.
 func (u *Upgrader) prepareMarks(s *successor) {
 	s.marks = make(chan prepared)
-	u.tasks.Go(func() { // ends when marksOf takes the marks, with the successor, or with life
+	u.tasks.Go(func() { // ends when marksOf takes the marks, with the upgrade, or with life
 		m, err := u.prove()
 		select {
 		case s.marks <- prepared{m, err}:
 			return
+		case <-s.undone: // the successor may finish its answers for a long time
 		case <-s.process.Over():
 		case <-u.tasks.life.Done():
 		}
@@ -71,7 +72,7 @@ func (u *Upgrader) marksOf(s *successor) *proof.Marks {
 	switch {
 	case errors.Is(p.err, proof.ErrNoRoom):
 		return nil
-	case s.acknowledges && p.err == nil && p.marks.Check() == nil:
+	case s.acknowledges && p.err == nil && u.manager.store.NeedMarks() && p.marks.Check() == nil:
 		return p.marks
 	}
 	p.marks.Close()
@@ -79,6 +80,10 @@ func (u *Upgrader) marksOf(s *successor) *proof.Marks {
 		return nil
 	}
 	again, _ := u.prove()
+	if again != nil && !u.manager.store.NeedMarks() {
+		again.Close()
+		return nil
+	}
 	return again
 }
 
@@ -86,7 +91,12 @@ func (u *Upgrader) marksOf(s *successor) *proof.Marks {
 func (u *Upgrader) prove() (*proof.Marks, error) {
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
+	u.manager.store.AddMarks()
 	m, err := proof.Store(ctx, u.manager.notifier, u.barrier, u.tasks.Go)
+	if err == nil && !u.manager.store.HasMarks() { // a socket or state has their place
+		m.Close()
+		m, err = nil, proof.ErrNoRoom
+	}
 	if err != nil {
 		u.log.Debug("the marks of the main process are not stored", "error", err)
 	}

@@ -21,7 +21,11 @@ const (
 	inPlace = "in-place"
 )
 
-// Options configures an Upgrader. The zero value works.
+// longest bounds the durations of Options, so that their sums and multiples do not overflow.
+const longest = 10 * 365 * 24 * time.Hour
+
+// Options configures an Upgrader. The zero value works. A duration of more than ten years, such as
+// math.MaxInt64 for no limit, counts as ten years.
 type Options struct {
 	// NoSignals leaves signals to the program. Otherwise the Upgrader handles SIGHUP
 	// (upgrade), SIGTERM and SIGINT (stop) from the start of New until Close. A program with
@@ -101,10 +105,11 @@ type Options struct {
 
 // complete fills in the defaults. It returns an error for invalid options.
 func (o Options) complete() (Options, error) {
-	for field, d := range map[string]time.Duration{"ReadyTimeout": o.ReadyTimeout, "Trial": o.Trial, "Probation": o.Probation, "Drain": o.Drain, "StopDrain": o.StopDrain} {
-		if d < 0 {
-			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, d)
+	for field, d := range map[string]*time.Duration{"ReadyTimeout": &o.ReadyTimeout, "Trial": &o.Trial, "Probation": &o.Probation, "Drain": &o.Drain, "StopDrain": &o.StopDrain} {
+		if *d < 0 {
+			return o, fmt.Errorf("reexec: Options.%s is negative: %v", field, *d)
 		}
+		*d = min(*d, longest)
 	}
 	switch {
 	case o.RestartSignal == syscall.SIGHUP || o.RestartSignal == syscall.SIGTERM || o.RestartSignal == syscall.SIGINT:

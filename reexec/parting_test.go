@@ -30,6 +30,14 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 			s.hosted(a.address, a.one)
 		})
 	}
+	t.Run("without a drain deadline", func(t *testing.T) {
+		s := newStage(t)
+		a := s.attempt(onTrial, `{"NoSignals":false,"Trial":`+hour+`,"Drain":9223372036854775807}`)
+		guest := s.visit("tcp", a.address)
+		a.two.do("fail", "no configuration")
+		a.undone("(trial, process ", "no configuration")
+		a.part(guest)
+	})
 	t.Run("by a stop of the predecessor", func(t *testing.T) {
 		s := newStage(t)
 		a := s.attempt(onTrial, trial)

@@ -212,13 +212,65 @@ func TestAnUndoneUpgradeLeavesNoMarks(t *testing.T) {
 	two.kill()
 	upgrade.fails("(start, process ")
 	v.await(one.PID, "READY=1 STATUS=generation 1 serves; upgrade undone")
-	for names := v.names(); len(names) > 1; names = v.names() { // they hang up when a goroutine has closed them
-		select {
+	v.awaitNames("cutover.0.a")
+}
+
+// TestASuccessorThatFinishesItsAnswersLeavesNoMarks after its upgrade was undone.
+func TestASuccessorThatFinishesItsAnswersLeavesNoMarks(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	v.withStore(&fakeStore{room: 8})
+	a := s.attempt(onTrial, trial)
+	guest := s.visit("tcp", a.address)
+	a.two.do("fail", "no configuration")
+	a.undone("(trial, process ", "no configuration")
+	v.awaitNames("cutover.0.a", "cutover.state.1.state")
+	a.part(guest)
+}
+
+// awaitNames returns when the store has the entries called want, and no other.
+func (v *supervisor) awaitNames(want ...string) {
+	v.Helper()
+	for {
+		names := v.names()
+		slices.Sort(names)
+		if slices.Equal(names, want) {
+			return
+		}
+		select { // entries hang up when a goroutine has closed them
 		case <-v.ctx.Done():
-			t.Fatalf("the store has %q, want the listener alone", names)
+			v.Fatalf("the store has %q, want %q", names, want)
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// TestStatesTakeThePlaceOfTheMarks: a state that the manager drops would be the only one, because
+// the older state is removed.
+func TestStatesTakeThePlaceOfTheMarks(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	v.withStore(&fakeStore{room: 4})
+	s.env = append(s.env, "FDSTORE=4")
+	one := s.start()
+	one.do("new", signals)
+	one.do("save", "s", "what was")
+	address := one.do("listen", "a", "tcp", anywhere)
+	one.do("ready")
+	upgrade := one.begin("upgrade")
+	two := s.next()
+	v.await(one.PID, "BARRIER=1")
+	v.awaitNames("cutover.0.a", "cutover.0.cutover.main.predecessor", "cutover.0.cutover.main.successor", "cutover.state.1.s")
+	one.do("checkpoint")
+	v.awaitNames("cutover.0.a", "cutover.state.2.s")
+	two.do("new", signals)
+	two.do("save", "s", "what was")
+	two.do("listen", "a", "tcp", anywhere)
+	two.do("ready")
+	upgrade.text()
+	two.state("serving")
+	v.awaitNames("cutover.0.a", "cutover.state.3.s")
+	s.hosted(address, two)
 }
 
 // TestWithoutRoomForTheMarksABarrierHasToDo, as with a manager that has no store.

@@ -31,6 +31,7 @@ type successor struct {
 	acknowledges bool          // it answers Acknowledge; set before EvPrepared
 	acknowledged chan struct{} // closed when it has sent Acknowledged
 	marks        chan prepared // the prepared marks; nil if there are none
+	undone       chan struct{} // closed when the upgrade is undone
 
 	listening   context.Context         // context of listen
 	stopReading context.CancelCauseFunc // ends listening
@@ -38,7 +39,7 @@ type successor struct {
 }
 
 func newSuccessor(process *fd.Process, line *handover.Conn) *successor {
-	s := &successor{process: process, line: line, silent: make(chan struct{}), acknowledged: make(chan struct{})}
+	s := &successor{process: process, line: line, silent: make(chan struct{}), acknowledged: make(chan struct{}), undone: make(chan struct{})}
 	s.listening, s.stopReading = context.WithCancelCause(context.Background())
 	return s
 }

@@ -91,6 +91,9 @@ func (u *Upgrader) undone(p *loopState, e event) {
 	} else {
 		u.answerConfirmed(p, p.reason)
 	}
+	if p.candidate != nil {
+		closeOnce(p.candidate.undone)
+	}
 	u.dropSuccessor(p)
 	u.keepStore(p)
 	u.judgeCandidate(p)

@@ -98,8 +98,8 @@ func (s *scene) died(lost []record.Request) error {
 	}
 	e := s.events[len(s.events)-1]
 	main, restarts := s.main(s.ctx), s.restarts()
-	if e.Kind != record.Reload || e.Error != "" || main == e.After && restarts == s.before {
-		return nil
+	if e.Kind != record.Reload || e.Error != "" || restarts == s.before && main != 0 {
+		return nil // another main process without a restart is that of an upgrade for which the command has not waited
 	}
 	text := ""
 	if len(lost) > 0 {

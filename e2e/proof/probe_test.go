@@ -192,31 +192,6 @@ func TestEachLossHasItsKind(t *testing.T) {
 	}
 }
 
-// A handshake of QUIC waits for the process that has read its first datagram.
-func TestATimeoutIsExcusedWhenAKilledProcessMayHaveReadADatagram(t *testing.T) {
-	for network, excused := range map[string]bool{"udp": true, "tcp": false} {
-		server := serve(t, func(_ int, c net.Conn) { _, _ = c.Read(make([]byte, 1)) })
-		ask := func(ctx context.Context, dial Dial) error {
-			c, err := dial(ctx, network, server)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		got := requests(t, Func("own", ask), 1, 50*time.Millisecond)
-		killed := &record.Event{Kind: record.Kill, At: got[0].Due, Done: got[0].Due}
-		s := &scene{events: []*record.Event{killed}}
-		if s.excused(got[0]) != excused {
-			t.Errorf("a request over %s: %+v, excused: %v; want %v", network, got[0], !excused, excused)
-		}
-		if killed.Done--; s.excused(got[0]) {
-			t.Errorf("a request over %s that was due after the restart is excused", network)
-		}
-	}
-}
-
 // The process dies between accept(2) and the first call on the connection.
 func TestACallOnAConnectionThatEndsIsNoBadAnswer(t *testing.T) {
 	dead := serve(t, func(_ int, c net.Conn) { c.Close() })

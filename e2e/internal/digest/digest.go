@@ -39,12 +39,12 @@ type Failures struct {
 	First string // the error of the first one
 }
 
-// A Load is the figures of one load. Steady is of the requests that were due without an
-// upgrade, During of the others.
+// A Load is the figures of one load. During is of the requests that were due in an upgrade,
+// Crash of those after a kill, and Steady of the others.
 type Load struct {
 	record.Load
-	Requests, Lost int
-	Steady, During Latency
+	Requests, Lost        int
+	Steady, During, Crash Latency
 }
 
 // Latency is the percentiles of answered requests.
@@ -73,11 +73,14 @@ func KeyOf(r *record.Report, q record.Request) Key {
 	return k
 }
 
-// During reports whether the service was being upgraded, restarted or killed at the time
-// at: from the begin of the event until the process before had ended, at least a second.
-func During(r *record.Report, at time.Duration) bool {
+// during returns the kind of the upgrade, restart or kill at the time at: from the begin of
+// the event until the process before had ended, at least a second. At other times it returns "".
+func during(r *record.Report, at time.Duration) record.Kind {
 	e, ok := r.Event(at)
-	return ok && e.Kind != record.Start && e.Kind != record.Stop && at < max(e.Done, e.Drained, e.At+least)
+	if !ok || e.Kind == record.Start || e.Kind == record.Stop || at >= max(e.Done, e.Drained, e.At+least) {
+		return ""
+	}
+	return e.Kind
 }
 
 // Of returns the digest of r.
@@ -99,16 +102,15 @@ func Of(r *record.Report) *Digest {
 	d.All.Name = "all quick ones"
 	kinds, generations := map[record.Failure]*Failures{}, map[Key]int{}
 	for _, q := range r.Requests {
-		during := During(r, q.Due)
 		if q.Load < len(d.Loads) {
-			d.Loads[q.Load].add(q, during)
+			d.Loads[q.Load].add(q, during(r, q.Due))
 		}
 		if !q.Lost() {
 			d.answered(generations, KeyOf(r, q))
 			continue
 		}
 		d.Lost++
-		if e, ok := r.Event(q.End()); ok && e.Kind == record.Kill && During(r, q.End()) {
+		if during(r, q.End()) == record.Kill {
 			d.Killed++
 		}
 		if kinds[q.Failure] == nil {
@@ -128,6 +130,7 @@ func Of(r *record.Report) *Digest {
 		if l.Steady.Quantile(0) < slow {
 			d.All.Steady.sorted = append(d.All.Steady.sorted, l.Steady.sorted...)
 			d.All.During.sorted = append(d.All.During.sorted, l.During.sorted...)
+			d.All.Crash.sorted = append(d.All.Crash.sorted, l.Crash.sorted...)
 		}
 	}
 	d.All.close()
@@ -167,12 +170,14 @@ func (d *Digest) answered(indexes map[Key]int, k Key) {
 	d.Generations[i].Requests++
 }
 
-func (l *Load) add(q record.Request, during bool) {
+func (l *Load) add(q record.Request, during record.Kind) {
 	l.Requests++
 	switch {
 	case q.Lost():
 		l.Lost++
-	case during:
+	case during == record.Kill:
+		l.Crash.sorted = append(l.Crash.sorted, q.Took)
+	case during != "":
 		l.During.sorted = append(l.During.sorted, q.Took)
 	default:
 		l.Steady.sorted = append(l.Steady.sorted, q.Took)
@@ -180,7 +185,7 @@ func (l *Load) add(q record.Request, during bool) {
 }
 
 func (l *Load) close() {
-	for _, s := range []*Latency{&l.Steady, &l.During} {
+	for _, s := range []*Latency{&l.Steady, &l.During, &l.Crash} {
 		slices.Sort(s.sorted)
 		s.Count = len(s.sorted)
 		s.P50, s.P90, s.P99, s.P999, s.Max = s.Quantile(0.5), s.Quantile(0.9), s.Quantile(0.99), s.Quantile(0.999), s.Quantile(1)

@@ -61,6 +61,9 @@ func TestLatenciesDuringUpgradesAreApart(t *testing.T) {
 	if got := d.All.Steady; got.Max != ms || got.Count != 95 {
 		t.Errorf("steady = %+v, want the other quick answers, of 1ms", got)
 	}
+	if got := d.Loads[1].Crash; got.Max != 2*time.Second || got.Count != 1 { // due at 80 s
+		t.Errorf("after a kill = %+v, want one answer of the slow load", got)
+	}
 	if got := d.Loads[1].Steady.P50; got != 2*time.Second {
 		t.Errorf("the slow load has %v, want 2s", got)
 	}

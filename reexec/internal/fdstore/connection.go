@@ -18,6 +18,9 @@ func (s *Store) Connection(ctx context.Context, c handover.Connection, file sysc
 	if s.Sockets.Keeps(file) {
 		return errors.New("the connection is kept: the fd store has it, and the next process claims it")
 	}
+	if err := s.removeMarks(ctx); err != nil {
+		return err
+	}
 	const both = 2 // the connection and its data
 	if s.connections+both > s.Notifier.StoreMax()-s.Sockets.Own()-s.States.Room() {
 		return errors.New("the fd store has no room for the connection: raise FileDescriptorStoreMax= of the unit")

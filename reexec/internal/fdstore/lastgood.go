@@ -54,7 +54,6 @@ func (s *Store) KeepLastGood(ctx context.Context, identity string, stored func()
 // roomForLastGood returns an error if the store has no room for the entry beside the marks of
 // the upgrade.
 func (s *Store) roomForLastGood() error {
-	const marks = 2
 	limit := s.Notifier.StoreMax()
 	if used := s.used() + len(s.Good.Entries()); limit > 0 && used+marks >= limit {
 		return fmt.Errorf("the fd store holds %d files and has no room for it: raise FileDescriptorStoreMax= of the unit", limit)

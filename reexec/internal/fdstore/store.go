@@ -45,9 +45,10 @@ type Store struct {
 	Afford func(func() error) error // calls a function again with descriptors of the reserve
 
 	mu      sync.Mutex
-	ours    bool // this process may change the store
-	was     bool // ours was true once
-	handing bool // a successor was sent the names
+	ours    bool    // this process may change the store
+	was     bool    // ours was true once
+	handing bool    // a successor was sent the names
+	markUse markUse // of the marks that may be in the store
 
 	connections int // number of descriptors of idle connections in the store
 }
@@ -57,6 +58,9 @@ func (s *Store) Own(ours bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ours, s.handing, s.was = ours, false, s.was || ours
+	if s.markUse == neededMarks {
+		s.markUse = spareMarks
+	}
 }
 
 // Hand ends changes of the store, because another process may be the main one next.
@@ -170,12 +174,21 @@ func (s *Store) removing(ctx context.Context) func(name string) error {
 func (s *Store) checkRoom(ctx context.Context) func() error {
 	return func() error {
 		limit := s.Notifier.StoreMax()
-		used, good := s.used(), len(s.Good.Entries())
-		if limit > 0 && used < limit && used+good >= limit { // sockets and states come first
+		if limit == 0 {
+			return nil
+		}
+		good := len(s.Good.Entries())
+		if s.used()+s.ofMarks()+good >= limit { // sockets and states come first
+			if err := s.giveMarksUp(ctx); err != nil {
+				return err
+			}
+		}
+		used := s.used() + s.ofMarks()
+		if used < limit && used+good >= limit { // as above
 			s.Log.Warn("the last good program is given up, because the fd store is full: raise FileDescriptorStoreMax= of the unit", "limit", limit)
 			return s.removeLastGood(ctx)
 		}
-		if limit > 0 && used >= limit {
+		if used >= limit {
 			return fmt.Errorf("the fd store holds %d files and is full: raise FileDescriptorStoreMax= of the unit", limit)
 		}
 		return nil

@@ -8,35 +8,40 @@ import (
 	"syscall"
 )
 
-// Signals is the channel of SIGHUP, SIGTERM, SIGINT and Options.RestartSignal. It is nil if
-// the program handles signals.
-type Signals chan os.Signal
+// Signals has the signals that wait to be relayed. Package os/signal drops a signal whose channel is
+// full, so a stop has another channel than a reload: however many SIGHUPs come while the process is
+// busy, a SIGTERM is not lost. One SIGHUP that waits stands for all later ones.
+type Signals struct{ reloads, stops chan os.Signal }
 
-// Catch catches signals from now on. Early signals wait in the channel, so none kills the
-// process and none is lost. If wanted is false, it returns nil.
-func Catch(wanted bool, restart syscall.Signal) Signals {
+// Catch catches SIGHUP, SIGTERM, SIGINT and Options.RestartSignal from now on. Early signals wait,
+// so none kills the process and none is lost. If wanted is false, the program handles signals, and
+// Catch returns nil.
+func Catch(wanted bool, restart syscall.Signal) *Signals {
 	if !wanted {
 		return nil
 	}
-	s := make(Signals, 8)
-	signal.Notify(s, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	s := &Signals{make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	signal.Notify(s.stops, syscall.SIGTERM, syscall.SIGINT)
 	if restart != 0 {
-		signal.Notify(s, restart)
+		signal.Notify(s.stops, restart)
 	}
+	signal.Notify(s.reloads, syscall.SIGHUP)
 	return s
 }
 
-// Relay calls reload for each SIGHUP and stop for the others, until ctx ends.
-func (s Signals) Relay(ctx context.Context, reload func(), stop func(os.Signal)) {
+// Relay calls reload for SIGHUP and stop for the others, until ctx ends.
+func (s *Signals) Relay(ctx context.Context, reload func(), stop func(os.Signal)) {
+	if s == nil {
+		<-ctx.Done()
+		return
+	}
 	defer s.Release()
 	for {
 		select {
-		case sig := <-s:
-			if sig == syscall.SIGHUP {
-				reload()
-			} else {
-				stop(sig)
-			}
+		case <-s.reloads:
+			reload()
+		case sig := <-s.stops:
+			stop(sig)
 		case <-ctx.Done():
 			return
 		}
@@ -44,17 +49,18 @@ func (s Signals) Relay(ctx context.Context, reload func(), stop func(os.Signal))
 }
 
 // Resume catches SIGHUP again, which was ignored for an execve that has failed.
-func (s Signals) Resume() {
+func (s *Signals) Resume() {
 	if s != nil {
-		signal.Notify(s, syscall.SIGHUP)
+		signal.Notify(s.reloads, syscall.SIGHUP)
 	} else {
 		signal.Reset(syscall.SIGHUP)
 	}
 }
 
 // Release ends the catching.
-func (s Signals) Release() {
+func (s *Signals) Release() {
 	if s != nil {
-		signal.Stop(s)
+		signal.Stop(s.reloads)
+		signal.Stop(s.stops)
 	}
 }
