@@ -52,6 +52,9 @@ func Packet(name, address string, serve func(net.PacketConn) error) *PacketServi
 
 // Listen claims the socket.
 func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error) {
+	if err := s.check(); err != nil {
+		return nil, serviceFailed(s.Name, err)
+	}
 	server := &packet.Server{Serve: s.Serve, Endings: u.endings, Drain: u.drained}
 	if s.Flows > 0 {
 		p, err := s.listenPeers(ctx, u)
@@ -67,6 +70,19 @@ func (s *PacketService) Listen(ctx context.Context, u *Upgrader) (serve func(con
 	}
 	q := packet.NewUnanswered(answer, u.drain, u.endings)
 	return func(context.Context) error { return s.result(server.Run(c.(packet.Socket), q)) }, nil
+}
+
+// check returns an error for fields with which no datagram is answered.
+func (s *PacketService) check() error {
+	switch {
+	case s.Serve == nil:
+		return errors.New("PacketService.Serve is nil")
+	case s.Answer < 0:
+		return fmt.Errorf("PacketService.Answer is negative: %v", s.Answer)
+	case s.Flows < 0:
+		return fmt.Errorf("PacketService.Flows is negative: %v", s.Flows)
+	}
+	return nil
 }
 
 // result returns the error of a server that has ended.

@@ -221,3 +221,18 @@ func TestCutWorkIsLoggedAndIsNoFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesThatCannotServeAreRefusedBeforeReady(t *testing.T) {
+	u := newUpgrader(t, reexec.Options{})
+	read := func(net.PacketConn) error { return nil }
+	for want, s := range map[string]reexec.Service{
+		"StreamService.Serve and New are nil": reexec.Stream("a", "127.0.0.1:0", nil),
+		"PacketService.Serve is nil":          reexec.Packet("a", "127.0.0.1:0", nil),
+		"PacketService.Answer is negative":    &reexec.PacketService{Name: "a", Address: "127.0.0.1:0", Serve: read, Answer: -1},
+		"PacketService.Flows is negative":     &reexec.PacketService{Name: "a", Address: "127.0.0.1:0", Serve: read, Flows: -1},
+	} {
+		if _, err := s.Listen(t.Context(), u); err == nil || !strings.Contains(err.Error(), `service "a": `+want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}

@@ -65,6 +65,9 @@ func Stream(name, address string, serve func(net.Listener) error) *StreamService
 
 // Listen claims the listener.
 func (s *StreamService) Listen(ctx context.Context, u *Upgrader) (serve func(context.Context) error, err error) {
+	if s.Serve == nil && s.New == nil { // before Ready: a successor must not replace a process that serves
+		return nil, serviceFailed(s.Name, errors.New("StreamService.Serve and New are nil: set one of them"))
+	}
 	ln, err := u.Listen(ctx, s.Name, "", s.Address)
 	if err != nil {
 		return nil, err
