@@ -23,6 +23,19 @@ func monotonic(t testing.TB) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// A program that accepts and does not call Ready ends by SIGTERM, when its start takes too long.
+func TestTheManagerIsToldOfAForgottenReady(t *testing.T) {
+	s := newStage(t)
+	v := s.supervise()
+	r := s.start()
+	r.do("new", signals)
+	r.do("listen", "a", "tcp", anywhere)
+	r.signal(unix.SIGTERM)
+	v.await(r.PID, "STOPPING=1 STATUS=generation 1 finishes its work: the program has not called Ready")
+	r.do("close")
+	r.exit("0")
+}
+
 // TestWhatTheManagerIsTold by an upgrade, message by message.
 func TestWhatTheManagerIsTold(t *testing.T) {
 	s := newStage(t)

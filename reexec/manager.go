@@ -93,8 +93,11 @@ func (u *Upgrader) sayUndone(p *loopState) {
 // sayStop notifies the manager that this process ends. reason is nil unless it failed.
 func (u *Upgrader) sayStop(reason error) {
 	status := fmt.Sprintf("generation %d finishes its work", u.launch.generation)
-	if reason != nil {
+	switch {
+	case reason != nil:
 		status += ": " + reason.Error()
+	case !u.ready.called.Load(): // a start that takes too long ends so
+		status += ": the program has not called Ready, and accepted no client"
 	}
 	said := []notify.Assignment{notify.Stopping, notify.Status(status)}
 	if errno := syscall.Errno(0); errors.As(reason, &errno) {

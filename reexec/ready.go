@@ -19,6 +19,7 @@ type readiness struct {
 	accepting chan struct{} // Ready may return err: we accept, or announce has failed
 	err       error         // read it after accepting is closed
 
+	called     atomic.Bool // the program has called Ready
 	restoring  sync.Once
 	restored   chan struct{} // closed when restore has ended, with or without an error
 	restoreErr error         // read it after restored is closed
@@ -44,6 +45,7 @@ func newReadiness() readiness {
 // claimed, and removes them from the fd store. A successor does so when it is the main
 // process.
 func (u *Upgrader) Ready(ctx context.Context) error {
+	u.ready.called.Store(true)
 	u.loop.post(event{kind: lifecycle.EvReady})
 	if err := u.until(ctx, u.ready.told); err != nil {
 		return err
