@@ -43,6 +43,12 @@ func main() {
 		flags.Usage()
 		os.Exit(2)
 	}
+	if *report != "" {
+		if err := recorder.Writable(*report); err != nil {
+			fmt.Fprintln(os.Stderr, "demo:", err)
+			os.Exit(2)
+		}
+	}
 	os.Exit(run(*kind, *report))
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/digest"
 	"github.com/cutover-go/cutover/e2e/internal/recorder"
+	"github.com/cutover-go/cutover/e2e/proof/record"
 )
 
 // The exit statuses.
@@ -60,11 +61,14 @@ func command(ctx context.Context, args []string, in io.Reader, out, stderr io.Wr
 	flags.DurationVar(&o.window, "window", 3*time.Second, "`time` from one reload to the next")
 	flags.BoolVar(&o.yes, "yes", false, "reload without a question")
 	flags.StringVar(&o.report, "report", "", recorder.Usage)
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return proven
+	case err != nil:
 		return untested
 	}
-	if flags.NArg() > 0 || o.unit == "" || o.address == "" || o.reloads < 1 || !(o.rate > 0) {
-		flags.Usage()
+	if err := o.check(flags.Args()); err != nil {
+		fmt.Fprintf(stderr, "prove: %v; prove -h says more\n", err)
 		return untested
 	}
 	status, err := prove(ctx, o, in, out, stderr)
@@ -72,6 +76,30 @@ func command(ctx context.Context, args []string, in io.Reader, out, stderr io.Wr
 		fmt.Fprintln(stderr, "prove:", errors.Join(err, context.Cause(ctx)))
 	}
 	return status
+}
+
+// maxRate is more than the load of one process can send.
+const maxRate = 100_000
+
+// check returns an error for values that make no test. more are arguments that are no flags.
+func (o order) check(more []string) error {
+	switch {
+	case len(more) > 0:
+		return fmt.Errorf("%q is no option", more[0])
+	case o.unit == "":
+		return errors.New("-unit is missing: the name of the service")
+	case o.address == "":
+		return errors.New("-address is missing: a URL of the service, such as http://127.0.0.1:8080/")
+	case o.reloads < 1:
+		return fmt.Errorf("-n %d: at least one reload is needed", o.reloads)
+	case !(o.rate > 0 && o.rate <= maxRate):
+		return fmt.Errorf("-rate %v: more than 0 and at most %d requests a second", o.rate, maxRate)
+	case o.window <= 0:
+		return fmt.Errorf("-window %v: a time such as 3s", o.window)
+	case o.report != "":
+		return recorder.Writable(o.report)
+	}
+	return nil
 }
 
 // prove tests the service and prints the result.
@@ -92,11 +120,18 @@ func prove(ctx context.Context, o order, in io.Reader, out, stderr io.Writer) (i
 		return untested, err
 	}
 	report := c.record.Report()
+	status := c.print(out, report)
 	if o.report != "" {
 		if err := recorder.Write(ctx, o.report, report); err != nil {
 			return untested, err
 		}
 	}
+	return status, nil
+}
+
+// print prints the result and returns the exit status.
+func (c *course) print(out io.Writer, report *record.Report) int {
+	unit := c.service.unit
 	d := digest.Of(report)
 	fmt.Fprint(out, d)
 	for _, e := range report.Events {
@@ -105,14 +140,14 @@ func prove(ctx context.Context, o order, in io.Reader, out, stderr io.Writer) (i
 		}
 	}
 	if c.same > 0 {
-		fmt.Fprintf(out, "%d of %d reloads left the main process as it was: is the reload of %s an upgrade?\n", c.same, o.reloads, s.unit)
+		fmt.Fprintf(out, "%d of %d reloads left the main process as it was: is the reload of %s an upgrade?\n", c.same, c.reloads, unit)
 	}
 	if d.Lost > 0 || d.Undone > 0 {
-		fmt.Fprintf(out, "FAILED: %s loses requests, or does not reload\n", s.unit)
-		return refuted, nil
+		fmt.Fprintf(out, "FAILED: %s loses requests, or does not reload\n", unit)
+		return refuted
 	}
-	fmt.Fprintf(out, "ok: %s was reloaded %d times and lost nothing\n", s.unit, o.reloads)
-	return proven, nil
+	fmt.Fprintf(out, "ok: %s was reloaded %d times and lost nothing\n", unit, c.reloads)
+	return proven
 }
 
 // asked reports whether the answer is yes.

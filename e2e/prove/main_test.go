@@ -146,11 +146,30 @@ func checkReport(t *testing.T, m *machine.Machine) {
 	}
 }
 
-func TestWrongArgumentsAreAnError(t *testing.T) {
-	var out bytes.Buffer
-	for _, args := range [][]string{{}, {"-unit", "x"}, {"-unit", "x", "-address", "http://y", "-n", "0"}, {"-unit", "x", "-address", "http://y", "more"}} {
-		if status := command(t.Context(), args, &out, &out, &out); status != untested {
-			t.Errorf("%q: exit status %d, want %d", args, status, untested)
+func TestWrongArgumentsAreAnErrorThatNamesThem(t *testing.T) {
+	for want, args := range map[string][]string{
+		"-unit is missing":       {},
+		"-address is missing":    {"-unit", "x"},
+		"-n 0:":                  {"-unit", "x", "-address", "http://y", "-n", "0"},
+		"-rate +Inf:":            {"-unit", "x", "-address", "http://y", "-rate", "inf"},
+		"-rate NaN:":             {"-unit", "x", "-address", "http://y", "-rate", "nan"},
+		"-window -1s:":           {"-unit", "x", "-address", "http://y", "-window", "-1s"},
+		`"more" is no option`:    {"-unit", "x", "-address", "http://y", "more"},
+		"report /missing/r.json": {"-unit", "x", "-address", "http://y", "-report", "/missing/r.json"},
+		"report /: it is a dir":  {"-unit", "x", "-address", "http://y", "-report", "/"},
+	} {
+		var out, errs bytes.Buffer
+		if status := command(t.Context(), args, &out, &out, &errs); status != untested || !strings.Contains(errs.String(), want) || out.Len() > 0 {
+			t.Errorf("%q: exit status %d, %s, want %d and %s", args, status, errs.String(), untested, want)
 		}
+	}
+	t.Setenv("PATH", "/missing")
+	var out, errs bytes.Buffer
+	args := []string{"-unit", "x", "-address", "http://y", "-report", filepath.Join(t.TempDir(), "r.html")}
+	if status := command(t.Context(), args, &out, &out, &errs); status != untested || !strings.Contains(errs.String(), "the go command draws it") {
+		t.Errorf("a page without the go command: exit status %d, %s", status, errs.String())
+	}
+	if status := command(t.Context(), []string{"-h"}, &out, &out, &errs); status != proven {
+		t.Errorf("-h: exit status %d, want %d", status, proven)
 	}
 }

@@ -29,6 +29,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/cutover-go/cutover/e2e/internal/recorder"
 )
 
 // A list is the values of a flag that may be repeated.
@@ -58,6 +60,12 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 || *upgrades < 1 || !slices.Contains(kinds, *kind) {
 		flags.Usage()
 		return 2
+	}
+	if *report != "" {
+		if err := recorder.Writable(*report); err != nil {
+			fmt.Fprintln(stderr, "losses:", err)
+			return 2
+		}
 	}
 	p := plan{kind: *kind, upgrades: *upgrades, part: *part, window: whole, beside: *beside, only: *only, also: also, report: *report, log: stderr, detail: *detail}
 	t, err := p.run(ctx)
