@@ -155,8 +155,8 @@ func (d Daemon) complete() (Daemon, error) {
 
 func (d Daemon) checkProgram() error {
 	var errs []error
-	if !unitName.MatchString(d.Name) || len(d.Name) > maxName {
-		errs = append(errs, fmt.Errorf("name %q: letters, digits and ._- make a unit's name", d.Name))
+	if why := badName(d.Name); why != "" {
+		errs = append(errs, fmt.Errorf("name %q: %s", d.Name, why))
 	}
 	if !path.IsAbs(d.Binary) || path.Clean(d.Binary) != d.Binary || strings.Contains(d.Binary, `\`) {
 		errs = append(errs, fmt.Errorf("binary %q: systemd wants an absolute path", d.Binary))
@@ -179,6 +179,21 @@ func (d Daemon) checkProgram() error {
 		errs = append(errs, fmt.Errorf("user %q: no user's name", d.User))
 	}
 	return errors.Join(errs...)
+}
+
+// badName says why name cannot be that of a service, "" if it can.
+func badName(name string) string {
+	switch stem, kind, _ := cutLast(name, "."); {
+	case strings.Contains(name, "@"):
+		return "a template is not written: write the units of one instance, and then name them NAME@.service and put %i into their addresses and RuntimeDirectory="
+	case !unitName.MatchString(name) || len(name) > maxName:
+		return "letters, digits and ._- make a unit's name"
+	case strings.HasPrefix(name, "."):
+		return "systemd does not read hidden files"
+	case kind == "service" || kind == "socket":
+		return "the name is that without ." + kind + ": " + stem
+	}
+	return ""
 }
 
 // checkCredentials refuses values that LoadCredential= cannot have.
@@ -233,13 +248,17 @@ func (d Daemon) checkSockets() error {
 	if len(d.Sockets) == 0 && d.Binds == 0 {
 		errs = append(errs, errors.New("no socket: say which systemd binds, or how many the program binds itself"))
 	}
-	seen := map[string]bool{}
+	seen, units := map[string]bool{}, map[string]string{}
 	for _, s := range d.Sockets {
 		errs = append(errs, s.check())
-		if seen[s.Name] {
+		unit := d.socketUnit(s)
+		switch other, again := units[unit]; {
+		case seen[s.Name]:
 			errs = append(errs, fmt.Errorf("socket %q: twice; one socket may have several addresses", s.Name))
+		case again:
+			errs = append(errs, fmt.Errorf("sockets %q and %q: both would be in %s; choose names that differ in letters, digits or ._-", other, s.Name, unit))
 		}
-		seen[s.Name] = true
+		seen[s.Name], units[unit] = true, s.Name
 	}
 	return errors.Join(errs...)
 }

@@ -146,6 +146,9 @@ func TestEachSettingThatTheLibraryNeedsSaysWhy(t *testing.T) {
 func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 	for want, change := range map[string]func(*units.Daemon){
 		"name":            func(d *units.Daemon) { d.Name = "a b" },
+		"template":        func(d *units.Daemon) { d.Name = "a@" },
+		"without .socket": func(d *units.Daemon) { d.Name = "a.socket" },
+		"hidden":          func(d *units.Daemon) { d.Name = ".a" },
 		"absolute":        func(d *units.Daemon) { d.Binary = "myapp" },
 		"control":         func(d *units.Daemon) { d.Args = []string{"a\nExecStart=/bin/evil"} },
 		"254":             func(d *units.Daemon) { d.SoftReboot = true },
@@ -163,8 +166,11 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		"no address":      func(d *units.Daemon) { d.Sockets = []units.Socket{{Name: "a"}} },
 		"without a colon": func(d *units.Daemon) { d.Sockets[0].Name = "a:b" },
 		"twice":           func(d *units.Daemon) { d.Sockets = append(d.Sockets, d.Sockets[0]) },
-		"kind":            func(d *units.Daemon) { d.Sockets[0].Kind = "Netlink" },
-		"backslash":       func(d *units.Daemon) { d.Description = `a\` },
+		"both would be": func(d *units.Daemon) {
+			d.Sockets = []units.Socket{{Name: "a b", Listen: []string{"1"}}, {Name: "a_b", Listen: []string{"2"}}}
+		},
+		"kind":      func(d *units.Daemon) { d.Sockets[0].Kind = "Netlink" },
+		"backslash": func(d *units.Daemon) { d.Description = `a\` },
 	} {
 		d := myapp()
 		change(&d)

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 )
 
 const usage = `Usage: sdunits <command> [options]
@@ -89,8 +91,24 @@ func parse(flags *flag.FlagSet, text string, args []string, stdout io.Writer) er
 		fmt.Fprintf(stdout, "%s\nOptions:\n", text)
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
+		return err
 	case err != nil:
 		return misused{err}
 	}
-	return err
+	return late(flags, args)
+}
+
+// late returns an error for an option that comes after the first argument, where package flag
+// does not read it.
+func late(flags *flag.FlagSet, args []string) error {
+	if slices.Contains(args, "--") {
+		return nil
+	}
+	for _, arg := range flags.Args() {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && flags.Lookup(name) != nil {
+			return misused{fmt.Errorf("%s comes after %s: options come first, and -- before arguments of the program", arg, flags.Arg(0))}
+		}
+	}
+	return nil
 }

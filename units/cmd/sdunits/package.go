@@ -113,13 +113,17 @@ func (p *packaging) read(dir string) error {
 	p.Dir, p.Source = filepath.ToSlash(filepath.Clean(p.Dir)), cmp.Or(p.Source, path.Base(p.Binary))
 	p.Service = p.Name + ".service"
 	for _, f := range files {
-		switch path.Ext(f.Name) {
-		case ".socket":
+		switch {
+		case path.Ext(f.Name) == ".socket":
 			p.SocketUnits = append(p.SocketUnits, f.Name)
-		case ".service":
-			if p.Data, err = dataOf(f.Text); err != nil {
+		case f.Name == p.Service || path.Dir(f.Name) == p.Service+".d":
+			dirs, err := dataOf(f.Text)
+			if err != nil {
 				return err
 			}
+			p.Data = append(p.Data, dirs...)
+		case path.Ext(f.Name) == ".service":
+			return fmt.Errorf("%s is a second service beside %s, and the scripts are those of one: put its units into another directory", f.Name, p.Service)
 		}
 		p.Files = append(p.Files, copied{filepath.ToSlash(f.Path), path.Join("/usr/lib/systemd/system", f.Name)})
 	}

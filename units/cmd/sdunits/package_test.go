@@ -68,7 +68,8 @@ func TestPackagingOfTheExampleIsWritten(t *testing.T) {
 
 func TestScriptsOfPackagesAreForTheShell(t *testing.T) {
 	files := written(t, units.Daemon{})
-	files[0].Text += "[Service]\nStateDirectory=app/x app-y:link\n"
+	files[0].Text += "[Service]\nStateDirectory=app/x\n"
+	files = append(files, units.File{Name: "app.service.d/state.conf", Text: "[Service]\nStateDirectory=app-y:link\n"})
 	if status, stderr := packagingIn(t, files); status != 0 {
 		t.Fatal(stderr)
 	}
@@ -140,6 +141,7 @@ func TestPackageRefusesWhatCannotBe(t *testing.T) {
 		"plain names":       {files: bad},
 		"X-Cutover":         {files: []units.File{{Name: "a.service", Text: "[Service]\nExecStart=/bin/true\n"}}},
 		"-o DIR":            {files: written(t, units.Daemon{}), args: []string{"-o", ""}},
+		"second service":    {files: append(written(t, units.Daemon{}), units.File{Name: "b.service", Text: "[Service]\nExecStart=/bin/true\n"})},
 	} {
 		if status, stderr := packagingIn(t, c.files, c.args...); status != misusage || !strings.Contains(stderr, want) {
 			t.Errorf("%d, %s; want %q", status, stderr, want)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,6 +85,9 @@ func lookUp(ctx context.Context, name string, user bool) (*service, error) {
 		args = append(args, "--user")
 	}
 	out, err := exec.CommandContext(ctx, "systemctl", append(args, "--", name)...).Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("systemctl show %s: %w", name, err)
 	}
