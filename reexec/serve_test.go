@@ -162,6 +162,13 @@ func TestAServiceThatEndsLeavesTheOthers(t *testing.T) {
 	}
 }
 
+func TestANilServiceIsAnError(t *testing.T) {
+	err := reexec.Run(t.Context(), reexec.Options{Logger: slog.New(slog.DiscardHandler)}, reexec.Stream("a", anywhere, net.Listener.Close), nil)
+	if want := "service 2 of 2 is nil"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Run = %v, want %s", err, want)
+	}
+}
+
 func TestAFailedServiceStopsTheProgram(t *testing.T) {
 	u, calls := newUpgrader(t, reexec.Options{}), &record{}
 	full := errors.New("the disk is full")

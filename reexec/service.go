@@ -3,6 +3,7 @@ package reexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -83,7 +84,10 @@ func (u *Upgrader) listenAll(ctx context.Context, services []Service) (serving [
 		case <-ctx.Done():
 		}
 	}()
-	for _, s := range services {
+	for i, s := range services {
+		if s == nil {
+			return nil, fmt.Errorf("reexec: service %d of %d is nil", i+1, len(services))
+		}
 		serve, err := s.Listen(ctx, u)
 		if err == nil {
 			err = ctx.Err()

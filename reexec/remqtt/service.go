@@ -61,6 +61,9 @@ func (e engine) WaitForPredecessor(ctx context.Context) error { return e.of.Wait
 
 // Listen claims the listener.
 func (s *Service) Listen(ctx context.Context, u *reexec.Upgrader) (serve func(context.Context) error, err error) {
+	if s.Serve == nil {
+		return nil, fmt.Errorf("remqtt: service %q: Serve is not set", s.Name)
+	}
 	ln, err := u.Listen(ctx, s.Name, "", s.Address)
 	if err != nil {
 		return nil, err
