@@ -12,8 +12,8 @@ type launch struct {
 	program    Command // path and arguments
 	workDir    startup.WorkDir
 	environ    startup.Environ
-	version    string      // version of the program's module, "" if the go command recorded none
-	parent     int         // pid of our parent at the start: the manager, if there is one
-	inPlace    bool        // an upgrade executes the new program in this process
-	asking     atomic.Bool // a call of Options.Next has not returned
+	version    func() string // of the program's module, "" if the go command recorded none
+	parent     int           // pid of our parent at the start: the manager, if there is one
+	inPlace    bool          // an upgrade executes the new program in this process
+	asking     atomic.Bool   // a call of Options.Next has not returned
 }

@@ -120,8 +120,8 @@ func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 // itself returns the number and the version of this generation for STATUS=.
 func (u *Upgrader) itself() string {
 	name := fmt.Sprintf("generation %d", u.launch.generation)
-	if u.launch.version != "" {
-		name += " (" + u.launch.version + ")"
+	if v := u.launch.version(); v != "" {
+		name += " (" + v + ")"
 	}
 	return name
 }

@@ -36,7 +36,7 @@ func TestWhoDrainsInWords(t *testing.T) {
 
 func TestTheStatusOfAMainProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time stands still
-		u := &Upgrader{launch: launch{generation: 4, version: "v2.1"}, sockets: &sockets.Set{}, pred: &predecessor{generation: 3}}
+		u := &Upgrader{launch: launch{generation: 4, version: func() string { return "v2.1" }}, sockets: &sockets.Set{}, pred: &predecessor{generation: 3}}
 		u.pred.keepProgress(handover.Draining{Generations: 1, Generation: 3, Held: 12, Left: 8})
 		if got, want := u.statusText(nil), "generation 4 (v2.1), draining 12 connections of generation 3, 8 s left"; got != want {
 			t.Errorf("status: %q, want %q", got, want)
@@ -64,7 +64,7 @@ func TestTheStatusNamesAReplacedProgram(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	u := &Upgrader{launch: launch{generation: 2, program: Command{Path: path}}, sockets: &sockets.Set{}, pred: &predecessor{gone: true}}
+	u := &Upgrader{launch: launch{generation: 2, program: Command{Path: path}, version: func() string { return "" }}, sockets: &sockets.Set{}, pred: &predecessor{gone: true}}
 	u.manager.good.Me = identity
 	undone := &UpgradeError{phaseStart, 7, errors.New("no configuration")}
 	for _, tt := range []struct {

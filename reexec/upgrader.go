@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/ask"
@@ -110,7 +111,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	u := &Upgrader{
 		opts:   o,
 		log:    slog.New(slog.DiscardHandler),
-		launch: launch{version: version(), environ: start, parent: os.Getppid()},
+		launch: launch{version: sync.OnceValue(version), environ: start, parent: os.Getppid()},
 		conns:  newConnections(o.Drain),
 		ready:  newReadiness(),
 		loop:   newLoop(),
@@ -130,8 +131,11 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		}
 	}
 	u.manager.good.InsteadOf = lastgood.TakeFailed(start.Lookup)
-	u.commands.signals = signals.Catch(!o.NoSignals, o.RestartSignal)
-	if err := u.findSockets(line); err != nil {
+	caught := make(chan *signals.Signals, 1)
+	go func() { caught <- signals.Catch(!o.NoSignals, o.RestartSignal) }() // beside the handshake, because it waits for a new thread
+	err = u.findSockets(line)
+	u.commands.signals = <-caught
+	if err != nil {
 		u.commands.signals.Release()
 		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))

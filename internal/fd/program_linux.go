@@ -37,11 +37,17 @@ func readString(address int64) string {
 		return ""
 	}
 	defer mem.Close()
-	text := make([]byte, maxPath)
-	n, _ := mem.ReadAt(text, address) // it ends early at the end of the stack
-	s, _, ok := bytes.Cut(text[:n], []byte{0})
-	if !ok {
-		return ""
+	var text []byte
+	for part := make([]byte, 256); len(text) < maxPath; { // a path is shorter than 256 bytes in most cases
+		n, _ := mem.ReadAt(part, address+int64(len(text))) // it ends early at the end of the stack
+		end := bytes.IndexByte(part[:n], 0)
+		if end >= 0 {
+			return string(append(text, part[:end]...))
+		}
+		if n == 0 {
+			return ""
+		}
+		text = append(text, part[:n]...)
 	}
-	return string(s)
+	return ""
 }

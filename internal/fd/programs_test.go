@@ -4,9 +4,12 @@ package fd_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,6 +26,7 @@ var programs = map[string]func() int{
 	"report":   report,
 	"starter":  starter,
 	"headless": headless,
+	"path":     printPath,
 }
 
 // A condition describes the environment that a started program finds.
@@ -32,6 +36,31 @@ type condition struct {
 	Dir         string
 	Env         []string
 	Open        []string
+}
+
+// printPath prints the path of execve.
+func printPath() int {
+	fmt.Print(fd.ExecPath())
+	return 0
+}
+
+func TestPathOfExecveKeepsLinksAndIsWhole(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, length := range []int{1, 220} {
+		dir := filepath.Join(t.TempDir(), strings.Repeat("d", length), strings.Repeat("e", length))
+		link := filepath.Join(dir, "program")
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Symlink(program, link)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(link)
+		cmd.Args[0], cmd.Env = "another name", append(os.Environ(), programVariable+"=path")
+		if got, err := cmd.Output(); string(got) != link || err != nil {
+			t.Errorf("path %q, %v, want %q", got, err, link)
+		}
+	}
 }
 
 // report writes its condition to the line and waits for the end of it, or for the

@@ -13,7 +13,7 @@
 //	     |                                              |   initialises
 //	     |<------------- Ready or Failed ---------------|   Failed carries the reason
 //	 gates shut                                         |
-//	     |------------------- States ------------------>|   saved state, as sealed memfds
+//	     |------------------- States ------------------>|   saved state, as sealed memfds, if there is any
 //	     |--------------------- Go -------------------->|
 //	     |                                          restores, gates open
 //	     |<----------------- Serving -------------------|

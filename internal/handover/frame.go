@@ -159,11 +159,18 @@ func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {
 		return nil, fmt.Errorf("came with %d descriptors", len(fds))
 	}
 	var m M
+	if string(body) == empty {
+		return m, nil
+	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
+
+// empty is the body of a message without fields. Package json is not asked for it, because it
+// examines each type of message first.
+const empty = "{}"
 
 func withFDs(d Descriptors, fds []*fd.FD) (Message, error) {
 	if len(d.Entries) != len(fds) {

@@ -269,3 +269,16 @@ func TestADuplicateIsTheSameEndOfTheLine(t *testing.T) {
 		t.Errorf("Receive = %v, %v, want io.EOF once the last duplicate is closed", m, err)
 	}
 }
+
+func TestAStatesMessageWithoutStateIsNotSent(t *testing.T) {
+	c, raw := wire(t)
+	err := c.SendStates(t.Context(), handover.States{Stored: []string{}})
+	if err == nil {
+		err = c.Send(t.Context(), handover.Go{})
+	}
+	frame := make([]byte, 64)
+	n, rerr := raw.Read(frame)
+	if err := errors.Join(err, rerr); err != nil || string(frame[:n]) != "CO\x01\x06{}" {
+		t.Errorf("first frame %q, %v, want that of Go", frame[:n], err)
+	}
+}

@@ -147,10 +147,13 @@ func (c *Conn) ReceiveDescriptors(ctx context.Context) (entries []Entry, fds []*
 	}
 }
 
-// SendStates sends all, in as many messages as necessary. The caller keeps the FDs. The
-// names of the fd store are sent last, because an older receiver uses only the names of
-// the last message.
+// SendStates sends all, in as many messages as necessary, none if there is no state. The caller
+// keeps the FDs. The names of the fd store are sent last, because an older receiver uses only
+// the names of the last message.
 func (c *Conn) SendStates(ctx context.Context, all States) error {
+	if len(all.Names)+len(all.Stored) == 0 {
+		return nil
+	}
 	if all.size() <= MaxPart && len(all.FDs) <= fd.MaxRights {
 		return c.sendState(ctx, all)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // oneChild are programs that start a process and wait for it. When the process ends, they end
-// or start it again. The names are those of /proc/PID/comm, which has 15 characters.
+// or start it again. The names are those of /proc/PID/stat, which have 15 characters.
 var oneChild = []string{
 	"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init", "my_init", "pid1", "go-init", "sinit",
 	"runsv", "runit", "s6-supervise", "s6-svscan", "supervise", "supervise-daemo", "supervisord", "perpd", "circusd", "horust",
@@ -42,15 +42,25 @@ func readProcess(pid int) process {
 		return p
 	}
 	dir := "/proc/" + strconv.Itoa(pid)
-	comm, _ := os.ReadFile(dir + "/comm")
-	p.name = strings.TrimSpace(string(comm))
 	exe, _ := os.Readlink(dir + "/exe")
 	p.exe = filepath.Base(exe)
 	stat, _ := os.ReadFile(dir + "/stat")
-	// The name may contain anything (proc_pid_stat(5)).
-	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
-	_, _ = fmt.Sscanf(string(rest), " %c %d %d", new(rune), &p.parent, &p.group) // 0 if unknown
+	p.readStat(string(stat))
 	return p
+}
+
+// readStat reads the text of /proc/PID/stat: pid, name in parentheses, state, parent, group
+// (proc_pid_stat(5)). The name may contain anything.
+func (p *process) readStat(text string) {
+	begin, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if begin < 0 || end < begin {
+		return
+	}
+	p.name = strings.TrimSpace(text[begin+1 : end])
+	if fields := strings.Fields(text[end+1:]); len(fields) > 2 {
+		p.parent, _ = strconv.Atoi(fields[1]) // 0 if unknown
+		p.group, _ = strconv.Atoi(fields[2])
+	}
 }
 
 func (p process) isShell() bool {

@@ -57,6 +57,21 @@ func TestAutoIsInPlaceWhereTheParentWaits(t *testing.T) {
 	}
 }
 
+func TestNamesOfProcessesMayContainAnything(t *testing.T) {
+	for text, want := range map[string]process{
+		"7 (tini) S 1 7 7 0 -1":            {parent: 1, group: 7, name: "tini"},
+		"7 (a b) (c) R 9 S) S 50 60 7 0\n": {parent: 50, group: 60, name: "a b) (c) R 9 S"},
+		"7 (x) S 1":                        {name: "x"},
+		"7 )x( S 1 2 3":                    {},
+		"":                                 {},
+	} {
+		var p process
+		if p.readStat(text); p != want {
+			t.Errorf("readStat(%q): %+v, want %+v", text, p, want)
+		}
+	}
+}
+
 // TestCgroupsThatBelongToNoService, as /proc/PID/cgroup has them.
 func TestCgroupsThatBelongToNoService(t *testing.T) {
 	tests := []struct{ text, want string }{

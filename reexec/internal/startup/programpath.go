@@ -24,26 +24,20 @@ const Self = "/proc/self/exe"
 func ProgramPath(dir, execPath, argv0 string) (string, error) {
 	relative := !filepath.IsAbs(execPath)
 	execPath = absolute(dir, execPath)
-	found, lookErr := exec.LookPath(argv0)
-	if errors.Is(lookErr, exec.ErrDot) {
-		lookErr = nil
-	}
-	if lookErr == nil {
-		found = absolute(dir, found)
-	}
 	running, err := os.Stat(Self)
-	if err != nil { // no /proc: there is nothing to compare with
-		if execPath != "" {
-			return execPath, nil
-		}
+	if execPath != "" && (err != nil || isFile(execPath, running)) { // without /proc there is nothing to compare with
+		return execPath, nil
+	}
+	found, lookErr := lookPath(dir, argv0)
+	if err != nil {
 		return found, lookErr
 	}
-	paths := []string{execPath, found}
+	paths := []string{found}
 	if link, err := os.Readlink(Self); err == nil && relative {
 		paths = append(paths, link) // the program may have changed its directory before New
 	}
 	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && os.SameFile(info, running) {
+		if isFile(path, running) {
 			return path, nil
 		}
 	}
@@ -52,6 +46,21 @@ func ProgramPath(dir, execPath, argv0 string) (string, error) {
 	}
 	path, err := os.Readlink(Self)
 	return strings.TrimSuffix(path, " (deleted)"), err
+}
+
+// isFile reports whether path leads to the file of info.
+func isFile(path string, info os.FileInfo) bool {
+	at, err := os.Stat(path)
+	return err == nil && os.SameFile(at, info)
+}
+
+// lookPath returns the absolute path of the program that a shell in dir would execute for argv0.
+func lookPath(dir, argv0 string) (string, error) {
+	found, err := exec.LookPath(argv0)
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return found, err
+	}
+	return absolute(dir, found), nil
 }
 
 // absolute makes path absolute. It returns "" for a path of a descriptor, which the manager
