@@ -7,7 +7,10 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/program"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -37,7 +40,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActSayReady: func(u *Upgrader, p *loopState, _ event) {
 		u.sockets.Join(u.tasks.Go)
 		fault.At(fault.Initialised)
-		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.said(), Acknowledges: u.supervised()})
+		u.tellPredecessor(p, handover.Ready{Receives: u.conns.receives.Final(), Acknowledges: u.supervised()})
 		fault.At(fault.ReadySaid)
 	},
 	lifecycle.ActSayServing: func(u *Upgrader, p *loopState, _ event) {
@@ -47,7 +50,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	},
 	lifecycle.ActSayStopping: (*Upgrader).sayStopping,
 	lifecycle.ActDecline:     func(u *Upgrader, p *loopState, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
-	lifecycle.ActForget:      func(u *Upgrader, _ *loopState, _ event) { u.pred.hungUp() },
+	lifecycle.ActForget:      func(u *Upgrader, _ *loopState, _ event) { u.pred.HungUp() },
 	lifecycle.ActCountOlder:  (*Upgrader).countOlder,
 	lifecycle.ActBegin:       (*Upgrader).beginUpgrade,
 	lifecycle.ActGo: func(u *Upgrader, p *loopState, _ event) {
@@ -70,11 +73,11 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActUndone: (*Upgrader).undone,
 	lifecycle.ActDone:   func(u *Upgrader, p *loopState, _ event) { u.done(p) },
 	lifecycle.ActLate: func(u *Upgrader, p *loopState, e event) {
-		u.answer(p, &UpgradeError{phaseCommit, p.succ.process.PID, e.err})
+		u.answer(p, &UpgradeError{phaseCommit, p.succ.Process.PID, e.err})
 	},
-	lifecycle.ActRelieved: func(u *Upgrader, p *loopState, _ event) { u.relieve(p) },
-	lifecycle.ActWatch:    func(u *Upgrader, p *loopState, e event) { u.watchThird(p, e.introduced) },
-	lifecycle.ActFollow:   func(u *Upgrader, p *loopState, e event) { u.follow(p, e.goodbye) },
+	lifecycle.ActRelieved: func(_ *Upgrader, p *loopState, _ event) { p.relieve() },
+	lifecycle.ActWatch:    func(u *Upgrader, p *loopState, e event) { u.watchThird(p, e.message.(handover.Third)) },
+	lifecycle.ActFollow:   func(u *Upgrader, p *loopState, e event) { u.follow(p, e.message.(handover.Goodbye)) },
 	lifecycle.ActDismiss: func(u *Upgrader, p *loopState, _ event) {
 		fault.At(fault.Tried)
 		u.dismiss(p)
@@ -98,9 +101,11 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.conns.outbox.StayAll(e.err)
 		u.conns.outbox.DeliverIdle()
 	},
-	lifecycle.ActSettle:     func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Taken(e.taken) },
-	lifecycle.ActPauseOver:  func(u *Upgrader, _ *loopState, _ event) { u.conns.outbox.PauseOver() },
-	lifecycle.ActReceive:    func(u *Upgrader, p *loopState, e event) { u.receiveFrom(p, e.received) },
+	lifecycle.ActSettle:    func(u *Upgrader, _ *loopState, e event) { u.conns.outbox.Taken(e.message.(handover.Taken)) },
+	lifecycle.ActPauseOver: func(u *Upgrader, _ *loopState, _ event) { u.conns.outbox.PauseOver() },
+	lifecycle.ActReceive: func(u *Upgrader, p *loopState, e event) {
+		u.receiveFrom(p, received.FromMessage(e.message.(handover.Connections)))
+	},
 	lifecycle.ActServeSaved: func(u *Upgrader, _ *loopState, _ event) { u.serveSaved() },
 	lifecycle.ActCover: func(u *Upgrader, p *loopState, _ event) {
 		p.dropThird()
@@ -142,9 +147,9 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 // under the name of the unit.
 func (u *Upgrader) becomeMain(p *loopState) {
 	p.main = true
-	u.remember()
+	u.commands.history.Begin(u.launch.generation > 1)
 	u.manager.store.Own(true)
-	if err := u.commands.socket.Publish(u.pred.number()); err != nil {
+	if err := u.commands.socket.Publish(u.pred.PID()); err != nil {
 		u.log.Warn("the control socket cannot be published: commands without MAINPID do not reach this process", "error", err)
 	}
 }
@@ -173,9 +178,9 @@ func (u *Upgrader) beginUpgrade(p *loopState, e event) {
 }
 
 // start starts the successor with the command c.
-func (u *Upgrader) start(p *loopState, c Command) {
+func (u *Upgrader) start(p *loopState, c program.Command) {
 	p.program = c
-	var succ *successor
+	var succ *generation.Successor
 	err := u.affordShut(func() (err error) {
 		succ, err = u.startSuccessor(c)
 		return err
@@ -203,22 +208,22 @@ func (u *Upgrader) done(p *loopState) {
 }
 
 // sendTo has connections move to s, which has taken over.
-func (u *Upgrader) sendTo(s *successor) {
-	u.conns.outbox.SetNext(s.receives, func(c handover.Connections) error { return s.say(u.tasks.life, c) })
+func (u *Upgrader) sendTo(s *generation.Successor) {
+	u.conns.outbox.SetNext(s.Receives, func(c handover.Connections) error { return s.Say(u.tasks.life, c) })
 }
 
 // resume makes this process the main process again, after its successor died and no manager
 // restarts the unit.
 func (u *Upgrader) resume(p *loopState) {
-	u.log.Warn("successor died, serving again", "generation", u.launch.generation, "successor", p.succ.process.PID)
+	u.log.Warn("successor died, serving again", "generation", u.launch.generation, "successor", p.succ.Process.PID)
 	u.dropSuccessor(p)
 	u.becomeMain(p)
 }
 
 // dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *loopState) {
-	u.conns.outbox.SetNext(p.succ.receives, nil)
-	p.dismissed = u.reap(p, hangupGrace)
+	u.conns.outbox.SetNext(p.succ.Receives, nil)
+	p.dismissed = u.reap(p, generation.HangupGrace)
 }
 
 // dropSuccessor closes our descriptors of the successor.
@@ -226,10 +231,10 @@ func (u *Upgrader) dropSuccessor(p *loopState) {
 	if p.succ == nil {
 		return
 	}
-	if p.succ.process.Dead() {
-		u.commands.socket.Discard(p.succ.process.PID)
+	if p.succ.Process.Dead() {
+		u.commands.socket.Discard(p.succ.Process.PID)
 	}
-	p.succ.close()
+	p.succ.Close()
 	p.succ = nil
 	u.conns.outbox.Disconnect()
 }

@@ -16,7 +16,7 @@ import (
 func (u *Upgrader) reject(p *loopState, e event) {
 	err := refusal(p.state)
 	if e.kind == lifecycle.EvCrowded {
-		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.older(), u.opts.MaxDraining)
+		err = fmt.Errorf("%w: %d of at most %d", ErrDraining, u.pred.Older(), u.opts.MaxDraining)
 	}
 	u.log.Warn("upgrade refused", "generation", u.launch.generation, "error", err)
 	if e.request != nil {
@@ -54,23 +54,34 @@ func (u *Upgrader) answerConfirmed(p *loopState, result error) {
 // and hangs up. The predecessor treats that like the end of this process, and does not wait
 // for m.
 func (u *Upgrader) tellPredecessor(p *loopState, m handover.Message) {
-	if u.pred.older() == 0 {
+	if u.pred.Older() == 0 {
 		return // the predecessor is gone
 	}
-	err := u.pred.say(u.tasks.life, m)
+	err := u.pred.Say(u.tasks.life, m)
 	if err == nil || errors.Is(err, io.EOF) { // on EOF the reader of the line posts EvOrphaned
 		return
 	}
 	u.log.Warn("predecessor cannot be told, hanging up", "message", fmt.Sprintf("%T", m), "error", err)
-	_ = u.pred.say(u.tasks.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
+	_ = u.pred.Say(u.tasks.life, handover.Failed{Reason: fmt.Sprintf("%T cannot be said: %v", m, err)}) // if this fails as well, hanging up is enough
 	p.self = append(p.self, event{kind: lifecycle.EvOrphaned, err: err})
 }
 
 // tellCommitted tells the successor that it is the main process. If that fails, this process
 // hangs up, which the successor takes for the commit.
 func (u *Upgrader) tellCommitted(p *loopState) {
-	if err := p.succ.say(u.tasks.life, handover.Committed{}); err != nil {
+	if err := p.succ.Say(u.tasks.life, handover.Committed{}); err != nil {
 		u.log.Warn("successor cannot be told that it is the main process, hanging up", "error", err)
-		_ = p.succ.line.CloseWrite() // an error means that the successor has ended
+		p.succ.EndMessages()
+	}
+}
+
+// leaveCommand hangs up on the reload command that waits, when this process does not become
+// the main one. If the predecessor lives, it answers the command.
+func (u *Upgrader) leaveCommand(s lifecycle.State) {
+	if s != lifecycle.Stopping {
+		return
+	}
+	if c := u.pred.TakeCommand(); c != nil {
+		_ = c.Close() // the predecessor has the conversation, too
 	}
 }

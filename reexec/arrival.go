@@ -19,7 +19,7 @@ import (
 
 // connections has the connections that move between processes.
 type connections struct {
-	receives receivers
+	receives *received.Formats
 	outbox   *outbox.Outbox
 	idle     *received.IdleSet
 	received []*received.Conn // connections of the fd store or the image, until ActAnnounce
@@ -29,7 +29,7 @@ type connections struct {
 func newConnections(drain time.Duration) connections {
 	idle := &received.IdleSet{}
 	return connections{
-		receives: receivers{ours: map[string][]string{}, limits: map[receiver]func([]byte) time.Duration{}},
+		receives: &received.Formats{},
 		idle:     idle,
 		outbox:   outbox.New(idle, drain),
 	}
@@ -50,7 +50,7 @@ func (u *Upgrader) receiveFrom(p *loopState, arrived []*received.Conn) {
 			refused = append(refused, i)
 		}
 	}
-	err := u.pred.say(u.tasks.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
+	err := u.pred.Say(u.tasks.life, handover.Taken{Refused: refused, Ending: len(refused) > 0 && u.drain.Over()})
 	ours := err == nil || errors.Is(err, io.EOF) // on EOF the predecessor has ended, and no other process has the connections
 	if !ours {
 		p.self = append(p.self, event{kind: lifecycle.EvOrphaned, err: err})
@@ -71,7 +71,7 @@ func (u *Upgrader) receiveFrom(p *loopState, arrived []*received.Conn) {
 // prepare holds this generation for a, and returns a function that lets a wait for data or
 // puts it into its listener's queue. It returns nil if this process cannot serve a.
 func (u *Upgrader) prepare(a *received.Conn) (enqueue func()) {
-	if a.FD == nil || !u.conns.receives.takes(a.Connection) || u.sockets.Keeps(a.FD) {
+	if a.FD == nil || !u.conns.receives.Take(a.Connection) || u.sockets.Keeps(a.FD) {
 		return nil
 	}
 	g := received.Listener(a.FD, u.sockets.Listeners(a.Name))
@@ -105,7 +105,7 @@ func (u *Upgrader) receiveAll(arrived []*received.Conn) {
 
 // awaitPeer gives q to the program when its peer has sent data, or at once if q is not idle.
 func (u *Upgrader) awaitPeer(q *received.Idle) {
-	limit := u.conns.receives.limitOf(q.Connection)
+	limit := u.conns.receives.Limit(q.Connection)
 	if limit == nil || !u.conns.idle.Add(q, u.tasks.Go) {
 		q.Deliver()
 		return
@@ -114,7 +114,7 @@ func (u *Upgrader) awaitPeer(q *received.Idle) {
 }
 
 // limit calls the program's limit for q and starts the idle timeout.
-func (u *Upgrader) limit(q *received.Idle, of func(data []byte) time.Duration) {
+func (u *Upgrader) limit(q *received.Idle, of received.IdleLimit) {
 	known := false
 	defer func() {
 		if !known && u.conns.idle.Remove(q) { // limit has panicked, or has ended its goroutine

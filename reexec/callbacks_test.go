@@ -20,7 +20,6 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
-	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 )
 
@@ -169,7 +168,7 @@ var callers = []caller{
 			t.Fatal(err)
 		}
 		_ = a.Close()
-		u.loop.post(event{kind: lifecycle.EvReceived, received: []*received.Conn{{Connection: handover.Connection{Name: "a", Format: "a/1"}, FD: d}}})
+		u.loop.post(event{kind: lifecycle.EvReceived, message: handover.Connections{Connections: []handover.Connection{{Name: "a", Format: "a/1"}}, FDs: []*fd.FD{d}}})
 		return u
 	}},
 	{"OnDrain", func(t *testing.T, f func()) *Upgrader {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
@@ -14,6 +13,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/signals"
+	"github.com/cutover-go/cutover/reexec/internal/status"
 )
 
 // requestTimeout limits the time from the connection of a command to its request.
@@ -27,8 +27,8 @@ const acceptPause = time.Second
 type commands struct {
 	signals *signals.Signals
 	socket  *control.Listener
-	waiting *control.Conn           // the reload command that asked the program before an execve, or nil
-	history atomic.Pointer[history] // for the status command; the loop stores it
+	waiting *control.Conn // the reload command that asked the program before an execve, or nil
+	history status.History
 }
 
 // relaySignals posts an event for each signal.
@@ -102,5 +102,6 @@ func (u *Upgrader) execute(r ask.Request) ask.Answer {
 	}
 	s := u.Status()
 	return ask.Answer{Generation: s.Generation, PID: s.PID, State: s.State, Successor: s.Successor,
-		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored, Detail: u.detail()}
+		Draining: s.Draining, Held: s.Held, Left: int(s.Left / time.Second), NotStored: s.NotStored,
+		Detail: u.commands.history.Detail(u.sockets.Describe())}
 }

@@ -22,16 +22,16 @@ func (u *Upgrader) WaitForPredecessor(ctx context.Context) error {
 	if u.pred == nil {
 		return nil
 	}
-	process, err := fd.OpenOlder(u.pred.pid)
+	process, err := fd.OpenOlder(u.pred.PID())
 	if err != nil {
-		return fmt.Errorf("reexec: wait for process %d: %w", u.pred.pid, err)
+		return fmt.Errorf("reexec: wait for process %d: %w", u.pred.PID(), err)
 	}
 	var ended <-chan struct{}
 	if process != nil {
 		defer process.Close()
 		ended = process.Over()
 	}
-	for _, c := range []<-chan struct{}{u.pred.over, ended} {
+	for _, c := range []<-chan struct{}{u.pred.Over(), ended} {
 		if c == nil {
 			continue
 		}

@@ -1,10 +1,8 @@
 package reexec
 
 import (
-	"fmt"
-
-	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -15,25 +13,18 @@ import (
 // handOff gives the line to our successor to our predecessor, if that still drains. With
 // it the predecessor sees the end of the main process and can accept again.
 func (u *Upgrader) handOff(p *loopState) {
-	if p.succ == nil || u.pred.older() == 0 || p.succ.process.Dead() {
+	if p.succ == nil || u.pred.Older() == 0 || p.succ.Process.Dead() {
 		return
 	}
 	u.drainReplies(p)
 	s := p.succ
-	if u.conns.outbox.HasUnanswered() || s.process.Dead() {
+	if u.conns.outbox.HasUnanswered() || s.Process.Dead() {
 		return // the successor's next message may be an answer to us
 	}
-	pidfd, err := s.process.Dup()
-	if err != nil {
-		return
+	if g, err := s.Goodbye(p.relieved); err == nil {
+		defer handover.Discard(g)
+		u.tellPredecessor(p, g)
 	}
-	defer pidfd.Close()
-	line, err := s.line.Dup()
-	if err != nil {
-		return
-	}
-	defer line.Close()
-	u.tellPredecessor(p, handover.Goodbye{PID: s.process.PID, Superseded: p.relieved, Receives: s.receives, FDs: []*fd.FD{pidfd, line}})
 }
 
 // drainReplies handles the messages of the successor up to the answer to our last batch, and then
@@ -46,7 +37,7 @@ func (u *Upgrader) drainReplies(p *loopState) {
 	late := ctx.Done()
 	for {
 		if !u.conns.outbox.HasUnanswered() || ctx.Err() != nil {
-			p.succ.stopReading(errReadingStopped)
+			p.succ.StopReading()
 		}
 		select {
 		case e := <-u.loop.events:
@@ -55,7 +46,7 @@ func (u *Upgrader) drainReplies(p *loopState) {
 			} else {
 				p.postponed = append(p.postponed, e)
 			}
-		case <-p.succ.silent:
+		case <-p.succ.Silent():
 			return
 		case <-late:
 			late = nil
@@ -72,7 +63,7 @@ func saidToPredecessors(k lifecycle.Event) bool {
 // follow replaces the successor, which has sent Goodbye, by the third generation. This process
 // accepts again if the third generation crashes.
 func (u *Upgrader) follow(p *loopState, g handover.Goodbye) {
-	third, err := adoptSuccessor(g)
+	third, err := generation.Adopt(g)
 	if err != nil {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
@@ -85,27 +76,6 @@ func (u *Upgrader) follow(p *loopState, g handover.Goodbye) {
 	p.succ, p.relieved, p.drains = third, g.Superseded, handover.Draining{}
 	p.replay()
 	u.sayDraining(p)
-	u.tasks.Go(func() { third.listen(u.loop.post, u.supervised()) }) // ends with the process or dropSuccessor
-	u.conns.outbox.SendMore()                                        // the waiting connections go to the third generation
-}
-
-// adoptSuccessor makes a successor from the descriptors of handOff.
-func adoptSuccessor(g handover.Goodbye) (*successor, error) {
-	if len(g.FDs) != 2 {
-		fd.CloseAll(g.FDs)
-		return nil, fmt.Errorf("%w: goodbye with %d descriptors", handover.ErrProtocol, len(g.FDs))
-	}
-	line, err := handover.NewConn(g.FDs[1])
-	if err != nil {
-		_ = g.FDs[0].Close() // of no use alone
-		return nil, err
-	}
-	process, err := fd.Watch(g.PID, g.FDs[0])
-	if err != nil {
-		_ = line.Close() // of no use alone
-		return nil, err
-	}
-	s := newSuccessor(process, line)
-	s.receives = g.Receives
-	return s, nil
+	u.tasks.Go(func() { third.Listen(u.loop.ofSuccessor(third), u.supervised()) }) // ends with the process or dropSuccessor
+	u.conns.outbox.SendMore()                                                      // the waiting connections go to the third generation
 }

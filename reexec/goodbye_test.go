@@ -15,6 +15,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/gate"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
@@ -37,21 +38,21 @@ func newMiddle(t *testing.T) *middle {
 	m.Upgrader = &Upgrader{
 		log:   slog.New(slog.DiscardHandler),
 		opts:  Options{Drain: defaultDrain},
-		pred:  &predecessor{line: up, generation: 1},
+		pred:  generation.NewPredecessor(up, handover.Hello{Generation: 1}),
 		loop:  newLoop(),
 		tasks: newTasks(),
 	}
 	m.drain = drain.NewCounter(func() {})
 	m.endings = endings.New()
 	m.loop.act = m.perform
-	succ := newSuccessor(ourselves(t), down)
+	succ := generation.NewSuccessor(ourselves(t), down, "")
 	m.conns = newConnections(defaultDrain)
 	m.p = &loopState{state: lifecycle.Draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
-	m.tasks.Go(func() { succ.listen(m.loop.post, false) }) // ends with the test
+	m.tasks.Go(func() { succ.Listen(m.loop.ofSuccessor(succ), false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loop.done)
 		m.dropSuccessor(m.p)
-		m.pred.forget()
+		m.pred.Forget()
 		m.tasks.Wait()
 	})
 	return m
@@ -138,12 +139,13 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 		t.Errorf("a connection that was taken: %v", err)
 	}
 	says(t, m.newer, handover.Stopping{})
-	third, err := adoptSuccessor(g)
+	_ = g.FDs[0].Close() // a pidfd
+	line, err := handover.NewConn(g.FDs[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer third.close()
-	if got := receive(t, third.line); got != (handover.Stopping{}) {
+	defer line.Close()
+	if got := receive(t, line); got != (handover.Stopping{}) {
 		t.Errorf("who gets the line hears %#v, want Stopping", got)
 	}
 }
@@ -191,7 +193,7 @@ func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
 // idle adds an idle connection, which the successor takes, too.
 func (m *middle) idle(t *testing.T) *gate.Listener {
 	t.Helper()
-	m.p.succ.receives = map[string][]string{"a": {"f"}}
+	m.p.succ.Receives = map[string][]string{"a": {"f"}}
 	g, _ := newListener(t)
 	a, _ := pairArrival(t)
 	if !m.conns.idle.Add(received.NewIdle(received.Queued{Conn: a, Wrap: newMoved}, g), m.tasks.Go) {
@@ -208,7 +210,7 @@ func TestNoGoodbyeWhileAnAnswerIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.handOff(m.p)
-	m.pred.forget()
+	m.pred.Forget()
 	if got, err := m.older.Receive(t.Context()); err == nil {
 		t.Errorf("the predecessor hears %#v", got)
 	}

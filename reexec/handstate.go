@@ -1,9 +1,12 @@
 package reexec
 
 import (
+	"errors"
+
 	"github.com/cutover-go/cutover/internal/fault"
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -12,7 +15,7 @@ import (
 
 // sendState has the program save its state, with the gates shut, and sends the state and Go
 // to the successor.
-func (u *Upgrader) sendState(s *successor) {
+func (u *Upgrader) sendState(s *generation.Successor) {
 	u.tasks.Go(func() { // ends when the program has saved and the line has taken the state, or a time limit is over
 		if err := u.handState(s); err != nil {
 			u.loop.post(event{kind: lifecycle.EvFailed, from: s, err: err})
@@ -22,7 +25,7 @@ func (u *Upgrader) sendState(s *successor) {
 	})
 }
 
-func (u *Upgrader) handState(s *successor) error {
+func (u *Upgrader) handState(s *generation.Successor) error {
 	if err := u.saveState(event{kind: lifecycle.EvSaving, from: s}); err != nil {
 		return err
 	}
@@ -38,14 +41,14 @@ func (u *Upgrader) handState(s *successor) error {
 	fault.At(fault.StateSaved)
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	if err := s.line.SendStates(ctx, all); err != nil {
+	if err := s.SendStates(ctx, all); err != nil {
 		return err
 	}
 	if err := u.handForgotten(ctx, s); err != nil {
 		return err
 	}
 	fault.At(fault.BeforeGo)
-	return s.say(u.tasks.life, handover.Go{})
+	return s.Say(u.tasks.life, handover.Go{})
 }
 
 // saveState waits until no route function runs, and has the program save its state. After
@@ -73,4 +76,21 @@ func (u *Upgrader) saveInPlace(p *loopState) {
 		u.tasks.callbacks.Wait() // the execve ends their goroutines
 		u.loop.post(event{kind: lifecycle.EvSaved, attempt: attempt, err: err})
 	})
+}
+
+// handLastGood sends the entries to the successor, which will be the main process.
+func (u *Upgrader) handLastGood(s *generation.Successor) {
+	m := handover.LastGood{Names: u.manager.good.Entries()}
+	if len(m.Names) == 0 {
+		return
+	}
+	program, err := u.manager.good.Dup()
+	if err == nil {
+		defer program.Close()
+		m.FDs = []*fd.FD{program}
+	}
+	err = errors.Join(err, s.Say(u.tasks.life, m)) // a successor without it removes no entry
+	if err != nil {
+		u.log.Debug("last good program is not passed to the successor", "error", err)
+	}
 }

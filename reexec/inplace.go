@@ -21,7 +21,7 @@ import (
 // become replaces the program of this process. It returns only on failure, and then this
 // process is unchanged.
 func (u *Upgrader) become(p *loopState) error {
-	u.keepLastGood(p.candidate)
+	u.manager.probation.Keep(u.tasks.life, p.candidate)
 	u.manager.store.Hand() // the image has the names in the store, so they must not change
 	defer u.manager.store.Own(true)
 	i := image.New(u.launch.generation)
@@ -38,7 +38,7 @@ func (u *Upgrader) become(p *loopState) error {
 	fault.At(fault.ImageMade)
 	signal.Ignore(syscall.SIGHUP)
 	defer u.commands.signals.Resume()
-	return fd.Exec(p.program.inPlace(variable), inherited) // the command that was tried
+	return fd.Exec(p.program.InPlace(variable), inherited) // the command that was tried
 }
 
 // describe adds everything that the next program inherits to i.
@@ -74,12 +74,6 @@ func (u *Upgrader) describe(i *image.Writer, p *loopState) error {
 	return nil
 }
 
-// inPlace returns the arguments of execve. The environment keeps the variables that name this
-// process, because the new program runs in it, and gets the one of the image.
-func (c Command) inPlace(image string) fd.Spawn {
-	return fd.Spawn{Path: c.Path, Args: c.Args, Dir: c.Dir, Env: append(without(c.Env, passedOn), image)}
-}
-
 // inherit is findSockets for a program that execve has started.
 func (u *Upgrader) inherit(i *image.Reader) error {
 	fault.At(fault.Become)
@@ -106,7 +100,7 @@ func (u *Upgrader) inherit(i *image.Reader) error {
 // answerCommand answers the reload command that asked the earlier program, or that asked the
 // predecessor if that was killed before its answer.
 func (u *Upgrader) answerCommand() {
-	for _, c := range []*control.Conn{u.commands.waiting, u.pred.takeCommand()} {
+	for _, c := range []*control.Conn{u.commands.waiting, u.pred.TakeCommand()} {
 		if c != nil {
 			_ = c.Answer(ask.Answer{Generation: u.launch.generation, PID: os.Getpid()}) // the command may have gone
 			_ = c.Close()

@@ -15,7 +15,9 @@ func TestAKeptConnectionDoesNotComeTwice(t *testing.T) {
 	m := newMiddle(t)
 	m.sockets = sockets.FromPredecessor(nil, nil, m.drain, m.log)
 	defer m.sockets.Close()
-	m.conns.receives.ours = map[string][]string{"a": {"f"}}
+	if err := m.Receive("a", "f"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := m.sockets.Listen(t.Context(), "a", "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}

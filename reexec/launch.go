@@ -3,13 +3,14 @@ package reexec
 import (
 	"sync/atomic"
 
+	"github.com/cutover-go/cutover/reexec/internal/program"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
 )
 
 // launch is the start of this process, on which the start of a successor depends.
 type launch struct {
 	generation int
-	program    Command // path and arguments
+	program    program.Command // path and arguments
 	workDir    startup.WorkDir
 	environ    startup.Environ
 	version    func() string // of the program's module, "" if the go command recorded none

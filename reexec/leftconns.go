@@ -3,13 +3,9 @@ package reexec
 import (
 	"errors"
 
-	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
-	"github.com/cutover-go/cutover/internal/handover"
-	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
 	"github.com/cutover-go/cutover/reexec/internal/received"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
 // This file keeps connections open when there is no successor: the program that execve starts
@@ -47,55 +43,4 @@ func (u *Upgrader) storeConnection(p *loopState, m *outbox.Conn) {
 		return // withdrawn
 	}
 	m.Answer(u.manager.store.Connection(u.tasks.life, m.Connection, m.File))
-}
-
-// storedConnections collects the connections that an earlier process put into the fd store.
-type storedConnections struct {
-	names []string // entries to remove from the fd store
-	found []foundConnection
-	data  map[string][]byte
-}
-
-type foundConnection struct {
-	storename.Connection
-	fd *fd.FD
-}
-
-// collect takes d if it is a connection or the data of one. Otherwise it returns false.
-func (s *storedConnections) collect(d *activation.Descriptor) bool {
-	n, ok := storename.ParseConnection(d.Name)
-	switch {
-	case ok:
-		s.found = append(s.found, foundConnection{n, fd.New(d.Release())})
-	case storename.IsData(d.Name):
-		s.collectData(d)
-	default:
-		return false
-	}
-	s.names = append(s.names, d.Name)
-	return true
-}
-
-func (s *storedConnections) collectData(d *activation.Descriptor) {
-	file := d.File()
-	defer file.Close()
-	if data, err := notify.ReadMemfd(file); err == nil { // else arrivals closes the connection
-		if s.data == nil {
-			s.data = map[string][]byte{}
-		}
-		s.data[d.Name] = data
-	}
-}
-
-// arrivals returns the connections that are complete, and closes the others.
-func (s *storedConnections) arrivals() (all []*received.Conn) {
-	for _, f := range s.found {
-		data := s.data[f.Data()]
-		if f.Sequence > 0 && data == nil {
-			_ = f.fd.Close() // the program cannot serve it without its data
-			continue
-		}
-		all = append(all, &received.Conn{Connection: handover.Connection{Name: f.Name, Format: f.Format, Data: data}, FD: f.fd})
-	}
-	return all
 }

@@ -8,32 +8,29 @@ import (
 	"github.com/cutover-go/cutover/internal/control"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/deadline"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
+	"github.com/cutover-go/cutover/reexec/internal/program"
 	"github.com/cutover-go/cutover/reexec/internal/proof"
-	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // event is an input of the loop. A comment on a field names the kinds that use it.
 type event struct {
-	kind       lifecycle.Event
-	err        error             // the reason, nil if there is none
-	attempt    int               // EvProgram, EvSaving, EvSaved, EvNotStarted: number of the upgrade, 0 for the current one
-	program    Command           // EvProgram
-	size       int               // EvSaving: bytes of all states
-	request    *request          // EvUpgrade, EvCanceled
-	from       *successor        // events of a successor: the sender
-	goodbye    handover.Goodbye  // EvGoodbye
-	introduced handover.Third    // EvThird
-	third      *third            // EvThirdMain and EvThirdGone: the process that is meant
-	older      handover.Draining // EvOlder
-	report     chan Report       // EvStatus; buffered, gets one value
-	moving     *outbox.Conn      // EvMove
-	taken      handover.Taken    // EvTaken
-	marks      *proof.Marks      // EvMarked; nil if the marks are not stored
-	told       chan struct{}     // EvMarked; closed when MAINPID= was sent
-	received   []*received.Conn  // EvReceived
-	restart    bool              // EvStop: the manager restarts the unit
+	kind    lifecycle.Event
+	err     error                 // the reason, nil if there is none
+	attempt int                   // EvProgram, EvSaving, EvSaved, EvNotStarted: number of the upgrade, 0 for the current one
+	program program.Command       // EvProgram
+	size    int                   // EvSaving: bytes of all states
+	request *request              // EvUpgrade, EvCanceled
+	from    *generation.Successor // events of a successor: the sender
+	message handover.Message      // events of a message: the message, with its descriptors
+	third   *generation.Third     // EvThirdMain and EvThirdGone: the process that is meant
+	report  chan Report           // EvStatus; buffered, gets one value
+	moving  *outbox.Conn          // EvMove
+	marks   *proof.Marks          // EvMarked; nil if the marks are not stored
+	told    chan struct{}         // EvMarked; closed when MAINPID= was sent
+	restart bool                  // EvStop: the manager restarts the unit
 }
 
 // request is a request for an upgrade.
@@ -85,6 +82,18 @@ func (l *loop) post(e event) bool {
 	}
 }
 
+// ofSuccessor returns the function that posts the events of s.
+func (l *loop) ofSuccessor(s *generation.Successor) generation.Post {
+	return func(e generation.Event) bool {
+		return l.post(event{kind: e.Kind, err: e.Err, message: e.Message, from: s})
+	}
+}
+
+// ofPredecessor posts an event of the predecessor.
+func (l *loop) ofPredecessor(e generation.Event) bool {
+	return l.post(event{kind: e.Kind, err: e.Err, message: e.Message})
+}
+
 // postOldIdle notifies the loop. It does not wait, because the loop may be the caller.
 func (l *loop) postOldIdle() {
 	select {
@@ -96,24 +105,24 @@ func (l *loop) postOldIdle() {
 // loopState is the state that only the loop reads and writes.
 type loopState struct {
 	state      lifecycle.State
-	main       bool            // this process is the unit's main process
-	succ       *successor      // the successor, from its start on; nil if there is none
-	relieved   bool            // succ was replaced by the third generation
-	third      *third          // the generation that succ commits, nil if it commits none
-	introduced bool            // the predecessor was sent Third, which was not taken back
-	dismissed  <-chan struct{} // closed when the process tried before an execve has ended
-	allowed    time.Duration   // time for a Save function, or from the last one until the successor accepts
-	began      time.Time       // start of the upgrade, or of this process
-	attempt    int             // number of the upgrade
-	program    Command         // command of the successor
-	request    *request        // the upgrade request that waits, nil if there is none
-	reason     *UpgradeError   // reason why the last upgrade was undone, nil if it was not
-	blamed     bool            // the successor is that reason
-	candidate  *successor      // the successor of the upgrade under way, also after it was given up
-	reloading  bool            // RELOADING=1 was sent to the manager
-	restart    bool            // the manager restarts the unit when this process has ended
-	postponed  []event         // events for the next state
-	self       []event         // events that actions have posted
+	main       bool                  // this process is the unit's main process
+	succ       *generation.Successor // the successor, from its start on; nil if there is none
+	relieved   bool                  // succ was replaced by the third generation
+	third      *generation.Third     // the generation that succ commits, nil if it commits none
+	introduced bool                  // the predecessor was sent Third, which was not taken back
+	dismissed  <-chan struct{}       // closed when the process tried before an execve has ended
+	allowed    time.Duration         // time for a Save function, or from the last one until the successor accepts
+	began      time.Time             // start of the upgrade, or of this process
+	attempt    int                   // number of the upgrade
+	program    program.Command       // command of the successor
+	request    *request              // the upgrade request that waits, nil if there is none
+	reason     *UpgradeError         // reason why the last upgrade was undone, nil if it was not
+	blamed     bool                  // the successor is that reason
+	candidate  *generation.Successor // the successor of the upgrade under way, also after it was given up
+	reloading  bool                  // RELOADING=1 was sent to the manager
+	restart    bool                  // the manager restarts the unit when this process has ended
+	postponed  []event               // events for the next state
+	self       []event               // events that actions have posted
 	timer      *deadline.Timer
 	again      *time.Timer       // runs until the next attempt to store missing entries
 	second     *time.Timer       // runs while the progress of the drain is sent to the successor
@@ -169,7 +178,7 @@ func (u *Upgrader) dispatch(p *loopState, e event) {
 		e.drop()
 		return
 	}
-	if p.state == lifecycle.Serving && (e.kind == lifecycle.EvUpgrade || e.kind == lifecycle.EvHangup) && u.pred.older() >= u.opts.MaxDraining {
+	if p.state == lifecycle.Serving && (e.kind == lifecycle.EvUpgrade || e.kind == lifecycle.EvHangup) && u.pred.Older() >= u.opts.MaxDraining {
 		e.kind = lifecycle.EvCrowded
 	}
 	if e.kind == lifecycle.EvPrepared && u.launch.inPlace {
@@ -190,10 +199,8 @@ func (u *Upgrader) dispatch(p *loopState, e event) {
 
 // drop closes the descriptors of an event that has no effect.
 func (e event) drop() {
-	handover.Discard(e.goodbye)
-	handover.Discard(e.introduced)
-	for _, a := range e.received {
-		a.Close()
+	if e.message != nil {
+		handover.Discard(e.message)
 	}
 }
 
@@ -211,7 +218,7 @@ func (p *loopState) concerns(e event) bool {
 		return false
 	case e.third != nil && e.third != p.third:
 		return false
-	case e.kind == lifecycle.EvConfirmed && p.succ.process.Dead():
+	case e.kind == lifecycle.EvConfirmed && p.succ.Process.Dead():
 		// The manager refuses MAINPID= of a dead process, and then we are the main process.
 		// Whether the successor was alive is unknown. EvGone will follow, and the table handles
 		// it in both cases.
@@ -226,13 +233,13 @@ func (p *loopState) kindOf(e event) lifecycle.Event {
 	if p.state != lifecycle.Draining {
 		return e.kind
 	}
-	third := p.third != nil && !p.third.process.Dead()
+	third := p.third.Lives()
 	switch {
 	case e.kind == lifecycle.EvGone && third:
 		return lifecycle.EvGoneCommitting
 	case e.kind == lifecycle.EvGoneAlone && third:
 		return lifecycle.EvThirdMain // without a manager, the successor's word makes it the main process
-	case e.kind == lifecycle.EvStop && p.succ != nil && !p.relieved && p.succ.process.Dead():
+	case e.kind == lifecycle.EvStop && p.succ != nil && !p.relieved && p.succ.Process.Dead():
 		return lifecycle.EvStopLate
 	}
 	return e.kind

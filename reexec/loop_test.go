@@ -10,6 +10,7 @@ import (
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
@@ -20,7 +21,7 @@ type world struct {
 	*Upgrader
 	state  lifecycle.State // as of the last ActReport
 	gates  string
-	succ   *successor
+	succ   *generation.Successor
 	told   bool // the successor may accept
 	asked  []*request
 	answer map[*request][]error
@@ -55,7 +56,7 @@ func (w *world) perform(p *loopState, e event, a lifecycle.Action) {
 		p.request = e.request
 		p.self = append(p.self, event{kind: lifecycle.EvProgram})
 	case lifecycle.ActStart:
-		p.succ, w.told = &successor{process: &fd.Process{PID: 2}}, false
+		p.succ, w.told = &generation.Successor{Process: &fd.Process{PID: 2}}, false
 		p.timer.Reset(w.opts.ReadyTimeout)
 	case lifecycle.ActGo:
 		w.told = true

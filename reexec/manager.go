@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,10 +13,13 @@ import (
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/notify"
 	"github.com/cutover-go/cutover/reexec/internal/fdstore"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/parent"
+	"github.com/cutover-go/cutover/reexec/internal/probation"
 	"github.com/cutover-go/cutover/reexec/internal/proof"
+	"github.com/cutover-go/cutover/reexec/internal/status"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -27,10 +29,11 @@ import (
 
 // manager is the service manager of this process.
 type manager struct {
-	notifier *notify.Notifier // nil without a manager
-	store    fdstore.Store
-	lack     atomic.Pointer[string] // reason why the fd store lacks an entry, nil if it lacks none
-	good     lastgood.Programs
+	notifier  *notify.Notifier // nil without a manager
+	store     fdstore.Store
+	lack      atomic.Pointer[string] // reason why the fd store lacks an entry, nil if it lacks none
+	good      lastgood.Programs
+	probation probation.Probation
 }
 
 // announce makes the first generation ready. The sockets and states that only this process
@@ -41,7 +44,7 @@ func (u *Upgrader) announce(p *loopState) error {
 	u.sockets.NoteUnclaimed()
 	u.noteStore(p, u.manager.store.Settle(u.tasks.life))
 	fault.At(fault.BeforeAnnounced)
-	u.settleLastGood()
+	u.manager.probation.Settle(u.tasks.life, u.tasks.Go)
 	if u.manager.good.InsteadOf != nil {
 		u.reportFallBack(p)
 	}
@@ -54,12 +57,12 @@ func (u *Upgrader) announce(p *loopState) error {
 // takeOver makes a successor the main process. The predecessor has sent MAINPID= with READY=1
 // and a status; takeOver sends the status that is true now.
 func (u *Upgrader) takeOver(p *loopState) {
-	u.sayOlder(p)
+	u.sayStatus(p)
 	u.manager.store.Own(true)
 	u.sockets.NoteUnclaimed()
 	u.noteStore(p, u.manager.store.Settle(u.tasks.life))
-	u.settleLastGood()
-	u.sayOlder(p) // sends nothing if everything is stored
+	u.manager.probation.Settle(u.tasks.life, u.tasks.Go)
+	u.sayStatus(p) // sends nothing if everything is stored
 }
 
 // sayBegun notifies the manager that an upgrade begins, and extends its timeout by the time
@@ -92,14 +95,14 @@ func (u *Upgrader) sayUndone(p *loopState) {
 
 // sayStop notifies the manager that this process ends. reason is nil unless it failed.
 func (u *Upgrader) sayStop(reason error) {
-	status := fmt.Sprintf("generation %d finishes its work", u.launch.generation)
+	text := fmt.Sprintf("generation %d finishes its work", u.launch.generation)
 	switch {
 	case reason != nil:
-		status += ": " + reason.Error()
+		text += ": " + reason.Error()
 	case !u.ready.called.Load(): // a start that takes too long ends so
-		status += ": the program has not called Ready, and accepted no client"
+		text += ": the program has not called Ready, and accepted no client"
 	}
-	said := []notify.Assignment{notify.Stopping, notify.Status(status)}
+	said := []notify.Assignment{notify.Stopping, notify.Status(text)}
 	if errno := syscall.Errno(0); errors.As(reason, &errno) {
 		said = append(said, notify.Errno(errno))
 	}
@@ -117,56 +120,36 @@ func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 	return err == nil
 }
 
-// itself returns the number and the version of this generation for STATUS=.
-func (u *Upgrader) itself() string {
-	name := fmt.Sprintf("generation %d", u.launch.generation)
-	if v := u.launch.version(); v != "" {
-		name += " (" + v + ")"
-	}
-	return name
-}
-
-// sayOlder sends STATUS= of the main process again if it has changed.
-func (u *Upgrader) sayOlder(p *loopState) {
+// sayStatus sends STATUS= of the main process again if it has changed.
+func (u *Upgrader) sayStatus(p *loopState) {
 	if text := u.statusText(p.reason); text != p.status && u.tellManager(notify.Status(text)) {
 		p.status = text
 	}
 }
 
+// itself returns this generation for STATUS=.
+func (u *Upgrader) itself() status.Generation {
+	return status.Generation{Number: u.launch.generation, Version: u.launch.version()}
+}
+
 // statusText returns STATUS= of a serving main process. undone is the reason why the last
 // upgrade was undone, or nil.
 func (u *Upgrader) statusText(undone *UpgradeError) string {
-	text := u.itself() + " serves"
-	if u.manager.good.InsteadOf != nil {
-		text += " " + u.manager.good.InsteadOf.Text()
+	good := &u.manager.good
+	s := status.Serving{
+		Generation: u.itself(),
+		Draining:   u.pred.Progress(),
+		Program:    status.Program{Path: u.launch.program.Path, Identity: good.Me},
+		NotStored:  u.notStored(),
+		Strays:     u.sockets.Strays(),
 	}
-	if d := u.pred.drains(); d.Generations > 0 {
-		text = u.itself() + ", " + drainingText(d)
+	if good.InsteadOf != nil {
+		s.InsteadOf = good.InsteadOf.Text()
 	}
 	if undone != nil {
-		text += "; " + undone.text() + u.replacedText()
+		s.Undone = undone.text()
 	}
-	if lack := u.notStored(); lack != "" {
-		text += "; not in the fd store: " + lack
-	}
-	return text + u.sockets.Strays()
-}
-
-// replacedText returns the part of STATUS= about the file on disk: after an undone upgrade the
-// next start by the manager executes it. The text is "" if this process executes that file, and
-// for the last good program, which has a text with the name of the file.
-func (u *Upgrader) replacedText() string {
-	path := u.launch.program.Path
-	if path == "" || u.manager.good.Me == "" || u.manager.good.InsteadOf != nil {
-		return ""
-	}
-	switch identity, err := fd.Identity(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return "; " + path + " does not exist"
-	case err != nil || identity == u.manager.good.Me:
-		return ""
-	}
-	return "; " + path + " was replaced, so a restart executes another program"
+	return s.String()
 }
 
 // commit makes the successor the main process. It sends Committing to the successor before
@@ -175,13 +158,13 @@ func (u *Upgrader) replacedText() string {
 func (u *Upgrader) commit(p *loopState, e event) {
 	s := p.succ
 	u.passCommand(p)
-	err := u.checkFollowed(s.process.PID)
+	err := u.checkFollowed(s.Process.PID)
 	if err == nil {
 		err = u.handStore(s)
 	}
 	if err == nil {
 		u.handLastGood(s)
-		err = s.say(u.tasks.life, handover.Committing{})
+		err = s.Say(u.tasks.life, handover.Committing{})
 	}
 	if err != nil {
 		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})
@@ -191,12 +174,12 @@ func (u *Upgrader) commit(p *loopState, e event) {
 	u.introduceThird(p, e.marks)
 	// Not on a goroutine: later messages must reach the manager after this one, also if the
 	// successor dies now.
-	if err := u.sayMain(s.process.PID); err != nil {
+	if err := u.sayMain(s.Process.PID); err != nil {
 		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})
 		return
 	}
 	if e.marks != nil {
-		if err := s.say(u.tasks.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
+		if err := s.Say(u.tasks.life, handover.Acknowledge{}); err != nil { // confirm then decides without the answer
 			u.log.Warn("successor cannot be asked for proof that it is the main process", "error", err)
 		}
 	}
@@ -212,7 +195,7 @@ func (u *Upgrader) passCommand(p *loopState) {
 	f, err := p.request.command.Dup()
 	if err == nil {
 		defer f.Close()
-		err = p.succ.say(u.tasks.life, handover.Command{FDs: []*fd.FD{f}})
+		err = p.succ.Say(u.tasks.life, handover.Command{FDs: []*fd.FD{f}})
 	}
 	if err != nil {
 		u.log.Debug("reload command is not passed to the successor", "error", err) // this process answers it, unless it is killed
@@ -235,7 +218,7 @@ func (u *Upgrader) sayMain(pid int) error {
 // that would stop the whole service. If the manager is late, confirm posts EvUnconfirmed and
 // goes on waiting. Without a proof it relies on the barrier, which shows that the manager
 // has read MAINPID=.
-func (u *Upgrader) confirm(s *successor, marks *proof.Marks) {
+func (u *Upgrader) confirm(s *generation.Successor, marks *proof.Marks) {
 	fault.At(fault.MainPIDSaid)
 	ctx, cancel := context.WithTimeout(u.tasks.life, timeout.Confirm)
 	defer cancel()
@@ -245,12 +228,12 @@ func (u *Upgrader) confirm(s *successor, marks *proof.Marks) {
 		err = u.barrier(u.tasks.life)
 	}
 	if err != nil {
-		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.process.PID, "error", err)
+		u.log.Warn("manager has not confirmed that it read MAINPID= of the successor", "pid", s.Process.PID, "error", err)
 	}
-	v := marks.Read(u.tasks.life, u.manager.notifier, proof.Successor{Acknowledged: s.acknowledged, Over: s.process.Over()})
-	u.log.Debug("MAINPID=", "pid", s.process.PID, "verdict", v)
+	v := marks.Read(u.tasks.life, u.manager.notifier, proof.Successor{Acknowledged: s.Acknowledged(), Over: s.Process.Over()})
+	u.log.Debug("MAINPID=", "pid", s.Process.PID, "verdict", v)
 	if v == proof.Refused {
-		u.loop.post(event{kind: lifecycle.EvCommitFailed, from: s, err: parent.WhyRefused(s.process.PID)})
+		u.loop.post(event{kind: lifecycle.EvCommitFailed, from: s, err: parent.WhyRefused(s.Process.PID)})
 		return
 	}
 	u.loop.post(event{kind: lifecycle.EvConfirmed, from: s})

@@ -17,7 +17,7 @@ import (
 func TestAGenerationWithoutAManagerLeavesServiceToTheThird(t *testing.T) {
 	m := newMiddle(t)
 	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
-	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: third})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, message: third})
 	m.dispatch(m.p, event{kind: lifecycle.EvGoneAlone, from: m.p.succ})
 	if m.p.state != lifecycle.Draining || !m.p.relieved {
 		t.Errorf("%v, relieved %v, want draining and relieved", m.p.state, m.p.relieved)
@@ -27,8 +27,8 @@ func TestAGenerationWithoutAManagerLeavesServiceToTheThird(t *testing.T) {
 func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 	m := newMiddle(t)
 	third := handover.Third{PID: os.Getpid(), FDs: []*fd.FD{ourPidfd(t)}}
-	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: third})
-	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, message: third})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, message: handover.Third{}})
 	if m.p.third != nil || m.p.relieved {
 		t.Errorf("third %v, relieved %v, want neither", m.p.third, m.p.relieved)
 	}
@@ -38,7 +38,7 @@ func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 func TestAThirdInAnEndingGenerationIsDropped(t *testing.T) {
 	m := newMiddle(t)
 	m.p.state = lifecycle.Stopping
-	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, introduced: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
+	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, message: handover.Third{PID: 1, FDs: []*fd.FD{ourPidfd(t)}}})
 	if m.p.third != nil {
 		t.Error("a generation that ends watches the third one")
 	}
@@ -54,7 +54,7 @@ func TestAProcessThatDoesNotBecomeMainHangsUpOnTheCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ours.Close() // dup is the same
-	m.pred.keepCommand(handover.Command{FDs: []*fd.FD{dup}})
+	m.pred.KeepCommand(handover.Command{FDs: []*fd.FD{dup}})
 	m.p.state = lifecycle.Stopping
 	m.enter(m.p)
 	if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {

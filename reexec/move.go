@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +14,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/accepted"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/outbox"
-	"github.com/cutover-go/cutover/reexec/internal/storename"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 )
 
 // maxMoved is the largest Moved.Data, in bytes.
@@ -49,24 +46,10 @@ func (u *Upgrader) Receive(name string, formats ...string) error {
 }
 
 func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, formats []string) error {
-	if err := storename.Check(name); err != nil {
-		return err
+	if closed(u.ready.told) {
+		return received.ErrFinal
 	}
-	for _, f := range formats {
-		if err := checkFormat(f); err != nil {
-			return err
-		}
-	}
-	u.conns.receives.mu.Lock()
-	defer u.conns.receives.mu.Unlock()
-	if closed(u.ready.told) || u.conns.receives.final {
-		return errors.New("reexec: Receive after Ready: call it before")
-	}
-	u.conns.receives.ours[name] = append(u.conns.receives.ours[name], formats...)
-	for _, f := range formats {
-		u.conns.receives.limits[receiver{name, f}] = limit
-	}
-	return nil
+	return u.conns.receives.Add(name, limit, formats)
 }
 
 // Move gives c, a connection of the listener called name, to the process that has replaced
@@ -138,48 +121,3 @@ func movable(c syscall.Conn) (ok bool) {
 }
 
 func notMoved(err error) error { return fmt.Errorf("%w: %w", errNotMoved, err) }
-
-// receivers has the formats of the connections that this process takes over.
-type receivers struct {
-	mu     sync.Mutex
-	final  bool                                         // another process knows ours
-	ours   map[string][]string                          // formats of this process, by listener
-	limits map[receiver]func(data []byte) time.Duration // idle timeouts of ReceiveIdle, nil for Receive
-}
-
-type receiver struct{ name, format string }
-
-// limitOf returns the limit of ReceiveIdle for c, nil if c comes by Receive.
-func (r *receivers) limitOf(c handover.Connection) func(data []byte) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.limits[receiver{c.Name, c.Format}]
-}
-
-// said returns a copy of the formats of this process for another process, nil if there are
-// none. The formats do not change from then on.
-func (r *receivers) said() map[string][]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.final = true
-	if len(r.ours) == 0 {
-		return nil
-	}
-	return maps.Clone(r.ours)
-}
-
-// takes reports whether this process takes c.
-func (r *receivers) takes(c handover.Connection) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Contains(r.ours[c.Name], c.Format)
-}
-
-// checkFormat returns an error if f cannot be part of the name of a stored connection.
-func checkFormat(f string) error {
-	bad := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '!' }
-	if f == "" || len(f) > 32 || strings.ContainsFunc(f, bad) {
-		return fmt.Errorf("reexec: format %q: it needs 1 to 32 printable ASCII characters without blanks, colons and exclamation marks", f)
-	}
-	return nil
-}

@@ -1,12 +1,13 @@
 package reexec
 
 import (
+	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/callback"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/status"
 )
 
 // The kinds of events, in the order of an upgrade.
@@ -54,12 +55,12 @@ func (u *Upgrader) observe(p *loopState, kind string, err error) {
 		Time:       time.Now(),
 		Generation: u.launch.generation,
 		PID:        os.Getpid(),
-		Build:      build(),
+		Build:      status.Build(),
 		Since:      time.Since(p.began),
 		Err:        err,
 	}
 	if p.succ != nil {
-		e.Successor = p.succ.process.PID
+		e.Successor = p.succ.Process.PID
 	}
 	if !u.tasks.callbacks.Observed.Add(callback.Guard(u.log, "Options.Observe", func() { u.opts.Observe(e) })) {
 		u.log.Warn("Options.Observe does not return, so an event is dropped", "event", kind)
@@ -84,26 +85,10 @@ func (u *Upgrader) observeChange(p *loopState, e event, was lifecycle.State) {
 	}
 }
 
-// version returns the version of this program's module, "" if it has none.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "(devel)" {
-		return ""
-	}
-	return info.Main.Version
-}
-
-// build returns the version and the revision that the go command recorded in this program.
-func build() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	text := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			text += " " + s.Value
-		}
-	}
-	return text
+// reportFallBack reports that this process is the last good program.
+func (u *Upgrader) reportFallBack(p *loopState) {
+	failed := u.manager.good.InsteadOf
+	u.log.Warn("the program on disk failed before it was proven, so the last good program serves: install another program and reload",
+		"program", failed.Path, "identity", failed.Identity)
+	u.observe(p, eventLastGood, fmt.Errorf("reexec: %s failed before it was proven", failed.Path))
 }

@@ -1,10 +1,9 @@
 package reexec
 
 import (
-	"slices"
-
 	"github.com/cutover-go/cutover/activation"
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/reexec/internal/received"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
@@ -16,7 +15,7 @@ import (
 func (u *Upgrader) takePassed(set *activation.Set) {
 	obsolete := set.Duplicates() // names to remove from the fd store
 	var passed []*activation.Descriptor
-	var moved storedConnections
+	var stored received.Stored
 	for _, d := range set.All() {
 		if storename.IsMark(d.Name) { // the mark of a process whose death the manager has not noticed yet
 			_ = fd.New(d.Release()).Close() // nothing was written
@@ -28,7 +27,7 @@ func (u *Upgrader) takePassed(set *activation.Set) {
 			} else {
 				obsolete = append(obsolete, d.Name)
 			}
-		} else if moved.collect(d) {
+		} else if stored.Collect(d.Name, func() *fd.FD { return fd.New(d.Release()) }) {
 			continue
 		} else if n, ok := storename.ParseState(d.Name); ok {
 			u.states.PutStored(n, d.File())
@@ -36,8 +35,7 @@ func (u *Upgrader) takePassed(set *activation.Set) {
 			passed = append(passed, d)
 		}
 	}
-	slices.Sort(moved.names)
-	obsolete = append(obsolete, slices.Compact(moved.names)...)
+	obsolete = append(obsolete, stored.Names()...)
 	u.sockets = sockets.FromManager(passed, obsolete, u.drain, u.log)
-	u.conns.received = moved.arrivals()
+	u.conns.received = stored.Conns()
 }

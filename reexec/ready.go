@@ -76,7 +76,7 @@ func (u *Upgrader) until(ctx context.Context, c <-chan struct{}) error {
 		if reason := u.ready.failed.Load(); reason != nil {
 			return *reason
 		}
-		if u.pred != nil && u.pred.trying {
+		if u.pred.Trying() {
 			return errTried
 		}
 		return ErrStopped

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/status"
 )
 
 // A Report is the status of the main process of a unit.
@@ -40,7 +41,7 @@ func (r Report) String() string {
 		s += fmt.Sprintf(", %d older draining", r.Draining)
 	}
 	if r.Held > 0 {
-		s += " " + countOf(r.Held)
+		s += " " + status.Connections(r.Held)
 	}
 	if r.Left > 0 {
 		s += fmt.Sprintf(", %d s left", r.Left/time.Second)
@@ -66,11 +67,11 @@ func Status(ctx context.Context) (Report, error) {
 
 // report returns the answer to EvStatus. It runs on the loop.
 func (u *Upgrader) report(p *loopState) Report {
-	d := u.pred.drains()
+	d := u.pred.Progress()
 	r := Report{Generation: u.launch.generation, PID: os.Getpid(), State: p.state.String(),
 		Draining: d.Generations, Held: d.Held, Left: time.Duration(d.Left) * time.Second, NotStored: u.notStored(), Main: p.main}
 	if p.succ != nil {
-		r.Successor = p.succ.process.PID
+		r.Successor = p.succ.Process.PID
 	}
 	return r
 }

@@ -21,7 +21,7 @@ import (
 func (u *Upgrader) stopAccepting(p *loopState, e event) {
 	fault.At(fault.StopAsked)
 	if p.restart = e.restart && p.main && u.manager.notifier.StoreMax() > 0; p.restart {
-		u.conns.outbox.SetNext(u.conns.receives.said(), nil) // assume that the next process takes the same formats
+		u.conns.outbox.SetNext(u.conns.receives.Final(), nil) // assume that the next process takes the same formats
 	}
 	u.endings.Drains() // before Accept fails, so that a server sees the reason
 	u.sockets.Shut()
@@ -79,7 +79,7 @@ func (u *Upgrader) sayStopping(p *loopState, e event) {
 	u.tellPredecessor(p, handover.Stopping{})
 	if p.main {
 		if e.err == nil { // else this program has failed
-			u.forgetLastGood()
+			u.manager.probation.Forget(u.tasks.life)
 		}
 		u.sayStop(e.err)
 	}
@@ -183,8 +183,8 @@ func (u *Upgrader) release(main bool) error {
 	if u.commands.socket != nil {
 		errs = append(errs, u.commands.socket.Close(main))
 	}
-	u.pred.forget()
-	if c := u.pred.takeCommand(); c != nil {
+	u.pred.Forget()
+	if c := u.pred.TakeCommand(); c != nil {
 		_ = c.Close() // the predecessor answers it
 	}
 	errs = append(errs, u.states.Close())

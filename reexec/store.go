@@ -6,6 +6,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/excerpt"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
@@ -54,7 +55,7 @@ func (u *Upgrader) storeAgain(p *loopState) {
 func (u *Upgrader) storedAgain(p *loopState, err error) {
 	u.noteStore(p, err)
 	if p.state == lifecycle.Serving && p.main {
-		u.sayOlder(p)
+		u.sayStatus(p)
 	}
 }
 
@@ -69,12 +70,12 @@ func (u *Upgrader) notStored() string {
 // handStore sends the successor, before it can become the main process, the changes since it
 // got the state and the sockets: names in the fd store, and forgotten files. From here on
 // only the successor changes the store, unless the commit fails.
-func (u *Upgrader) handStore(s *successor) error {
+func (u *Upgrader) handStore(s *generation.Successor) error {
 	u.manager.store.Hand()
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
 	if names := u.states.Untold(); names != nil {
-		if err := s.line.SendStates(ctx, handover.States{Stored: names}); err != nil {
+		if err := s.SendStates(ctx, handover.States{Stored: names}); err != nil {
 			return err
 		}
 	}
@@ -91,10 +92,6 @@ func (u *Upgrader) handLateForgotten(p *loopState) {
 }
 
 // handForgotten sends the successor the files that were forgotten after it got the sockets.
-func (u *Upgrader) handForgotten(ctx context.Context, s *successor) error {
-	gone := u.sockets.TakeForgotten()
-	if len(gone) == 0 {
-		return nil
-	}
-	return s.line.SendForgotten(ctx, gone)
+func (u *Upgrader) handForgotten(ctx context.Context, s *generation.Successor) error {
+	return s.SendForgotten(ctx, u.sockets.TakeForgotten())
 }

@@ -17,8 +17,8 @@ import (
 // follows when the successor has ended.
 func (u *Upgrader) kill(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
-	if err := p.succ.process.Kill(); err != nil {
-		u.log.Warn("successor cannot be killed", "pid", p.succ.process.PID, "error", err)
+	if err := p.succ.Process.Kill(); err != nil {
+		u.log.Warn("successor cannot be killed", "pid", p.succ.Process.PID, "error", err)
 	}
 }
 
@@ -30,14 +30,13 @@ func (u *Upgrader) recall(p *loopState, e event) {
 	if p.state == lifecycle.Committing {
 		u.takeBackThird(p)
 		// Go takes back Committing, after which hanging up would make it the main process.
-		if err := p.succ.say(u.tasks.life, handover.Go{}); err != nil {
+		if err := p.succ.Say(u.tasks.life, handover.Go{}); err != nil {
 			u.log.Warn("successor cannot be told that it is not the main process, and is killed", "error", err)
 			u.kill(p, e)
 			return
 		}
 	}
-	p.succ.recalled.Store(true)
-	if err := p.succ.line.CloseWrite(); err != nil {
+	if err := p.succ.Recall(); err != nil {
 		u.log.Debug("line to the successor cannot be closed", "error", err) // it has ended, or the deadline kills it
 	}
 }
@@ -45,7 +44,7 @@ func (u *Upgrader) recall(p *loopState, e event) {
 // letFinish lets a successor that has accepted, and does not any more, finish its answers.
 func (u *Upgrader) letFinish(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
-	p.succ.accepted = true
+	p.succ.Accepted = true
 	u.reap(p, u.opts.Drain+timeout.Last)
 }
 
@@ -73,7 +72,7 @@ func (u *Upgrader) reasonFor(p *loopState, e event) *UpgradeError {
 	p.blamed = blames(e.kind) && p.state != lifecycle.Beginning && p.state != lifecycle.Saving
 	reason := &UpgradeError{Phase: phaseOf(p.state), Err: err}
 	if p.succ != nil {
-		reason.PID = p.succ.process.PID
+		reason.PID = p.succ.Process.PID
 	}
 	return reason
 }
@@ -84,7 +83,7 @@ func (u *Upgrader) undone(p *loopState, e event) {
 	u.takeBackThird(p)
 	u.log.Warn("upgrade undone", "generation", u.launch.generation, "error", p.reason)
 	u.observe(p, eventUndone, p.reason)
-	u.rememberUndone(p.reason)
+	u.commands.history.Undone(p.reason)
 	u.sayUndone(p)
 	if e.kind == lifecycle.EvStop || e.kind == lifecycle.EvClose {
 		u.answer(p, p.reason) // the program may end before the manager confirms
@@ -92,11 +91,14 @@ func (u *Upgrader) undone(p *loopState, e event) {
 		u.answerConfirmed(p, p.reason)
 	}
 	if p.candidate != nil {
-		closeOnce(p.candidate.undone)
+		p.candidate.Marks.Drop()
 	}
 	u.dropSuccessor(p)
 	u.keepStore(p)
-	u.judgeCandidate(p)
+	if p.candidate != nil && p.main {
+		u.manager.probation.Judge(u.tasks.life, p.candidate, p.blamed)
+	}
+	p.candidate = nil
 }
 
 // keepStore lets this process change the fd store again. It stores the files that were kept
@@ -118,22 +120,32 @@ func (u *Upgrader) keepStore(p *loopState) {
 func (u *Upgrader) reap(p *loopState, limit time.Duration) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
-	_ = s.line.Close()  // tells the successor to end
+	s.HangUp()
 	u.tasks.Go(func() { // ends with the process, or with life
 		defer close(over)
 		select {
-		case <-s.process.Over():
+		case <-s.Process.Over():
 		case <-time.After(limit):
 		case <-u.tasks.life.Done():
-			if s.accepted { // it finishes its answers after this process ends
-				s.close()
+			if s.Accepted { // it finishes its answers after this process ends
+				s.Close()
 				return
 			}
 		}
-		_ = s.process.Kill() // not an error if it has ended; other errors cannot be handled
-		<-s.process.Over()
-		u.commands.socket.Discard(s.process.PID)
-		s.close()
+		_ = s.Process.Kill() // not an error if it has ended; other errors cannot be handled
+		<-s.Process.Over()
+		u.commands.socket.Discard(s.Process.PID)
+		s.Close()
 	})
 	return over
+}
+
+// blames reports whether e shows that the successor is the reason for an undone upgrade: not the
+// end of the caller, a stop, or the manager.
+func blames(e lifecycle.Event) bool {
+	switch e {
+	case lifecycle.EvFailed, lifecycle.EvDeclined, lifecycle.EvDeadline, lifecycle.EvGone, lifecycle.EvGoneAlone:
+		return true
+	}
+	return false
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
@@ -37,7 +38,7 @@ func TestAPredecessorThatIsGoneNeedsNoMessage(t *testing.T) {
 	m := newMiddle(t)
 	_ = m.older.Close()
 	m.tellPredecessor(m.p, handover.Superseded{})
-	m.pred.forget()
+	m.pred.Forget()
 	m.tellPredecessor(m.p, handover.Superseded{})
 	if len(m.p.self) > 0 {
 		t.Errorf("it leads to %v", m.p.self)
@@ -73,14 +74,14 @@ func TestAnEventThatMeansNothingClosesItsDescriptors(t *testing.T) {
 		}
 		fds := []*fd.FD{ourPidfd(t), ourPidfd(t)}
 		m.p.state = s
-		m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: m.p.succ, goodbye: handover.Goodbye{FDs: fds}})
+		m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: m.p.succ, message: handover.Goodbye{FDs: fds}})
 		if fds[0].Raw() >= 0 || fds[1].Raw() >= 0 {
 			t.Errorf("a goodbye in %v keeps its descriptors", s)
 		}
 	}
 	m.p.state = lifecycle.Draining
 	fds := []*fd.FD{ourPidfd(t)}
-	m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: &successor{}, goodbye: handover.Goodbye{FDs: fds}})
+	m.dispatch(m.p, event{kind: lifecycle.EvGoodbye, from: &generation.Successor{}, message: handover.Goodbye{FDs: fds}})
 	if fds[0].Raw() >= 0 {
 		t.Error("the goodbye of an earlier successor keeps its descriptors")
 	}
@@ -113,7 +114,7 @@ func TestMessagesOutOfTurnKeepNoDescriptors(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	m.p.state = lifecycle.Serving // as main process
 	m.sockets = &sockets.Set{}
-	m.tasks.Go(func() { m.pred.listen(m.loop.post, saved.New(nil), m.sockets, &lastgood.Programs{}) })
+	m.tasks.Go(func() { m.pred.Listen(m.loop.ofPredecessor, saved.New(nil), m.sockets, &lastgood.Programs{}) })
 	says(t, m.older, handover.Go{}) // what the program restores is known
 	for side, line := range map[string]*handover.Conn{"predecessor": m.older, "successor": m.newer} {
 		for _, kind := range []string{"Descriptors", "States", "Connections", "Goodbye"} {

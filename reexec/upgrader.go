@@ -19,19 +19,23 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/drain"
 	"github.com/cutover-go/cutover/reexec/internal/endings"
 	"github.com/cutover-go/cutover/reexec/internal/fdstore"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/image"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/probation"
+	"github.com/cutover-go/cutover/reexec/internal/program"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/signals"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
 	"github.com/cutover-go/cutover/reexec/internal/startup"
+	"github.com/cutover-go/cutover/reexec/internal/status"
 )
 
 // Ownership. The loop goroutine alone reads and writes loopState, which has the state of the
 // table, and the objects that it points to. It alone writes these fields after New: conns.received,
-// commands.waiting, ready.err, loop.err, endings and conns.outbox of the Upgrader, and
-// gone, draining and until of the predecessor. It alone opens and shuts gates. Nothing
+// commands.waiting, ready.err, loop.err, endings and conns.outbox of the Upgrader, and the
+// progress of the predecessor. It alone opens and shuts gates. Nothing
 // changes opts, log, launch, pred, manager.notifier, manager.good.Me, manager.good.InsteadOf,
 // commands.signals, commands.socket and loop.act after New.
 //
@@ -55,8 +59,8 @@ import (
 type Upgrader struct {
 	opts     Options
 	log      *slog.Logger
-	launch   launch       // the start of this process
-	pred     *predecessor // nil in the first generation
+	launch   launch                  // the start of this process
+	pred     *generation.Predecessor // nil in the first generation
 	sockets  *sockets.Set
 	conns    connections // connections that come from another process or can move to one
 	states   *saved.States
@@ -82,13 +86,13 @@ func New(o Options) (*Upgrader, error) {
 		return nil, fmt.Errorf("reexec: standard descriptors: %w", err)
 	}
 	start := startup.ReadEnviron()
-	line, err := takeLine(start.LookupDescriptor)
+	line, err := program.TakeLine(start.LookupDescriptor)
 	if err != nil {
 		return nil, err
 	}
 	u, err := newUpgrader(o, line, start)
 	if err != nil && line != nil {
-		(&predecessor{line: line}).decline(err) // the predecessor may not hear it: the line itself may be broken
+		generation.NewPredecessor(line, handover.Hello{}).Decline(err) // the predecessor may not hear it: the line itself may be broken
 	}
 	return u, err
 }
@@ -111,7 +115,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 	u := &Upgrader{
 		opts:   o,
 		log:    slog.New(slog.DiscardHandler),
-		launch: launch{version: sync.OnceValue(version), environ: start, parent: os.Getppid()},
+		launch: launch{version: sync.OnceValue(status.Version), environ: start, parent: os.Getppid()},
 		conns:  newConnections(o.Drain),
 		ready:  newReadiness(),
 		loop:   newLoop(),
@@ -140,8 +144,10 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 		u.tasks.endLife()
 		return nil, errors.Join(err, u.release(false))
 	}
-	u.manager.store.Contents = fdstore.Contents{Notifier: u.manager.notifier, Sockets: u.sockets, States: u.states, Good: &u.manager.good}
-	u.manager.store.Log, u.manager.store.Afford = u.log, u.afford
+	m := &u.manager
+	m.store.Contents = fdstore.Contents{Notifier: m.notifier, Sockets: u.sockets, States: u.states, Good: &m.good}
+	m.store.Log, m.store.Afford = u.log, u.afford
+	m.probation = probation.Probation{Time: o.Probation, Generation: u.launch.generation, Store: &m.store, Good: &m.good, Log: u.log}
 	u.reserve.Open(reserved)
 	u.run()
 	return u, nil
@@ -150,7 +156,7 @@ func newUpgrader(o Options, line *handover.Conn, start startup.Environ) (*Upgrad
 // findSockets finds out how this process was started, and collects the descriptors that were
 // passed to it.
 func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
-	if u.launch.program, err = thisProgram(); err != nil {
+	if u.launch.program, err = program.This(); err != nil {
 		return err
 	}
 	if failed := u.manager.good.InsteadOf; failed != nil {
@@ -179,7 +185,7 @@ func (u *Upgrader) findSockets(line *handover.Conn) (err error) {
 	}
 	if u.commands.socket, err = u.listenControl(); err != nil {
 		err = fmt.Errorf("reexec: %w", err)
-		u.pred.decline(err)
+		u.pred.Decline(err)
 	}
 	return err
 }
@@ -215,12 +221,12 @@ func (u *Upgrader) firstGeneration() error {
 
 // succeed is findSockets for a successor.
 func (u *Upgrader) succeed(line *handover.Conn) error {
-	pred, entries, fds, err := greetPredecessor(u.tasks.life, line, u.manager.good.Me)
+	pred, entries, fds, err := generation.GreetPredecessor(u.tasks.life, line, u.manager.good.Me)
 	if err != nil {
 		return fmt.Errorf("reexec: predecessor: %w", err)
 	}
 	u.pred = pred
-	u.launch.generation = pred.generation + 1
+	u.launch.generation = pred.Number() + 1
 	u.sockets = sockets.FromPredecessor(entries, fds, u.drain, u.log)
 	return nil
 }
@@ -230,7 +236,7 @@ func (u *Upgrader) run() {
 	first := lifecycle.Starting
 	if u.pred != nil {
 		first = lifecycle.Initialising
-		u.tasks.Go(func() { u.pred.listen(u.loop.post, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
+		u.tasks.Go(func() { u.pred.Listen(u.loop.ofPredecessor, u.states, u.sockets, &u.manager.good) }) // ends when either side closes the line
 	}
 	u.tasks.Go(u.relaySignals) // ends with life
 	u.tasks.Go(u.serveControl) // ends when the control socket is closed

@@ -1,4 +1,4 @@
-package reexec
+package program
 
 import (
 	"fmt"
@@ -19,9 +19,9 @@ import (
 // So the successor inherits standard error, and the journal has its last lines under its own
 // pid: a process writes them, and journald takes the pid of each line from the socket.
 
-// outputOf returns where the output of the process pid, which has our standard error, is.
-func (u *Upgrader) outputOf(pid int) string {
-	if stream, ok := u.launch.environ.Lookup("JOURNAL_STREAM"); ok && isStandardError(stream) {
+// OutputOf returns where the output of the process pid, which has our standard error, is.
+func OutputOf(pid int, lookup func(string) (string, bool)) string {
+	if stream, ok := lookup("JOURNAL_STREAM"); ok && isStandardError(stream) {
 		return fmt.Sprintf("journalctl _PID=%d shows its output", pid)
 	}
 	return "its standard error has the reason"
