@@ -49,62 +49,6 @@ func decode(frame []byte, fds []*fd.FD) (Message, error) {
 }
 
 func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
-	switch k {
-	case kindDescriptors:
-		m, err := parse[Descriptors](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		return withFDs(m.(Descriptors), fds)
-	case kindStates:
-		m, err := parse[States](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		s := m.(States)
-		if len(s.Names) != len(fds) {
-			return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(s.Names))
-		}
-		s.FDs = fds
-		return s, nil
-	case kindConnections:
-		m, err := parse[Connections](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		c := m.(Connections)
-		if len(fds) > 0 && len(c.Connections) != len(fds) {
-			return nil, fmt.Errorf("%d descriptors for %d connections", len(fds), len(c.Connections))
-		}
-		c.FDs = fds
-		return c, nil
-	case kindCommand:
-		return Command{fds}, nil
-	case kindLastGood:
-		m, err := parse[LastGood](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		g := m.(LastGood)
-		g.FDs = fds
-		return g, nil
-	case kindGoodbye:
-		m, err := parse[Goodbye](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		g := m.(Goodbye)
-		g.FDs = fds
-		return g, nil
-	case kindThird:
-		m, err := parse[Third](body, nil)
-		if err != nil {
-			return nil, err
-		}
-		third := m.(Third)
-		third.FDs = fds
-		return third, nil
-	}
 	if parser := parserOf(k); parser != nil {
 		return parser(body, fds)
 	}
@@ -115,9 +59,23 @@ func decodeBody(k kind, body []byte, fds []*fd.FD) (Message, error) {
 	return nil, errors.New("unknown")
 }
 
-// parserOf returns the parser of a kind that carries no descriptors, nil for another kind.
+// parserOf returns the parser of a kind, nil for an unknown one.
 func parserOf(k kind) func([]byte, []*fd.FD) (Message, error) {
 	switch k {
+	case kindDescriptors:
+		return carrying[Descriptors]
+	case kindStates:
+		return carrying[States]
+	case kindConnections:
+		return carrying[Connections]
+	case kindCommand:
+		return func(_ []byte, fds []*fd.FD) (Message, error) { return Command{fds}, nil }
+	case kindLastGood:
+		return carrying[LastGood]
+	case kindGoodbye:
+		return carrying[Goodbye]
+	case kindThird:
+		return carrying[Third]
 	case kindHello:
 		return parse[Hello]
 	case kindReceived:
@@ -154,6 +112,7 @@ func parserOf(k kind) func([]byte, []*fd.FD) (Message, error) {
 	return nil
 }
 
+// parse parses a message without descriptors.
 func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {
 	if len(fds) > 0 {
 		return nil, fmt.Errorf("came with %d descriptors", len(fds))
@@ -172,10 +131,46 @@ func parse[M Message](body []byte, fds []*fd.FD) (Message, error) {
 // examines each type of message first.
 const empty = "{}"
 
-func withFDs(d Descriptors, fds []*fd.FD) (Message, error) {
-	if len(d.Entries) != len(fds) {
-		return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(d.Entries))
+// A carrier is a message with descriptors. with returns it with fds, or an error if their number
+// is wrong.
+type carrier interface {
+	Message
+	with(fds []*fd.FD) (Message, error)
+}
+
+// carrying parses a message with descriptors.
+func carrying[M carrier](body []byte, fds []*fd.FD) (Message, error) {
+	m, err := parse[M](body, nil)
+	if err != nil {
+		return nil, err
 	}
-	d.FDs = fds
-	return d, nil
+	return m.(M).with(fds)
+}
+
+func (m LastGood) with(fds []*fd.FD) (Message, error) { m.FDs = fds; return m, nil }
+func (m Goodbye) with(fds []*fd.FD) (Message, error)  { m.FDs = fds; return m, nil }
+func (m Third) with(fds []*fd.FD) (Message, error)    { m.FDs = fds; return m, nil }
+
+func (m Descriptors) with(fds []*fd.FD) (Message, error) {
+	if len(m.Entries) != len(fds) {
+		return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(m.Entries))
+	}
+	m.FDs = fds
+	return m, nil
+}
+
+func (m States) with(fds []*fd.FD) (Message, error) {
+	if len(m.Names) != len(fds) {
+		return nil, fmt.Errorf("%d descriptors for %d names", len(fds), len(m.Names))
+	}
+	m.FDs = fds
+	return m, nil
+}
+
+func (m Connections) with(fds []*fd.FD) (Message, error) {
+	if len(fds) > 0 && len(m.Connections) != len(fds) {
+		return nil, fmt.Errorf("%d descriptors for %d connections", len(fds), len(m.Connections))
+	}
+	m.FDs = fds
+	return m, nil
 }
