@@ -2,7 +2,9 @@ package conformance_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
@@ -28,6 +30,10 @@ func scenarios() []scenario {
 	)
 }
 
+// machines is the number of machines that share the scenarios on one systemd: a scenario
+// mostly waits for processes.
+const machines = 2
+
 func TestConformance(t *testing.T) {
 	for _, version := range matrix.Versions() {
 		t.Run(fmt.Sprintf("fake-%d", version), func(t *testing.T) {
@@ -35,20 +41,36 @@ func TestConformance(t *testing.T) {
 				t.Skip("runs with -matrix; 252 runs always")
 			}
 			t.Parallel()
-			play(t, newFake(t, version))
+			play(t, newFake(t, version), scenarios())
 		})
 	}
 	selected.Each(t, func(t *testing.T, root machine.Root) {
 		t.Parallel()
-		play(t, newReal(t, root))
+		asked := new(features)
+		t.Cleanup(func() { asked.check(t, root.Version) }) // after the machines
+		for i := range machines {
+			t.Run(fmt.Sprintf("machine-%d", i+1), func(t *testing.T) {
+				t.Parallel()
+				sub := newReal(t, root)
+				played := play(t, sub, part(scenarios(), i))
+				asked.add(sub, played)
+			})
+		}
 	})
 }
 
-// play plays all scenarios to a subject, one after the other: a daemon-reload is
-// seen by all units.
-func play(t *testing.T, sub *subject) {
-	played := 0
-	for _, sc := range scenarios() {
+// part returns the scenarios of machine i, in their order.
+func part(all []scenario, i int) (some []scenario) {
+	for j := i; j < len(all); j += machines {
+		some = append(some, all[j])
+	}
+	return some
+}
+
+// play plays scenarios to a subject, one after the other: a daemon-reload is seen by all
+// units. It returns how many -run has selected.
+func play(t *testing.T, sub *subject, all []scenario) (played int) {
+	for _, sc := range all {
 		t.Run(sc.name, func(t *testing.T) {
 			played++
 			if sub.fake() && sc.real != "" {
@@ -57,12 +79,35 @@ func play(t *testing.T, sub *subject) {
 			sc.play(newScene(t, sub))
 		})
 	}
-	// Before Type=notify-reload there is less to ask for.
-	if played == len(scenarios()) && !sub.fake() && sub.Version() >= versions[notifyReload].since {
-		for f, row := range versions {
-			if !sub.asked[feature(f)] {
-				t.Errorf("no scenario asks for what %d has: %s", row.since, row.what)
-			}
+	return played
+}
+
+// features are those that the scenarios on all machines of one systemd have asked for.
+type features struct {
+	mu     sync.Mutex
+	asked  map[feature]bool
+	played int
+}
+
+func (f *features) add(sub *subject, played int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.played += played
+	if f.asked == nil {
+		f.asked = map[feature]bool{}
+	}
+	maps.Copy(f.asked, sub.asked)
+}
+
+// check fails the test if a feature of the table is in no scenario. Before Type=notify-reload
+// there is less to ask for.
+func (f *features) check(t *testing.T, version int) {
+	if f.played < len(scenarios()) || version < versions[notifyReload].since {
+		return
+	}
+	for i, row := range versions {
+		if !f.asked[feature(i)] {
+			t.Errorf("no scenario asks for what %d has: %s", row.since, row.what)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,19 @@ var selected = matrix.Define(flag.CommandLine)
 func TestMain(m *testing.M) {
 	machine.Init()
 	upgradetest.Init()
+	flag.Parse()
+	playTogether()
 	os.Exit(counted(m))
+}
+
+// playTogether lets scenarios be played to the fake and on all machines of one systemd at
+// a time, unless -parallel says otherwise.
+func playTogether() {
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		_ = flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), machines+1))) // it is a number
+	}
 }
 
 // counted runs the tests and fails if they leave descriptors or goroutines.
