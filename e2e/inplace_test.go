@@ -19,7 +19,8 @@ func TestInPlaceUpgradesLoseNothing(t *testing.T) {
 	main := s.mainPID()
 	run := s.load(lightKept, lightFresh)
 	s.get("/hit")
-	for i := range 20 {
+	upgrades := several()
+	for i := range upgrades {
 		s.deploy(versions[(i+1)%2])
 		s.must(s.machine.Reload(s.ctx, unitName))
 		a := s.get("/hit")
@@ -28,8 +29,8 @@ func TestInPlaceUpgradesLoseNothing(t *testing.T) {
 		}
 		s.pass(10)
 	}
-	if hits := s.get("/hit").rest; hits != "hits=22" {
-		t.Errorf("after 20 upgrades: %s, want the counter to go on to 22", hits)
+	if hits, want := s.get("/hit").rest, fmt.Sprintf("hits=%d", upgrades+2); hits != want {
+		t.Errorf("after %d upgrades: %s, want the counter to go on to %s", upgrades, hits, want)
 	}
 	if n := s.show("NRestarts"); n != "0" {
 		t.Errorf("NRestarts=%s, want 0", n)

@@ -149,6 +149,7 @@ func (s *site) endsBeforeNew() {
 		if state := s.show("ActiveState"); n > 0 && (state == "failed" || state == "active") {
 			s.Errorf("ActiveState=%s while no program starts", state)
 		}
+		s.wait()
 	}
 	s.deploy(server(s, "v1"))
 	if a := s.get("/"); a.version != "v1" || a.generation != 1 {

@@ -185,6 +185,7 @@ func TestReasonOutlivesADrain(t *testing.T) {
 		t.Fatalf("StatusText=%q, want %v", before, drains)
 	}
 	for s.show("StatusText") == before { // until a second has passed
+		s.wait()
 	}
 	if now := s.show("StatusText"); !drains.MatchString(now) {
 		t.Errorf("StatusText=%q, and a second later %q", before, now)

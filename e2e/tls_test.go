@@ -136,5 +136,6 @@ func (c *resumer) killMain(n int) {
 	c.Helper()
 	c.must(c.machine.Signal(c.mainPID(), syscall.SIGKILL))
 	for c.show("NRestarts") != strconv.Itoa(n) || c.show("ActiveState") != "active" { // fails when the time is over
+		c.wait()
 	}
 }

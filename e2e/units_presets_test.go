@@ -18,7 +18,7 @@ var presets = []struct {
 	always   bool // and not only where the story is told whole
 }{
 	{"none", func(d *units.Daemon) { d.Hardening = units.None }, 10, false},
-	{"standard", func(*units.Daemon) {}, 4.0, true},
+	{"standard", func(*units.Daemon) {}, 4.0, false},
 	{"strict", func(d *units.Daemon) { d.Hardening = units.Strict }, 0.3, false},
 	{"standard, self-bound", selfBound, 4.0, false},
 	{"strict, self-bound", func(d *units.Daemon) { selfBound(d); d.Hardening = units.Strict }, 1.2, true},
