@@ -19,11 +19,8 @@ var failuresToStart = []mishap{
 	{rule: "notify-hidden", dropIn: "[Service]\nTemporaryFileSystem=/run" + short, happens: doesNotStart("timeout", "exit-code", "protocol")},
 	{rule: "exec-start-shell", change: selfBound,
 		dropIn: "[Service]\nExecStart=\nExecStart=/bin/sh -c 'ulimit -c 0; " + binaryPath + "'" + short, happens: doesNotStart("timeout")},
-	{rule: "exec-start-count", change: selfBound, dropIn: "[Service]\nExecStart=" + binaryPath + " -addr 127.0.0.1:8091\n", happens: func(s *site) {
-		if err := s.machine.Start(s.ctx, unitName); err == nil || s.show("LoadState") != "bad-setting" {
-			s.Errorf("start: %v, LoadState=%s, want a unit that systemd does not load", err, s.show("LoadState"))
-		}
-	}},
+	{rule: "exec-start-count", change: selfBound, dropIn: "[Service]\nExecStart=" + binaryPath + " -addr 127.0.0.1:8091\n", happens: isNotLoaded},
+	{rule: "exec-program", change: selfBound, dropIn: "[Service]\nExecStart=\nExecStart=local/bin/cutover-http\n", happens: isNotLoaded},
 	{rule: "shell-syntax", change: selfBound, dropIn: "[Service]\nExecStart=\nExecStart=" + binaryPath + " >/run/cutover-test.log\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		argv, err := s.machine.ReadProc(s.mainPID(), "cmdline")
@@ -180,5 +177,13 @@ func shows(want map[string]string) func(*site) {
 				s.Errorf("%s=%s, want %s", property, got, value)
 			}
 		}
+	}
+}
+
+// isNotLoaded checks that systemd refuses the unit.
+func isNotLoaded(s *site) {
+	s.Helper()
+	if err := s.machine.Start(s.ctx, unitName); err == nil || s.show("LoadState") != "bad-setting" {
+		s.Errorf("start: %v, LoadState=%s, want a unit that systemd does not load", err, s.show("LoadState"))
 	}
 }

@@ -33,6 +33,25 @@ var commandRules = []*rule{{
 	},
 }, {
 	Rule: Rule{
+		ID: "exec-program", Severity: Error,
+		Title: "a command line begins with a program",
+		Why: "The first word of a command is an absolute path, or the name of a program in the PATH of systemd. systemd replaces specifiers in it, but no variables. " +
+			"It refuses a unit with a relative path or the path of a directory, and looks for a program that is called like the variable.",
+		Effect: "systemd does not load the unit (LoadState=bad-setting), or the command fails with 203/EXEC",
+		Write:  "the absolute path of the program",
+		Bad:    "[Service]\nExecStart=bin/myapp\n",
+		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
+	},
+	find: func(c *contract) (all []fault) {
+		for _, a := range c.service.lists("Service", commandKeys...) {
+			if why := badProgram(parseCommand(a.value)); why != "" {
+				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.key, a.value, why)...)
+			}
+		}
+		return all
+	},
+}, {
+	Rule: Rule{
 		ID: "shell-syntax", Severity: Error,
 		Title: "systemd does not know the syntax of a shell",
 		Why: "systemd splits a command line at blanks and knows quotes, ; as a word, and variables as $NAME and ${NAME}. " +
@@ -51,6 +70,25 @@ var commandRules = []*rule{{
 		return all
 	},
 }}
+
+// badProgram says why the first word of a command is no program, "" if it can be one. The
+// prefix | (258) gives the line to a shell.
+func badProgram(cmd command) string {
+	name := cmd.binary()
+	switch {
+	case strings.Contains(cmd.prefix, "|") || strings.HasPrefix(name, "%"):
+		return ""
+	case name == "":
+		return "it has no program"
+	case strings.HasPrefix(name, "$"):
+		return "the program cannot be a variable"
+	case strings.HasSuffix(name, "/"):
+		return "the path is that of a directory"
+	case strings.Contains(name, "/") && !strings.HasPrefix(name, "/"):
+		return "the path is relative"
+	}
+	return ""
+}
 
 // onlyShell returns the first word of a command line that means something only to a shell, ""
 // if there is none. A word with quotes or a backslash is meant as it is.
