@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,25 @@ func TestHelpAndMistakes(t *testing.T) {
 		status, out, stderr := sdunits(c.args...)
 		if status != c.status || !strings.Contains(out+stderr, c.want) {
 			t.Errorf("%v: %d, no %q in %s%s", c.args, status, c.want, out, stderr)
+		}
+	}
+}
+
+func TestStatusOfAProgramThatHasNotCalledNew(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for want, c := range map[string]struct {
+		script string
+		status int
+	}{
+		"has not called New yet": {fmt.Sprintf("echo Id=a.service; echo ActiveState=activating; echo MainPID=%d", os.Getpid()), found},
+		"no systemd here":        {"echo no systemd here >&2; exit 1", misusage},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte("#!/bin/sh\n"+c.script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if status, out, stderr := sdunits("status", "a"); status != c.status || !strings.Contains(out+stderr, want) {
+			t.Errorf("status: %d, %s%s, want %q", status, out, stderr, want)
 		}
 	}
 }

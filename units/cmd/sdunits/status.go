@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cutover-go/cutover/internal/ask"
@@ -114,6 +115,8 @@ func (s *service) ask(ctx context.Context) {
 	pid := strconv.Itoa(s.MainPID)
 	a, err := ask.Service(ctx, func(name string) (string, bool) { return pid, name == "MAINPID" }, ask.Request{Verb: ask.Status})
 	switch {
+	case err != nil && s.ActiveState == "activating" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)):
+		s.Error = "the program has not called New yet; if that stays so, `journalctl -u " + s.Unit + "` has the reason"
 	case err != nil:
 		s.Error = err.Error()
 	case a.Error != "":
