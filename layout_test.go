@@ -20,6 +20,8 @@ var mayImport = map[string][]string{
 	"internal/fault":    {},
 	"internal/excerpt":  {},
 	"internal/halt":     {},
+	"internal/needs":    {},
+	"internal/testproc": {},
 	"internal/handover": {"internal/excerpt", "internal/fd"},
 	"internal/ask":      {"internal/fd/seqpacket"},
 	"internal/control":  {"internal/ask", "internal/excerpt", "internal/fd"},

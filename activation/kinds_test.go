@@ -3,6 +3,7 @@
 package activation_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -67,8 +68,11 @@ func TestEveryKindArrivesTypedAndCarriesTraffic(t *testing.T) {
 func stream(network, addr string) func(t *testing.T) (*os.File, view) {
 	return func(t *testing.T) (*os.File, view) {
 		ln, err := net.Listen(network, unique(addr))
-		if err != nil {
+		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
 			t.Skipf("this machine has no %s at %s: %v", network, addr, err)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		defer ln.Close()
 		if u, ok := ln.(*net.UnixListener); ok {
@@ -95,8 +99,11 @@ func unixStream(network string) func(t *testing.T) (*os.File, view) {
 func datagram(network, addr string) func(t *testing.T) (*os.File, view) {
 	return func(t *testing.T) (*os.File, view) {
 		conn, err := net.ListenPacket(network, unique(addr))
-		if err != nil {
+		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
 			t.Skipf("this machine has no %s at %s: %v", network, addr, err)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		defer conn.Close()
 		return dup(t, conn.(syscall.Conn)), view{Kind: "datagram socket", Network: network, Addr: conn.LocalAddr().String(), Nonblock: true}

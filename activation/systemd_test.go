@@ -11,16 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // socketActivate starts a program by systemd's own test tool, which needs neither
 // root nor a running manager, and returns what it writes once it listens.
 func socketActivate(t *testing.T, program string, listeners int, options ...string) io.Reader {
 	t.Helper()
-	tool, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		t.Skip("this machine lacks systemd-socket-activate:", err)
-	}
+	tool := needs.Program(t, "systemd-socket-activate")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

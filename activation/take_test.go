@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/needs"
 	"golang.org/x/sys/unix"
 )
 
@@ -212,9 +213,7 @@ func TestPIDFDIDMustNameThisProcess(t *testing.T) {
 // TestPrivatePIDsWorkaround makes the program PID 1 of a namespace, with the wrong
 // numbers that systemd 257 and 258 put into its environment.
 func TestPrivatePIDsWorkaround(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("a PID namespace needs root")
-	}
+	needs.Root(t, "a PID namespace needs its privileges")
 	file, _ := listen(t)
 	for exec, want := range map[string]int{"3690": 1, "3689": 0} {
 		fds := []passed{{"http", file}}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // podmanConfig is for podman in a machine: no cgroup controllers, no bus, an overlay as its root.
@@ -22,16 +23,12 @@ var podmanConfig = map[string]string{
 // The section of the operating page about containers, with podman and its Quadlet generator.
 // Clients wait while a new image starts and while process 1 replaces its program.
 func TestContainersServeAsTheOperatingPageShows(t *testing.T) {
-	root, err := machine.Podman()
-	if err != nil {
-		t.Skip(err)
-	}
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
 	if !thorough() {
 		t.Skip("told with -full: podman copies an image for each start")
 	}
+	root, err := machine.Podman()
+	needs.That(t, err)
+	needs.That(t, machine.Available())
 	t.Parallel()
 	s := emptySiteFor(t, root, 3*ofStory) // vfs copies the layers at each start
 	s.hasPodman()

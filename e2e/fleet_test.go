@@ -13,6 +13,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // A play ends at the first host whose reload fails, also when it runs again.
@@ -65,11 +66,9 @@ type fleet struct {
 func newFleet(t *testing.T, names ...string) *fleet {
 	t.Helper()
 	if _, err := exec.LookPath("ansible-playbook"); err != nil {
-		t.Skip("ansible-playbook is not installed")
+		t.Skip("ansible-playbook is not installed, and .ci/run does not install it:", err)
 	}
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	if *systemdVersion != 0 {
 		t.Skip("only the tree of the host has the Python that Ansible needs")
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 func TestInPlaceUpgradesLoseNothing(t *testing.T) {
@@ -112,9 +114,7 @@ func TestInPlaceExecFailureIsUndone(t *testing.T) {
 // container without an init would: it cannot have a successor beside it.
 func TestInPlaceAsPID1(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("a pid namespace needs the privileges of root")
-	}
+	needs.Root(t, "a pid namespace needs its privileges")
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	a := prepareAlone(t, versions[0])
 	cmd := exec.Command(a.binary, "-addr", a.address)

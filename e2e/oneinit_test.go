@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // inits are parents that wait for the one process that they have started. BINARY stands
@@ -33,9 +35,7 @@ var inits = []struct {
 // has started, and so with the first upgrade beside it.
 func TestUnderAnInitForOneProgramUpgradesAreInPlace(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("a pid namespace needs the privileges of root")
-	}
+	needs.Root(t, "a pid namespace needs its privileges")
 	versions := []string{server(t, "v1"), server(t, "v2")}
 	for _, init := range inits {
 		t.Run(init.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -101,18 +101,13 @@ func newPackageSite(t *testing.T, kind packageKind) *packageSite {
 	if kind.full && !*full {
 		t.Skip("told with -full: it builds nfpm")
 	}
-	if _, err := exec.LookPath(kind.needs); err != nil {
-		t.Skipf("%s is not installed", kind.needs)
-	}
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.Program(t, kind.needs)
+	needs.That(t, machine.Available())
 	root := machine.Root{Path: "/"}
 	if *systemdVersion != 0 {
 		var err error
-		if root, err = machine.Find(*systemdVersion); err != nil {
-			t.Skip(err)
-		}
+		root, err = machine.Find(*systemdVersion)
+		needs.That(t, err)
 	}
 	s := &packageSite{emptySiteFor(t, root, 3*ofStory), t, kind}
 	s.run("rm", "-f", policy) // images for containers have one

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -34,17 +35,13 @@ func newSite(t testing.TB) *site {
 // newSiteFor is newSite for a story that ends within limit.
 func newSiteFor(t testing.TB, limit time.Duration) *site {
 	t.Helper()
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	var o machine.Options
 	if *systemdVersion != 0 {
 		root, err := machine.Find(*systemdVersion)
-		if err != nil {
-			t.Skip(err)
-		}
+		needs.That(t, err)
 		o.Root = root.Path
 	}
 	m, err := machine.Boot(ctx, o)

@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // TestProgramsOfTableflipLoseNothing upgrades the examples for HTTP in the documentation of
@@ -49,7 +52,7 @@ PIDFile=/run/flip.pid
 func tableflipExamples(t *testing.T) (overlay string) {
 	out, err := exec.Command("go", "mod", "download", "-C", "testdata/tableflip", "-json", "github.com/cloudflare/tableflip").Output()
 	if err != nil {
-		t.Skip("the module of tableflip cannot be downloaded:", err)
+		needs.That(t, fmt.Errorf("the module of tableflip cannot be downloaded: %w", err))
 	}
 	var module struct{ Dir string }
 	if err := json.Unmarshal(out, &module); err != nil {

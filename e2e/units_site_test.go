@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -23,9 +24,7 @@ var everySystemd = flag.Bool("matrix", false, "run the stories about units on ev
 // eachSystemd runs f for the host's own systemd, or as -systemd and -matrix say.
 func eachSystemd(t *testing.T, f func(*testing.T, machine.Root)) {
 	t.Helper()
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	roots, err := machine.Roots(t.Context())
 	if err != nil {
 		t.Fatal(err)

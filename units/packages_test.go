@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/needs"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -54,9 +55,7 @@ func TestNothingIsFoundInWellKnownPackages(t *testing.T) {
 func download(t *testing.T, names []string) (dir string) {
 	t.Helper()
 	for _, tool := range []string{"apt-get", "dpkg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%v of Debian: %v", names, err)
-		}
+		needs.Program(t, tool)
 	}
 	dir = t.TempDir()
 	// As the user who asks: apt's own could not write here.

@@ -6,14 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cutover-go/cutover/internal/needs"
 	"github.com/cutover-go/cutover/units"
 )
 
 // The tree has commands that root alone can replace, and others.
 func TestCommandsOfRootThatOthersCanReplaceAreFound(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can make files of root")
-	}
+	needs.Root(t, "no other user can make files of root")
 	root := t.TempDir()
 	for _, dir := range []string{"", "bin", "shared", "deploy"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))

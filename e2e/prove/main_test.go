@@ -12,6 +12,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/e2e/proof/record"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 func TestMain(m *testing.M) {
@@ -31,9 +32,7 @@ ExecReload=%s
 // whose reload executes the program in the same process, so that its connections end.
 func boot(t *testing.T) *machine.Machine {
 	t.Helper()
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", dir, ".", "../testdata/ways")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")

@@ -18,6 +18,7 @@ import (
 	"github.com/cutover-go/cutover/e2e/internal/digest"
 	"github.com/cutover-go/cutover/e2e/internal/recorder"
 	"github.com/cutover-go/cutover/e2e/proof/record"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // sample is a minute of load with three processes and ten lost requests.
@@ -148,10 +149,7 @@ func TestProgramsWriteAPage(t *testing.T) {
 // TestChromiumShowsThePointsTheMarksAndTheLegend looks at the document as a browser has
 // parsed it, and at the pixels.
 func TestChromiumShowsThePointsTheMarksAndTheLegend(t *testing.T) {
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is missing: apt-get install chromium")
-	}
+	browser := needs.Program(t, "chromium")
 	r := sample()
 	file, _ := drawn(t, r)
 	shot := filepath.Join(t.TempDir(), "page.png")

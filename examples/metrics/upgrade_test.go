@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/examples/internal/supervised"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // TestMain is the entry of the tests, and of the servers that they start.
@@ -114,9 +115,7 @@ func TestCountersOutliveUpgrades(t *testing.T) {
 // TestPrometheusSeesNoReset has Prometheus scrape through ten upgrades and a failed one, with
 // the rules of alerts.yml and the queries of dashboard.json.
 func TestPrometheusSeesNoReset(t *testing.T) {
-	if _, err := exec.LookPath("prometheus"); err != nil {
-		t.Skip("prometheus is not installed")
-	}
+	needs.Program(t, "prometheus")
 	s := newSite(t)
 	p := startPrometheus(s)
 	for i := range 10 {
@@ -258,10 +257,7 @@ func (p *watcher) await(text string) {
 }
 
 func TestAlertsAreRules(t *testing.T) {
-	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Skip("promtool is not installed")
-	}
-	if out, err := exec.Command("promtool", "check", "rules", "alerts.yml").CombinedOutput(); err != nil {
+	if out, err := exec.Command(needs.Program(t, "promtool"), "check", "rules", "alerts.yml").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

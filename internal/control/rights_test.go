@@ -14,6 +14,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/control"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // The users of these tests, none of whom needs to exist.
@@ -76,9 +77,7 @@ func listenProgram(args []string, publish bool) int {
 // as returns the command that runs a program as the user uid.
 func as(t testing.TB, uid uint32, program string, args ...string) *exec.Cmd {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can start a program as another user")
-	}
+	needs.Root(t, "no other user can start a program as another user")
 	cmd := started(program, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	return cmd

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // versions are those of the matrix.
@@ -98,9 +99,7 @@ func TestTwoMachinesKeepTheirUnitsApart(t *testing.T) {
 }
 
 func TestBootErrorHasTheConsole(t *testing.T) {
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	broken, err := buildBroken()
 	must(t, err)
 	root := t.TempDir()
@@ -121,9 +120,7 @@ func TestBootErrorHasTheConsole(t *testing.T) {
 }
 
 func TestBootGivesUpInTime(t *testing.T) {
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	m, err := machine.Boot(t.Context(), machine.Options{Timeout: time.Millisecond})
 	if err == nil {
 		t.Errorf("booted within a millisecond; Close: %v", m.Close())
@@ -135,18 +132,14 @@ func TestBootGivesUpInTime(t *testing.T) {
 }
 
 func TestBootOfATreeWithoutSystemd(t *testing.T) {
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	if _, err := machine.Boot(t.Context(), machine.Options{Root: t.TempDir()}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Boot of an empty tree = %v, want %v", err, fs.ErrNotExist)
 	}
 }
 
 func TestBootTellsAProgramThatLacksInit(t *testing.T) {
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	program, err := buildUninitialised()
 	must(t, err)
 	out, err := exec.CommandContext(t.Context(), program).CombinedOutput()

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 func TestCloseLeavesNothing(t *testing.T) {
@@ -107,9 +108,7 @@ func ownMachine() {
 // and the directory of TempDir. No process of the machine is left.
 func endOwner(t *testing.T, kind string, by os.Signal) (group, dir string) {
 	t.Helper()
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	owner := exec.CommandContext(t.Context(), "/proc/self/exe")
 	owner.Env = append(os.Environ(), ownerVariable+"="+kind)
 	owner.Stderr = os.Stderr

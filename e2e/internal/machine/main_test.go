@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 func TestMain(m *testing.M) {
@@ -102,9 +103,7 @@ func build(name string) (string, error) {
 // boot boots a machine for t.
 func boot(t testing.TB, o machine.Options) *machine.Machine {
 	t.Helper()
-	if err := o.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, o.Available())
 	m, err := machine.Boot(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // Versions returns the versions of systemd that the project answers for: the
@@ -54,16 +55,14 @@ func (s *Selection) Each(t *testing.T, f func(t *testing.T, root machine.Root)) 
 	for _, version := range union(Versions(), roots) {
 		t.Run(fmt.Sprintf("systemd-%d", version), func(t *testing.T) {
 			t.Helper()
-			switch {
-			case !s.all && err != nil:
-				t.Skip(err)
-			case !s.all && version != own.Version:
-				t.Skip("-matrix runs the other versions, too")
+			if !s.all {
+				needs.That(t, err)
+				if version != own.Version {
+					t.Skip("-matrix runs the other versions, too")
+				}
 			}
 			root, err := machine.Find(version)
-			if err != nil {
-				t.Skip(err)
-			}
+			needs.That(t, err)
 			f(t, root)
 		})
 	}
@@ -74,9 +73,7 @@ func (s *Selection) Each(t *testing.T, f func(t *testing.T, root machine.Root)) 
 func (s *Selection) Root(t testing.TB) machine.Root {
 	t.Helper()
 	root, err := s.own(available(t))
-	if err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, err)
 	return root
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/e2e/internal/matrix"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // selection is what a run with these arguments selects.
@@ -28,9 +29,7 @@ func selection(t *testing.T, args ...string) *matrix.Selection {
 func own(t *testing.T) int {
 	t.Helper()
 	version, err := machine.VersionIn("/")
-	if err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, err)
 	return version
 }
 

@@ -44,7 +44,7 @@ func TestTheEndOfAReplacedProcessIsTheEndOfTheDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cat.Start(); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	pid := cat.Process.Pid
 	r := recorder.New("web", "", classes())

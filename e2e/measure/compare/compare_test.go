@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 func TestMain(m *testing.M) {
@@ -16,9 +17,7 @@ func TestMain(m *testing.M) {
 // TestABadVersionEndsTheServerThatExecutesIt compares the two ends of the table. The figures
 // of the others are chance, or need more time than a test has.
 func TestABadVersionEndsTheServerThatExecutesIt(t *testing.T) {
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	p := plan{runs: 1, upgrades: 1, window: 500 * time.Millisecond, repair: 5 * time.Second, slow: time.Second, flood: 200, patience: time.Minute, part: 0.5, queue: 1024, only: []string{"overlap", "exec"}, log: t.Output()}
 	got, err := p.run(t.Context())
 	if err != nil || len(got.rows) != 2 {

@@ -81,7 +81,7 @@ func TestEnvironKeepsWhatTheProgramHasRemoved(t *testing.T) {
 	for _, key := range []string{"PATH"} {
 		was, ok := os.LookupEnv(key)
 		if !ok {
-			t.Skip("PATH is not set")
+			t.Fatal("PATH is not set")
 		}
 		t.Setenv(key, "")
 		if err := os.Unsetenv(key); err != nil {
