@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/testproc"
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
@@ -27,18 +28,16 @@ import (
 // socket at which a test directs them.
 const actorVariable = "REEXEC_TEST_STAGE"
 
-// An actor is a program that does what a test tells it to, step by step, so that
-// each of them can be the last. This file is the process's side.
+// An actor is a program that does what a test tells it to, call by call, so that
+// each of them can be the last. The calls have the names of the methods of an Upgrader.
 type actor struct {
-	in  *json.Decoder
-	mu  sync.Mutex // guards what follows
-	out *json.Encoder
+	*testproc.Self
+	u *reexec.Upgrader
 
-	u         *reexec.Upgrader
+	mu        sync.Mutex // guards what follows
 	listeners map[string]net.Listener
 	releases  map[string]func()
 	kept      []*reexec.Kept
-	cancels   map[string]func() // of orders under way
 	observed  []reexec.Event
 	more      *sync.Cond    // of observed
 	goOn      chan struct{} // for a Restore
@@ -48,71 +47,16 @@ type actor struct {
 	secret    func() ([]byte, error)
 }
 
-// A hello is the first thing that an actor says.
-type hello struct {
-	PID, Parent int
-	Args        []string
-	Dir         string
-	Env         []string
-}
-
-// An order is what an actor shall do; it answers with a reply of the same ID.
-type order struct {
-	ID   string
-	Do   string
-	Args []string
-}
-
-// A reply is an answer, or without an ID something that has happened.
-type reply struct {
-	ID   string
-	What string // the event
-	Text string
-	Err  string
-}
-
 // actorMain ends with the test, or when it is told to.
 func actorMain() int {
-	conn, err := net.Dial("unix", os.Getenv(actorVariable))
+	self, err := testproc.Connect(os.Getenv(actorVariable), testproc.NewHello(os.Args))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 90
 	}
-	a := &actor{
-		in: json.NewDecoder(conn), out: json.NewEncoder(conn),
-		listeners: map[string]net.Listener{}, releases: map[string]func(){}, cancels: map[string]func(){}, goOn: make(chan struct{}),
-	}
-	dir, _ := os.Getwd() // it may be gone, which the test that removed it knows
+	a := &actor{Self: self, listeners: map[string]net.Listener{}, releases: map[string]func(){}, goOn: make(chan struct{})}
 	a.more = sync.NewCond(&a.mu)
-	a.say(hello{os.Getpid(), os.Getppid(), os.Args, dir, os.Environ()})
-	for {
-		var o order
-		if err := a.in.Decode(&o); err != nil {
-			return 91
-		}
-		if o.Do == "exit" {
-			status, _ := strconv.Atoi(o.Args[0]) // the test's own number
-			return status
-		}
-		ctx, cancel := context.WithCancelCause(context.Background())
-		a.set(func() { a.cancels[o.ID] = func() { cancel(errors.New("the caller has changed its mind")) } })
-		go func() { // ends with the order, or the process
-			text, err := a.obey(ctx, o)
-			r := reply{ID: o.ID, Text: text}
-			if err != nil {
-				r.Err = err.Error()
-			}
-			a.say(r)
-		}()
-	}
-}
-
-func (a *actor) say(what any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.out.Encode(what); err != nil {
-		os.Exit(92)
-	}
+	return a.Serve(a.execute)
 }
 
 func (a *actor) set(f func()) {
@@ -121,9 +65,9 @@ func (a *actor) set(f func()) {
 	f()
 }
 
-func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
-	arg := func(i int) string { return append(o.Args, "", "", "")[i] }
-	switch o.Do {
+func (a *actor) execute(ctx context.Context, do string, args []string) (text string, err error) {
+	arg := func(i int) string { return append(args, "", "", "")[i] }
+	switch do {
 	case "new":
 		return a.arrive(arg(0))
 	case "listen":
@@ -169,7 +113,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "ready":
 		return "", a.u.Ready(ctx)
 	case "services":
-		return "", a.services(ctx, o.Args)
+		return "", a.services(ctx, args)
 	case "packet address":
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -186,8 +130,6 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 		return a.listeners[arg(0)].Addr().String(), nil
 	case "upgrade":
 		return "", a.u.Upgrade(ctx)
-	case "cancel":
-		a.set(a.cancels[arg(0)])
 	case "receive":
 		a.set(func() { a.moves = true })
 		return "", a.u.Receive(arg(0), talk)
@@ -271,7 +213,7 @@ func (a *actor) obey(ctx context.Context, o order) (text string, err error) {
 	case "flags":
 		return flags(a.listeners[arg(0)])
 	default:
-		return "", fmt.Errorf("unknown order %q", o.Do)
+		return "", fmt.Errorf("unknown call %q", do)
 	}
 	return "", nil
 }
@@ -292,11 +234,11 @@ func (a *actor) arrive(text string) (string, error) {
 	a.u = u
 	go func() { // ends with the process
 		<-protocol.Of(u).Draining()
-		a.say(reply{What: "draining closed"})
+		a.Report("draining closed", "")
 	}()
 	go func() { // as above
 		<-protocol.Of(u).Stopping()
-		a.say(reply{What: "stopping closed"})
+		a.Report("stopping closed", "")
 	}()
 	return strconv.Itoa(u.Generation()), nil
 }
@@ -339,7 +281,7 @@ func (a *actor) listenMany(ctx context.Context, name, count string) error {
 // restore registers a function that tells what it restores and then waits.
 func (a *actor) restore(name string) error {
 	return a.u.Restore(name, func(s reexec.State) error {
-		a.say(reply{What: "restoring " + name, Text: string(s.Data)})
+		a.Report("restoring "+name, string(s.Data))
 		<-a.goOn
 		return nil
 	})
@@ -416,16 +358,16 @@ func (j journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
 func (j journal) WithGroup(string) slog.Handler            { return j }
 
 func (j journal) Handle(_ context.Context, r slog.Record) error {
-	e := reply{What: r.Message}
+	about := ""
 	r.Attrs(func(attr slog.Attr) bool {
 		if r.Message == "state" && attr.Key == "to" {
-			e.Text = attr.Value.String()
+			about = attr.Value.String()
 		}
 		if r.Message != "state" {
-			e.Text += fmt.Sprintf("%s=%v ", attr.Key, attr.Value)
+			about += fmt.Sprintf("%s=%v ", attr.Key, attr.Value)
 		}
 		return true
 	})
-	j.a.say(e)
+	j.a.Report(r.Message, about)
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 )
 
 // The descriptors of such a socket would have no owner. TestMain counts them.
@@ -44,9 +43,7 @@ func TestABindThatReturnsAfterCloseIsClosed(t *testing.T) {
 		_, err := u.ListenFunc("a", func() (net.Listener, error) {
 			close(bound)
 			<-u.loop.done
-			for u.tasks.life.Err() == nil {
-				time.Sleep(time.Millisecond)
-			}
+			<-u.tasks.life.Done()
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err == nil {
 				address = ln.Addr().String()

@@ -12,9 +12,9 @@ func TestALongReasonUndoesTheUpgrade(t *testing.T) {
 	for _, place := range []string{arrived, claimed, restores, onTrial} {
 		for text, count := range map[string]string{"<": "40000", "unhealthy ": "20000"} {
 			t.Run(place+" "+count, func(t *testing.T) {
-				s := newStage(t)
+				s := newScene(t)
 				a := s.attempt(place, trial)
-				a.two.begin("fail at length", text, count)
+				a.two.Begin("fail at length", text, count)
 				a.undone(phaseAt(place), text+text, "(cut, ")
 				a.two.endAt(place)
 			})
@@ -25,33 +25,33 @@ func TestALongReasonUndoesTheUpgrade(t *testing.T) {
 // TestManyLongNamesUpgrade, though what the successor says of them fits into no message.
 func TestManyLongNamesUpgrade(t *testing.T) {
 	const many = "150"
-	s := newStage(t)
+	s := newScene(t)
 	name := strings.Repeat("<", 190) // six bytes each in JSON
 	one := s.start()
-	one.do("new", signals)
-	one.do("listen many", name, many)
-	one.do("receive", "a")
-	address := one.do("listen", "a", "tcp", anywhere)
-	one.do("ready")
+	one.Do("new", signals)
+	one.Do("listen many", name, many)
+	one.Do("receive", "a")
+	address := one.Do("listen", "a", "tcp", anywhere)
+	one.Do("ready")
 	guest := s.visit("tcp", address)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen many", name, many)
-	two.do("receive", "a")
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", signals)
+	two.Do("listen many", name, many)
+	two.Do("receive", "a")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	upgrade.Text()
 	guest.talk()
 	s.hosted(address, two)
 }
 
 // TestTheStatusOfALongReasonFits, which says the beginning of it.
 func TestTheStatusOfALongReasonFits(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	a := s.attempt(claimed, signals)
-	a.two.begin("fail at length", "unhealthy <", "20000")
+	a.two.Begin("fail at length", "unhealthy <", "20000")
 	a.undone("unhealthy <unhealthy", "(cut, ")
 	v.caughtUp()
 	said := v.said(a.one.PID)
@@ -67,9 +67,9 @@ func TestTheStatusOfALongReasonFits(t *testing.T) {
 
 // TestALongReasonOfCloseIsTold, of a listener that could not be bound.
 func TestALongReasonOfCloseIsTold(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	a := s.attempt(arrived, signals)
-	a.two.begin("listen", "b", "tcp", "256.0.0.1:0:"+strings.Repeat("<", 100000)).fails("")
-	a.two.begin("close")
+	a.two.Begin("listen", "b", "tcp", "256.0.0.1:0:"+strings.Repeat("<", 100000)).Fails("")
+	a.two.Begin("close")
 	a.undone("(start, ", "<<<", "(cut, ")
 }

@@ -25,20 +25,20 @@ func monotonic(t testing.TB) time.Duration {
 
 // A program that accepts and does not call Ready ends by SIGTERM, when its start takes too long.
 func TestTheManagerIsToldOfAForgottenReady(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	r := s.start()
-	r.do("new", signals)
-	r.do("listen", "a", "tcp", anywhere)
+	r.Do("new", signals)
+	r.Do("listen", "a", "tcp", anywhere)
 	r.signal(unix.SIGTERM)
 	v.await(r.PID, "STOPPING=1 STATUS=generation 1 finishes its work: the program has not called Ready")
-	r.do("close")
-	r.exit("0")
+	r.Do("close")
+	r.Exit(0)
 }
 
 // TestWhatTheManagerIsTold by an upgrade, message by message.
 func TestWhatTheManagerIsTold(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	guest := s.visit("tcp", address)
@@ -47,14 +47,14 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 	ended := monotonic(t)
 
 	// The predecessor ends as it can: nothing of it may reach the manager.
-	drain := one.begin("drain")
+	drain := one.Begin("drain")
 	one.signal(unix.SIGHUP)
 	one.signal(unix.SIGTERM)
 	one.state("stopping")
 	guest.leave()
-	drain.text()
-	one.do("close")
-	one.exit("0")
+	drain.Text()
+	one.Do("close")
+	one.Exit(0)
 	v.caughtUp()
 	said := v.said(one.PID)
 	want := []string{
@@ -94,7 +94,7 @@ var marks = []string{"FDSTORE=1 FDNAME=cutover.0.cutover.main.successor", "FDSTO
 // TestWhatTheManagerIsToldOfAFailure, which is one message, read before the caller
 // has its answer.
 func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	a := s.attempt(claimed, signals)
 	v.await(a.one.PID, "BARRIER=1") // the marks
@@ -114,7 +114,7 @@ func TestWhatTheManagerIsToldOfAFailure(t *testing.T) {
 // TestWhatTheManagerIsToldWhileACommandWaits has no RELOADING=1 in it, nor a READY=1
 // that would end one.
 func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, _ := s.open(signals)
 	v.caughtUp()
@@ -126,9 +126,9 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	reload.ends("the successor was ended by SIGKILL")
 	reload = one.reload()
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	reload.ends("")
 	v.caughtUp()
 	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", bad.PID)
@@ -143,25 +143,25 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 // TestALateManagerIsWaitedFor: a process that ends before its MAINPID= was read
 // takes the service with it.
 func TestALateManagerIsWaitedFor(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	v.fallMute()
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	upgrade.fails("commit", "barrier") // after five seconds
-	one.begin("upgrade").fails("another upgrade is under way")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	upgrade.Fails("commit", "barrier") // after five seconds
+	one.Begin("upgrade").Fails("another upgrade is under way")
 	one.signal(unix.SIGTERM)
 	two.state("adopting")
 	s.hosted(address, two)
 	v.speak()
 	two.state("serving")
 	one.state("stopping")
-	one.do("drain")
-	one.do("close")
+	one.Do("drain")
+	one.Do("close")
 	if path := one.path(); !slices.Equal(path[len(path)-4:], []string{"committing", "draining", "stopping", "ended"}) {
 		t.Errorf("the predecessor was %v", path)
 	}
@@ -170,11 +170,11 @@ func TestALateManagerIsWaitedFor(t *testing.T) {
 
 // TestACommitThatCannotBeToldIsUndone: the manager is gone, which it never is.
 func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	a := s.attempt(restores, signals)
 	v.vanish()
-	a.two.begin("go on")
+	a.two.Begin("go on")
 	a.undone("(commit, process ", "notify")
 	a.two.endAt(onTrial)
 }
@@ -182,21 +182,21 @@ func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
 // TestASuccessorThatDiesDuringTheCommit leaves its predecessor serving, whether the
 // manager has taken it for the main process or not.
 func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	v.fallMute()
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
 	two.kill()
 	one.state("committing")
 	one.state("serving")
 	v.speak()
-	upgrade.fails("(commit, process ", "the successor was ended by SIGKILL")
+	upgrade.Fails("(commit, process ", "the successor was ended by SIGKILL")
 	s.hosted(address, one)
 	v.caughtUp()
 	said := v.said(one.PID)
@@ -209,33 +209,33 @@ func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
 
 // TestACloseDuringTheCommitIsAnswered, by a program that fails at this very moment.
 func TestACloseDuringTheCommitIsAnswered(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	v.fallMute()
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
-	one.do("close")
-	upgrade.fails("(commit, process ", "this process is stopping")
+	one.Do("close")
+	upgrade.Fails("(commit, process ", "this process is stopping")
 	two.state("serving")
 	s.hosted(address, two)
 }
 
 // TestAPredecessorThatDiesDuringTheCommit leaves its successor serving.
 func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	v.fallMute()
-	one.begin("upgrade")
+	one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
 	two.state("adopting")
 	guest := s.visit("tcp", address)
@@ -250,15 +250,15 @@ func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 
 // TestAReloadWhosePredecessorIsKilledIsAnswered by the successor, which is main.
 func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
 	v.fallMute()
 	reload := one.reload()
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
 	two.state("adopting")
 	one.kill()

@@ -12,7 +12,7 @@ import (
 // TestTheNewestThatDrainsCovers for a crashed main process until the manager has
 // started another one; those before it do not.
 func TestTheNewestThatDrainsCovers(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	l := s.lineage(3, signals)
 	l.all[2].kill()
@@ -23,7 +23,7 @@ func TestTheNewestThatDrainsCovers(t *testing.T) {
 	l.all[0].state("stopping")
 	l.served(1, 2)
 	newer := s.visit("tcp", l.address)
-	drain := l.all[1].begin("drain")
+	drain := l.all[1].Begin("drain")
 	l.guests[1].leave() // the old work is done: no more is begun
 	l.all[1].state("stopping")
 	waits, err := net.Dial("tcp", l.address) // in the queue, for the manager's next one
@@ -31,14 +31,14 @@ func TestTheNewestThatDrainsCovers(t *testing.T) {
 	defer waits.Close()
 	newer.talk()
 	newer.leave()
-	drain.text()
-	l.all[1].do("close")
+	drain.Text()
+	l.all[1].Do("close")
 	l.retire(0)
 }
 
 // TestTheOldestCoversWhenTheOthersAreGone is the chain of goodbyes with a manager.
 func TestTheOldestCoversWhenTheOthersAreGone(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	l := s.lineage(4, signals)
 	l.retire(1)
@@ -52,7 +52,7 @@ func TestTheOldestCoversWhenTheOthersAreGone(t *testing.T) {
 // TestAStopIsNotCovered, which the manager sends to all of the unit before the main
 // process has ended.
 func TestAStopIsNotCovered(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	l := s.lineage(2, signals)
 	s.must(unix.Kill(-l.all[0].PID, unix.SIGTERM))
@@ -69,14 +69,14 @@ func TestAStopIsNotCovered(t *testing.T) {
 
 // TestNobodyCoversAfterTheDrainsDeadline: the program is on its way out.
 func TestNobodyCoversAfterTheDrainsDeadline(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
-	l.all[0].begin("drain").fails("drain deadline reached with 1 held")
+	l.all[0].Begin("drain").Fails("drain deadline reached with 1 held")
 	l.all[0].state("stopping")
 	l.all[1].kill()
 	// As rehttp does after its listener is closed; the manager's SIGTERM would be
 	// taken for the restart that failback waits for.
-	l.all[0].begin("drain").fails("drain deadline reached with 1 held")
-	l.all[0].do("close")
+	l.all[0].Begin("drain").Fails("drain deadline reached with 1 held")
+	l.all[0].Do("close")
 }

@@ -78,55 +78,51 @@ func TestListenFuncRefusesWhatCannotBeHandedOver(t *testing.T) {
 }
 
 func TestASuccessorInheritsWithoutABind(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open("{}")
-	if one.do("main") != "true" {
+	if one.Do("main") != "true" {
 		t.Error("the first generation is not the main process")
 	}
-	one.do("wait for predecessor") // there is none
-	upgrade := one.begin("upgrade")
+	one.Do("wait for predecessor") // there is none
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	if got := two.do("inherit", "a"); got != address {
+	two.Do("new", "{}")
+	if got := two.Do("inherit", "a"); got != address {
 		t.Errorf("the inherited listener is at %q, want %s", got, address)
 	}
-	if two.do("main") != "false" {
+	if two.Do("main") != "false" {
 		t.Error("a successor is the main process before Ready")
 	}
-	two.do("ready")
-	upgrade.text()
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
-	if one.do("main") != "false" || two.do("main") != "true" {
+	if one.Do("main") != "false" || two.Do("main") != "true" {
 		t.Error("the successor is not the only main process")
 	}
 }
 
 // The predecessor closes its Upgrader, and ends later.
 func TestWaitForPredecessorWaitsForTheEndOfTheProcess(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
 	two := one.handOver("{}")
-	waits := two.begin("wait for predecessor")
-	one.do("drain")
-	one.do("close")
-	canceled := two.begin("wait for predecessor")
-	canceled.cancel()
-	canceled.fails("changed its mind")
-	select {
-	case m := <-waits.reply:
-		t.Errorf("before the process has ended WaitForPredecessor returns %+v", m)
-	default:
-	}
-	one.exit("0")
-	waits.text()
-	two.do("wait for predecessor") // the pid is free
+	waits := two.Begin("wait for predecessor")
+	one.Do("drain")
+	one.Do("close")
+	canceled := two.Begin("wait for predecessor")
+	canceled.Cancel()
+	canceled.Fails("changed its mind")
+	waits.Unanswered()
+	one.Exit(0)
+	waits.Text()
+	two.Do("wait for predecessor") // the pid is free
 }
 
 func TestWaitForPredecessorEndsWithClose(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
 	two := one.handOver("{}")
-	waits := two.begin("wait for predecessor")
-	two.do("close")
-	waits.fails(reexec.ErrStopped.Error())
+	waits := two.Begin("wait for predecessor")
+	two.Do("close")
+	waits.Fails(reexec.ErrStopped.Error())
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cutover-go/cutover/internal/testproc"
 	"github.com/cutover-go/cutover/reexec"
 )
 
@@ -38,7 +39,7 @@ func (a *actor) listenFlows(ctx context.Context, route func([]byte, netip.AddrPo
 		for {
 			n, from, err := c.ReadFrom(b)
 			if err != nil {
-				a.say(reply{What: "flows ended", Text: err.Error()})
+				a.Report("flows ended", err.Error())
 				return
 			}
 			_, rest, _ := strings.Cut(string(b[:n]), " ")
@@ -93,7 +94,7 @@ func (a answering) Write(b []byte) (int, error) { return a.WriteTo(b, a.to) }
 
 // A flow is a client's connection with one process.
 type flow struct {
-	*stage
+	*scene
 	conn  net.Conn
 	owner uint32
 	host  int // pid of the process that has it
@@ -101,12 +102,12 @@ type flow struct {
 }
 
 // begin opens a flow with whoever reads the socket.
-func (s *stage) begin(address string) *flow {
+func (s *scene) begin(address string) *flow {
 	s.Helper()
 	conn, err := net.Dial("udp", address)
 	s.must(err)
 	s.Cleanup(func() { conn.Close() })
-	f := &flow{stage: s, conn: conn}
+	f := &flow{scene: s, conn: conn}
 	f.owner, f.host, err = f.ask()
 	s.must(err)
 	return f
@@ -148,7 +149,7 @@ func (f *flow) goesOn() {
 }
 
 // orphaned checks that r answers in the place of the flow's own process.
-func (f *flow) orphaned(r *remote) {
+func (f *flow) orphaned(r *process) {
 	f.Helper()
 	if owner, host, err := f.ask(); err != nil || host != r.PID || owner == f.owner {
 		f.Errorf("a flow of process %d, which is gone: process %d, number %d answers, %v; want process %d", f.host, host, owner, err, r.PID)
@@ -156,7 +157,7 @@ func (f *flow) orphaned(r *remote) {
 }
 
 // beginsWith checks that a new flow is r's.
-func (s *stage) beginsWith(r *remote, address string) *flow {
+func (s *scene) beginsWith(r *process, address string) *flow {
 	s.Helper()
 	f := s.begin(address)
 	if f.host != r.PID {
@@ -166,38 +167,38 @@ func (s *stage) beginsWith(r *remote, address string) *flow {
 }
 
 // openFlows starts a first generation with flows.
-func (s *stage) openFlows(options string) (*remote, string) {
+func (s *scene) openFlows(options string) (*process, string) {
 	s.Helper()
 	r := s.start()
 	return r, r.arriveWithFlows(options)
 }
 
-func (r *remote) arriveWithFlows(options string) (address string) {
+func (r *process) arriveWithFlows(options string) (address string) {
 	r.Helper()
-	r.do("new", options)
-	address = r.do("listen flows", "q", "udp", anywhere)
-	r.do("ready")
+	r.Do("new", options)
+	address = r.Do("listen flows", "q", "udp", anywhere)
+	r.Do("ready")
 	return address
 }
 
 // handFlowsOver upgrades.
-func (r *remote) handFlowsOver(options string) *remote {
+func (r *process) handFlowsOver(options string) *process {
 	r.Helper()
-	upgrade := r.begin("upgrade")
+	upgrade := r.Begin("upgrade")
 	next := r.next()
 	next.arriveWithFlows(options)
-	upgrade.text()
+	upgrade.Text()
 	next.state("serving")
 	return next
 }
 
 func TestFlowsStayWithTheirProcess(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r, address := s.openFlows("{}")
-	all := []*remote{r}
+	all := []*process{r}
 	flows := []*flow{s.beginsWith(r, address)}
 	for range 3 {
-		r.do("hold", "flow")
+		r.Do("hold", "flow")
 		r = r.handFlowsOver("{}")
 		all = append(all, r)
 		flows = append(flows, s.beginsWith(r, address))
@@ -206,11 +207,11 @@ func TestFlowsStayWithTheirProcess(t *testing.T) {
 		}
 	}
 	for _, i := range []int{1, 0} { // they end in any order
-		drain := all[i].begin("drain")
-		all[i].do("release", "flow")
-		drain.text()
-		all[i].do("close")
-		all[i].exit("0")
+		drain := all[i].Begin("drain")
+		all[i].Do("release", "flow")
+		drain.Text()
+		all[i].Do("close")
+		all[i].Exit(0)
 		flows[i].orphaned(r)
 	}
 	flows[2].goesOn()
@@ -223,11 +224,11 @@ func TestFlowsStayWithTheirProcess(t *testing.T) {
 
 // TestFlowsAreKnownByTheirPeers where datagrams do not say whose they are.
 func TestFlowsAreKnownByTheirPeers(t *testing.T) {
-	s := newStage(t)
-	arrive := func(r *remote) (address string) {
-		r.do("new", "{}")
-		address = r.do("listen peers", "q", "udp", anywhere)
-		r.do("ready")
+	s := newScene(t)
+	arrive := func(r *process) (address string) {
+		r.Do("new", "{}")
+		address = r.Do("listen peers", "q", "udp", anywhere)
+		r.Do("ready")
 		return address
 	}
 	r := s.start()
@@ -238,11 +239,11 @@ func TestFlowsAreKnownByTheirPeers(t *testing.T) {
 		for _, f := range flows {
 			f.goesOn()
 		}
-		r.do("hold", "flow")
-		upgrade := r.begin("upgrade")
+		r.Do("hold", "flow")
+		upgrade := r.Begin("upgrade")
 		r = s.next()
 		arrive(r)
-		upgrade.text()
+		upgrade.Text()
 		r.state("serving")
 	}
 	for _, f := range flows {
@@ -252,22 +253,22 @@ func TestFlowsAreKnownByTheirPeers(t *testing.T) {
 
 // TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace.
 func TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	const inPlace = `{"Mode":"in-place"}`
 	one, address := s.openFlows(inPlace)
 	f := s.beginsWith(one, address)
-	one.do("hold", "flow")
-	one.begin("upgrade") // its waiter is replaced, too
+	one.Do("hold", "flow")
+	one.Begin("upgrade") // its waiter is replaced, too
 	tried := s.next()
-	tried.do("new", inPlace)
-	tried.do("listen flows", "q", "udp", anywhere)
-	tried.begin("ready").fails("tried")
-	tried.do("close")
-	tried.exit("0")
+	tried.Do("new", inPlace)
+	tried.Do("listen flows", "q", "udp", anywhere)
+	tried.Begin("ready").Fails("tried")
+	tried.Do("close")
+	tried.Exit(0)
 	one.state("quiescing")
 	f.goesOn()
 	s.refused(address)
-	one.begin("release", "flow") // it may be replaced before it can answer
+	one.Begin("release", "flow") // it may be replaced before it can answer
 	two := s.next()
 	if two.PID != one.PID {
 		t.Errorf("process %d comes, want %d", two.PID, one.PID)
@@ -280,22 +281,22 @@ func TestFlowsAreFinishedBeforeTheProgramIsReplacedInPlace(t *testing.T) {
 // TestFlowsOfAnUndoneUpgrade are those that the successor has begun on its trial: it
 // finishes them if it lives.
 func TestFlowsOfAnUndoneUpgrade(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.openFlows(trial)
 	first := s.beginsWith(one, address)
-	try := func() (two *remote, upgrade *outcome, tried *flow) {
-		upgrade = one.begin("upgrade")
+	try := func() (two *process, upgrade *testproc.Call, tried *flow) {
+		upgrade = one.Begin("upgrade")
 		two = s.next()
 		two.arriveWithFlows(trial)
 		one.state("trial")
 		tried = s.beginsWith(two, address)
 		first.goesOn()
-		two.do("hold", "flow")
+		two.Do("hold", "flow")
 		return two, upgrade, tried
 	}
 	two, upgrade, tried := try()
-	two.do("fail", "no luck")
-	upgrade.fails("no luck")
+	two.Do("fail", "no luck")
+	upgrade.Fails("no luck")
 	first.goesOn()
 	tried.goesOn()
 	three, upgrade, crashed := try()
@@ -304,28 +305,28 @@ func TestFlowsOfAnUndoneUpgrade(t *testing.T) {
 		t.Errorf("two processes have the number %d", tried.owner)
 	}
 	three.kill()
-	upgrade.fails("SIGKILL")
+	upgrade.Fails("SIGKILL")
 	crashed.orphaned(one)
 	first.goesOn()
 	tried.goesOn()
 	s.beginsWith(one, address)
-	drain := two.begin("drain")
-	two.do("release", "flow")
-	drain.text()
-	two.do("close")
-	two.exit("0")
+	drain := two.Begin("drain")
+	two.Do("release", "flow")
+	drain.Text()
+	two.Do("close")
+	two.Exit(0)
 	tried.orphaned(one)
 }
 
 // TestFlowsOutliveACrash of the process that reads the socket.
 func TestFlowsOutliveACrash(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.openFlows("{}")
 	first := s.beginsWith(one, address)
-	one.do("hold", "flow")
+	one.Do("hold", "flow")
 	two := one.handFlowsOver("{}")
 	second := s.beginsWith(two, address)
-	two.do("hold", "flow")
+	two.Do("hold", "flow")
 	three := two.handFlowsOver("{}")
 	third := s.beginsWith(three, address)
 	three.kill()
@@ -343,16 +344,16 @@ func TestFlowsOutliveACrash(t *testing.T) {
 // TestAGenerationWithoutFlowsHandsThemOn: an upgrade to a program that has none and
 // back loses nothing.
 func TestAGenerationWithoutFlowsHandsThemOn(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.openFlows("{}")
 	first := s.beginsWith(one, address)
-	one.do("hold", "flow")
-	upgrade := one.begin("upgrade")
+	one.Do("hold", "flow")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	two.do("listen packet", "q", "udp", anywhere) // and does not read
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", "{}")
+	two.Do("listen packet", "q", "udp", anywhere) // and does not read
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
 	waits, err := net.Dial("udp", address)
 	s.must(err)
@@ -376,16 +377,16 @@ func TestFlowsAreFinishedAtAStop(t *testing.T) {
 	for _, supervised := range []bool{false, true} {
 		for _, mainFirst := range []bool{false, true} {
 			t.Run(fmt.Sprintf("supervised %v, main first %v", supervised, mainFirst), func(t *testing.T) {
-				s := newStage(t)
+				s := newScene(t)
 				if supervised {
 					s.supervise()
 				}
 				one, address := s.openFlows(signals)
 				first := s.beginsWith(one, address)
-				one.do("hold", "flow")
+				one.Do("hold", "flow")
 				two := one.handFlowsOver(signals)
 				second := s.beginsWith(two, address)
-				two.do("hold", "flow")
+				two.Do("hold", "flow")
 				s.must(unix.Kill(-one.PID, unix.SIGTERM))
 				one.state("stopping")
 				two.state("stopping")
@@ -396,23 +397,23 @@ func TestFlowsAreFinishedAtAStop(t *testing.T) {
 				if mainFirst {
 					ends, stays, left = two, first, one
 				}
-				drain := ends.begin("drain")
-				ends.do("release", "flow")
-				drain.text()
-				ends.do("close")
-				ends.exit("0")
+				drain := ends.Begin("drain")
+				ends.Do("release", "flow")
+				drain.Text()
+				ends.Do("close")
+				ends.Exit(0)
 				stays.goesOn()
-				drain = left.begin("drain")
-				left.do("release", "flow")
-				drain.text()
-				left.do("close")
+				drain = left.Begin("drain")
+				left.Do("release", "flow")
+				drain.Text()
+				left.Do("close")
 			})
 		}
 	}
 }
 
 // refused checks that nobody answers a new flow.
-func (s *stage) refused(address string) {
+func (s *scene) refused(address string) {
 	s.Helper()
 	c, err := net.Dial("udp", address)
 	s.must(err)
@@ -429,15 +430,15 @@ func (s *stage) refused(address string) {
 // TestInboxesDoNotPileUp over generations, and do not go into the fd store.
 func TestInboxesDoNotPileUp(t *testing.T) {
 	const many, slack = 10, 6 // some of an upgrade's goroutines end a little later
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	r, address := s.openFlows("{}")
 	succession := func(n int) {
 		for range n {
 			next := r.handFlowsOver("{}")
-			r.do("drain")
-			r.do("close")
-			r.exit("0")
+			r.Do("drain")
+			r.Do("close")
+			r.Exit(0)
 			r = next
 		}
 	}
@@ -463,34 +464,34 @@ func TestInboxesDoNotPileUp(t *testing.T) {
 }
 
 func TestFlowsNeedUDP(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r := s.start()
-	r.do("new", "{}")
-	r.begin("listen flows", "q", "unixgram", "@"+s.dir).fails("flows need a UDP socket")
-	r.begin("listen flows", "cutover.flows.0.q", "udp", anywhere).fails("reserved for this library")
+	r.Do("new", "{}")
+	r.Begin("listen flows", "q", "unixgram", "@"+s.dir).Fails("flows need a UDP socket")
+	r.Begin("listen flows", "cutover.flows.0.q", "udp", anywhere).Fails("reserved for this library")
 }
 
 // TestTheDrainDeadlineEndsAProgramThatOnlyReadsFlows, after an upgrade and after a stop.
 func TestTheDrainDeadlineEndsAProgramThatOnlyReadsFlows(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	const short = `{"Drain":1000000}`
 	one := s.start()
-	one.do("new", short)
-	address := one.do("listen flows", "q", "udp", anywhere)
-	one.do("ready")
+	one.Do("new", short)
+	address := one.Do("listen flows", "q", "udp", anywhere)
+	one.Do("ready")
 	f := s.begin(address)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", short)
-	two.do("listen flows", "q", "udp", anywhere)
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", short)
+	two.Do("listen flows", "q", "udp", anywhere)
+	two.Do("ready")
+	upgrade.Text()
 	if _, host, err := f.ask(); err != nil || host != one.PID {
 		t.Errorf("before the end of the drain process %d answers, %v, want %d", host, err, one.PID)
 	}
-	one.await("flows ended", "use of closed network connection")
-	one.do("close")
-	two.do("stop")
-	two.await("flows ended", "use of closed network connection")
-	two.do("close")
+	one.Await("flows ended", "use of closed network connection")
+	one.Do("close")
+	two.Do("stop")
+	two.Await("flows ended", "use of closed network connection")
+	two.Do("close")
 }

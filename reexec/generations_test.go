@@ -11,16 +11,16 @@ import (
 // A lineage is a program with several generations, of which the older ones drain:
 // each has a guest.
 type lineage struct {
-	*stage
+	*scene
 	address string
-	all     []*remote
+	all     []*process
 	guests  []*guest
 }
 
-func (s *stage) lineage(n int, options string) *lineage {
+func (s *scene) lineage(n int, options string) *lineage {
 	s.Helper()
 	one, address := s.open(options)
-	l := &lineage{stage: s, address: address, all: []*remote{one}}
+	l := &lineage{scene: s, address: address, all: []*process{one}}
 	for i := range n {
 		g := s.visit("tcp", address)
 		if g.host != l.all[i].PID {
@@ -38,11 +38,11 @@ func (s *stage) lineage(n int, options string) *lineage {
 // retire lets a generation that drains come to its end.
 func (l *lineage) retire(i int) {
 	l.Helper()
-	drain := l.all[i].begin("drain")
+	drain := l.all[i].Begin("drain")
 	l.guests[i].leave()
-	drain.text()
-	l.all[i].do("close")
-	l.all[i].exit("0")
+	drain.Text()
+	l.all[i].Do("close")
+	l.all[i].Exit(0)
 }
 
 // served checks that generation i, counted from 0, accepts alone, and that all
@@ -62,7 +62,7 @@ func (l *lineage) served(i int, gone ...int) {
 }
 
 func TestTheLastButOneServesAgainAfterACrash(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	l := s.lineage(3, "{}")
 	l.all[2].kill()
 	l.all[1].state("serving")
@@ -83,7 +83,7 @@ func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 	}
 	for name, order := range leaves {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			last := len(order) + 1
 			l := s.lineage(last+1, "{}")
 			for _, i := range order {
@@ -102,7 +102,7 @@ func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 // TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears: those before it
 // know the main process by it.
 func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	l := s.lineage(3, signals)
 	l.all[1].signal(unix.SIGTERM)
 	l.all[1].state("stopping")
@@ -110,11 +110,11 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) 
 	l.retire(1)
 	l.all[2].kill() // a crash of no consequence
 	l.hosted(l.address, l.all[3])
-	l.all[0].begin("upgrade").fails("has been replaced")
+	l.all[0].Begin("upgrade").Fails("has been replaced")
 }
 
 func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	l := s.lineage(3, signals)
 	l.all[1].signal(unix.SIGTERM)
 	l.all[1].state("stopping")
@@ -129,11 +129,11 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
 
 // TestACrashOfAnOldGenerationMeansNothing to those before it.
 func TestACrashOfAnOldGenerationMeansNothing(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	l := s.lineage(3, "{}")
 	l.all[1].kill()
 	l.served(2, 1)
-	l.all[0].begin("upgrade").fails("has been replaced")
+	l.all[0].Begin("upgrade").Fails("has been replaced")
 	l.retire(0)
 }
 
@@ -147,7 +147,7 @@ func TestAStopIsNoCrash(t *testing.T) {
 	}
 	for name, order := range orders {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			l := s.lineage(3, signals)
 			l.all[2].signal(unix.SIGTERM)
 			for _, i := range order {
@@ -163,46 +163,46 @@ func TestAStopIsNoCrash(t *testing.T) {
 func TestTheEndOfAPredecessor(t *testing.T) {
 	for _, place := range []string{arrived, claimed, restores} {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
 			a.one.kill()
 			a.two.state("stopping")
 			if place == restores {
-				a.two.do("go on")
+				a.two.Do("go on")
 			} else {
-				a.ready = a.two.begin("ready")
+				a.ready = a.two.Begin("ready")
 			}
-			a.ready.fails("this process is stopping")
-			a.two.do("drain")
-			a.two.do("close")
+			a.ready.Fails("this process is stopping")
+			a.two.Do("drain")
+			a.two.Do("close")
 		})
 	}
 	t.Run(onTrial, func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(onTrial, trial)
 		guest := s.visit("tcp", a.address)
-		drain := a.two.begin("drain")
+		drain := a.two.Begin("drain")
 		a.one.kill()
 		a.two.state("stopping")
 		guest.talk() // what it has accepted it answers
 		guest.leave()
-		drain.text()
-		a.two.do("close")
+		drain.Text()
+		a.two.Do("close")
 	})
 	t.Run("before New", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(started, trial)
 		a.one.kill()
-		a.two.begin("new", "{}").fails("predecessor", "EOF")
+		a.two.Begin("new", "{}").Fails("predecessor", "EOF")
 	})
 }
 
 // TestTooManyGenerationsAreRefused, and counted again when one has gone.
 func TestTooManyGenerationsAreRefused(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	l := s.lineage(3, `{"MaxDraining":2}`)
-	l.all[2].begin("upgrade").fails("too many older generations still drain: 2 of at most 2")
+	l.all[2].Begin("upgrade").Fails("too many older generations still drain: 2 of at most 2")
 	l.retire(0)
 	v.await(l.all[2].PID, "STATUS=generation 3, draining 1 connection of generation 2, ") // the news goes by the second
 	l.all = append(l.all, l.all[2].handOver("{}"))
@@ -211,19 +211,19 @@ func TestTooManyGenerationsAreRefused(t *testing.T) {
 
 // TestTheManagerIsToldWhoDoesNotEnd: a program that goes on after its drain deadline.
 func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
-	l.all[0].await("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end", "held=1")
+	l.all[0].Await("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end", "held=1")
 	v.await(l.all[1].PID, "STATUS=generation 2, draining 1 connection of generation 1, past the drain deadline")
 	l.guests[0].talk()
-	l.all[0].do("close")
+	l.all[0].Do("close")
 	v.await(l.all[1].PID, "STATUS=generation 2 serves")
 }
 
 // TestTheManagerIsToldWhoDrains by the main process, generation by generation.
 func TestTheManagerIsToldWhoDrains(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	l := s.lineage(3, `{"NoSignals":false,"Drain":`+hour+`}`)
 	main := l.all[2].PID
@@ -234,7 +234,7 @@ func TestTheManagerIsToldWhoDrains(t *testing.T) {
 	another := s.visit("tcp", l.address)
 	l.guests[1].leave()
 	v.await(main, "STATUS=generation 3, draining generation 2, ")
-	l.all[1].do("close")
+	l.all[1].Do("close")
 	v.await(main, "STATUS=generation 3 serves")
 	another.talk()
 }

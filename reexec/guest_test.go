@@ -17,7 +17,7 @@ import (
 
 // A guest is a client with one connection.
 type guest struct {
-	*stage
+	*scene
 	conn  net.Conn
 	lines *bufio.Reader
 	host  int // pid of the process that accepted it
@@ -25,7 +25,7 @@ type guest struct {
 }
 
 // visit connects, and returns when somebody has accepted.
-func (s *stage) visit(network, address string) *guest {
+func (s *scene) visit(network, address string) *guest {
 	s.Helper()
 	g, err := s.tryVisit(network, address)
 	if err != nil {
@@ -34,12 +34,12 @@ func (s *stage) visit(network, address string) *guest {
 	return g
 }
 
-func (s *stage) tryVisit(network, address string) (*guest, error) {
+func (s *scene) tryVisit(network, address string) (*guest, error) {
 	conn, err := new(net.Dialer).DialContext(s.ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{stage: s, conn: conn, lines: bufio.NewReader(conn)}
+	g := &guest{scene: s, conn: conn, lines: bufio.NewReader(conn)}
 	g.stop = context.AfterFunc(s.ctx, func() { conn.Close() })
 	s.Cleanup(g.leave)
 	line, err := g.lines.ReadString('\n')
@@ -69,7 +69,7 @@ func (g *guest) leave() {
 
 // hosted checks that it is r and nobody else who accepts: with several in the
 // race for a connection, one would win now and then.
-func (s *stage) hosted(address string, r *remote) {
+func (s *scene) hosted(address string, r *process) {
 	s.Helper()
 	for range 20 {
 		g := s.visit("tcp", address)
@@ -84,7 +84,7 @@ func (s *stage) hosted(address string, r *remote) {
 
 // deserted checks that nobody listens any more. A process that ends closes its
 // descriptors one after the other, and can have a guest in its queue when it does.
-func (s *stage) deserted(address string) {
+func (s *scene) deserted(address string) {
 	s.Helper()
 	g, err := s.tryVisit("tcp", address)
 	if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, io.EOF) {

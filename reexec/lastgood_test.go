@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/fd"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // onProbation are options with a probation that does not end within a test.
@@ -24,9 +25,9 @@ type probation struct {
 }
 
 // onProbation starts a program at a path of its own.
-func newProbation(t *testing.T, version int, lines ...string) (*probation, *remote) {
+func newProbation(t *testing.T, version int, lines ...string) (*probation, *process) {
 	t.Helper()
-	s := newStage(t)
+	s := newScene(t)
 	s.path = filepath.Join(s.dir, "program")
 	s.release()
 	s.args = []string{s.path, "actor"}
@@ -39,7 +40,7 @@ func newProbation(t *testing.T, version int, lines ...string) (*probation, *remo
 }
 
 // release puts a new file at the path of the program.
-func (s *stage) release() {
+func (s *scene) release() {
 	s.Helper()
 	self, err := os.Open("/proc/self/exe")
 	s.must(err)
@@ -55,16 +56,16 @@ func (s *stage) release() {
 }
 
 // comeUp calls New and Ready, and returns the address of the socket.
-func (r *remote) comeUp(options string) string {
+func (r *process) comeUp(options string) string {
 	r.Helper()
-	r.do("new", options)
-	address := r.do("listen", "a", "tcp", anywhere)
-	r.do("ready")
+	r.Do("new", options)
+	address := r.Do("listen", "a", "tcp", anywhere)
+	r.Do("ready")
 	return address
 }
 
 // identity is that of the file that the process executes.
-func (r *remote) identity() string {
+func (r *process) identity() string {
 	r.Helper()
 	identity, err := fd.Identity(fmt.Sprintf("/proc/%d/exe", r.PID))
 	r.must(err)
@@ -72,16 +73,16 @@ func (r *remote) identity() string {
 }
 
 // upgrade replaces r by the program at its path, and ends r.
-func (b *probation) upgrade(r *remote, options string) *remote {
+func (b *probation) upgrade(r *process, options string) *process {
 	b.Helper()
 	job := b.job(b.manager.Reload)
 	next := b.next()
 	next.comeUp(options)
 	b.succeeds(job)
 	next.state("serving")
-	r.do("drain")
-	r.do("close")
-	r.exit("0")
+	r.Do("drain")
+	r.Do("close")
+	r.Exit(0)
 	return next
 }
 
@@ -93,10 +94,10 @@ func (b *probation) store(n int) {
 }
 
 // fallsBack starts the program on disk, which executes another one.
-func (b *probation) fallsBack() *remote {
+func (b *probation) fallsBack() *process {
 	b.Helper()
 	failed := b.next()
-	_ = failed.begin("new", onProbation) // does not return
+	_ = failed.Begin("new", onProbation) // does not return
 	good := b.next()
 	if good.PID != failed.PID {
 		b.Errorf("process %d is the last good program, want that of the failed one, %d", good.PID, failed.PID)
@@ -128,7 +129,7 @@ func TestADeathInTheProbationStartsTheLastGoodProgram(t *testing.T) {
 			if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", three.PID)); err != nil || string(name) != "program\n" {
 				t.Errorf("the process is called %q, %v", name, err)
 			}
-			if events := three.do("observed", "1"); !strings.Contains(events, `"last-good"`) {
+			if events := three.Do("observed", "1"); !strings.Contains(events, `"last-good"`) {
 				t.Errorf("events: %s", events)
 			}
 			three.kill() // the last good program dies, too
@@ -197,9 +198,9 @@ func TestARestartStartsTheProgramOnDisk(t *testing.T) {
 	b.store(2)
 	bad := two.identity()
 	job := b.job(b.manager.Restart)
-	two.do("drain")
-	two.do("close")
-	two.exit("0")
+	two.Do("drain")
+	two.Do("close")
+	two.Exit(0)
 	three := b.next()
 	b.hosted(three.comeUp(onProbation), three)
 	b.succeeds(job)
@@ -214,10 +215,10 @@ func TestAFailureStartsTheLastGoodProgram(t *testing.T) {
 	b, one := newProbation(t, 252)
 	b.release()
 	two := b.upgrade(one, onProbation)
-	two.do("fail", "the database is not the one I know")
-	two.do("drain")
-	two.do("close")
-	two.exit("1")
+	two.Do("fail", "the database is not the one I know")
+	two.Do("drain")
+	two.Do("close")
+	two.Exit(1)
 	b.fallsBack()
 }
 
@@ -227,8 +228,8 @@ func TestTheProgramOfAnUndoneUpgradeIsNotStarted(t *testing.T) {
 		b.release()
 		job := b.job(b.manager.Reload)
 		two := b.next()
-		two.do("new", onProbation)
-		two.begin("fail", "no configuration")
+		two.Do("new", onProbation)
+		two.Begin("fail", "no configuration")
 		if <-job == nil {
 			t.Error("the reload succeeded")
 		}
@@ -247,10 +248,10 @@ func TestTheProgramOfAnUndoneUpgradeIsNotStarted(t *testing.T) {
 func TestTheProgramOfACanceledUpgradeIsStarted(t *testing.T) {
 	b, one := newProbation(t, 252)
 	b.release()
-	upgrade := one.begin("upgrade")
-	b.next().do("new", onProbation)
-	upgrade.cancel()
-	upgrade.fails("changed its mind")
+	upgrade := one.Begin("upgrade")
+	b.next().Do("new", onProbation)
+	upgrade.Cancel()
+	upgrade.Fails("changed its mind")
 	b.store(1)
 	one.kill()
 	two := b.next()
@@ -263,7 +264,7 @@ func TestAFullStoreKeepsSocketsAndNotTheProgram(t *testing.T) {
 	b.release()
 	two := b.upgrade(one, onProbation) // three of three: the marks of an upgrade need the others
 	b.store(1)
-	one.await("the last good program is not kept, so a crash starts the program on disk", "raise FileDescriptorStoreMax=")
+	one.Await("the last good program is not kept, so a crash starts the program on disk", "raise FileDescriptorStoreMax=")
 	two.kill()
 	three := b.next()
 	b.hosted(three.comeUp(onProbation), three)
@@ -271,9 +272,7 @@ func TestAFullStoreKeepsSocketsAndNotTheProgram(t *testing.T) {
 
 // A process could otherwise store any program, to be executed after its end.
 func TestALastGoodProgramOfAnotherUserIsNotExecuted(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root gives files away")
-	}
+	needs.Root(t, "no other user gives files away")
 	b, one := newProbation(t, 252)
 	b.must(os.Chown(b.path, 4711, -1))
 	b.release()
@@ -293,10 +292,10 @@ func TestADeathAfterAnExecveInPlaceStartsTheLastGoodProgram(t *testing.T) {
 	b.release()
 	job := b.job(b.manager.Reload)
 	tried := b.next()
-	tried.do("new", inPlace)
-	tried.do("listen", "a", "tcp", anywhere)
-	tried.begin("ready").fails("tried and found good")
-	tried.exit("0")
+	tried.Do("new", inPlace)
+	tried.Do("listen", "a", "tcp", anywhere)
+	tried.Begin("ready").Fails("tried and found good")
+	tried.Exit(0)
 	two := b.next()
 	two.comeUp(inPlace)
 	b.succeeds(job)

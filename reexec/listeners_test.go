@@ -12,25 +12,25 @@ import (
 
 // TestSeveralSocketsOfOneNameKeepTheirOrder over three generations.
 func TestSeveralSocketsOfOneNameKeepTheirOrder(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r := s.start()
-	r.do("new", "{}")
+	r.Do("new", "{}")
 	var addresses []string
 	for range 12 {
-		addresses = append(addresses, r.do("listen", "a", "tcp", anywhere))
+		addresses = append(addresses, r.Do("listen", "a", "tcp", anywhere))
 	}
-	r.do("ready")
+	r.Do("ready")
 	for range 2 {
-		upgrade := r.begin("upgrade")
+		upgrade := r.Begin("upgrade")
 		next := s.next()
-		next.do("new", "{}")
+		next.Do("new", "{}")
 		for i, want := range addresses {
-			if got := next.do("listen", "a", "tcp", anywhere); got != want {
+			if got := next.Do("listen", "a", "tcp", anywhere); got != want {
 				t.Errorf("socket %d is at %s, want %s", i, got, want)
 			}
 		}
-		next.do("ready")
-		upgrade.text()
+		next.Do("ready")
+		upgrade.Text()
 		next.state("serving")
 		r = next
 	}
@@ -41,22 +41,22 @@ func TestSeveralSocketsOfOneNameKeepTheirOrder(t *testing.T) {
 
 // TestAUnixPathOutlivesItsGenerations and goes with the last one.
 func TestAUnixPathOutlivesItsGenerations(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	path := s.dir + "/socket"
 	one := s.start()
-	one.do("new", `{"NoSignals":false}`)
-	one.do("listen", "a", "unix", path)
-	one.do("ready")
-	upgrade := one.begin("upgrade")
+	one.Do("new", `{"NoSignals":false}`)
+	one.Do("listen", "a", "unix", path)
+	one.Do("ready")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", `{"NoSignals":false}`)
-	two.do("listen", "a", "unix", path)
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", `{"NoSignals":false}`)
+	two.Do("listen", "a", "unix", path)
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
-	one.do("drain")
-	one.do("close")
-	one.exit("0")
+	one.Do("drain")
+	one.Do("close")
+	one.Exit(0)
 	if g := s.visit("unix", path); g.host != two.PID {
 		t.Errorf("process %d accepts, want %d", g.host, two.PID)
 	}
@@ -71,27 +71,27 @@ func TestAUnixPathOutlivesItsGenerations(t *testing.T) {
 func TestAUnixPathSurvivesASuccessorThatIsStopped(t *testing.T) {
 	for _, place := range []string{"waiting", "accepting"} {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			path := s.dir + "/socket"
 			one := s.start()
-			one.do("new", trial)
-			one.do("listen", "a", "unix", path)
-			one.do("ready")
-			upgrade := one.begin("upgrade")
+			one.Do("new", trial)
+			one.Do("listen", "a", "unix", path)
+			one.Do("ready")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
-			two.do("new", trial)
-			two.do("listen", "a", "unix", path)
+			two.Do("new", trial)
+			two.Do("listen", "a", "unix", path)
 			if place == "waiting" {
 				one.freeze() // and does not say go
 			}
-			two.begin("ready")
+			two.Begin("ready")
 			two.state(place)
 			two.signal(unix.SIGTERM)
 			if place == "waiting" {
 				two.state("stopping")
 				one.signal(unix.SIGCONT)
 			}
-			upgrade.fails("the successor was asked to end")
+			upgrade.Fails("the successor was asked to end")
 			if g := s.visit("unix", path); g.host != one.PID {
 				t.Errorf("process %d accepts, want %d", g.host, one.PID)
 			}
@@ -101,34 +101,34 @@ func TestAUnixPathSurvivesASuccessorThatIsStopped(t *testing.T) {
 
 // TestThePathOfADeadProcessIsTakenOver and that of a living one is not.
 func TestThePathOfADeadProcessIsTakenOver(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	path := s.dir + "/socket"
 	dead := s.start()
-	dead.do("new", "{}")
-	dead.do("listen", "a", "unix", path)
+	dead.Do("new", "{}")
+	dead.Do("listen", "a", "unix", path)
 	other := s.start()
-	other.do("new", "{}")
-	other.begin("listen", "a", "unix", path).fails("address already in use")
+	other.Do("new", "{}")
+	other.Begin("listen", "a", "unix", path).Fails("address already in use")
 	dead.kill()
-	other.do("listen", "a", "unix", path)
-	other.do("ready")
+	other.Do("listen", "a", "unix", path)
+	other.Do("ready")
 	if g := s.visit("unix", path); g.host != other.PID {
 		t.Errorf("process %d accepts, want %d", g.host, other.PID)
 	}
 }
 
 func TestAClosedListenerIsNotHandedOn(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open("{}")
 	kept := s.start() // holds a port, so that the next one cannot be the same
-	kept.do("new", "{}")
-	one.do("close listener", "a")
-	upgrade := one.begin("upgrade")
+	kept.Do("new", "{}")
+	one.Do("close listener", "a")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	again := two.do("listen", "a", "tcp", address) // which is free now
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", "{}")
+	again := two.Do("listen", "a", "tcp", address) // which is free now
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
 	s.hosted(again, two)
 }
@@ -136,40 +136,40 @@ func TestAClosedListenerIsNotHandedOn(t *testing.T) {
 // TestASocketThatNobodyClaimsIsClosed when the new generation is main, and not
 // before: the old one may yet need it.
 func TestASocketThatNobodyClaimsIsClosed(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
-	one.do("new", "{}")
-	a, b := one.do("listen", "a", "tcp", anywhere), one.do("listen", "b", "tcp", anywhere)
-	one.do("ready")
-	upgrade := one.begin("upgrade")
+	one.Do("new", "{}")
+	a, b := one.Do("listen", "a", "tcp", anywhere), one.Do("listen", "b", "tcp", anywhere)
+	one.Do("ready")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
 	s.hosted(b, one)
-	two.do("ready")
-	upgrade.text()
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
-	one.do("drain")
-	one.do("close")
+	one.Do("drain")
+	one.Do("close")
 	s.hosted(a, two)
 	s.deserted(b)
 }
 
 // TestASocketOfTheWrongKindIsNoEndOfUpgrades: the program may do without it.
 func TestASocketOfTheWrongKindIsNoEndOfUpgrades(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
-	one.do("new", "{}")
-	address := one.do("listen", "a", "tcp", anywhere)
-	one.do("listen", "b", "tcp", anywhere)
-	one.do("ready")
-	upgrade := one.begin("upgrade")
+	one.Do("new", "{}")
+	address := one.Do("listen", "a", "tcp", anywhere)
+	one.Do("listen", "b", "tcp", anywhere)
+	one.Do("ready")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
-	two.begin("listen packet", "b", "udp", anywhere).fails(`socket "b"`, "not a datagram socket")
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Begin("listen packet", "b", "udp", anywhere).Fails(`socket "b"`, "not a datagram socket")
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
 	three := two.handOver("{}")
 	s.hosted(address, three)
@@ -177,24 +177,24 @@ func TestASocketOfTheWrongKindIsNoEndOfUpgrades(t *testing.T) {
 
 // TestASocketIsClaimedBeforeReady in every generation.
 func TestASocketIsClaimedBeforeReady(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open(trial)
-	one.begin("listen", "b", "tcp", anywhere).fails("after Ready")
-	one.begin("upgrade")
+	one.Begin("listen", "b", "tcp", anywhere).Fails("after Ready")
+	one.Begin("upgrade")
 	two := s.next()
-	two.do("new", trial)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	two.begin("listen", "b", "tcp", anywhere).fails("after Ready") // on trial, too: its gate would stay shut
+	two.Do("new", trial)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	two.Begin("listen", "b", "tcp", anywhere).Fails("after Ready") // on trial, too: its gate would stay shut
 }
 
 // TestADeadlineOfAListenerHolds, as that of *net.TCPListener.
 func TestADeadlineOfAListenerHolds(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r := s.start()
-	r.do("new", "{}")
-	r.do("listen unserved", "a", "tcp", anywhere)
-	r.begin("accept by a deadline", "a").fails("i/o timeout") // the gate is shut
-	r.do("ready")
-	r.begin("accept by a deadline", "a").fails("i/o timeout")
+	r.Do("new", "{}")
+	r.Do("listen unserved", "a", "tcp", anywhere)
+	r.Begin("accept by a deadline", "a").Fails("i/o timeout") // the gate is shut
+	r.Do("ready")
+	r.Begin("accept by a deadline", "a").Fails("i/o timeout")
 }

@@ -14,15 +14,15 @@ import (
 func TestAReloadReplacesTheMainProcess(t *testing.T) {
 	for _, version := range []int{247, 252, 257, 262} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.service(version, "RuntimeDirectory=a")
 			r, addresses := v.start(1)
 			for i := range 2 {
 				job := v.job(v.manager.Reload)
 				next := s.next()
-				next.do("new", signals)
-				next.do("listen", "a", "tcp", anywhere)
-				next.do("ready")
+				next.Do("new", signals)
+				next.Do("listen", "a", "tcp", anywhere)
+				next.Do("ready")
 				v.succeeds(job)
 				v.shows(mainPID(next), "ActiveState=active", "ReloadResult=success")
 				// The manager drops the mark of the upgrade when it sees that the other end is closed.
@@ -32,9 +32,9 @@ func TestAReloadReplacesTheMainProcess(t *testing.T) {
 				}
 				s.hosted(addresses[0], next)
 				next.state("serving")
-				r.do("drain")
-				r.do("close")
-				r.exit("0")
+				r.Do("drain")
+				r.Do("close")
+				r.Exit(0)
 				r = next
 			}
 			v.shows(mainPID(r), "ActiveState=active", "NRestarts=0")
@@ -43,13 +43,13 @@ func TestAReloadReplacesTheMainProcess(t *testing.T) {
 }
 
 func TestAFailedReloadSaysWhy(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252)
 	one, addresses := v.start(1)
 	job := v.job(v.manager.Reload)
 	two := s.next()
-	two.do("new", signals)
-	two.begin("fail", "no configuration")
+	two.Do("new", signals)
+	two.Begin("fail", "no configuration")
 	if exit := (*upgradetest.ExitError)(nil); !errors.As(<-job, &exit) {
 		t.Error("the reload succeeded")
 	}
@@ -63,14 +63,14 @@ func TestAFailedReloadSaysWhy(t *testing.T) {
 
 // TestTheReloadOfTypeNotifyReload has no command: the manager sends SIGHUP.
 func TestTheReloadOfTypeNotifyReload(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(257, "Type=notify-reload", "ExecReload=")
 	_, addresses := v.start(1)
 	job := v.job(v.manager.Reload)
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.succeeds(job)
 	v.shows(mainPID(two), "ActiveState=active", "ReloadResult=success")
 	s.hosted(addresses[0], two)
@@ -81,7 +81,7 @@ func TestTheReloadOfTypeNotifyReload(t *testing.T) {
 func TestAMainProcessThatDiesInAReloadIsRestarted(t *testing.T) {
 	for _, version := range []int{247, 252, 257, 262} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.service(version, "RestartSec=0", "TimeoutStartSec=1h")
 			one, addresses := v.start(1)
 			job := v.job(v.manager.Reload)
@@ -99,7 +99,7 @@ func TestAMainProcessThatDiesInAReloadIsRestarted(t *testing.T) {
 
 // TestARestartKeepsClientsWaiting between the processes.
 func TestARestartKeepsClientsWaiting(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252)
 	one, addresses := v.start(1)
 	guest := s.visit("tcp", addresses[0])
@@ -111,11 +111,11 @@ func TestARestartKeepsClientsWaiting(t *testing.T) {
 		g, err := s.tryVisit("tcp", addresses[0])
 		waits <- welcome{g, err}
 	}()
-	drain := one.begin("drain")
+	drain := one.Begin("drain")
 	guest.leave()
-	drain.text()
-	one.do("close")
-	one.exit("0")
+	drain.Text()
+	one.Do("close")
+	one.Exit(0)
 	two := s.next()
 	if got := v.opened(two, 1); got[0] != addresses[0] {
 		t.Errorf("after the restart the socket is at %s, want %s", got[0], addresses[0])
@@ -135,27 +135,27 @@ type welcome struct {
 
 // TestACrashIsCoveredUntilTheManagerHasRestarted.
 func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	one, addresses := v.start(1)
 	guest := s.visit("tcp", addresses[0])
 	job := v.job(v.manager.Reload)
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.succeeds(job)
 	two.state("serving")
 	two.kill()
 	one.state("failback")
 	s.hosted(addresses[0], one)
 	v.shows("ActiveState=deactivating")
-	drain := one.begin("drain")
+	drain := one.Begin("drain")
 	guest.talk()
 	guest.leave()
-	drain.text()
-	one.do("close")
-	one.exit("0")
+	drain.Text()
+	one.Do("close")
+	one.Exit(0)
 	three := s.next()
 	v.opened(three, 1)
 	s.must(v.manager.Wait(s.ctx, unit, func(p map[string]string) bool { return p["ActiveState"] == "active" }))
@@ -164,28 +164,28 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 }
 
 func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	job := v.job(v.manager.Start)
 	one := s.next()
-	one.do("new", `{"NoSignals":false,"Drain":3600000000000,"StopDrain":1000000}`)
-	address := one.do("listen", "a", "tcp", anywhere)
-	one.do("ready")
+	one.Do("new", `{"NoSignals":false,"Drain":3600000000000,"StopDrain":1000000}`)
+	address := one.Do("listen", "a", "tcp", anywhere)
+	one.Do("ready")
 	v.succeeds(job)
 	guest := s.visit("tcp", address)
 	job = v.job(v.manager.Reload)
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.succeeds(job)
 	two.state("serving")
 	two.kill()
 	one.state("failback")
 	one.state("stopping") // although the guest stays
 	guest.leave()
-	one.do("drain")
-	one.do("close")
+	one.Do("drain")
+	one.Do("close")
 }
 
 // TestAStopDuringAReload ends both processes. The reload command has the stop's
@@ -194,21 +194,21 @@ func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
 func TestAStopDuringAReload(t *testing.T) {
 	for _, place := range []string{started, claimed} {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.service(252)
 			one, _ := v.start(1)
 			reload := v.job(v.manager.Reload)
 			two := s.next()
 			if place == claimed {
-				two.do("new", signals)
-				two.do("listen", "a", "tcp", anywhere)
+				two.Do("new", signals)
+				two.Do("listen", "a", "tcp", anywhere)
 			}
 			stop := v.job(v.manager.Stop)
 			one.state("stopping")
-			two.awaitGone()
-			one.do("drain")
-			one.do("close")
-			one.exit("0")
+			two.AwaitGone()
+			one.Do("drain")
+			one.Do("close")
+			one.Exit(0)
 			<-stop
 			<-reload // canceled, or failed, whatever the version says
 			v.shows("MainPID=0")

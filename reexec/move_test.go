@@ -11,46 +11,48 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // openMoving is open for a program whose connections move.
-func (s *stage) openMoving(options string) (r *remote, address string) {
+func (s *scene) openMoving(options string) (r *process, address string) {
 	s.Helper()
 	r = s.start()
-	r.do("new", options)
-	address = r.do("listen", "a", "tcp", anywhere)
-	r.do(s.receive, "a")
-	r.do("ready")
+	r.Do("new", options)
+	address = r.Do("listen", "a", "tcp", anywhere)
+	r.Do(s.receive, "a")
+	r.Do("ready")
 	return r, address
 }
 
 // beginMoving begins an upgrade to a program whose connections move, and returns
 // when that one could take over.
-func (r *remote) beginMoving(options string) (next *remote, upgrade *outcome) {
+func (r *process) beginMoving(options string) (next *process, upgrade *testproc.Call) {
 	r.Helper()
-	upgrade = r.begin("upgrade")
+	upgrade = r.Begin("upgrade")
 	next = r.next()
-	next.do("new", options)
-	next.do("listen", "a", "tcp", anywhere)
-	next.do(r.receive, "a")
+	next.Do("new", options)
+	next.Do("listen", "a", "tcp", anywhere)
+	next.Do(r.receive, "a")
 	return next, upgrade
 }
 
-func (r *remote) handOverMoving(options string) *remote {
+func (r *process) handOverMoving(options string) *process {
 	r.Helper()
 	next, upgrade := r.beginMoving(options)
-	next.do("ready")
-	upgrade.text()
+	next.Do("ready")
+	upgrade.Text()
 	next.state("serving")
 	return next
 }
 
 // finished has a process drain and end.
-func (r *remote) finished() {
+func (r *process) finished() {
 	r.Helper()
-	r.do("drain")
-	r.do("close")
-	r.exit("0")
+	r.Do("drain")
+	r.Do("close")
+	r.Exit(0)
 }
 
 // say sends a part of a line.
@@ -70,7 +72,7 @@ func (g *guest) hears(want string) {
 
 // knows checks who serves the guest, and that this one knows how many lines it has
 // said.
-func (g *guest) knows(r *remote, lines int) {
+func (g *guest) knows(r *process, lines int) {
 	g.Helper()
 	g.say("who?\n")
 	g.hears(fmt.Sprintf("%d %d", r.PID, lines))
@@ -78,10 +80,10 @@ func (g *guest) knows(r *remote, lines int) {
 
 // eitherWay runs a story with connections that the next process serves at once, and
 // with such as it parks until they speak.
-func eitherWay(t *testing.T, story func(*stage)) {
+func eitherWay(t *testing.T, story func(*scene)) {
 	for name, receive := range map[string]string{"served": "receive", "parked": "receive idle"} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			s.receive = receive
 			story(s)
 		})
@@ -90,9 +92,9 @@ func eitherWay(t *testing.T, story func(*stage)) {
 
 // TestConnectionsMove, more than fit one message, with what was read of them and
 // what was not.
-func TestConnectionsMove(t *testing.T) { eitherWay(t, (*stage).connectionsMove) }
+func TestConnectionsMove(t *testing.T) { eitherWay(t, (*scene).connectionsMove) }
 
-func (s *stage) connectionsMove() {
+func (s *scene) connectionsMove() {
 	s.Helper()
 	one, address := s.openMoving("{}")
 	guests := make([]*guest, 600)
@@ -127,11 +129,11 @@ func (s *stage) connectionsMove() {
 
 // TestConnectionsStayWhereNobodyReceivesThem, and are served.
 func TestConnectionsStayWhereNobodyReceivesThem(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	two := one.handOver("{}")
-	one.await("stays", "no other process receives")
+	one.Await("stays", "no other process receives")
 	guest.knows(one, 0)
 	s.hosted(address, two)
 	guest.leave()
@@ -140,27 +142,27 @@ func TestConnectionsStayWhereNobodyReceivesThem(t *testing.T) {
 
 // TestConnectionsOfASuccessorThatDiesBeforeItHasThem stay.
 func TestConnectionsOfASuccessorThatDiesBeforeItHasThem(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	v.fallMute()
 	two, _ := one.beginMoving("{}")
-	two.do("ready")
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
 	two.freeze()
 	v.speak()
 	one.state("draining")
 	two.kill()
-	one.await("stays", "")
+	one.Await("stays", "")
 	guest.knows(one, 0)
 	s.hosted(address, one)
 }
 
 // TestConnectionsMoveOn to the process that is main by then, over those in between.
-func TestConnectionsMoveOn(t *testing.T) { eitherWay(t, (*stage).connectionsMoveOn) }
+func TestConnectionsMoveOn(t *testing.T) { eitherWay(t, (*scene).connectionsMoveOn) }
 
-func (s *stage) connectionsMoveOn() {
+func (s *scene) connectionsMoveOn() {
 	s.Helper()
 	one, address := s.openMoving("{}")
 	guests := make([]*guest, 100) // too many to leave at once
@@ -182,10 +184,10 @@ func (s *stage) connectionsMoveOn() {
 // TestConnectionsMoveOverThoseThatHaveGone: what is in work when a generation is
 // replaced goes to whoever is main when it is done.
 func TestConnectionsMoveOverThoseThatHaveGone(t *testing.T) {
-	eitherWay(t, (*stage).connectionsMoveOverThoseThatHaveGone)
+	eitherWay(t, (*scene).connectionsMoveOverThoseThatHaveGone)
 }
 
-func (s *stage) connectionsMoveOverThoseThatHaveGone() {
+func (s *scene) connectionsMoveOverThoseThatHaveGone() {
 	s.Helper()
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
@@ -195,19 +197,19 @@ func (s *stage) connectionsMoveOverThoseThatHaveGone() {
 	two.finished()
 	four := three.handOverMoving("{}")
 	three.finished()
-	one.do("go on")
+	one.Do("go on")
 	one.finished()
 	guest.knows(four, 0)
 }
 
 // TestConnectionsOfAnUpgradeThatIsUndone are not asked for.
 func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.openMoving("{}")
 	guest := s.visit("tcp", address)
 	two, upgrade := one.beginMoving("{}")
 	two.kill()
-	upgrade.fails("the successor ")
+	upgrade.Fails("the successor ")
 	guest.knows(one, 0)
 	three := one.handOverMoving("{}")
 	one.finished()
@@ -218,60 +220,58 @@ func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 const inPlace = `{"NoSignals":false,"Mode":"in-place"}`
 
 // TestConnectionsAreInherited by a program that is put in the place of the old one.
-func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*stage).connectionsAreInherited) }
+func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*scene).connectionsAreInherited) }
 
-func (s *stage) connectionsAreInherited() {
+func (s *scene) connectionsAreInherited() {
 	s.Helper()
 	one, address := s.openMoving(inPlace)
 	guest := s.visit("tcp", address)
 	guest.talk()
 	tried, upgrade := one.beginMoving(inPlace)
-	tried.begin("ready").fails("tried and found good")
-	tried.exit("0")
+	tried.Begin("ready").Fails("tried and found good")
+	tried.Exit(0)
 	two := s.next()
 	if two.PID != one.PID {
 		s.Fatalf("process %d comes after %d", two.PID, one.PID)
 	}
-	two.do("new", inPlace)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do(s.receive, "a")
-	two.do("ready")
-	if m := upgrade.reply; len(m) > 0 {
-		s.Errorf("the old program has an answer: %+v", <-m)
-	}
+	two.Do("new", inPlace)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do(s.receive, "a")
+	two.Do("ready")
+	upgrade.Unanswered()
 	guest.knows(two, 1)
 	s.hosted(address, two)
 }
 
 // TestConnectionsComeBackWhereExecveFails.
 func TestConnectionsComeBackWhereExecveFails(t *testing.T) {
-	eitherWay(t, (*stage).connectionsComeBackWhereExecveFails)
+	eitherWay(t, (*scene).connectionsComeBackWhereExecveFails)
 }
 
-func (s *stage) connectionsComeBackWhereExecveFails() {
+func (s *scene) connectionsComeBackWhereExecveFails() {
 	s.Helper()
 	s.path = filepath.Join(s.dir, "program")
 	s.args = []string{s.path, "actor"}
 	s.install(s.path)
 	one, address := s.openMoving(inPlace)
-	moved, busy := s.visit("tcp", address), one.begin("hold", "work")
-	busy.text()
+	moved, busy := s.visit("tcp", address), one.Begin("hold", "work")
+	busy.Text()
 	tried, upgrade := one.beginMoving(inPlace)
-	ready := tried.begin("ready")
+	ready := tried.Begin("ready")
 	one.state("quiescing")
-	ready.fails("tried and found good")
-	tried.exit("0")
+	ready.Fails("tried and found good")
+	tried.Exit(0)
 	s.must(os.Remove(s.path))
-	one.do("release", "work")
-	upgrade.fails("no such file or directory")
+	one.Do("release", "work")
+	upgrade.Fails("no such file or directory")
 	moved.knows(one, 0)
 	s.hosted(address, one)
 }
 
 // stays reports whether r has said that the guest's connection stays.
-func (g *guest) stays(r *remote) bool {
-	return slices.ContainsFunc(r.history(), func(e reply) bool {
-		return e.What == "stays" && strings.HasPrefix(e.Text, g.conn.LocalAddr().String()+" ")
+func (g *guest) stays(r *process) bool {
+	return slices.ContainsFunc(r.Events(), func(e testproc.Event) bool {
+		return e.What == "stays" && strings.HasPrefix(e.About, g.conn.LocalAddr().String()+" ")
 	})
 }
 
@@ -280,17 +280,17 @@ var restarting = fmt.Sprintf(`{"NoSignals":false,"RestartSignal":%d}`, unix.SIGU
 
 // TestConnectionsOutliveARestart in the fd store, with what was known of them, as
 // many as it has room for.
-func TestConnectionsOutliveARestart(t *testing.T) { eitherWay(t, (*stage).connectionsOutliveARestart) }
+func TestConnectionsOutliveARestart(t *testing.T) { eitherWay(t, (*scene).connectionsOutliveARestart) }
 
-func (s *stage) connectionsOutliveARestart() {
+func (s *scene) connectionsOutliveARestart() {
 	s.Helper()
 	v := s.service(254, "RestartKillSignal=SIGUSR2")
 	start := v.job(v.manager.Start)
 	one := s.next()
-	one.do("new", restarting)
-	address := one.do("listen", "a", "tcp", anywhere)
-	one.do(s.receive, "a")
-	one.do("ready")
+	one.Do("new", restarting)
+	address := one.Do("listen", "a", "tcp", anywhere)
+	one.Do(s.receive, "a")
+	one.Do("ready")
 	v.succeeds(start)
 	guests := make([]*guest, 40) // the store of 64 has room for 31 with their data
 	for i := range guests {
@@ -299,7 +299,7 @@ func (s *stage) connectionsOutliveARestart() {
 	}
 	restart := v.job(v.manager.Restart)
 	for range 9 {
-		one.await("stays", "no room")
+		one.Await("stays", "no room")
 	}
 	var moved []*guest
 	for _, g := range guests {
@@ -313,12 +313,12 @@ func (s *stage) connectionsOutliveARestart() {
 	}
 	one.finished()
 	two := s.next()
-	two.do("new", restarting)
-	if got := two.do("listen", "a", "tcp", anywhere); got != address {
+	two.Do("new", restarting)
+	if got := two.Do("listen", "a", "tcp", anywhere); got != address {
 		s.Errorf("listens at %s, want %s", got, address)
 	}
-	two.do(s.receive, "a")
-	two.do("ready")
+	two.Do(s.receive, "a")
+	two.Do("ready")
 	v.succeeds(restart)
 	if len(moved) != 31 {
 		s.Errorf("%d connections have moved, want 31", len(moved))
@@ -332,16 +332,16 @@ func (s *stage) connectionsOutliveARestart() {
 
 // TestReceiveAfterReadyOfASuccessorIsRefused, because its predecessor would not know.
 func TestReceiveAfterReadyOfASuccessorIsRefused(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
-	one.do("new", "{}")
-	one.do("save badly", "s", "block")
-	one.do("ready")
-	one.begin("upgrade")
+	one.Do("new", "{}")
+	one.Do("save badly", "s", "block")
+	one.Do("ready")
+	one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	two.do("receive", "a")
-	two.begin("ready")
+	two.Do("new", "{}")
+	two.Do("receive", "a")
+	two.Begin("ready")
 	one.state("switching")
-	two.begin("receive", "b").fails("Receive after Ready")
+	two.Begin("receive", "b").Fails("Receive after Ready")
 }

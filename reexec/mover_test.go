@@ -52,7 +52,7 @@ func (a *actor) converseAnywhere(c net.Conn, release func()) {
 			if err == nil {
 				return
 			}
-			a.say(reply{What: "stays", Text: fmt.Sprintf("%v %v", c.RemoteAddr(), err)})
+			a.Report("stays", fmt.Sprintf("%v %v", c.RemoteAddr(), err))
 			c.SetReadDeadline(time.Time{})
 		case err != nil:
 			return

@@ -10,31 +10,31 @@ import (
 )
 
 func TestEventsOfAnUpgrade(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
 	two := one.handOver("{}")
-	one.do("drain")
+	one.Do("drain")
 	observed(t, one, two.PID, "started", "ready", "switched", "committed")
 	observed(t, two, 0, "adopted")
-	one.do("close")
+	one.Do("close")
 	observed(t, one, two.PID, "started", "ready", "switched", "committed", "drained")
 }
 
 func TestEventsOfAnUpgradeThatIsUndone(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
 	two.kill()
-	upgrade.fails("was ended by SIGKILL")
+	upgrade.Fails("was ended by SIGKILL")
 	observed(t, one, two.PID, "started", "undone")
 }
 
 // observed checks what the actor was told, once that is as much as is wanted, and
 // what each event says of it.
-func observed(t *testing.T, p *remote, successor int, want ...string) {
+func observed(t *testing.T, p *process, successor int, want ...string) {
 	t.Helper()
-	text := p.do("observed", strconv.Itoa(len(want)))
+	text := p.Do("observed", strconv.Itoa(len(want)))
 	var events []map[string]any // not of reexec.Event: JSON cannot fill its Err
 	if err := json.Unmarshal([]byte(text), &events); err != nil {
 		t.Fatalf("%s: %v", text, err)

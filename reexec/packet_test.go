@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // echo is a packet server that reads on while other goroutines answer: with the pid, and
@@ -23,7 +25,7 @@ func (a *actor) echo(c net.PacketConn) error {
 			return err
 		}
 		text := string(b[:n])
-		a.say(reply{What: "asked", Text: text})
+		a.Report("asked", text)
 		if text == "" {
 			continue
 		}
@@ -38,11 +40,11 @@ func (a *actor) echo(c net.PacketConn) error {
 
 // asker is a client of echo.
 type asker struct {
-	*stage
+	*scene
 	net.Conn
 }
 
-func (s *stage) asker(address string) *asker {
+func (s *scene) asker(address string) *asker {
 	s.Helper()
 	c, err := net.Dial("udp", address)
 	s.must(err)
@@ -58,7 +60,7 @@ func (k *asker) ask(text string) {
 	k.must(err)
 }
 
-func (k *asker) answered(by *remote) {
+func (k *asker) answered(by *process) {
 	k.Helper()
 	b := make([]byte, 64)
 	n, err := k.Read(b)
@@ -68,20 +70,20 @@ func (k *asker) answered(by *remote) {
 }
 
 // openEcho starts an actor with echo.
-func (s *stage) openEcho(options string, service ...string) (r *remote, running *outcome, address string) {
+func (s *scene) openEcho(options string, service ...string) (r *process, running *testproc.Call, address string) {
 	s.Helper()
 	r = s.start()
 	running = r.serves(options, echoOr(service)...)
 	r.state("serving")
-	return r, running, r.do("packet address")
+	return r, running, r.Do("packet address")
 }
 
-func (r *remote) replacedBy(options string, service ...string) *remote {
+func (r *process) replacedBy(options string, service ...string) *process {
 	r.Helper()
-	upgrade := r.begin("upgrade")
+	upgrade := r.Begin("upgrade")
 	next := r.next()
 	next.serves(options, echoOr(service)...)
-	upgrade.text()
+	upgrade.Text()
 	r.state("draining")
 	return next
 }
@@ -95,10 +97,10 @@ func echoOr(service []string) []string {
 
 // TestAClientWithAFlowStaysWithItsProcess until that process ends.
 func TestAClientWithAFlowStaysWithItsProcess(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	const hour = `{"Drain":3600000000000}`
 	one, _, address := s.openEcho(hour, "flows")
-	all, processes := []*asker{s.asker(address)}, []*remote{one}
+	all, processes := []*asker{s.asker(address)}, []*process{one}
 	for range 3 {
 		for i, k := range all {
 			k.ask("now")
@@ -108,7 +110,7 @@ func TestAClientWithAFlowStaysWithItsProcess(t *testing.T) {
 		all = append(all, s.asker(address))
 	}
 	one.kill()
-	one.awaitGone()
+	one.AwaitGone()
 	last := processes[len(processes)-1]
 	for range 2 {
 		all[0].ask("now")
@@ -119,25 +121,25 @@ func TestAClientWithAFlowStaysWithItsProcess(t *testing.T) {
 }
 
 func TestSilentFlowsHoldNoProcess(t *testing.T) {
-	for service, end := range map[string]func(*remote){
-		"short flows": func(r *remote) { r.replacedBy(`{}`, "flows") },
-		"flows":       func(r *remote) { r.do("stop") },
+	for service, end := range map[string]func(*process){
+		"short flows": func(r *process) { r.replacedBy(`{}`, "flows") },
+		"flows":       func(r *process) { r.Do("stop") },
 	} {
 		t.Run(service, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			one, running, address := s.openEcho(`{"Drain":3600000000000}`, service)
 			k := s.asker(address)
 			k.ask("now")
 			k.answered(one)
 			end(one)
-			running.text()
-			one.do("close")
+			running.Text()
+			one.Do("close")
 		})
 	}
 }
 
 func TestADrainDeadlineCutsAFlowAndIsLogged(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{"Drain":1000000}`, "flows")
 	k := s.asker(address)
 	k.ask("now")
@@ -150,77 +152,77 @@ func TestADrainDeadlineCutsAFlowAndIsLogged(t *testing.T) {
 		}
 	}()
 	one.replacedBy(`{}`, "flows")
-	one.await("work was cut at the drain deadline", "cut 1 of its clients ("+netip.MustParseAddrPort(k.LocalAddr().String()).String())
-	running.text()
-	one.do("close")
+	one.Await("work was cut at the drain deadline", "cut 1 of its clients ("+netip.MustParseAddrPort(k.LocalAddr().String()).String())
+	running.Text()
+	one.Do("close")
 }
 
 func TestAnAnswerOfAnotherGoroutineIsSentAfterTheUpgrade(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{}`)
 	slow, other := s.asker(address), s.asker(address)
 	other.ask("now")
 	other.answered(one)
 	slow.ask("slow")
-	one.await("asked", "slow")
+	one.Await("asked", "slow")
 	two := one.replacedBy(`{}`)
 	other.ask("now")
 	other.answered(two)
-	one.do("go on")
+	one.Do("go on")
 	slow.answered(one)
-	running.text()
-	one.do("close")
+	running.Text()
+	one.Do("close")
 }
 
 func TestAStopAnswersTheQuestionsThatWereRead(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{}`)
 	slow := s.asker(address)
 	slow.ask("slow")
-	one.await("asked", "slow")
-	one.do("stop")
-	one.do("go on")
+	one.Await("asked", "slow")
+	one.Do("stop")
+	one.Do("go on")
 	slow.answered(one)
-	running.text()
-	one.do("close")
+	running.Text()
+	one.Do("close")
 }
 
 func TestDatagramsWithoutAnswerDelayTheEndALittle(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{"Drain":100000000000}`)
 	s.asker(address).ask("")
-	one.await("asked", "")
+	one.Await("asked", "")
 	one.replacedBy(`{}`)
-	running.text() // after a second
-	one.do("close")
+	running.Text() // after a second
+	one.Do("close")
 }
 
 func TestADrainDeadlineCutsAQuestionAndIsLogged(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{"Drain":1000000}`)
 	slow := s.asker(address)
 	slow.ask("slow")
-	one.await("asked", "slow")
+	one.Await("asked", "slow")
 	one.replacedBy(`{}`)
-	running.text()
-	one.await("work was cut at the drain deadline", `service "u": cut 1 of its clients (`+netip.MustParseAddrPort(slow.LocalAddr().String()).String())
-	one.do("close")
+	running.Text()
+	one.Await("work was cut at the drain deadline", `service "u": cut 1 of its clients (`+netip.MustParseAddrPort(slow.LocalAddr().String()).String())
+	one.Do("close")
 }
 
 func TestAPacketServiceServesOnWhenItsSuccessorDies(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, running, address := s.openEcho(`{}`)
 	slow, other := s.asker(address), s.asker(address)
 	slow.ask("slow")
-	one.await("asked", "slow")
+	one.Await("asked", "slow")
 	two := one.replacedBy(`{}`)
 	two.kill()
 	one.state("serving")
 	other.ask("now")
 	other.answered(one)
-	one.do("go on")
+	one.Do("go on")
 	slow.answered(one)
-	one.do("stop")
-	running.text()
-	one.do("close")
+	one.Do("stop")
+	running.Text()
+	one.Do("close")
 }

@@ -15,13 +15,13 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 		name, why string
 		end       func(*attempt)
 	}{
-		{"by whoever asked for it", "the caller has changed its mind", func(a *attempt) { a.upgrade.cancel() }},
+		{"by whoever asked for it", "the caller has changed its mind", func(a *attempt) { a.upgrade.Cancel() }},
 		{"by a stop of the successor", "the successor was asked to end", func(a *attempt) { a.two.signal(unix.SIGTERM) }},
-		{"by a failure", "no configuration", func(a *attempt) { a.two.do("fail", "no configuration") }},
+		{"by a failure", "no configuration", func(a *attempt) { a.two.Do("fail", "no configuration") }},
 	}
 	for _, e := range ends {
 		t.Run(e.name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(onTrial, trial)
 			guest := s.visit("tcp", a.address)
 			e.end(a)
@@ -31,37 +31,37 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 		})
 	}
 	t.Run("without a drain deadline", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(onTrial, `{"NoSignals":false,"Trial":`+hour+`,"Drain":9223372036854775807}`)
 		guest := s.visit("tcp", a.address)
-		a.two.do("fail", "no configuration")
+		a.two.Do("fail", "no configuration")
 		a.undone("(trial, process ", "no configuration")
 		a.part(guest)
 	})
 	t.Run("by a stop of the predecessor", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(onTrial, trial)
 		guest := s.visit("tcp", a.address)
-		drain := a.one.begin("drain")
+		drain := a.one.Begin("drain")
 		a.one.signal(unix.SIGTERM)
-		a.upgrade.fails("(trial, process ", "this process is stopping")
-		drain.text()
-		a.one.do("close")
-		a.one.exit("0")
+		a.upgrade.Fails("(trial, process ", "this process is stopping")
+		drain.Text()
+		a.one.Do("close")
+		a.one.Exit(0)
 		a.part(guest)
 	})
 	t.Run("by a stop of both", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(onTrial, trial)
 		guest := s.visit("tcp", a.address)
 		s.must(unix.Kill(-a.one.PID, unix.SIGTERM))
-		a.upgrade.fails("(trial, process ")
-		a.one.do("drain")
-		a.one.do("close")
+		a.upgrade.Fails("(trial, process ")
+		a.one.Do("drain")
+		a.one.Do("close")
 		a.part(guest)
 	})
 	t.Run("by a commit that cannot be told", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		v := s.supervise()
 		a := s.attempt(onTrial, `{"NoSignals":false,"Trial":1000000000}`)
 		guest := s.visit("tcp", a.address)
@@ -76,10 +76,10 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 func (a *attempt) part(guest *guest) {
 	a.two.Helper()
 	guest.talk()
-	drain := a.two.begin("drain")
+	drain := a.two.Begin("drain")
 	guest.talk()
 	guest.leave()
-	drain.text()
-	a.two.do("close")
-	a.two.exit("0")
+	drain.Text()
+	a.two.Do("close")
+	a.two.Exit(0)
 }

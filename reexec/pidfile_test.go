@@ -12,27 +12,27 @@ import (
 // TestAPIDFileOfTheUnitNamesTheSuccessor before this process ends: without a notification
 // socket, systemd follows the process that the file names.
 func TestAPIDFileOfTheUnitNamesTheSuccessor(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	file := filepath.Join(s.dir, "pid")
 	s.env = []string{"PIDFILE=" + file, "INVOCATION_ID=1"}
-	names := func(r *remote) { s.must(os.WriteFile(file, []byte(fmt.Sprintln(r.PID)), 0o600)) }
+	names := func(r *process) { s.must(os.WriteFile(file, []byte(fmt.Sprintln(r.PID)), 0o600)) }
 	one, address := s.open("{}")
 	names(one)
 
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
-	two.begin("ready")
-	upgrade.fails("write the file before Ready")
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Begin("ready")
+	upgrade.Fails("write the file before Ready")
 	s.hosted(address, one)
 
-	upgrade = one.begin("upgrade")
+	upgrade = one.Begin("upgrade")
 	two = s.next()
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
 	names(two)
-	two.do("ready")
-	upgrade.text()
+	two.Do("ready")
+	upgrade.Text()
 	s.hosted(address, two)
 }

@@ -66,7 +66,7 @@ func (a *actor) listenPacketPool(ctx context.Context, name, network, address str
 				if err != nil {
 					return
 				}
-				a.say(reply{What: "has read"})
+				a.Report("has read", "")
 				<-a.goOn
 				fmt.Fprintf(answering{c, from}, "%d %s", os.Getpid(), b[:n])
 			}
@@ -77,31 +77,20 @@ func (a *actor) listenPacketPool(ctx context.Context, name, network, address str
 }
 
 // openPool starts a first generation with a pool.
-func (s *stage) openPool(kind, network, options string) (r *remote, address string) {
+func (s *scene) openPool(kind, network, options string) (r *process, address string) {
 	s.Helper()
 	r = s.start()
-	r.do("new", options)
-	address = r.do(kind, "a", network, anywhere)
-	r.do("ready")
+	r.Do("new", options)
+	address = r.Do(kind, "a", network, anywhere)
+	r.Do("ready")
 	return r, address
-}
-
-// waits checks that an order has no result yet.
-func (o *outcome) waits() {
-	o.r.Helper()
-	o.r.do("inside") // comes back after what has happened already
-	select {
-	case m := <-o.reply:
-		o.r.Errorf("process %d: %s has ended: %q", o.r.PID, o.order.ID, m.Err)
-	default:
-	}
 }
 
 // TestAPoolFinishesItsConnections, each worker its own, and then ends.
 func TestAPoolFinishesItsConnections(t *testing.T) {
 	for _, supervised := range []bool{false, true} {
 		t.Run(fmt.Sprintf("supervised=%v", supervised), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			if supervised {
 				s.supervise()
 			}
@@ -109,14 +98,15 @@ func TestAPoolFinishesItsConnections(t *testing.T) {
 			first, second := s.visit("tcp", address), s.visit("tcp", address)
 			two := one.handOver(signals)
 			one.state("draining")
-			drain := one.begin("drain")
+			drain := one.Begin("drain")
 			s.hosted(address, two)
 			first.talk()
 			first.leave()
 			second.talk()
-			drain.waits()
+			one.Do("inside") // has a reply after all that has happened
+			drain.Unanswered()
 			second.leave()
-			drain.text()
+			drain.Text()
 		})
 	}
 }
@@ -125,7 +115,7 @@ func TestAPoolFinishesItsConnections(t *testing.T) {
 func TestAStopEndsAProgramThatOnlyAccepts(t *testing.T) {
 	for _, supervised := range []bool{false, true} {
 		t.Run(fmt.Sprintf("supervised=%v", supervised), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			if supervised {
 				s.supervise()
 			}
@@ -141,14 +131,14 @@ func TestAStopEndsAProgramThatOnlyAccepts(t *testing.T) {
 			}
 			g.talk()
 			g.leave()
-			r.awaitGone()
+			r.AwaitGone()
 		})
 	}
 }
 
 // TestTheDrainDeadlineEndsAProgramThatOnlyAccepts, though a client stays.
 func TestTheDrainDeadlineEndsAProgramThatOnlyAccepts(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	one, address := s.openPool("listen pool", "tcp", `{"NoSignals":false,"Drain":1000000}`)
 	s.visit("tcp", address)
@@ -156,16 +146,16 @@ func TestTheDrainDeadlineEndsAProgramThatOnlyAccepts(t *testing.T) {
 	one.state("stopping")
 	s.hosted(address, two)
 	// One worker waits for its client, the others have seen the end of Accept.
-	one.begin("drain").fails("drain deadline reached with 1 held")
+	one.Begin("drain").Fails("drain deadline reached with 1 held")
 	one.signal(unix.SIGKILL)
-	one.awaitGone()
+	one.AwaitGone()
 }
 
 // TestADatagramInWorkIsAnswered after an upgrade and after a stop, alone.
 func TestADatagramInWorkIsAnswered(t *testing.T) {
 	for _, sig := range []syscall.Signal{unix.SIGHUP, unix.SIGTERM} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			r, address := s.openPool("listen packet pool", "udp", signals)
 			c, err := net.Dial("udp", address)
 			s.must(err)
@@ -173,29 +163,30 @@ func TestADatagramInWorkIsAnswered(t *testing.T) {
 			s.must(c.SetDeadline(time.Now().Add(patience)))
 			_, err = c.Write([]byte("question"))
 			s.must(err)
-			r.await("has read", "")
+			r.Await("has read", "")
 			r.signal(sig)
 			if sig == unix.SIGHUP {
 				next := s.next()
-				next.do("new", signals)
-				next.do("listen packet", "a", "udp", anywhere)
-				next.do("ready")
+				next.Do("new", signals)
+				next.Do("listen packet", "a", "udp", anywhere)
+				next.Do("ready")
 				r.state("draining")
 			} else {
 				r.state("stopping")
 			}
-			drain := r.begin("drain")
-			drain.waits()
-			r.begin("go on") // the process may end before it can answer
+			drain := r.Begin("drain")
+			r.Do("inside") // has a reply after all that has happened
+			drain.Unanswered()
+			r.Begin("go on") // the process may end before it can answer
 			b := make([]byte, 100)
 			n, err := bufio.NewReader(c).Read(b)
 			if want := fmt.Sprintf("%d question", r.PID); err != nil || string(b[:n]) != want {
 				t.Errorf("the answer is %q, %v, want %q", b[:n], err, want)
 			}
 			if sig == unix.SIGTERM {
-				r.awaitGone()
+				r.AwaitGone()
 			} else {
-				drain.text()
+				drain.Text()
 			}
 		})
 	}

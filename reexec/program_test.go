@@ -17,7 +17,7 @@ import (
 )
 
 // install puts the test binary at path.
-func (s *stage) install(path string) {
+func (s *scene) install(path string) {
 	s.Helper()
 	self, err := os.Executable()
 	s.must(err)
@@ -32,7 +32,7 @@ func (s *stage) install(path string) {
 }
 
 // executable is the file that the process runs.
-func (r *remote) executable() string {
+func (r *process) executable() string {
 	r.Helper()
 	path, err := os.Readlink("/proc/" + strconv.Itoa(r.PID) + "/exe")
 	r.must(err)
@@ -55,14 +55,14 @@ func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			s.path = filepath.Join(s.dir, "bin/program")
 			s.install(s.path)
 			s.args = []string{strings.Replace(tt.argv0, "DIR", s.dir, 1), "actor", "more", ""}
 			s.workDir = strings.Replace(tt.dir, "DIR", s.dir, 1)
 			s.env = []string{"PATH=" + filepath.Join(s.dir, "bin") + ":/usr/bin:/bin"}
 			one, address := s.open("{}")
-			one.do("chdir", "/proc")
+			one.Do("chdir", "/proc")
 			two := one.handOver("{}")
 			if !slices.Equal(two.Args, s.args) || two.Dir != s.workDir || two.executable() != s.path {
 				t.Errorf("the successor is %s, started as %q in %s; want %s, %q in %s", two.executable(), two.Args, two.Dir, s.path, s.args, s.workDir)
@@ -80,7 +80,7 @@ func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
 func TestALinkIsFollowedAtEachUpgrade(t *testing.T) {
 	for _, linked := range []string{"program", "folder"} {
 		t.Run(linked, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			releases := []string{filepath.Join(s.dir, "r1/program"), filepath.Join(s.dir, "r2/program"), filepath.Join(s.dir, "r3/program")}
 			for _, r := range releases {
 				s.install(r)
@@ -120,7 +120,7 @@ func TestALinkIsFollowedAtEachUpgrade(t *testing.T) {
 func TestAReplacedProgramIsFoundAtItsPath(t *testing.T) {
 	for _, argv0 := range []string{"DIR/program", "sleep"} {
 		t.Run(argv0, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			s.path = filepath.Join(s.dir, "program")
 			s.install(s.path)
 			s.args = []string{strings.Replace(argv0, "DIR", s.dir, 1), "actor"}
@@ -130,9 +130,9 @@ func TestAReplacedProgramIsFoundAtItsPath(t *testing.T) {
 				s.install(s.path)
 			}
 			replace()
-			one.do("new", "{}")
-			address := one.do("listen", "a", "tcp", anywhere)
-			one.do("ready")
+			one.Do("new", "{}")
+			address := one.Do("listen", "a", "tcp", anywhere)
+			one.Do("ready")
 			replace()
 			two := one.handOver("{}")
 			if got := two.executable(); got != s.path {
@@ -148,32 +148,32 @@ func TestAReplacedProgramIsFoundAtItsPath(t *testing.T) {
 func TestClosedStandardDescriptorsStayClosed(t *testing.T) {
 	for _, options := range []string{signals, inPlace} {
 		t.Run(options, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			one, address := s.open(options)
-			one.do("close standard")
+			one.Do("close standard")
 			var guests []*guest
 			for range 4 {
 				guests = append(guests, s.visit("tcp", address))
 			}
-			upgrade := one.begin("upgrade")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
 			two.wantNull()
-			two.do("new", options)
-			two.do("listen", "a", "tcp", anywhere)
+			two.Do("new", options)
+			two.Do("listen", "a", "tcp", anywhere)
 			if options == inPlace {
-				two.begin("ready").fails("tried and found good")
-				two.exit("0")
+				two.Begin("ready").Fails("tried and found good")
+				two.Exit(0)
 				for _, g := range guests {
 					g.leave()
 				}
 				two = s.next()
 				two.wantNull()
-				two.do("new", options)
-				two.do("listen", "a", "tcp", anywhere)
+				two.Do("new", options)
+				two.Do("listen", "a", "tcp", anywhere)
 			}
-			two.do("ready")
+			two.Do("ready")
 			if options == signals {
-				upgrade.text()
+				upgrade.Text()
 			}
 			two.wantNull()
 			s.hosted(address, two)
@@ -182,7 +182,7 @@ func TestClosedStandardDescriptorsStayClosed(t *testing.T) {
 }
 
 // wantNull checks that the standard descriptors are of /dev/null.
-func (r *remote) wantNull() {
+func (r *process) wantNull() {
 	r.Helper()
 	for n := range 3 {
 		if path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", r.PID, n)); err != nil || path != os.DevNull {
@@ -194,17 +194,17 @@ func (r *remote) wantNull() {
 // TestAMissingProgramIsANonEvent, and so is one that cannot be executed. What is
 // put in its place later is started.
 func TestAMissingProgramIsANonEvent(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.path = filepath.Join(s.dir, "program")
 	s.args = []string{s.path, "actor"}
 	s.install(s.path)
 	one, address := s.open("{}")
 	s.must(os.Remove(s.path))
-	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "no such file or directory")
+	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "no such file or directory")
 	s.must(os.WriteFile(s.path, []byte("not a program"), 0o755))
-	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "exec format error")
+	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "exec format error")
 	s.must(os.Chmod(s.path, 0o644))
-	one.begin("upgrade").fails("upgrade undone (start): ", s.path, "permission denied")
+	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "permission denied")
 	s.hosted(address, one)
 	s.must(os.Remove(s.path))
 	s.install(s.path)
@@ -215,7 +215,7 @@ func TestAMissingProgramIsANonEvent(t *testing.T) {
 // TestADeletedDirectoryIsNoObstacle has the successor and the one after it start in the
 // deleted directory.
 func TestADeletedDirectoryIsNoObstacle(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.workDir = filepath.Join(s.dir, "work")
 	s.must(os.Mkdir(s.workDir, 0o755))
 	one, address := s.open("{}")
@@ -229,7 +229,7 @@ func TestADeletedDirectoryIsNoObstacle(t *testing.T) {
 }
 
 func TestADirectoryThatIsThereAgainIsUsed(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.workDir = filepath.Join(s.dir, "work")
 	s.must(os.Mkdir(s.workDir, 0o755))
 	one, address := s.open("{}")
@@ -255,7 +255,7 @@ func TestTheReloadCommandSaysWhereTheUnitWorksNow(t *testing.T) {
 		{"by way of a shell", "PWD=/elsewhere", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			s.env = append(s.env, "INVOCATION_ID=ab")
 			now := t.TempDir()
 			one, address := s.open("{}")
@@ -265,15 +265,15 @@ func TestTheReloadCommandSaysWhereTheUnitWorksNow(t *testing.T) {
 			}
 			reload := one.reloadIn(now, append(env, c.more)...)
 			two := s.next()
-			two.do("new", "{}")
-			two.do("listen", "a", "tcp", anywhere)
-			two.do("ready")
+			two.Do("new", "{}")
+			two.Do("listen", "a", "tcp", anywhere)
+			two.Do("ready")
 			reload.ends("")
 			s.hosted(address, two)
 			if want := map[bool]string{true: now, false: "/"}[c.follows]; two.Dir != want {
 				t.Errorf("the successor works in %s, want %s", two.Dir, want)
 			}
-			one.do("close")
+			one.Do("close")
 		})
 	}
 }
@@ -281,7 +281,7 @@ func TestTheReloadCommandSaysWhereTheUnitWorksNow(t *testing.T) {
 // TestAWrapperMustExec: what a shell script starts as its child is not the process
 // that was started, and could not be made the main process.
 func TestAWrapperMustExec(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.path = filepath.Join(s.dir, "wrapper")
 	s.args = []string{s.path, "actor"}
 	program := filepath.Join(s.dir, "program")
@@ -293,22 +293,22 @@ func TestAWrapperMustExec(t *testing.T) {
 		s.must(os.Rename(s.path+".new", s.path))
 	}
 	wrap(program + ` "$@"; exit`)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	arrival := two.begin("new", "{}")
-	upgrade.fails("answers", "a wrapper script must exec the program")
+	arrival := two.Begin("new", "{}")
+	upgrade.Fails("answers", "a wrapper script must exec the program")
 	s.hosted(address, one)
-	if arrival.wait().Err == "" { // it got the sockets before the predecessor hung up
-		two.begin("ready").fails("this process is stopping")
+	if arrival.Wait().Err == "" { // it got the sockets before the predecessor hung up
+		two.Begin("ready").Fails("this process is stopping")
 	}
 
 	wrap("exec " + program + ` "$@"`)
-	upgrade = one.begin("upgrade")
+	upgrade = one.Begin("upgrade")
 	three := s.next()
-	three.do("new", "{}")
-	three.do("listen", "a", "tcp", anywhere)
-	three.do("ready")
-	upgrade.text()
+	three.Do("new", "{}")
+	three.Do("listen", "a", "tcp", anywhere)
+	three.Do("ready")
+	upgrade.Text()
 	three.state("serving")
 	s.hosted(address, three)
 }
@@ -316,29 +316,24 @@ func TestAWrapperMustExec(t *testing.T) {
 // TestASuccessorHasTheEnvironmentOfTheStart, without the variables that name another
 // process, whatever the program does to its own.
 func TestASuccessorHasTheEnvironmentOfTheStart(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.env = []string{"LISTEN_PID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=a", "LISTEN_PIDFDID=1", "WATCHDOG_PID=1", "SYSTEMD_EXEC_PID=1",
 		"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old", "EMPTY="}
 	one, address := s.open("{}")
-	one.do("setenv", "KEPT", "new")
-	one.do("setenv", "GROWN", "more")
+	one.Do("setenv", "KEPT", "new")
+	one.Do("setenv", "GROWN", "more")
 	two := one.handOver("{}")
-	two.do("clear environment")
+	two.Do("clear environment")
 	three := two.handOver("{}")
-	for _, r := range []*remote{two, three} {
-		for _, kv := range r.Env {
-			switch name, value, _ := strings.Cut(kv, "="); name {
-			case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", "GROWN":
-				t.Errorf("process %d has %s", r.PID, kv)
-			case "CUTOVER_LINE":
-				if value != "3" {
-					t.Errorf("process %d has %s", r.PID, kv)
-				}
+	for _, r := range []*process{two, three} {
+		for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", "GROWN"} {
+			if value, set := r.Env[name]; set {
+				t.Errorf("process %d has %s=%s", r.PID, name, value)
 			}
 		}
-		for _, kv := range []string{"WATCHDOG_USEC=1000000", "INVOCATION_ID=ab", "KEPT=old", "EMPTY="} {
-			if !slices.Contains(r.Env, kv) {
-				t.Errorf("process %d has no %s", r.PID, kv)
+		for name, want := range map[string]string{"CUTOVER_LINE": "3", "WATCHDOG_USEC": "1000000", "INVOCATION_ID": "ab", "KEPT": "old", "EMPTY": ""} {
+			if value, set := r.Env[name]; !set || value != want {
+				t.Errorf("process %d has %s=%s (%v), want %s", r.PID, name, value, set, want)
 			}
 		}
 	}
@@ -350,31 +345,31 @@ func TestASuccessorHasTheEnvironmentOfTheStart(t *testing.T) {
 func TestAProgramMayClearItsEnvironment(t *testing.T) {
 	for _, options := range []string{signals, inPlace} {
 		t.Run(options, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			s.env = append(s.env, "RUNTIME_DIRECTORY="+s.dir)
 			one := s.start()
-			one.do("clear environment")
-			one.do("new", options)
-			address := one.do("listen", "a", "tcp", anywhere)
-			one.do("ready")
+			one.Do("clear environment")
+			one.Do("new", options)
+			address := one.Do("listen", "a", "tcp", anywhere)
+			one.Do("ready")
 			v.await(one.PID, "READY=1")
 			r := one
 			for range 2 {
 				reload := r.reload()
 				next := s.next()
-				next.do("clear environment")
-				next.do("new", options)
-				next.do("listen", "a", "tcp", anywhere)
+				next.Do("clear environment")
+				next.Do("new", options)
+				next.Do("listen", "a", "tcp", anywhere)
 				if options == inPlace {
-					next.begin("ready").fails("tried and found good")
-					next.exit("0")
+					next.Begin("ready").Fails("tried and found good")
+					next.Exit(0)
 					next = s.next()
-					next.do("clear environment")
-					next.do("new", options)
-					next.do("listen", "a", "tcp", anywhere)
+					next.Do("clear environment")
+					next.Do("new", options)
+					next.Do("listen", "a", "tcp", anywhere)
 				}
-				next.do("ready")
+				next.Do("ready")
 				reload.ends("")
 				r = next
 				s.hosted(address, r)
@@ -388,28 +383,28 @@ func TestAProgramMayClearItsEnvironment(t *testing.T) {
 
 // TestAProgramMayClearItsEnvironmentBeforeItTakesSockets of its unit.
 func TestAProgramMayClearItsEnvironmentBeforeItTakesSockets(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252)
 	addresses := v.socketUnit(1)
 	start := v.job(v.manager.Start)
 	one := s.next()
-	one.do("clear environment")
-	one.do("new", signals)
-	if at := one.do("listen", "a", "tcp", addresses[0]); at != addresses[0] {
+	one.Do("clear environment")
+	one.Do("new", signals)
+	if at := one.Do("listen", "a", "tcp", addresses[0]); at != addresses[0] {
 		t.Errorf("the listener is at %s, want %s of the unit", at, addresses[0])
 	}
-	one.do("ready")
+	one.Do("ready")
 	v.succeeds(start)
 	s.hosted(addresses[0], one)
 }
 
 func TestAProgramMayEmptyNOTIFYSOCKETBeforeNew(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one := s.start()
-	one.do("setenv", "NOTIFY_SOCKET", "")
-	one.do("new", signals)
-	one.do("ready")
+	one.Do("setenv", "NOTIFY_SOCKET", "")
+	one.Do("new", signals)
+	one.Do("ready")
 	v.await(one.PID, "READY=1")
 }
 
@@ -418,11 +413,11 @@ func TestAProgramMayEmptyNOTIFYSOCKETBeforeNew(t *testing.T) {
 func TestAForeignLineIsRefused(t *testing.T) {
 	for _, value := range []string{"", "x", "-1", "1", "77"} {
 		t.Run("descriptor "+value, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			s.env = []string{"CUTOVER_LINE=" + value}
 			r := s.start()
-			r.begin("new", "{}").fails("CUTOVER_LINE=")
-			r.do("new", "{}") // it is gone from the environment
+			r.Begin("new", "{}").Fails("CUTOVER_LINE=")
+			r.Do("new", "{}") // it is gone from the environment
 		})
 	}
 }
@@ -430,23 +425,23 @@ func TestAForeignLineIsRefused(t *testing.T) {
 // TestUnderAManagerTheProgramMustBeTheMainProcess: else its successor would not be
 // the manager's child.
 func TestUnderAManagerTheProgramMustBeTheMainProcess(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	s.env = append(s.env, "SYSTEMD_EXEC_PID=1")
 	one, address := s.open("{}")
-	one.begin("upgrade").fails("upgrade undone (start): ", "the manager started process 1", "a wrapper script must exec the program")
+	one.Begin("upgrade").Fails("upgrade undone (start): ", "the manager started process 1", "a wrapper script must exec the program")
 	s.hosted(address, one)
 }
 
 // TestWithoutItsManagerTheProgramStays as it is.
 func TestWithoutItsManagerTheProgramStays(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.supervise()
 	s.path, s.args = "/bin/sh", []string{"sh", "-c", s.path + " actor & wait"}
 	one, address := s.open("{}")
 	s.must(unix.Kill(one.Parent, unix.SIGKILL))
 	_, err := unix.Wait4(one.Parent, nil, 0, nil)
 	s.must(err)
-	one.begin("upgrade").fails("upgrade undone (start): ", "has ended", "no manager supervises it")
+	one.Begin("upgrade").Fails("upgrade undone (start): ", "has ended", "no manager supervises it")
 	s.hosted(address, one)
 }

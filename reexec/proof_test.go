@@ -120,7 +120,7 @@ const theMark = "FDSTOREREMOVE=1 FDNAME=cutover.0.cutover.main.successor"
 func TestASuccessorShowsThatItIsTheMainProcess(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NotifyAccess=all: %v", all), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			v.withStore(&fakeStore{room: 8, all: all})
 			r, address := s.open(signals)
@@ -145,18 +145,18 @@ func TestASuccessorShowsThatItIsTheMainProcess(t *testing.T) {
 func TestARefusedMainPIDIsUndone(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NotifyAccess=all: %v", all), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			v.withStore(&fakeStore{room: 8, all: all})
 			one, address := s.open(signals)
 			guest := s.visit("tcp", address)
 			v.refuse(true)
-			upgrade := one.begin("upgrade")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
-			two.do("new", signals)
-			two.do("listen", "a", "tcp", anywhere)
-			two.do("ready")
-			upgrade.fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
+			two.Do("new", signals)
+			two.Do("listen", "a", "tcp", anywhere)
+			two.Do("ready")
+			upgrade.Fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
 			one.state("serving")
 			guest.talk()
 			s.hosted(address, one)
@@ -179,19 +179,19 @@ func (v *supervisor) drop(names ...string) {
 
 // TestMarksThatTheManagerHasDroppedAreStoredAgain: they hang up as those of a manager that obeys.
 func TestMarksThatTheManagerHasDroppedAreStoredAgain(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 8})
 	one, address := s.open(signals)
 	v.refuse(true)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
 	v.await(one.PID, "BARRIER=1")
 	v.drop("cutover.0.cutover.main.successor", "cutover.0.cutover.main.predecessor")
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	upgrade.fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	upgrade.Fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
 	one.state("serving")
 	s.hosted(address, one)
 	two.endAt(onTrial)
@@ -199,30 +199,30 @@ func TestMarksThatTheManagerHasDroppedAreStoredAgain(t *testing.T) {
 
 // TestAnUndoneUpgradeLeavesNoMarks, which are stored while the successor starts.
 func TestAnUndoneUpgradeLeavesNoMarks(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 8})
 	one, _ := s.open(signals)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
 	v.await(one.PID, "BARRIER=1")
 	if names := v.names(); len(names) != 3 {
 		t.Errorf("while the successor starts the store has %q, want the listener and two marks", names)
 	}
 	two.kill()
-	upgrade.fails("(start, process ")
+	upgrade.Fails("(start, process ")
 	v.await(one.PID, "READY=1 STATUS=generation 1 serves; upgrade undone")
 	v.awaitNames("cutover.0.a")
 }
 
 // TestASuccessorThatFinishesItsAnswersLeavesNoMarks after its upgrade was undone.
 func TestASuccessorThatFinishesItsAnswersLeavesNoMarks(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 8})
 	a := s.attempt(onTrial, trial)
 	guest := s.visit("tcp", a.address)
-	a.two.do("fail", "no configuration")
+	a.two.Do("fail", "no configuration")
 	a.undone("(trial, process ", "no configuration")
 	v.awaitNames("cutover.0.a", "cutover.state.1.state")
 	a.part(guest)
@@ -248,26 +248,26 @@ func (v *supervisor) awaitNames(want ...string) {
 // TestStatesTakeThePlaceOfTheMarks: a state that the manager drops would be the only one, because
 // the older state is removed.
 func TestStatesTakeThePlaceOfTheMarks(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 4})
 	s.env = append(s.env, "FDSTORE=4")
 	one := s.start()
-	one.do("new", signals)
-	one.do("save", "s", "what was")
-	address := one.do("listen", "a", "tcp", anywhere)
-	one.do("ready")
-	upgrade := one.begin("upgrade")
+	one.Do("new", signals)
+	one.Do("save", "s", "what was")
+	address := one.Do("listen", "a", "tcp", anywhere)
+	one.Do("ready")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
 	v.await(one.PID, "BARRIER=1")
 	v.awaitNames("cutover.0.a", "cutover.0.cutover.main.predecessor", "cutover.0.cutover.main.successor", "cutover.state.1.s")
-	one.do("checkpoint")
+	one.Do("checkpoint")
 	v.awaitNames("cutover.0.a", "cutover.state.2.s")
-	two.do("new", signals)
-	two.do("save", "s", "what was")
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	upgrade.text()
+	two.Do("new", signals)
+	two.Do("save", "s", "what was")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	upgrade.Text()
 	two.state("serving")
 	v.awaitNames("cutover.0.a", "cutover.state.3.s")
 	s.hosted(address, two)
@@ -277,7 +277,7 @@ func TestStatesTakeThePlaceOfTheMarks(t *testing.T) {
 func TestWithoutRoomForTheMarksABarrierHasToDo(t *testing.T) {
 	for room := range 3 {
 		t.Run(fmt.Sprint("room for ", room), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			v.withStore(&fakeStore{room: room}) // one for the listener
 			one, address := s.open(signals)
@@ -295,20 +295,20 @@ func TestWithoutRoomForTheMarksABarrierHasToDo(t *testing.T) {
 // TestASuccessorThatDoesNotAnswerIsTakenForTheMainProcess, since the barrier has
 // passed, and nothing else can be known.
 func TestASuccessorThatDoesNotAnswerIsTakenForTheMainProcess(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 8})
 	one, address := s.open(signals)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	v.fallMute()
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	v.await(one.PID, "MAINPID=")
 	two.signal(unix.SIGSTOP)
 	v.speak()
-	upgrade.text()
+	upgrade.Text()
 	one.state("draining")
 	two.signal(unix.SIGCONT)
 	s.hosted(address, two)

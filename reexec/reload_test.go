@@ -17,21 +17,21 @@ import (
 
 // A command is a reload command under way.
 type command struct {
-	*stage
+	*scene
 	cmd *exec.Cmd
 	out strings.Builder
 }
 
 // reload starts the reload command, as systemd would with ExecReload=.
-func (r *remote) reload(env ...string) *command {
+func (r *process) reload(env ...string) *command {
 	r.Helper()
 	return r.reloadIn("", env...)
 }
 
 // reloadIn is reload with a working directory.
-func (r *remote) reloadIn(dir string, env ...string) *command {
+func (r *process) reloadIn(dir string, env ...string) *command {
 	r.Helper()
-	c := &command{stage: r.stage, cmd: exec.Command("/proc/self/exe", "reload")}
+	c := &command{scene: r.scene, cmd: exec.Command("/proc/self/exe", "reload")}
 	c.cmd.Stdout = &c.out
 	c.cmd.Env = append(r.environ(), "MAINPID="+strconv.Itoa(r.PID))
 	if env != nil {
@@ -55,31 +55,31 @@ func (c *command) ends(why string) {
 }
 
 // withRuntimeDirectory gives the program one, and with it another kind of address.
-func (s *stage) withRuntimeDirectory() {
+func (s *scene) withRuntimeDirectory() {
 	s.Helper()
 	s.must(os.Mkdir(s.dir+"/run", 0o755))
 	s.env = append(s.env, "RUNTIME_DIRECTORY="+s.dir+"/run")
 }
 
 func TestTheReloadCommandEndsWhenTheNewProgramServes(t *testing.T) {
-	for name, prepare := range map[string]func(*stage){"abstract": func(*stage) {}, "runtime directory": (*stage).withRuntimeDirectory} {
+	for name, prepare := range map[string]func(*scene){"abstract": func(*scene) {}, "runtime directory": (*scene).withRuntimeDirectory} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			prepare(s)
 			r, address := s.open("{}")
 			for range 3 {
 				reload := r.reload()
 				next := s.next()
-				next.do("new", "{}")
-				next.do("listen", "a", "tcp", anywhere)
-				next.do("ready")
+				next.Do("new", "{}")
+				next.Do("listen", "a", "tcp", anywhere)
+				next.Do("ready")
 				reload.ends("")
 				s.hosted(address, next)
 				next.state("serving")
-				r.do("close")
+				r.Do("close")
 				r = next
 			}
-			r.do("close")
+			r.Do("close")
 			if left, err := os.ReadDir(s.dir + "/run"); err == nil && len(left) > 0 {
 				t.Errorf("left in the runtime directory: %v", left)
 			}
@@ -88,40 +88,40 @@ func TestTheReloadCommandEndsWhenTheNewProgramServes(t *testing.T) {
 }
 
 func TestTheReloadCommandSaysWhyNot(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	a := s.attempt(claimed, "{}")
 	second := a.one.reload()
 	second.ends("reexec: another upgrade is under way")
-	a.upgrade.cancel()
+	a.upgrade.Cancel()
 	a.undone("changed its mind")
 
 	first := a.one.reload()
-	s.next().exit("3")
+	s.next().Exit(3)
 	first.ends("the successor exited with status 3")
 	first = a.one.reload()
 	two := s.next()
-	two.do("new", "{}")
-	two.begin("fail", "no configuration")
+	two.Do("new", "{}")
+	two.Begin("fail", "no configuration")
 	first.ends("no configuration")
 	s.hosted(a.address, a.one)
 }
 
 // TestAReloadCommandThatIsGoneTakesTheUpgradeWithIt, as TimeoutStartSec= does.
 func TestAReloadCommandThatIsGoneTakesTheUpgradeWithIt(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open(trial)
 	for _, sig := range []unix.Signal{unix.SIGKILL, unix.SIGTERM} {
 		for _, place := range []string{started, onTrial} {
 			reload := one.reload()
 			two := s.next()
 			if place == onTrial {
-				two.do("new", trial)
-				two.do("listen", "a", "tcp", anywhere)
-				two.do("ready")
+				two.Do("new", trial)
+				two.Do("listen", "a", "tcp", anywhere)
+				two.Do("ready")
 				one.state("trial")
 			}
 			s.must(reload.cmd.Process.Signal(sig))
-			one.await("upgrade undone", "the reload command has ended")
+			one.Await("upgrade undone", "the reload command has ended")
 			one.state("serving")
 			_ = reload.cmd.Wait() // it was killed
 			two.endAt(place)
@@ -131,7 +131,7 @@ func TestAReloadCommandThatIsGoneTakesTheUpgradeWithIt(t *testing.T) {
 }
 
 func TestTheReloadCommandNeedsToKnowWhom(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
 	env := func(more ...string) []string { return append(more, "GORACE=atexit_sleep_ms=0") }
 	one.reload(env()...).ends("neither MAINPID nor RUNTIME_DIRECTORY is set")
@@ -144,7 +144,7 @@ func TestTheReloadCommandNeedsToKnowWhom(t *testing.T) {
 
 // TestACommandOfALaterVersionIsAnswered.
 func TestACommandOfALaterVersionIsAnswered(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open("{}")
 	a, err := ask.Process(s.ctx, one.control(), one.PID, ask.Request{Verb: "dance"})
 	if err != nil || !strings.Contains(a.Error, `does not know the command "dance"`) {
@@ -153,37 +153,37 @@ func TestACommandOfALaterVersionIsAnswered(t *testing.T) {
 }
 
 // control is the address of a process without a runtime directory.
-func (r *remote) control() string {
+func (r *process) control() string {
 	return ask.Address(func(string) (string, bool) { return "", false }, r.PID)
 }
 
 // TestCommandsAreHeardAfterAShortageOfDescriptors, which a busy server may have.
 func TestCommandsAreHeardAfterAShortageOfDescriptors(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open("{}")
-	one.do("limit", "3") // no descriptor can be opened
+	one.Do("limit", "3") // no descriptor can be opened
 	c, err := net.Dial("unixpacket", one.control())
 	s.must(err)
 	defer c.Close()
 	_, err = c.Write([]byte(`{"version":1,"verb":"status"}`))
 	s.must(err)
-	one.await("a reload or status command cannot be accepted, trying again", "too many open files")
-	one.do("limit", "1000")
+	one.Await("a reload or status command cannot be accepted, trying again", "too many open files")
+	one.Do("limit", "1000")
 	if a, err := ask.Process(s.ctx, one.control(), one.PID, ask.Request{Verb: ask.Status}); err != nil || a.State != "serving" {
 		t.Errorf("after the shortage: %+v, %v", a, err)
 	}
 	reload := one.reload()
 	two := s.next()
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	reload.ends("")
 	s.hosted(address, two)
 }
 
 // TestManyCommandsAtOnce: one of them upgrades, the others hear that.
 func TestManyCommandsAtOnce(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open("{}")
 	var reloads []*command
 	for range 8 {
@@ -191,11 +191,11 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	}
 	two := s.next()
 	for range 7 {
-		one.await("upgrade refused", "another upgrade is under way")
+		one.Await("upgrade refused", "another upgrade is under way")
 	}
-	two.do("new", "{}")
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", "{}")
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	won := 0
 	for _, r := range reloads {
 		if err := r.cmd.Wait(); err == nil {
@@ -213,26 +213,26 @@ func TestManyCommandsAtOnce(t *testing.T) {
 // TestAProgramThatEndsWhenItDrainsHasAnsweredItsReload, with one processor, on which the
 // goroutine that was woken last runs first.
 func TestAProgramThatEndsWhenItDrainsHasAnsweredItsReload(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	s.env = append(s.env, "GOMAXPROCS=1")
 	r, address := s.open(signals)
 	for range 5 {
-		r.do("end when draining")
+		r.Do("end when draining")
 		reload := r.reload()
 		next := s.next()
-		next.do("new", signals)
-		next.do("listen", "a", "tcp", anywhere)
-		next.do("ready")
+		next.Do("new", signals)
+		next.Do("listen", "a", "tcp", anywhere)
+		next.Do("ready")
 		reload.ends("")
-		r.awaitGone()
+		r.AwaitGone()
 		s.hosted(address, next)
 		r = next
 	}
-	r.do("end when draining")
+	r.Do("end when draining")
 	reload := r.reload()
 	next := s.next() // it does not become ready
 	r.signal(unix.SIGTERM)
 	reload.ends("this process is stopping")
-	r.awaitGone()
-	next.awaitGone()
+	r.AwaitGone()
+	next.AwaitGone()
 }

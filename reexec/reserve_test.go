@@ -11,16 +11,16 @@ import (
 
 // TestAnUpgradeNeedsNoFreeDescriptor: clients have all of them, and go on.
 func TestAnUpgradeNeedsNoFreeDescriptor(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one := s.start()
-	one.do("new", signals)
-	one.do("save", "s", "what was")
-	address := one.do("listen", "a", "tcp", anywhere)
+	one.Do("new", signals)
+	one.Do("save", "s", "what was")
+	address := one.Do("listen", "a", "tcp", anywhere)
 	for range 20 {
-		one.do("listen", "many", "tcp", anywhere)
+		one.Do("listen", "many", "tcp", anywhere)
 	}
-	one.do("ready")
+	one.Do("ready")
 	guest := s.visit("tcp", address)
 	feed := one.starve()
 	for range 3 { // they wait in the queue, for a descriptor
@@ -28,12 +28,12 @@ func TestAnUpgradeNeedsNoFreeDescriptor(t *testing.T) {
 	}
 	one.signal(unix.SIGHUP)
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
 	for range 20 {
-		two.do("listen", "many", "tcp", anywhere)
+		two.Do("listen", "many", "tcp", anywhere)
 	}
-	two.do("ready")
+	two.Do("ready")
 	one.state("draining")
 	guest.talk()
 	s.hosted(address, two)
@@ -43,19 +43,19 @@ func TestAnUpgradeNeedsNoFreeDescriptor(t *testing.T) {
 
 // TestAReserveIsFilledAgain when an upgrade is undone and descriptors are free.
 func TestAReserveIsFilledAgain(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, _ := s.open(signals)
 	before := one.inside().descriptors
 	for range 2 {
 		feed := one.starve()
-		upgrade := one.begin("upgrade")
+		upgrade := one.Begin("upgrade")
 		s.next().kill()
-		upgrade.fails("was ended by SIGKILL")
+		upgrade.Fails("was ended by SIGKILL")
 		feed()
 	}
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	s.next().kill()
-	upgrade.fails("was ended by SIGKILL")
+	upgrade.Fails("was ended by SIGKILL")
 	for began := time.Now(); one.inside().descriptors != before; { // those of the successors are closed on goroutines
 		if time.Since(began) > patience/4 {
 			t.Fatalf("inside are %d descriptors, before the upgrades %d", one.inside().descriptors, before)

@@ -50,20 +50,20 @@ func TestASecretIsKnownAfterReady(t *testing.T) {
 
 // A generation that does not ask for the secret hands it on.
 func TestEveryGenerationKnowsTheSecret(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	var secret string
-	ready := func(r *remote, asks bool) {
+	ready := func(r *process, asks bool) {
 		t.Helper()
-		r.do("new", signals)
+		r.Do("new", signals)
 		if asks {
-			r.do("secret", "s")
+			r.Do("secret", "s")
 		}
-		r.do("ready")
+		r.Do("ready")
 		if !asks {
 			return
 		}
-		if now := r.do("tell secret"); secret == "" {
+		if now := r.Do("tell secret"); secret == "" {
 			secret = now
 		} else if now != secret {
 			t.Errorf("the secret is %s, was %s", now, secret)

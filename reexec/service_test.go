@@ -16,14 +16,14 @@ import (
 // A service is a program that a manager of package upgradetest supervises, as
 // systemd would.
 type service struct {
-	*stage
+	*scene
 	manager *upgradetest.Manager
 }
 
 const unit = "a.service"
 
 // service installs the actor as a service, with more lines for its unit.
-func (s *stage) service(version int, lines ...string) *service {
+func (s *scene) service(version int, lines ...string) *service {
 	s.Helper()
 	m, err := upgradetest.NewManager(upgradetest.Options{Version: version, Env: s.environ()})
 	s.must(err)
@@ -75,19 +75,19 @@ func (v *service) succeeds(job <-chan error) {
 
 // opened brings up an actor that the manager has started, with n sockets of one
 // name, and returns their addresses.
-func (v *service) opened(r *remote, n int) (addresses []string) {
+func (v *service) opened(r *process, n int) (addresses []string) {
 	v.Helper()
-	if generation := r.do("new", signals); generation != "1" {
+	if generation := r.Do("new", signals); generation != "1" {
 		v.Errorf("generation %s, want 1", generation)
 	}
 	for range n {
-		addresses = append(addresses, r.do("listen", "a", "tcp", anywhere))
+		addresses = append(addresses, r.Do("listen", "a", "tcp", anywhere))
 	}
-	r.do("ready")
+	r.Do("ready")
 	return addresses
 }
 
-func (v *service) start(n int) (*remote, []string) {
+func (v *service) start(n int) (*process, []string) {
 	v.Helper()
 	job := v.job(v.manager.Start)
 	r := v.next()
@@ -107,4 +107,4 @@ func (v *service) shows(properties ...string) {
 	}
 }
 
-func mainPID(r *remote) string { return "MainPID=" + strconv.Itoa(r.PID) }
+func mainPID(r *process) string { return "MainPID=" + strconv.Itoa(r.PID) }

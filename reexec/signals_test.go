@@ -23,19 +23,19 @@ func TestZeroOptionsHandleSignals(t *testing.T) {
 }
 
 func TestAHangupBeforeReadyIsKept(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
-	one.do("new", signals)
+	one.Do("new", signals)
 	for range 3 {
 		one.signal(unix.SIGHUP)
 	}
-	address := one.do("listen", "a", "tcp", anywhere)
+	address := one.Do("listen", "a", "tcp", anywhere)
 	s.nobody()
-	one.do("ready")
+	one.Do("ready")
 	two := s.next()
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	two.state("serving")
 	s.hosted(address, two)
 	s.nobody() // three wishes for an upgrade at once are one
@@ -43,19 +43,19 @@ func TestAHangupBeforeReadyIsKept(t *testing.T) {
 
 // TestAHangupOfASuccessorIsKept until it is main.
 func TestAHangupOfASuccessorIsKept(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open(signals)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", signals)
+	two.Do("new", signals)
 	two.signal(unix.SIGHUP)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
-	upgrade.text()
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
+	upgrade.Text()
 	three := s.next()
-	three.do("new", signals)
-	three.do("listen", "a", "tcp", anywhere)
-	three.do("ready")
+	three.Do("new", signals)
+	three.Do("listen", "a", "tcp", anywhere)
+	three.Do("ready")
 	three.state("serving")
 	s.hosted(address, three)
 }
@@ -63,17 +63,17 @@ func TestAHangupOfASuccessorIsKept(t *testing.T) {
 // TestAHangupDuringAnUpgradeIsPartOfIt: the program that lies on disk is being
 // started already.
 func TestAHangupDuringAnUpgradeIsPartOfIt(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open(signals)
 	one.signal(unix.SIGHUP)
 	two := s.next()
 	one.signal(unix.SIGHUP)
-	two.do("new", signals)
-	two.do("listen", "a", "tcp", anywhere)
-	two.do("ready")
+	two.Do("new", signals)
+	two.Do("listen", "a", "tcp", anywhere)
+	two.Do("ready")
 	two.state("serving")
 	one.signal(unix.SIGHUP) // means nothing to a process that was replaced
-	one.do("drain")
+	one.Do("drain")
 	s.nobody()
 	s.hosted(address, two)
 }
@@ -81,50 +81,50 @@ func TestAHangupDuringAnUpgradeIsPartOfIt(t *testing.T) {
 func TestAStopBeforeReady(t *testing.T) {
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			r := s.start()
-			r.do("new", signals)
-			r.do("listen", "a", "tcp", anywhere)
+			r.Do("new", signals)
+			r.Do("listen", "a", "tcp", anywhere)
 			r.signal(sig)
 			r.state("stopping")
-			r.begin("ready").fails("this process is stopping")
-			r.begin("upgrade").fails("this process is stopping")
-			r.do("drain")
-			r.do("close")
-			r.exit("0")
+			r.Begin("ready").Fails("this process is stopping")
+			r.Begin("upgrade").Fails("this process is stopping")
+			r.Do("drain")
+			r.Do("close")
+			r.Exit(0)
 		})
 	}
 }
 
 // TestAStopRefusesClients where no manager keeps the socket for another start.
 func TestAStopRefusesClients(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r, address := s.open(signals)
 	guest := s.visit("tcp", address)
-	drain := r.begin("drain")
+	drain := r.Begin("drain")
 	r.signal(unix.SIGTERM)
 	r.state("stopping")
 	s.deserted(address)
 	guest.talk()
 	guest.leave()
-	drain.text()
+	drain.Text()
 	r.signal(unix.SIGTERM) // again changes nothing
-	r.do("close")
+	r.Do("close")
 }
 
 // TestAStopDuringAnUpgradeEndsBoth at each place on its way.
 func TestAStopDuringAnUpgradeEndsBoth(t *testing.T) {
 	for _, place := range places {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
 			a.one.signal(unix.SIGTERM)
-			a.upgrade.fails(phaseAt(place), "this process is stopping")
+			a.upgrade.Fails(phaseAt(place), "this process is stopping")
 			a.two.endAt(place)
 			a.one.state("stopping") // the answer comes before the listeners are closed
 			s.deserted(a.address)
-			a.one.do("drain")
-			a.one.do("close")
+			a.one.Do("drain")
+			a.one.Do("close")
 		})
 	}
 }
@@ -133,14 +133,14 @@ func TestAStopDuringAnUpgradeEndsBoth(t *testing.T) {
 func TestAStopOfTheWholeGroup(t *testing.T) {
 	for _, place := range places[1:] {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
 			s.must(unix.Kill(-a.one.PID, unix.SIGINT))
-			a.upgrade.fails("reexec: ")
+			a.upgrade.Fails("reexec: ")
 			a.one.state("stopping")
-			a.one.do("drain")
-			a.one.do("close")
-			a.one.exit("0")
+			a.one.Do("drain")
+			a.one.Do("close")
+			a.one.Exit(0)
 			a.two.endAt(place)
 			s.deserted(a.address)
 		})
@@ -149,11 +149,11 @@ func TestAStopOfTheWholeGroup(t *testing.T) {
 
 // TestASecondReadySaysWhatTheFirstDid, also when the process has been told to stop.
 func TestASecondReadySaysWhatTheFirstDid(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	r, _ := s.open(signals)
-	r.do("stop")
+	r.Do("stop")
 	r.state("stopping")
 	for range 50 {
-		r.do("ready")
+		r.Do("ready")
 	}
 }

@@ -11,7 +11,7 @@ import (
 // TestTheStoreGivesSocketsBackInOrder, though it has none: they come back newest
 // first, and the other way round after each daemon-reload.
 func TestTheStoreGivesSocketsBackInOrder(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	r, want := v.start(12)
 	for i := range 3 {
@@ -30,7 +30,7 @@ func TestTheStoreGivesSocketsBackInOrder(t *testing.T) {
 
 // TestTheStoreLosesWhatNobodyClaims, and is given what is new.
 func TestTheStoreLosesWhatNobodyClaims(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	r, addresses := v.start(5)
 	r.kill()
@@ -42,25 +42,25 @@ func TestTheStoreLosesWhatNobodyClaims(t *testing.T) {
 
 	job := v.job(v.manager.Reload)
 	next := s.next()
-	next.do("new", signals)
-	next.do("listen", "a", "tcp", anywhere)
-	added := next.do("listen", "b", "tcp", anywhere)
-	next.do("ready")
+	next.Do("new", signals)
+	next.Do("listen", "a", "tcp", anywhere)
+	added := next.Do("listen", "b", "tcp", anywhere)
+	next.Do("ready")
 	v.succeeds(job)
 	next.state("serving")
 	v.shows("NFileDescriptorStore=2") // the second "a" has gone, "b" has come
 	next.kill()
 	r.kill() // nobody covers
 	last := s.next()
-	last.do("new", signals)
-	if got := last.do("listen", "b", "tcp", anywhere); got != added {
+	last.Do("new", signals)
+	if got := last.Do("listen", "b", "tcp", anywhere); got != added {
 		t.Errorf("socket b is at %s, want %s", got, added)
 	}
 }
 
 // TestASocketOfAUnitIsNotStored: it would come twice.
 func TestASocketOfAUnitIsNotStored(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	s.must(v.manager.Install(s.ctx, "a.socket", "[Socket]\nListenStream=127.0.0.1:0\nListenStream=127.0.0.1:0\nFileDescriptorName=a\n"))
 	s.must(v.manager.Start(s.ctx, "a.socket"))
@@ -82,11 +82,11 @@ func TestASocketOfAUnitIsNotStored(t *testing.T) {
 
 // TestOneListenServesAllAddressesOfItsName over an upgrade and a crash.
 func TestOneListenServesAllAddressesOfItsName(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	addresses := v.socketUnit(3)
 	r, _ := v.start(1)
-	served := func(by *remote) {
+	served := func(by *process) {
 		t.Helper()
 		for _, a := range addresses {
 			s.hosted(a, by)
@@ -99,17 +99,17 @@ func TestOneListenServesAllAddressesOfItsName(t *testing.T) {
 	held := s.visit("tcp", addresses[2])
 	job := v.job(v.manager.Reload)
 	next := s.next()
-	next.do("new", signals)
-	next.do("listen", "a", "tcp", anywhere)
-	next.do("ready")
+	next.Do("new", signals)
+	next.Do("listen", "a", "tcp", anywhere)
+	next.Do("ready")
 	v.succeeds(job)
 	next.state("serving")
 	served(next)
 	held.talk() // the predecessor answers to the end
 	held.leave()
-	r.do("drain")
-	r.do("close")
-	r.exit("0")
+	r.Do("drain")
+	r.Do("close")
+	r.Exit(0)
 	served(next)
 	next.kill()
 	r = s.next()
@@ -119,22 +119,22 @@ func TestOneListenServesAllAddressesOfItsName(t *testing.T) {
 
 // TestClosedListenerServesNoAddressOfItsName also ends a drain.
 func TestClosedListenerServesNoAddressOfItsName(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	addresses := v.socketUnit(2)
 	r, _ := v.start(1)
 	s.hosted(addresses[1], r)
-	r.do("close listener", "a")
+	r.Do("close listener", "a")
 	s.must(v.manager.Stop(s.ctx, "a.socket"))
 	for _, a := range addresses {
 		if _, err := s.tryVisit("tcp", a); err == nil {
 			t.Errorf("%s is open", a)
 		}
 	}
-	r.do("stop")
-	r.do("drain")
-	r.do("close")
-	r.exit("0")
+	r.Do("stop")
+	r.Do("drain")
+	r.Do("close")
+	r.Exit(0)
 }
 
 // socketUnit starts a .socket unit with n addresses of the name a, and returns them.

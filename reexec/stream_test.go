@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // graceful is a server that, like many, cuts the connections that it does not know yet when it
@@ -38,7 +40,7 @@ func (g *graceful) serve(ln net.Listener) error {
 		if err != nil {
 			return err
 		}
-		g.a.say(reply{What: "accepted"})
+		g.a.Report("accepted", "")
 		go func() { // ends with the client
 			<-g.a.goOn
 			if g.admit(c) {
@@ -91,17 +93,17 @@ func (g *guest) reads(want string) {
 }
 
 // replaced starts an actor with a service, and then its successor.
-func (s *stage) replaced(options, service string, before func(one *remote, address string)) (one, two *remote, running *outcome, address string) {
+func (s *scene) replaced(options, service string, before func(one *process, address string)) (one, two *process, running *testproc.Call, address string) {
 	s.Helper()
 	one = s.start()
 	running = one.serves(options, service)
 	one.state("serving")
 	address = one.address()
 	before(one, address)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two = s.next()
 	two.serves(options, service)
-	upgrade.text()
+	upgrade.Text()
 	one.state("draining")
 	return one, two, running, address
 }
@@ -109,15 +111,15 @@ func (s *stage) replaced(options, service string, before func(one *remote, addre
 func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 	for _, service := range []string{"talk", "background", "graceful"} {
 		t.Run(service, func(t *testing.T) {
-			s := newStage(t)
-			visit := func(r *remote, address string) *guest {
-				var admitted *outcome
+			s := newScene(t)
+			visit := func(r *process, address string) *guest {
+				var admitted *testproc.Call
 				if service == "graceful" {
-					admitted = r.begin("go on")
+					admitted = r.Begin("go on")
 				}
 				g := s.visit("tcp", address)
 				if admitted != nil {
-					admitted.text()
+					admitted.Text()
 				}
 				if g.host != r.PID {
 					t.Errorf("process %d accepts, want %d", g.host, r.PID)
@@ -125,7 +127,7 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 				return g
 			}
 			var g *guest
-			one, two, running, address := s.replaced("{}", service, func(one *remote, address string) { g = visit(one, address) })
+			one, two, running, address := s.replaced("{}", service, func(one *process, address string) { g = visit(one, address) })
 			if service == "graceful" {
 				g.reads("goodbye")
 			}
@@ -136,13 +138,13 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 			last := visit(one, address)
 			last.talk()
 			g.leave()
-			one.do("stop")
+			one.Do("stop")
 			if service == "graceful" {
 				last.reads("goodbye")
 			}
 			last.reads("") // it is silent
-			running.text()
-			one.do("close")
+			running.Text()
+			one.Do("close")
 		})
 	}
 }
@@ -150,67 +152,67 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 func TestADrainDeadlineCutsAStreamAndIsLogged(t *testing.T) {
 	for _, service := range []string{"talk", "graceful"} {
 		t.Run(service, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			var g *guest
-			one, _, running, _ := s.replaced(`{"Drain":1000000}`, service, func(one *remote, address string) {
+			one, _, running, _ := s.replaced(`{"Drain":1000000}`, service, func(one *process, address string) {
 				if service == "graceful" {
-					defer one.begin("go on").text()
+					defer one.Begin("go on").Text()
 				}
 				g = s.visit("tcp", address)
 			})
 			if _, err := io.Copy(io.Discard, g.lines); err != nil && !errors.Is(err, unix.ECONNRESET) {
 				t.Error(err)
 			}
-			running.text()
-			one.await("work was cut at the drain deadline", `service "a": cut 1 of its clients (`+netip.MustParseAddrPort(g.conn.LocalAddr().String()).String())
-			one.do("close")
+			running.Text()
+			one.Await("work was cut at the drain deadline", `service "a": cut 1 of its clients (`+netip.MustParseAddrPort(g.conn.LocalAddr().String()).String())
+			one.Do("close")
 		})
 	}
 }
 
 func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	var g *guest
-	one, two, running, address := s.replaced("{}", "brief", func(_ *remote, address string) { g = s.visit("tcp", address) })
+	one, two, running, address := s.replaced("{}", "brief", func(_ *process, address string) { g = s.visit("tcp", address) })
 	g.reads("")
-	running.text()
-	one.do("close")
+	running.Text()
+	one.Do("close")
 	s.hosted(address, two)
 }
 
 func TestAStreamServerIsToldOfTheDrainAndItsEnd(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	var g *guest
-	one, two, running, _ := s.replaced("{}", "told", func(_ *remote, address string) { g = s.visit("tcp", address) })
-	one.said("server told: draining true")
+	one, two, running, _ := s.replaced("{}", "told", func(_ *process, address string) { g = s.visit("tcp", address) })
+	one.Said("server told: draining true")
 	two.signal(unix.SIGKILL)
-	one.said("server told: draining false")
+	one.Said("server told: draining false")
 	g.leave()
-	one.do("stop")
-	running.text()
-	one.do("close")
+	one.Do("stop")
+	running.Text()
+	one.Do("close")
 }
 
 func TestAStopEndsADrainWithinItsOwnLimit(t *testing.T) {
-	s := newStage(t)
-	one, _, running, _ := s.replaced(`{"Drain":3600000000000,"StopDrain":1000000}`, "talk", func(_ *remote, address string) { s.visit("tcp", address) })
-	one.do("stop")
-	one.await("work was cut at the drain deadline", "")
-	running.text()
-	one.do("close")
+	s := newScene(t)
+	one, _, running, _ := s.replaced(`{"Drain":3600000000000,"StopDrain":1000000}`, "talk", func(_ *process, address string) { s.visit("tcp", address) })
+	one.Do("stop")
+	one.Await("work was cut at the drain deadline", "")
+	running.Text()
+	one.Do("close")
 }
 
 func TestAGracefulStopWaitsUntilTheServerKnowsTheConnection(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	var conn net.Conn
-	one, _, running, _ := s.replaced("{}", "graceful", func(one *remote, address string) {
+	one, _, running, _ := s.replaced("{}", "graceful", func(one *process, address string) {
 		var err error
 		conn, err = net.Dial("tcp", address)
 		s.must(err)
-		one.await("accepted", "")
+		one.Await("accepted", "")
 	})
 	defer conn.Close()
-	one.do("go on") // the server admits the connection after the commit
+	one.Do("go on") // the server admits the connection after the commit
 	text, want := make([]byte, 64), "goodbye\n"
 	for got := ""; len(got) < len(want) || got[len(got)-len(want):] != want; {
 		n, err := conn.Read(text)
@@ -220,6 +222,6 @@ func TestAGracefulStopWaitsUntilTheServerKnowsTheConnection(t *testing.T) {
 		got += string(text[:n])
 	}
 	conn.Close()
-	running.text()
-	one.do("close")
+	running.Text()
+	one.Do("close")
 }

@@ -17,7 +17,7 @@ import (
 // itself: the test restarts, stops and keeps descriptors, or does not. With a store it
 // keeps descriptors and knows a main process.
 type supervisor struct {
-	*stage
+	*scene
 	conn *net.UnixConn
 
 	mu        sync.Mutex // guards what follows
@@ -38,12 +38,12 @@ type message struct {
 
 // supervise makes the test the manager of the first generation, which has it as
 // its parent anyway.
-func (s *stage) supervise() *supervisor {
+func (s *scene) supervise() *supervisor {
 	s.Helper()
 	path := filepath.Join(s.dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	s.must(err)
-	v := &supervisor{stage: s, conn: conn, news: make(chan struct{})}
+	v := &supervisor{scene: s, conn: conn, news: make(chan struct{})}
 	rc, err := conn.SyscallConn()
 	s.must(err)
 	s.must(rc.Control(func(raw uintptr) { err = unix.SetsockoptInt(int(raw), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }))

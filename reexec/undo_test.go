@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // hour is longer than any test: a time that is never over.
@@ -26,42 +28,42 @@ var places = []string{started, arrived, claimed, restores, onTrial}
 
 // An attempt is an upgrade under way.
 type attempt struct {
-	one, two *remote
+	one, two *process
 	address  string
-	upgrade  *outcome
-	ready    *outcome
+	upgrade  *testproc.Call
+	ready    *testproc.Call
 }
 
 // attempt opens a first generation and begins an upgrade that comes as far as
 // place.
-func (s *stage) attempt(place, options string) *attempt {
+func (s *scene) attempt(place, options string) *attempt {
 	s.Helper()
 	a := &attempt{one: s.start()}
-	a.one.do("new", options)
-	a.one.do("save", "state", "what was")
-	a.address = a.one.do("listen", "a", "tcp", anywhere)
-	a.one.do("ready")
-	a.upgrade = a.one.begin("upgrade")
+	a.one.Do("new", options)
+	a.one.Do("save", "state", "what was")
+	a.address = a.one.Do("listen", "a", "tcp", anywhere)
+	a.one.Do("ready")
+	a.upgrade = a.one.Begin("upgrade")
 	a.two = s.next()
 	if place == started {
 		return a
 	}
-	a.two.do("new", options)
+	a.two.Do("new", options)
 	if place == arrived {
 		return a
 	}
-	a.two.do("listen", "a", "tcp", anywhere)
+	a.two.Do("listen", "a", "tcp", anywhere)
 	if place == claimed {
 		return a
 	}
-	a.two.do("restore", "state")
-	a.ready = a.two.begin("ready")
-	a.two.await("restoring state", "what was")
+	a.two.Do("restore", "state")
+	a.ready = a.two.Begin("ready")
+	a.two.Await("restoring state", "what was")
 	if place == restores {
 		return a
 	}
-	a.two.do("go on")
-	a.ready.text()
+	a.two.Do("go on")
+	a.ready.Text()
 	a.one.state("trial")
 	return a
 }
@@ -70,24 +72,24 @@ func (s *stage) attempt(place, options string) *attempt {
 // as if nothing had been tried.
 func (a *attempt) undone(why ...string) {
 	a.one.Helper()
-	a.upgrade.fails(append(why, "reexec: upgrade undone (")...)
+	a.upgrade.Fails(append(why, "reexec: upgrade undone (")...)
 	a.one.hosted(a.address, a.one)
-	if got := a.one.do("flags", "a"); got != "nonblock=true errno=0" {
+	if got := a.one.Do("flags", "a"); got != "nonblock=true errno=0" {
 		a.one.Errorf("flags of the listener after a failed upgrade: %s", got)
 	}
 }
 
 // endAt waits for the end of a successor whose upgrade is undone at place: one that
 // has accepted is left to finish its answers, others are killed.
-func (r *remote) endAt(place string) {
+func (r *process) endAt(place string) {
 	r.Helper()
 	if place == onTrial {
 		r.state("stopping")
-		r.do("drain")
-		r.do("close")
-		r.exit("0")
+		r.Do("drain")
+		r.Do("close")
+		r.Exit(0)
 	}
-	r.awaitGone()
+	r.AwaitGone()
 }
 
 // phaseAt is what an UpgradeError says of a place.
@@ -107,16 +109,16 @@ const trial = `{"NoSignals":false,"Trial":` + hour + `}`
 func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
 	ends := []struct {
 		name, why string
-		end       func(*remote)
+		end       func(*process)
 	}{
-		{"is killed", "was ended by SIGKILL", func(r *remote) { r.kill() }},
-		{"exits", "exited with status 3", func(r *remote) { r.exit("3") }},
-		{"exits with success", "exited with status 0", func(r *remote) { r.exit("0") }},
+		{"is killed", "was ended by SIGKILL", func(r *process) { r.kill() }},
+		{"exits", "exited with status 3", func(r *process) { r.Exit(3) }},
+		{"exits with success", "exited with status 0", func(r *process) { r.Exit(0) }},
 	}
 	for _, place := range places {
 		for _, e := range ends {
 			t.Run(place+" "+e.name, func(t *testing.T) {
-				s := newStage(t)
+				s := newScene(t)
 				a := s.attempt(place, trial)
 				e.end(a.two)
 				a.undone(phaseAt(place), e.why)
@@ -128,21 +130,21 @@ func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
 func TestASuccessorThatGivesUpIsANonEvent(t *testing.T) {
 	for _, place := range places[1:] {
 		t.Run(place+" fails", func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
-			a.two.begin("fail", "no configuration: EOF") // as below
+			a.two.Begin("fail", "no configuration: EOF") // as below
 			a.undone(phaseAt(place), "no configuration: EOF")
 		})
 		t.Run(place+" is asked to end", func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
 			a.two.signal(unix.SIGTERM)
 			a.undone(phaseAt(place), "the successor was asked to end")
 		})
 		t.Run(place+" closes", func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
-			a.two.begin("close") // it may be killed before it can answer
+			a.two.Begin("close") // it may be killed before it can answer
 			a.undone(phaseAt(place))
 		})
 	}
@@ -152,38 +154,38 @@ func TestASuccessorThatGivesUpIsANonEvent(t *testing.T) {
 // error, and a deferred Close.
 func TestTheReasonOfAFailureIsTold(t *testing.T) {
 	t.Run("by Listen", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(arrived, "{}")
-		a.two.begin("listen", "b", "tcp", "127.0.0.1:99999").fails("99999")
-		a.two.begin("close") // it may be killed before it can answer
+		a.two.Begin("listen", "b", "tcp", "127.0.0.1:99999").Fails("99999")
+		a.two.Begin("close") // it may be killed before it can answer
 		a.undone("address 99999", `socket "b"`, "invalid port")
 	})
 	t.Run("by nothing in particular", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(claimed, "{}")
-		a.two.begin("close") // as above
+		a.two.Begin("close") // as above
 		a.undone("called Close before it was ready")
 	})
 	t.Run("by options", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(started, "{}")
-		a.two.begin("new", `{"Drain":-1}`) // as above
+		a.two.Begin("new", `{"Drain":-1}`) // as above
 		a.undone("Options.Drain is negative")
 	})
 	t.Run("by New", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		s.env = []string{"RUNTIME_DIRECTORY=" + s.dir + "/run"}
 		s.must(unix.Mkdir(s.dir+"/run", 0o700))
 		a := s.attempt(started, "{}")
 		s.must(unix.Rename(s.dir+"/run", s.dir+"/elsewhere"))
-		a.two.begin("new", "{}") // as above
+		a.two.Begin("new", "{}") // as above
 		a.undone("control socket", "no such file or directory")
 	})
 	t.Run("by the environment", func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(started, "{}")
-		a.two.do("setenv", "NOTIFY_SOCKET", "nonsense")
-		a.two.begin("new", "{}") // as above
+		a.two.Do("setenv", "NOTIFY_SOCKET", "nonsense")
+		a.two.Begin("new", "{}") // as above
 		a.undone("nonsense")
 	})
 }
@@ -191,27 +193,27 @@ func TestTheReasonOfAFailureIsTold(t *testing.T) {
 func TestASuccessorThatHangsIsGivenUp(t *testing.T) {
 	for _, place := range []string{started, arrived, claimed} {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, `{"ReadyTimeout":5000000000}`)
 			a.two.signal(unix.SIGSTOP)
 			a.undone("(start, process ", "not ready within 5s")
-			a.two.awaitGone()
+			a.two.AwaitGone()
 		})
 	}
 	t.Run(restores, func(t *testing.T) {
-		s := newStage(t)
+		s := newScene(t)
 		a := s.attempt(restores, "{}")
 		a.undone("(switch, process ", "did not accept within 5s")
-		a.two.awaitGone()
+		a.two.AwaitGone()
 	})
 }
 
 func TestAnUpgradeThatNobodyWaitsForIsUndone(t *testing.T) {
 	for _, place := range places {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			a := s.attempt(place, trial)
-			a.upgrade.cancel()
+			a.upgrade.Cancel()
 			a.undone(phaseAt(place), "the caller has changed its mind")
 			a.two.endAt(place)
 		})
@@ -222,14 +224,14 @@ func TestAnUpgradeThatNobodyWaitsForIsUndone(t *testing.T) {
 // up with them either.
 func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
 	const many = 20
-	s := newStage(t)
+	s := newScene(t)
 	one, address := s.open("{}")
 	guest := s.visit("tcp", address)
 	before := one.inside()
 	for range many {
-		upgrade := one.begin("upgrade")
+		upgrade := one.Begin("upgrade")
 		s.next().kill()
-		upgrade.fails("was ended by SIGKILL")
+		upgrade.Fails("was ended by SIGKILL")
 	}
 	one.comesBackTo(before)
 	two := one.handOver("{}")
@@ -240,7 +242,7 @@ func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
 // TestNothingPilesUpOverGenerations has each replaced as soon as it serves.
 func TestNothingPilesUpOverGenerations(t *testing.T) {
 	const many = 20
-	s := newStage(t)
+	s := newScene(t)
 	r, address := s.open("{}")
 	r = r.succession(1)
 	before := r.inside()
@@ -250,13 +252,13 @@ func TestNothingPilesUpOverGenerations(t *testing.T) {
 }
 
 // succession upgrades n times; each predecessor drains and goes.
-func (r *remote) succession(n int) *remote {
+func (r *process) succession(n int) *process {
 	r.Helper()
 	for range n {
 		next := r.handOver("{}")
-		r.do("drain")
-		r.do("close")
-		r.exit("0")
+		r.Do("drain")
+		r.Do("close")
+		r.Exit(0)
 		r = next
 	}
 	return r
@@ -267,7 +269,7 @@ type census struct{ goroutines, descriptors int }
 
 // comesBackTo waits until the process has no more inside than it had: an upgrade's
 // goroutines end a little after its answer is there, on a busy machine all together.
-func (r *remote) comesBackTo(before census) {
+func (r *process) comesBackTo(before census) {
 	r.Helper()
 	var now census
 	for began := time.Now(); time.Since(began) < patience/4; {
@@ -278,9 +280,9 @@ func (r *remote) comesBackTo(before census) {
 	r.Errorf("before: %+v, now: %+v", before, now)
 }
 
-func (r *remote) inside() (c census) {
+func (r *process) inside() (c census) {
 	r.Helper()
-	_, err := fmt.Sscanf(r.do("inside"), "%d goroutines, %d descriptors", &c.goroutines, &c.descriptors)
+	_, err := fmt.Sscanf(r.Do("inside"), "%d goroutines, %d descriptors", &c.goroutines, &c.descriptors)
 	r.must(err)
 	return c
 }

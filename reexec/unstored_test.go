@@ -12,13 +12,13 @@ import (
 
 // starve leaves the process without a free descriptor until the function that it returns
 // is called.
-func (r *remote) starve() (feed func()) {
+func (r *process) starve() (feed func()) {
 	r.Helper()
 	var goroutines, open int
-	_, err := fmt.Sscanf(r.do("inside"), "%d goroutines, %d descriptors", &goroutines, &open)
+	_, err := fmt.Sscanf(r.Do("inside"), "%d goroutines, %d descriptors", &goroutines, &open)
 	r.must(err)
-	r.do("limit", strconv.Itoa(open-1)) // one was for the count
-	return func() { r.do("limit", "1024") }
+	r.Do("limit", strconv.Itoa(open-1)) // one was for the count
+	return func() { r.Do("limit", "1024") }
 }
 
 // awaitLast returns when the last status that the process has said is text.
@@ -71,15 +71,15 @@ func (v *supervisor) hasStored(want ...string) {
 
 // TestWhatCouldNotBeStoredIsStoredLater, and the status says so meanwhile.
 func TestWhatCouldNotBeStoredIsStoredLater(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one := s.start()
-	one.do("new", signals)
-	one.do("save", "s", "what was")
-	one.do("listen", "a", "tcp", anywhere)
-	one.do("listen", "b", "tcp", anywhere)
+	one.Do("new", signals)
+	one.Do("save", "s", "what was")
+	one.Do("listen", "a", "tcp", anywhere)
+	one.Do("listen", "b", "tcp", anywhere)
 	feed := one.starve()
-	one.do("ready")
+	one.Do("ready")
 	v.hasStored()
 	if said := v.said(one.PID); len(said) != 1 || !strings.Contains(said[0], "READY=1 STATUS=generation 1 serves; not in the fd store: ") {
 		t.Errorf("the manager is told %q", said)
@@ -93,15 +93,15 @@ func TestWhatCouldNotBeStoredIsStoredLater(t *testing.T) {
 
 // TestAFullStoreIsNotTakenForOneThatHasEverything: the manager drops without a word.
 func TestAFullStoreIsNotTakenForOneThatHasEverything(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	s.env = append(s.env, "FDSTORE=2")
 	one := s.start()
-	one.do("new", signals)
+	one.Do("new", signals)
 	for range 3 {
-		one.do("listen", "a", "tcp", anywhere)
+		one.Do("listen", "a", "tcp", anywhere)
 	}
-	one.do("ready")
+	one.Do("ready")
 	v.hasStored("cutover.0.a", "cutover.1.a")
 	if said := v.said(one.PID); !strings.Contains(said[len(said)-1], "not in the fd store: the fd store holds 2 files and is full: raise FileDescriptorStoreMax=") {
 		t.Errorf("the manager is told %q", said)
@@ -110,41 +110,41 @@ func TestAFullStoreIsNotTakenForOneThatHasEverything(t *testing.T) {
 
 // TestAFullStoreKeepsTheOlderState, which is better than none.
 func TestAFullStoreKeepsTheOlderState(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	s.env = append(s.env, "FDSTORE=2")
 	one := s.start()
-	one.do("new", signals)
-	one.do("save", "s", "what was")
-	one.do("listen", "a", "tcp", anywhere)
-	one.do("ready")
+	one.Do("new", signals)
+	one.Do("save", "s", "what was")
+	one.Do("listen", "a", "tcp", anywhere)
+	one.Do("ready")
 	v.hasStored("cutover.0.a", "cutover.state.1.s")
-	one.begin("checkpoint").fails("state \"s\"", "raise FileDescriptorStoreMax=")
+	one.Begin("checkpoint").Fails("state \"s\"", "raise FileDescriptorStoreMax=")
 	v.hasStored("cutover.0.a", "cutover.state.1.s")
 }
 
 // TestTheStateOfTheFirstReadyIsStored, so that a crash of the first process restores it.
 func TestTheStateOfTheFirstReadyIsStored(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one := s.start()
-	one.do("new", signals)
-	one.do("save", "s", "what was")
-	one.do("ready")
+	one.Do("new", signals)
+	one.Do("save", "s", "what was")
+	one.Do("ready")
 	v.hasStored("cutover.state.1.s")
 }
 
 // TestAFileKeptDuringAnUpgradeThatIsUndoneIsStored afterwards.
 func TestAFileKeptDuringAnUpgradeThatIsUndoneIsStored(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one, _ := s.open(signals)
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	one.do("keep", "k")
+	one.Do("keep", "k")
 	v.hasStored("cutover.0.a")
 	two.kill()
-	upgrade.fails()
+	upgrade.Fails()
 	v.await(one.PID, "FDSTORE=1 FDNAME=cutover.0.k")
 }
 
@@ -153,36 +153,36 @@ const shortTrial = `{"NoSignals":false,"Trial":5000000000}`
 // TestTheNewestStateWinsAfterATrial, although the main process has stored its own until
 // the commit.
 func TestTheNewestStateWinsAfterATrial(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	a := s.attempt(onTrial, shortTrial)
 	for range 3 {
-		a.one.do("checkpoint")
+		a.one.Do("checkpoint")
 	}
-	a.two.begin("checkpoint").fails("not serving as the main process")
+	a.two.Begin("checkpoint").Fails("not serving as the main process")
 	v.hasStored("cutover.0.a", "cutover.state.4.state")
-	a.upgrade.text()
+	a.upgrade.Text()
 	a.two.state("serving")
-	a.one.begin("checkpoint").fails("has been replaced")
+	a.one.Begin("checkpoint").Fails("has been replaced")
 	v.hasStored("cutover.0.a", "cutover.state.5.state")
 }
 
 // TestAFileForgottenOnTrialLeavesTheStore after the commit.
 func TestAFileForgottenOnTrialLeavesTheStore(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	v := s.supervise()
 	one := s.start()
-	one.do("new", shortTrial)
-	one.do("keep", "k")
-	one.do("ready")
-	upgrade := one.begin("upgrade")
+	one.Do("new", shortTrial)
+	one.Do("keep", "k")
+	one.Do("ready")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
-	two.do("new", shortTrial)
-	two.do("claim", "k")
-	two.do("ready")
-	two.do("forget")
+	two.Do("new", shortTrial)
+	two.Do("claim", "k")
+	two.Do("ready")
+	two.Do("forget")
 	v.hasStored("cutover.0.k")
-	upgrade.text()
+	upgrade.Text()
 	v.await(two.PID, "FDSTOREREMOVE=1 FDNAME=cutover.0.k")
 	v.hasStored()
 }
@@ -191,31 +191,31 @@ func TestAFileForgottenOnTrialLeavesTheStore(t *testing.T) {
 func TestAFileForgottenDuringTheCommitLeavesTheStore(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		t.Run(fmt.Sprint("MAINPID= is refused: ", refuses), func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			v.withStore(&fakeStore{room: 8})
 			one := s.start()
-			one.do("new", signals)
-			one.do("keep", "k")
-			one.do("ready")
+			one.Do("new", signals)
+			one.Do("keep", "k")
+			one.Do("ready")
 			v.fallMute()
 			v.refuse(refuses)
-			upgrade := one.begin("upgrade")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
-			two.do("new", signals)
-			two.do("claim", "k")
-			two.do("ready")
+			two.Do("new", signals)
+			two.Do("claim", "k")
+			two.Do("ready")
 			v.await(one.PID, "MAINPID=")
-			one.do("forget")
+			one.Do("forget")
 			v.speak()
 			last := two
 			if refuses {
-				upgrade.fails("refused MAINPID=")
+				upgrade.Fails("refused MAINPID=")
 				last = one
 			} else {
-				upgrade.text()
+				upgrade.Text()
 				two.state("serving")
-				two.begin("stat kept").fails("closed")
+				two.Begin("stat kept").Fails("closed")
 			}
 			v.await(last.PID, "FDSTOREREMOVE=1 FDNAME=cutover.0.k")
 		})
@@ -226,31 +226,31 @@ func TestAFileForgottenDuringTheCommitLeavesTheStore(t *testing.T) {
 func TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor(t *testing.T) {
 	for _, place := range []string{claimed, onTrial} {
 		t.Run(place, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			v := s.supervise()
 			one := s.start()
-			one.do("new", shortTrial)
-			one.do("keep", "k")
-			one.do("keep", "k")
-			one.do("ready")
-			upgrade := one.begin("upgrade")
+			one.Do("new", shortTrial)
+			one.Do("keep", "k")
+			one.Do("keep", "k")
+			one.Do("ready")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
-			two.do("new", shortTrial)
-			if n := two.do("claim", "k"); n != "2" {
+			two.Do("new", shortTrial)
+			if n := two.Do("claim", "k"); n != "2" {
 				t.Fatalf("the successor claims %s files, want 2", n)
 			}
 			if place == claimed {
-				one.do("forget")
+				one.Do("forget")
 			}
-			two.do("ready")
+			two.Do("ready")
 			if place == onTrial {
-				two.do("stat kept")
-				one.do("forget")
+				two.Do("stat kept")
+				one.Do("forget")
 			}
-			upgrade.text()
+			upgrade.Text()
 			two.state("serving")
-			two.begin("stat kept").fails("closed")
-			two.do("forget") // it is no more
+			two.Begin("stat kept").Fails("closed")
+			two.Do("forget") // it is no more
 			v.hasStored("cutover.1.k")
 		})
 	}

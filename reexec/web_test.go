@@ -25,7 +25,7 @@ func (a *actor) web(name string) reexec.Service {
 }
 
 // get returns the pid of the process that answers on the client's only connection.
-func (s *stage) get(client *http.Client, address string) string {
+func (s *scene) get(client *http.Client, address string) string {
 	s.Helper()
 	r, err := client.Get("http://" + address)
 	s.must(err)
@@ -36,7 +36,7 @@ func (s *stage) get(client *http.Client, address string) string {
 }
 
 func TestIdleConnectionsOfEachHTTPServiceMove(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
 	running := one.serves("{}", "web", "metrics")
 	one.state("serving")
@@ -52,17 +52,17 @@ func TestIdleConnectionsOfEachHTTPServiceMove(t *testing.T) {
 	}
 	addresses := map[string]string{}
 	for name, client := range clients {
-		addresses[name] = one.do("address", name)
+		addresses[name] = one.Do("address", name)
 		if pid := s.get(client, addresses[name]); pid != fmt.Sprint(one.PID) {
 			t.Errorf("%s: process %s answers, want %d", name, pid, one.PID)
 		}
 	}
-	upgrade := one.begin("upgrade")
+	upgrade := one.Begin("upgrade")
 	two := s.next()
 	two.serves("{}", "web", "metrics")
-	upgrade.text()
-	running.text() // although the clients keep their connections
-	one.do("close")
+	upgrade.Text()
+	running.Text() // although the clients keep their connections
+	one.Do("close")
 	for name, client := range clients {
 		if pid := s.get(client, addresses[name]); pid != fmt.Sprint(two.PID) || dials[name] != 1 {
 			t.Errorf("%s: process %s answers on connection %d, want %d on the first", name, pid, dials[name], two.PID)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/testproc"
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
 )
@@ -46,7 +47,7 @@ func (a *actor) service(word string) reexec.Service {
 		return s
 	case "told":
 		s := reexec.Stream("a", anywhere, a.acceptAll)
-		s.Draining = func(draining bool) { a.say(reply{What: fmt.Sprintf("server told: draining %v", draining)}) }
+		s.Draining = func(draining bool) { a.Report(fmt.Sprintf("server told: draining %v", draining), "") }
 		return s
 	case "web", "metrics":
 		return a.web(word)
@@ -96,37 +97,37 @@ func (a *actor) knows(name string, ln net.Listener) {
 }
 
 // serves runs services in the actor.
-func (r *remote) serves(options string, services ...string) (running *outcome) {
+func (r *process) serves(options string, services ...string) (running *testproc.Call) {
 	r.Helper()
-	r.do("new", options)
-	return r.begin("services", services...)
+	r.Do("new", options)
+	return r.Begin("services", services...)
 }
 
 // address returns the address of the actor's listener a.
-func (r *remote) address() string {
+func (r *process) address() string {
 	r.Helper()
-	return r.do("address", "a")
+	return r.Do("address", "a")
 }
 
 func TestServicesFinishTheirWorkAfterAnUpgrade(t *testing.T) {
 	for _, other := range []string{"", "early"} {
 		t.Run(other, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			one := s.start()
 			running := one.serves("{}", "talk", other)
 			one.state("serving")
 			address := one.address()
 			guest := s.visit("tcp", address)
-			upgrade := one.begin("upgrade")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
 			two.serves("{}", "talk", other)
-			upgrade.text()
+			upgrade.Text()
 			one.state("draining")
 			s.hosted(address, two)
 			guest.talk()
 			guest.leave()
-			running.text()
-			one.do("close")
+			running.Text()
+			one.Do("close")
 		})
 	}
 }
@@ -134,21 +135,21 @@ func TestServicesFinishTheirWorkAfterAnUpgrade(t *testing.T) {
 func TestAFailedServiceUndoesTheUpgrade(t *testing.T) {
 	for other, reason := range map[string]string{"failing": "the disk is full", "192.0.2.1:1": "listen tcp 192.0.2.1:1: bind: "} {
 		t.Run(other, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			one := s.start()
 			one.serves(`{"Trial":60000000000}`, "talk", "")
 			one.state("serving")
 			address := one.address()
-			upgrade := one.begin("upgrade")
+			upgrade := one.Begin("upgrade")
 			two := s.next()
 			running := two.serves("{}", "talk", other)
 			if other == "failing" {
 				two.state("accepting")
 				s.hosted(address, two)
-				two.do("go on")
-				running.fails(reason)
+				two.Do("go on")
+				running.Fails(reason)
 			} // else the predecessor kills it
-			upgrade.fails(reason)
+			upgrade.Fails(reason)
 			s.hosted(address, one)
 		})
 	}
@@ -157,17 +158,17 @@ func TestAFailedServiceUndoesTheUpgrade(t *testing.T) {
 func TestServicesAreReplacedInPlace(t *testing.T) {
 	for _, other := range []string{"", "early"} {
 		t.Run(other, func(t *testing.T) {
-			s := newStage(t)
+			s := newScene(t)
 			one := s.start()
 			one.serves(inPlace, "talk", other)
 			one.state("serving")
 			address := one.address()
 			guest := s.visit("tcp", address)
-			one.begin("upgrade")
+			one.Begin("upgrade")
 			tried := s.next()
-			tried.serves(inPlace, "talk", other).text()
-			tried.do("close")
-			tried.exit("0")
+			tried.serves(inPlace, "talk", other).Text()
+			tried.Do("close")
+			tried.Exit(0)
 			one.state("quiescing")
 			guest.talk()
 			guest.leave()
@@ -183,14 +184,14 @@ func TestServicesAreReplacedInPlace(t *testing.T) {
 }
 
 func TestAServiceThatDoesNotReturnIsLeftBehind(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	one := s.start()
 	running := one.serves("{}", "talk", "stuck")
 	one.state("serving")
-	one.do("stop")
-	running.text()
-	one.await("services have not returned after the drain: this process ends without them", "services=1")
-	one.do("close")
+	one.Do("stop")
+	running.Text()
+	one.Await("services have not returned after the drain: this process ends without them", "services=1")
+	one.Do("close")
 }
 
 // wholeVariable has the path of the socket of wholeMain.
@@ -221,7 +222,7 @@ func wholeMain() int {
 }
 
 func TestMainIsAProgramWithItsCommands(t *testing.T) {
-	s := newStage(t)
+	s := newScene(t)
 	path := filepath.Join(s.dir, "whole")
 	env := append(s.environ(), wholeVariable+"="+path)
 	m, err := upgradetest.NewManager(upgradetest.Options{Env: env})

@@ -3,7 +3,7 @@ package conformance_test
 import (
 	"net"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 // acceptScenarios are about Accept=yes, which starts a process for each connection.
@@ -16,39 +16,39 @@ func acceptScenarios() []scenario {
 			client := s.dial("tcp", address)
 			name := since(s, acceptName, "it", "connection")
 			p := s.next()
-			s.passed(p, order.Passed{Name: name, Kind: "connection", Network: "tcp", Addr: address, Peer: client.LocalAddr().String()})
+			s.passed(p, probe.Passed{Name: name, Kind: "connection", Network: "tcp", Addr: address, Peer: client.LocalAddr().String()})
 			host, port, err := net.SplitHostPort(client.LocalAddr().String())
 			s.must(err)
-			wantEnv(p, "LISTEN_PID="+p.pid(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name, "REMOTE_ADDR="+host, "REMOTE_PORT="+port)
+			wantEnv(p, "LISTEN_PID="+p.ID(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name, "REMOTE_ADDR="+host, "REMOTE_PORT="+port)
 			if got := p.Env["SO_COOKIE"]; (got != "") != s.has(cookieVariable) {
 				s.Errorf("SO_COOKIE=%s", got)
 			}
-			s.converse(client, func() string { return p.do("serve", name, "0").Text })
+			s.converse(client, func() string { return p.Do("serve", name, "0") })
 		}},
 		{name: "Accept=yes over a unix socket", real: lack, play: func(s *scene) {
 			s.accept("ListenStream=" + inRun(s))
 			client := s.dial("unix", inRun(s))
 			p := s.next()
-			s.passed(p, order.Passed{Name: "connection", Kind: "connection", Network: "unix", Addr: inRun(s), Peer: "@"})
+			s.passed(p, probe.Passed{Name: "connection", Kind: "connection", Network: "unix", Addr: inRun(s), Peer: "@"})
 			wantEnv(p, "REMOTE_ADDR=", "REMOTE_PORT=")
-			s.converse(client, func() string { return p.do("serve", "connection", "0").Text })
+			s.converse(client, func() string { return p.Do("serve", "connection", "0") })
 		}},
 		{name: "Accept=yes for a unix client that has an address", real: lack, play: func(s *scene) {
 			s.accept("ListenStream=" + inRun(s))
 			client := s.outsider()
-			client.do("connect", "unix", inRun(s), "@client of "+s.name)
+			client.Do("connect", "unix", inRun(s), "@client of "+s.name)
 			p := s.next()
-			s.passed(p, order.Passed{Name: "connection", Kind: "connection", Network: "unix", Addr: inRun(s), Peer: "@client of " + s.name})
+			s.passed(p, probe.Passed{Name: "connection", Kind: "connection", Network: "unix", Addr: inRun(s), Peer: "@client of " + s.name})
 			wantEnv(p, "REMOTE_PORT=", "REMOTE_ADDR="+since(s, unixPeer, "@client of "+s.name, ""))
-			s.got(p.do("serve", "connection", "0").Text, "ping")
-			client.exit(0)
+			s.got(p.Do("serve", "connection", "0"), "ping")
+			client.Exit(0)
 		}},
 		{name: "Accept=yes over unix sequential packets", real: lack, play: func(s *scene) {
 			s.accept("ListenSequentialPacket=" + inRun(s))
 			client := s.dial("unixpacket", inRun(s))
 			p := s.next()
-			s.passed(p, order.Passed{Name: "connection", Kind: "connection", Network: "unixpacket", Addr: inRun(s), Peer: "@"})
-			s.converse(client, func() string { return p.do("serve", "connection", "0").Text })
+			s.passed(p, probe.Passed{Name: "connection", Kind: "connection", Network: "unixpacket", Addr: inRun(s), Peer: "@"})
+			s.converse(client, func() string { return p.Do("serve", "connection", "0") })
 		}},
 		{name: "Accept=yes starts one process for each", real: lack, play: func(s *scene) {
 			s.accept("ListenStream=" + inRun(s))
@@ -57,8 +57,8 @@ func acceptScenarios() []scenario {
 			if first.PID == second.PID {
 				s.Errorf("process %d has both connections", first.PID)
 			}
-			first.do("serve", "connection", "0")
-			second.do("serve", "connection", "0")
+			first.Do("serve", "connection", "0")
+			second.Do("serve", "connection", "0")
 			s.converse(one, func() string { return "ping" })
 			s.converse(two, func() string { return "ping" })
 		}},
@@ -66,10 +66,10 @@ func acceptScenarios() []scenario {
 }
 
 // outsider starts a probe that belongs to no unit.
-func (s *scene) outsider() *probe {
+func (s *scene) outsider() *probe.Probe {
 	s.Helper()
 	cmd := s.machine.Command(s.ctx, s.program, "outsider")
-	cmd.Env = append(cmd.Env, order.Door+"="+s.door.path, order.Unit+"="+s.name)
+	cmd.Env = append(cmd.Env, probe.Address+"="+s.door.path, probe.Unit+"="+s.name)
 	s.must(cmd.Start())
 	s.Cleanup(func() {
 		if err := cmd.Wait(); err != nil {

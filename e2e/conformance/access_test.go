@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"cmp"
 	"slices"
+
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 // accessScenarios are about who may send, NotifyAccess=.
@@ -25,30 +27,30 @@ func accessScenarios() []scenario {
 		{name: "NOTIFYACCESS= overrides the unit for this run", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			child := p.spawn("child")
-			child.send("STATUS=early")
+			child := p.Spawn("child")
+			child.Send("STATUS=early")
 			s.shows("NotifyAccess=main", "StatusText=")
-			p.send("NOTIFYACCESS=all")
-			child.send("STATUS=child")
+			p.Send("NOTIFYACCESS=all")
+			child.Send("STATUS=child")
 			s.shows(since(s, accessOverride, "NotifyAccess=all", "NotifyAccess=main"),
 				since(s, accessOverride, "StatusText=child", "StatusText="))
-			child.exit(0)
+			child.Exit(0)
 			next := s.restart()
-			next.spawn("child").send("STATUS=child of the next run")
+			next.Spawn("child").Send("STATUS=child of the next run")
 			s.shows("NotifyAccess=main", "StatusText=")
-			next.send("NOTIFYACCESS=all")
-			next.raw("NOTIFYACCESS=everybody") // takes it back
+			next.Send("NOTIFYACCESS=all")
+			next.SendRaw("NOTIFYACCESS=everybody") // takes it back
 			s.shows("NotifyAccess=main")
 		}},
 		{name: "authorisation is by datagram, not by socket", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			next := p.spawn("sibling")
-			p.send("MAINPID="+next.pid(), "STATUS=from the old one", "READY=1")
-			s.shows("MainPID="+next.pid(), "StatusText=from the old one")
-			p.send("STATUS=too late")
+			next := p.Spawn("sibling")
+			p.Send("MAINPID="+next.ID(), "STATUS=from the old one", "READY=1")
+			s.shows("MainPID="+next.ID(), "StatusText=from the old one")
+			p.Send("STATUS=too late")
 			s.shows("StatusText=from the old one")
-			next.send("STATUS=from the new one")
+			next.Send("STATUS=from the new one")
 			s.shows("StatusText=from the new one")
 		}},
 	}
@@ -61,11 +63,11 @@ func access(value string, allowed ...string) func(s *scene) {
 		s.install("Type=simple", "NotifyAccess="+value, "ExecReload=PROBE control")
 		s.must(s.Start(s.ctx, s.service()))
 		main := s.next()
-		child := main.spawn("child")
+		child := main.Spawn("child")
 		outcome := s.begin(s.Reload)
 		control := s.next()
 		want := ""
-		for _, p := range []*probe{main, control, child} {
+		for _, p := range []*probe.Probe{main, control, child} {
 			may := slices.Contains(allowed, p.Role)
 			if told := p.Env["NOTIFY_SOCKET"]; told != "" && told != s.notify {
 				s.Errorf("%s has NOTIFY_SOCKET=%s, want %s", p.Role, told, s.notify)
@@ -74,14 +76,14 @@ func access(value string, allowed ...string) func(s *scene) {
 			} else if told != "" && p == control && !may {
 				s.Error("the control process has NOTIFY_SOCKET and may not use it")
 			}
-			p.do("dial", s.notify)
-			p.send("STATUS=" + p.Role)
+			p.Do("dial", s.notify)
+			p.Send("STATUS=" + p.Role)
 			if may {
 				want = p.Role
 			}
 			s.shows("StatusText=" + cmp.Or(want, ""))
 		}
-		control.exit(0)
+		control.Exit(0)
 		s.must(outcome())
 	}
 }

@@ -23,8 +23,10 @@ func (s *scene) freeAddress(network, host string) string {
 		switch err := tryBind(network, address); {
 		case err == nil:
 			return address
-		case !errors.Is(err, syscall.EADDRINUSE):
+		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 			s.Skipf("this machine has no %s on %s: %v", network, host, err)
+		case !errors.Is(err, syscall.EADDRINUSE):
+			s.Fatal(err)
 		}
 	}
 	s.Fatal("no port is free")

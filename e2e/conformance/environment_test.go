@@ -1,6 +1,10 @@
 package conformance_test
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/cutover-go/cutover/e2e/internal/probe"
+)
 
 // environmentScenarios are about the variables by which the manager tells a process
 // what it has passed.
@@ -10,9 +14,9 @@ func environmentScenarios() []scenario {
 			s.install()
 			s.listen("ListenStream=" + inRun(s))
 			p := s.start()
-			wantEnv(p, "LISTEN_PID="+p.pid(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+s.name+".socket",
-				"LISTEN_PIDFDID="+since(s, listenPidfdVariable, p.do("pidfd", p.pid()).Text, ""),
-				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, p.pid(), ""))
+			wantEnv(p, "LISTEN_PID="+p.ID(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+s.name+".socket",
+				"LISTEN_PIDFDID="+since(s, listenPidfdVariable, p.Do("pidfd", p.ID()), ""),
+				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, p.ID(), ""))
 			if len(p.Passed) != 1 || p.Passed[0].Name != s.name+".socket" {
 				s.Errorf("package activation has %+v", p.Passed)
 			}
@@ -20,7 +24,7 @@ func environmentScenarios() []scenario {
 		{name: "LISTEN_* is gone for children", play: func(s *scene) {
 			s.install()
 			s.listen("ListenStream=" + inRun(s))
-			child := s.start().spawn("child")
+			child := s.start().Spawn("child")
 			wantEnv(child, "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PIDFDID=")
 			if len(child.Passed) != 0 || child.TakeError != "" {
 				s.Errorf("a child has %+v (%s)", child.Passed, child.TakeError)
@@ -36,10 +40,10 @@ func environmentScenarios() []scenario {
 			p := s.start()
 			outcome := s.begin(s.Reload)
 			control := s.next()
-			wantEnv(control, "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "MAINPID="+p.pid(),
-				"MAINPIDFDID="+since(s, mainPidfdVariable, p.do("pidfd", p.pid()).Text, ""),
-				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, control.pid(), ""))
-			control.exit(0)
+			wantEnv(control, "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "MAINPID="+p.ID(),
+				"MAINPIDFDID="+since(s, mainPidfdVariable, p.Do("pidfd", p.ID()), ""),
+				"SYSTEMD_EXEC_PID="+since(s, execPidVariable, control.ID(), ""))
+			control.Exit(0)
 			s.must(outcome())
 		}},
 		{name: "FileDescriptorName= names all of a .socket, in order", play: func(s *scene) {
@@ -50,22 +54,22 @@ func environmentScenarios() []scenario {
 			s.install()
 			s.listen("FileDescriptorName=web", "ListenStream="+addresses[0], "ListenStream="+addresses[1], "ListenStream="+addresses[2])
 			p := s.start()
-			if got := p.do("claim", "web").Text; got != strings.Join(addresses, " ") {
+			if got := p.Do("listeners", "web"); got != strings.Join(addresses, " ") {
 				s.Errorf("claimed %s, want %s", got, addresses)
 			}
 		}},
 		{name: "a bad FileDescriptorName= is ignored", play: func(s *scene) {
 			s.install()
 			s.listen("ListenStream="+inRun(s), "FileDescriptorName=a:b")
-			if names := s.start().rawNames(); names != s.name+".socket" {
+			if names := s.start().Names(); names != s.name+".socket" {
 				s.Errorf("passed was %s", names)
 			}
 		}},
 		{name: "what .socket units pass comes before the store", play: func(s *scene) {
 			s.install("FileDescriptorStoreMax=3")
 			s.listen("ListenStream="+inRun(s), "FileDescriptorName=web")
-			s.start().keep("a", "b")
-			if names := s.restart().rawNames(); names != "web b a" {
+			s.start().Store("a", "b")
+			if names := s.restart().Names(); names != "web b a" {
 				s.Errorf("passed were %s", names)
 			}
 		}},
@@ -75,17 +79,17 @@ func environmentScenarios() []scenario {
 			p := s.start()
 			// The stamp of 262 is that of another process, and sd_listen_fds(3) finds
 			// nothing either.
-			stamp, id := p.Env["LISTEN_PIDFDID"], p.do("pidfd", p.pid()).Text
+			stamp, id := p.Env["LISTEN_PIDFDID"], p.Do("pidfd", p.ID())
 			if len(p.Passed) != 1 && (stamp == "" || stamp == id) {
 				s.Errorf("package activation has %+v (%s); LISTEN_PID=%s in process %d", p.Passed, p.TakeError, p.Env["LISTEN_PID"], p.PID)
 			}
 			if (p.PID == 1) != s.has(privatePIDs) {
 				s.Errorf("the process is %d", p.PID)
 			}
-			if right := p.Env["LISTEN_PID"] == p.pid(); right != (!s.has(privatePIDs) || s.has(listenPidfdVariable)) {
+			if right := p.Env["LISTEN_PID"] == p.ID(); right != (!s.has(privatePIDs) || s.has(listenPidfdVariable)) {
 				s.Errorf("LISTEN_PID=%s in process %d", p.Env["LISTEN_PID"], p.PID)
 			}
-			if got := p.do("timeout").Text; got != "1m0s" {
+			if got := p.Do("timeout"); got != "1m0s" {
 				s.Errorf("package notify has a watchdog of %s", got)
 			}
 		}},
@@ -94,12 +98,12 @@ func environmentScenarios() []scenario {
 
 // wantEnv fails unless the variables, NAME=value each, are so; an empty value is
 // that of one that is not set.
-func wantEnv(p *probe, want ...string) {
-	p.s.Helper()
+func wantEnv(p *probe.Probe, want ...string) {
+	p.T.Helper()
 	for _, w := range want {
 		name, value, _ := strings.Cut(w, "=")
 		if got := p.Env[name]; got != value {
-			p.s.Errorf("%s: %s=%s, want %s", p.Role, name, got, value)
+			p.T.Errorf("%s: %s=%s, want %s", p.Role, name, got, value)
 		}
 	}
 }

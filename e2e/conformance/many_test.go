@@ -24,15 +24,15 @@ func manyScenarios() []scenario {
 				n /= 2 // systemd compares each with all that it has: a quarter of the time
 			}
 			s.install(roomForMany...)
-			s.start().do("many", strconv.Itoa(n))
+			s.start().Do("many", strconv.Itoa(n))
 			s.shows("NFileDescriptorStore=" + strconv.Itoa(n))
 			s.must(s.DaemonReload(s.ctx))
 			p := s.restart()
 			if len(p.Raw) != n || len(p.Passed) != n {
 				s.Errorf("%d came back, %d by package activation; want %d", len(p.Raw), len(p.Passed), n)
 			}
-			if good := p.do("check", strconv.Itoa(n)).N; good != n {
-				s.Errorf("%d have what their name says, want %d", good, n)
+			if good := p.Do("check", strconv.Itoa(n)); good != strconv.Itoa(n) {
+				s.Errorf("%s have what their name says, want %d", good, n)
 			}
 		}},
 		{name: "500 listeners under 20 names come back in their order", play: func(s *scene) {
@@ -71,7 +71,9 @@ func benchmarkStore(b *testing.B, sub *subject) {
 	s.install(append(roomForMany, "[Unit]", "StartLimitIntervalSec=0")...)
 	var storing, taking int
 	for b.Loop() {
-		storing += s.start().do("many", strconv.Itoa(many)).N
+		took, err := strconv.Atoi(s.start().Do("many", strconv.Itoa(many)))
+		s.must(err)
+		storing += took
 		taking += int(s.restart().TakeTime)
 		s.must(s.Stop(s.ctx, s.service())) // which empties the store
 	}

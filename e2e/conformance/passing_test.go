@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 // passingScenarios pass one descriptor of each kind from a unit to a process, where
@@ -23,9 +23,9 @@ func passingScenarios() []scenario {
 			s.listen("FileDescriptorName=it", "ListenStream="+port)
 			for _, host := range []string{"::1", "127.0.0.1"} {
 				client := s.dial("tcp", net.JoinHostPort(host, port))
-				p := s.activated(order.Passed{Name: "it", Kind: "listener", Network: "tcp", Addr: "[::]:" + port})
-				s.converse(client, func() string { return p.do("serve", "it", "0").Text })
-				p.exit(0)
+				p := s.activated(probe.Passed{Name: "it", Kind: "listener", Network: "tcp", Addr: "[::]:" + port})
+				s.converse(client, func() string { return p.Do("serve", "it", "0") })
+				p.Exit(0)
 				s.ends()
 			}
 		}},
@@ -39,31 +39,31 @@ func passingScenarios() []scenario {
 		{name: "unix datagram, abstract", play: socket("ListenDatagram", "unixgram", abstract, "datagram socket")},
 		{name: "FIFO", play: func(s *scene) {
 			path := inRun(s)
-			s.used("ListenFIFO="+path, order.Passed{Name: "it", Kind: "fifo"}, "ping", "write", path, "ping")
+			s.used("ListenFIFO="+path, probe.Passed{Name: "it", Kind: "fifo"}, "ping", "write", path, "ping")
 		}},
 		{name: "special file", real: "ListenSpecial=", play: func(s *scene) {
 			// A terminal repeats what is written to it, and is not ready all the time.
-			s.used("Writable=yes\nListenSpecial=/dev/pts/ptmx", order.Passed{Name: "it", Kind: "special file"}, "ping")
+			s.used("Writable=yes\nListenSpecial=/dev/pts/ptmx", probe.Passed{Name: "it", Kind: "special file"}, "ping")
 		}},
 		{name: "file of the kernel", real: "ListenSpecial=", play: func(s *scene) {
-			s.used("ListenSpecial=/proc/sys/kernel/ostype", order.Passed{Name: "it", Kind: "regular file"}, "Linux\n")
+			s.used("ListenSpecial=/proc/sys/kernel/ostype", probe.Passed{Name: "it", Kind: "regular file"}, "Linux\n")
 		}},
 		{name: "netlink", real: "ListenNetlink=", play: func(s *scene) {
-			s.used("ListenNetlink=route 0", order.Passed{Name: "it", Kind: "netlink socket", Network: "netlink"}, "RTM_NEWLINK")
+			s.used("ListenNetlink=route 0", probe.Passed{Name: "it", Kind: "netlink socket", Network: "netlink"}, "RTM_NEWLINK")
 		}},
 		{name: "POSIX message queue", real: "ListenMessageQueue=", play: func(s *scene) {
-			s.used("ListenMessageQueue=/"+s.name, order.Passed{Name: "it", Kind: "message queue"}, "ping", "post", "/"+s.name, "ping")
+			s.used("ListenMessageQueue=/"+s.name, probe.Passed{Name: "it", Kind: "message queue"}, "ping", "post", "/"+s.name, "ping")
 		}},
 		{name: "vsock", real: "vsock", play: vsock},
 		{name: "OpenFile= of a file", real: "OpenFile=", play: func(s *scene) {
 			s.install("OpenFile=/etc/hostname:it:read-only", "OpenFile=/etc/machine-id:id", "OpenFile=/nowhere::graceful")
 			p := s.start()
-			if names := p.rawNames(); names != since(s, openFile, "it id", "") {
+			if names := p.Names(); names != since(s, openFile, "it id", "") {
 				s.Errorf("passed were %q", names)
 			}
 			if s.has(openFile) {
-				s.passed(p, order.Passed{Name: "it", Kind: "regular file"})
-				s.got(p.do("serve", "it", "0").Text, "machine\n")
+				s.passed(p, probe.Passed{Name: "it", Kind: "regular file"})
+				s.got(p.Do("serve", "it", "0"), "machine\n")
 			}
 		}},
 		{name: "OpenFile= of a unix socket", real: "OpenFile=", play: func(s *scene) {
@@ -71,11 +71,11 @@ func passingScenarios() []scenario {
 			s.install("OpenFile=" + path + ":it")
 			s.listen("FileDescriptorName=web", "ListenStream="+path)
 			p := s.start()
-			if names := p.rawNames(); names != since(s, openFile, "web it", "web") {
+			if names := p.Names(); names != since(s, openFile, "web it", "web") {
 				s.Errorf("passed were %q", names)
 			}
 			if s.has(openFile) {
-				s.passed(p, order.Passed{Name: "it", Kind: "connection", Network: "unix", Addr: "@", Peer: path})
+				s.passed(p, probe.Passed{Name: "it", Kind: "connection", Network: "unix", Addr: "@", Peer: path})
 			}
 		}},
 	}
@@ -89,8 +89,8 @@ func socket(setting, network string, address func(s *scene) string, kind string)
 		s.install()
 		s.listen("FileDescriptorName=it", setting+"="+at)
 		client := s.dial(network, at)
-		p := s.activated(order.Passed{Name: "it", Kind: kind, Network: network, Addr: at})
-		serve := func() string { return p.do("serve", "it", "0").Text }
+		p := s.activated(probe.Passed{Name: "it", Kind: kind, Network: network, Addr: at})
+		serve := func() string { return p.Do("serve", "it", "0") }
 		if network == "unixgram" { // the client has no address
 			s.got(serve(), "ping")
 			return
@@ -137,16 +137,16 @@ func (s *scene) got(text, want string) {
 
 // activated returns the probe that traffic has started, once it has checked what
 // it was passed.
-func (s *scene) activated(want order.Passed) *probe {
+func (s *scene) activated(want probe.Passed) *probe.Probe {
 	s.Helper()
 	p := s.next()
-	p.send("READY=1")
+	p.Send("READY=1")
 	s.passed(p, want)
 	return p
 }
 
 // passed fails unless package activation has this among what was passed.
-func (s *scene) passed(p *probe, want order.Passed) {
+func (s *scene) passed(p *probe.Probe, want probe.Passed) {
 	s.Helper()
 	for _, have := range p.Passed {
 		if have.Name == want.Name {
@@ -164,16 +164,16 @@ func (s *scene) passed(p *probe, want order.Passed) {
 
 // used passes what a line of a .socket unit opens, has the probe be its own client
 // by an order, and use it.
-func (s *scene) used(line string, want order.Passed, result string, client ...string) {
+func (s *scene) used(line string, want probe.Passed, result string, client ...string) {
 	s.Helper()
 	s.install()
 	s.listen("FileDescriptorName=it", line)
 	p := s.start()
 	s.passed(p, want)
 	if len(client) > 0 {
-		p.do(client[0], client[1:]...)
+		p.Do(client[0], client[1:]...)
 	}
-	s.got(p.do("serve", "it", "0").Text, result)
+	s.got(p.Do("serve", "it", "0"), result)
 }
 
 func tcp(host string) func(s *scene) string {
@@ -202,7 +202,7 @@ func vsock(s *scene) {
 	}
 	s.units = append(s.units, s.name+".socket")
 	p := s.start()
-	it := order.Passed{Name: "it", Kind: "listener", Network: "vsock", Addr: "4294967295:" + port}
+	it := probe.Passed{Name: "it", Kind: "listener", Network: "vsock", Addr: "4294967295:" + port}
 	s.passed(p, it)
 	s.carries(p, it)
 }

@@ -1,11 +1,12 @@
 package conformance_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 // returnScenarios store what a process has opened itself, and want the very same
@@ -30,12 +31,12 @@ func returnScenarios() []scenario {
 
 // own is something that a probe has opened and stored.
 type own struct {
-	raw  order.Raw
-	want order.Passed
+	raw  probe.Raw
+	want probe.Passed
 }
 
 // storeAll has the probe open one of each kind and store it under its key.
-func (s *scene) storeAll(p *probe) []own {
+func (s *scene) storeAll(p *probe.Probe) []own {
 	s.Helper()
 	var all []own
 	for _, o := range []struct{ key, kind, arg, is, network string }{
@@ -56,25 +57,27 @@ func (s *scene) storeAll(p *probe) []own {
 		{"memfd", "memfd", "state", "regular file", ""},
 		{"device", "file", "/dev/null", "special file", ""},
 	} {
-		a := p.try("open", o.key, o.kind, o.arg)
+		a := p.Begin("open", o.key, o.kind, o.arg).Wait()
 		if o.kind == "vsock" && strings.Contains(a.Err, syscall.EAFNOSUPPORT.Error()) {
 			continue
 		}
 		if a.Err != "" {
 			s.Fatalf("open a %s: %s", o.kind, a.Err)
 		}
-		p.do("store", o.key, o.key)
-		all = append(all, own{a.Raw, order.Passed{Name: o.key, Kind: o.is, Network: o.network, Addr: a.Text}})
+		var opened probe.Opened
+		s.must(json.Unmarshal([]byte(a.Text), &opened))
+		p.Do("store", o.key, o.key)
+		all = append(all, own{opened.Raw, probe.Passed{Name: o.key, Kind: o.is, Network: o.network, Addr: opened.Address}})
 	}
-	p.do("barrier")
+	p.Do("barrier")
 	return all
 }
 
 // carries fails unless what was passed to p carries what is put into it, or what
 // was put into it before it was stored.
-func (s *scene) carries(p *probe, passed order.Passed) {
+func (s *scene) carries(p *probe.Probe, passed probe.Passed) {
 	s.Helper()
-	serve := func() string { return p.do("serve", passed.Name, "0").Text }
+	serve := func() string { return p.Do("serve", passed.Name, "0") }
 	switch passed.Network + passed.Kind {
 	case "vsocklistener":
 		if client := s.dialVsock(passed.Addr); client != nil {
@@ -95,18 +98,20 @@ func (s *scene) carries(p *probe, passed order.Passed) {
 }
 
 // cameBack fails unless all that was stored was passed to p.
-func (s *scene) cameBack(p *probe, stored []own) {
+func (s *scene) cameBack(p *probe.Probe, stored []own) {
 	s.Helper()
 	if len(p.Raw) != len(stored) || len(p.Passed) != len(stored) {
 		s.Errorf("%d came back, %d by package activation; want %d", len(p.Raw), len(p.Passed), len(stored))
 	}
-	raws := map[string]order.Raw{}
+	raws := map[string]probe.Raw{}
 	for _, r := range p.Raw {
 		raws[r.Name] = r
 	}
 	for _, o := range stored {
-		if raws[o.raw.Name] != o.raw {
-			s.Errorf("came back as %+v, was %+v", raws[o.raw.Name], o.raw)
+		have := raws[o.raw.Name]
+		have.NonBlocking = o.raw.NonBlocking // as NonBlocking= of the unit says
+		if have != o.raw {
+			s.Errorf("came back as %+v, was %+v", have, o.raw)
 		}
 		s.passed(p, o.want)
 	}

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // sceneTime bounds a scenario on a machine that has much else to do; most take a tenth
@@ -25,8 +26,8 @@ type scene struct {
 	*subject
 	ctx    context.Context
 	name   string // of its units, without the suffix
-	probes chan *probe
-	came   []*probe
+	probes chan *testproc.Process
+	came   []*testproc.Process
 	units  []string // to be stopped
 }
 
@@ -60,7 +61,7 @@ func (s *scene) end() {
 	}
 	s.stop(".socket")
 	for _, p := range s.came {
-		p.conn.Close()
+		p.Disconnect()
 	}
 	s.stop(".service")
 }
@@ -99,7 +100,7 @@ func (s *scene) listen(lines ...string) {
 
 // env puts what a probe needs before lines.
 func (s *scene) env(lines []string) []string {
-	return append([]string{"Environment=" + order.Door + "=" + s.door.path + " " + order.Unit + "=" + s.name}, lines...)
+	return append([]string{"Environment=" + probe.Address + "=" + s.door.path + " " + probe.Unit + "=" + s.name}, lines...)
 }
 
 func (s *scene) tryInstall(unit string, lines []string) error {
@@ -108,22 +109,22 @@ func (s *scene) tryInstall(unit string, lines []string) error {
 }
 
 // start starts the service and has its probe say READY=1.
-func (s *scene) start() *probe {
+func (s *scene) start() *probe.Probe {
 	s.Helper()
 	return s.startBy(s.Start)
 }
 
 // restart restarts the service likewise.
-func (s *scene) restart() *probe {
+func (s *scene) restart() *probe.Probe {
 	s.Helper()
 	return s.startBy(s.Restart)
 }
 
-func (s *scene) startBy(job func(ctx context.Context, unit string) error) *probe {
+func (s *scene) startBy(job func(ctx context.Context, unit string) error) *probe.Probe {
 	s.Helper()
 	outcome := s.begin(job)
 	p := s.next()
-	p.send("READY=1")
+	p.Send("READY=1")
 	s.must(outcome())
 	return p
 }
@@ -137,13 +138,12 @@ func (s *scene) begin(job func(ctx context.Context, unit string) error) (outcome
 }
 
 // next returns the probe that comes next.
-func (s *scene) next() *probe {
+func (s *scene) next() *probe.Probe {
 	s.Helper()
 	select {
 	case p := <-s.probes:
-		p.s = s
 		s.came = append(s.came, p)
-		return p
+		return probe.New(p, s.TB, s.ctx, s.next)
 	case <-s.ctx.Done():
 		s.Fatal("no probe came")
 		return nil
@@ -228,7 +228,18 @@ func (s *scene) ends() {
 	s.must(s.Stop(s.ctx, s.service()))
 }
 
-// pass lets time pass, where that is the point.
+// await waits until the property of the service has the value.
+func (s *scene) await(property, value string) {
+	s.Helper()
+	for s.properties(property)[property] != value {
+		if s.ctx.Err() != nil {
+			s.Fatalf("%s does not become %q", property, value)
+		}
+		s.pass(20 * time.Millisecond)
+	}
+}
+
+// pass lets time pass, where that is the point: a timeout would be over.
 func (s *scene) pass(d time.Duration) {
 	select {
 	case <-time.After(d):

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // A manager is what the scenarios need of a service manager, be it systemd in a
@@ -74,9 +75,7 @@ func newFake(t testing.TB, version int) *subject {
 
 func newReal(t testing.TB, root machine.Root) *subject {
 	t.Helper()
-	if err := machine.Available(); err != nil {
-		t.Skip(err)
-	}
+	needs.That(t, machine.Available())
 	m, err := machine.Boot(t.Context(), machine.Options{Root: root.Path})
 	if err != nil {
 		t.Fatal(err)

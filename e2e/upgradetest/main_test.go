@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"github.com/cutover-go/cutover/internal/leak"
 )
@@ -23,6 +24,9 @@ func TestMain(m *testing.M) {
 		noInitMain()
 	}
 	upgradetest.Init()
+	if len(os.Args) > 1 && os.Args[1] == probeArg {
+		os.Exit(probe.Main(os.Args[2:]))
+	}
 	if len(os.Args) > 1 {
 		if program := programs[os.Args[1]]; program != nil {
 			if err := program(os.Args[2:]); err != nil {

@@ -15,27 +15,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 	"github.com/cutover-go/cutover/e2e/upgradetest"
 	"golang.org/x/sys/unix"
 )
 
 func TestCloseEndsEverything(t *testing.T) {
-	var puppets []*remote
+	var processes []*probe.Probe
 	t.Run("manager", func(t *testing.T) {
-		th := newTheatre(t, 0)
-		th.install("Type=notify", "KillMode=process", "Restart=always", "RestartSec=0", "TimeoutStopSec=200ms", "FileDescriptorStoreMax=1")
-		p := th.startNotify()
-		p.store("x", "FDSTORE=1", "FDPOLL=0")
-		p.do("hold", "", 0)
-		p.do("fork", "child", 0)
-		child := th.next()
-		child.do("hold", "", 0)
-		p.do("fork", "sibling", 0)
-		sibling := th.next()
-		sibling.do("hold", "", 0)
-		puppets = []*remote{p, child, sibling}
+		s := newScene(t, 0)
+		s.install("Type=notify", "KillMode=process", "Restart=always", "RestartSec=0", "TimeoutStopSec=200ms", "FileDescriptorStoreMax=1")
+		p := s.start()
+		p.Do("open", "x", "memfd", "x")
+		p.Do("unpolled", "x", "x")
+		p.Do("stay")
+		child := p.Spawn("child")
+		child.Do("stay")
+		sibling := p.Spawn("sibling")
+		sibling.Do("stay")
+		processes = []*probe.Probe{p, child, sibling}
 	})
-	for _, p := range puppets {
+	for _, p := range processes {
 		if err := unix.Kill(p.PID, 0); !errors.Is(err, unix.ESRCH) && !isZombie(p.PID) {
 			t.Errorf("process %d of the service: %v, want it gone", p.PID, err)
 		}
@@ -117,8 +117,8 @@ func TestOutputIsInLogAndWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without a puppeteer it says so on stderr and exits.
-	err = errors.Join(m.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+puppetArg+"\n"))
+	// Without a test to direct it the probe says so on stderr and exits.
+	err = errors.Join(m.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+probeArg+"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func TestOutputIsInLogAndWriter(t *testing.T) {
 }
 
 func TestLogHasLinesThatAreNotFinished(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
-	p.do("print", "whole", 0)
-	p.do("print", "half", 1)
-	th.logged("whole\nhalf")
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
+	p.Do("print", "whole\n")
+	p.Do("print", "half")
+	s.logged("whole\nhalf")
 }
 
 func TestWaitEndsWithTheContext(t *testing.T) {
@@ -165,25 +165,25 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 }
 
 func TestInterruptedStartGoesOn(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
+	s := newScene(t, 0)
+	s.install("Type=notify")
 	ctx, cancel := context.WithCancel(t.Context())
 	outcome := make(chan error, 1)
-	go func() { outcome <- th.Start(ctx, "a.service") }()
-	p := th.next()
+	go func() { outcome <- s.Start(ctx, "a.service") }()
+	p := s.next()
 	cancel()
 	if err := <-outcome; !errors.Is(err, context.Canceled) {
 		t.Errorf("Start: %v, want it canceled", err)
 	}
-	p.notify("READY=1")
-	th.await("SubState=running")
+	p.Send("READY=1")
+	s.await("SubState=running")
 }
 
 // The host program goes on using os/exec: its children are its own.
 func TestHostsChildrenAreLeftAlone(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "Restart=always", "RestartSec=0")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify", "Restart=always", "RestartSec=0")
+	p := s.start()
 	for i := range 10 {
 		cmd := exec.Command("/proc/self/exe", idleArg)
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
@@ -191,28 +191,28 @@ func TestHostsChildrenAreLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%3 == 0 {
-			p = th.restart()
+			p = s.restart()
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("wait for a child of the host: %v", err)
 		}
 	}
-	th.want("MainPID=" + strconv.Itoa(p.PID))
+	s.want("MainPID=" + p.ID())
 }
 
 func TestTwoManagersDoNotMeet(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
 	other := newManager(t, 0)
 	exe, err := os.Executable()
-	th.must(err)
-	th.must(other.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+readyArg+"\n"))
-	th.must(other.Start(t.Context(), "a.service"))
+	s.must(err)
+	s.must(other.Install(t.Context(), "a.service", "[Service]\nType=notify\nExecStart="+exe+" "+readyArg+"\n"))
+	s.must(other.Start(t.Context(), "a.service"))
 	pid, err := other.Show(t.Context(), "a.service", "MainPID")
-	th.must(err)
-	p.notify("MAINPID="+pid, "STATUS=read")
-	th.want("MainPID="+strconv.Itoa(p.PID), "StatusText=read")
+	s.must(err)
+	p.Send("MAINPID="+pid, "STATUS=read")
+	s.want("MainPID="+p.ID(), "StatusText=read")
 }
 
 // A host program that is killed, or panics, leaves nothing behind.

@@ -10,27 +10,28 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/needs"
 	"golang.org/x/sys/unix"
 )
 
 func TestNotifyAccessNoneHasNoSocket(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=simple", "NotifyAccess=none")
-	th.must(th.Start(th.ctx, "a.service"))
-	if v, ok := th.next().Env["NOTIFY_SOCKET"]; ok {
+	s := newScene(t, 0)
+	s.install("Type=simple", "NotifyAccess=none")
+	s.must(s.Start(s.ctx, "a.service"))
+	if v, ok := s.next().Env["NOTIFY_SOCKET"]; ok {
 		t.Errorf("NOTIFY_SOCKET=%s is set", v)
 	}
 }
 
 func TestBarrierMustBeAlone(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
-	p.do("keep", "pipe end", 0)
-	p.do("store", "BARRIER=1\nSTATUS=lost\x00end", 0)
-	p.do("barrier", "", 0)
-	th.want("StatusText=")
-	messages := th.Messages("a.service")
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
+	p.Do("open", "end", "pipe", "r")
+	p.Do("send raw", "BARRIER=1\nSTATUS=lost", "end")
+	p.Do("barrier")
+	s.want("StatusText=")
+	messages := s.Messages("a.service")
 	last, before := messages[len(messages)-1], messages[len(messages)-2]
 	if before.Accepted || !strings.Contains(before.Reason, "BARRIER=1") || before.Descriptors != 1 {
 		t.Errorf("the barrier with company: %+v, want it refused", before)
@@ -41,51 +42,48 @@ func TestBarrierMustBeAlone(t *testing.T) {
 }
 
 func TestStrangersAreRecorded(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	th.must(err)
+	s.must(err)
 	defer unix.Close(fd)
-	th.must(unix.Sendto(fd, []byte("STATUS=me"), 0, &unix.SockaddrUnix{Name: p.Env["NOTIFY_SOCKET"]}))
-	got := th.Messages("")
+	s.must(unix.Sendto(fd, []byte("STATUS=me"), 0, &unix.SockaddrUnix{Name: p.Env["NOTIFY_SOCKET"]}))
+	got := s.Messages("")
 	if len(got) != 1 || got[0].PID != os.Getpid() || got[0].Accepted || got[0].Assignments[0] != "STATUS=me" {
 		t.Errorf("messages of strangers: %+v", got)
 	}
-	th.want("StatusText=")
+	s.want("StatusText=")
 }
 
 // A sender with CAP_SYS_ADMIN may name another pid and so pass for the main process.
 func TestPrivilegedSenderPassesForTheMainProcess(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root: nobody else may send the credentials of another process")
-	}
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
+	needs.Root(t, "no other user may send the credentials of another process")
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	th.must(err)
+	s.must(err)
 	defer unix.Close(fd)
 	oob := unix.UnixCredentials(&unix.Ucred{Pid: int32(p.PID)})
-	th.must(unix.Sendmsg(fd, []byte("STATUS=forged"), oob, &unix.SockaddrUnix{Name: p.Env["NOTIFY_SOCKET"]}, 0))
-	th.await("StatusText=forged")
+	s.must(unix.Sendmsg(fd, []byte("STATUS=forged"), oob, &unix.SockaddrUnix{Name: p.Env["NOTIFY_SOCKET"]}, 0))
+	s.await("StatusText=forged")
 }
 
 func TestNotificationBeforeExitIsHeard(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "NotifyAccess=all")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify", "NotifyAccess=all")
+	p := s.start()
 	for i := range 20 {
-		p.do("fork", "sibling", 0)
-		child := th.next()
+		child := p.Spawn("sibling")
 		text := "STATUS=" + strconv.Itoa(i)
 		// No barrier in between, so the manager may learn of the exit first.
-		child.do("notify", text, 0)
-		child.exit(0)
-		child.awaitGone()
+		child.Do("send", text)
+		child.Exit(0)
+		s.awaitEnd(child)
 	}
-	th.await("StatusText=19")
-	for _, m := range th.Messages("a.service") {
+	s.await("StatusText=19")
+	for _, m := range s.Messages("a.service") {
 		if !m.Accepted {
 			t.Errorf("not accepted: %+v", m)
 		}

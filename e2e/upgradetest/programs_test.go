@@ -12,25 +12,25 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/notify"
 	"golang.org/x/sys/unix"
 )
 
 // The first arguments that make the test binary another program.
 const (
-	puppetArg = "puppet" // does what the test tells it
-	readyArg  = "ready"  // says READY=1 and does nothing more
-	hangArg   = "hang"   // does nothing
-	idleArg   = "idle"   // ends with its stdin
-	hostArg   = "host"   // has a manager and never closes it
-	pairArg   = "pair"   // has a sibling, and says READY=1
+	probeArg  = "probe" // does what the test tells it
+	readyArg  = "ready" // says READY=1 and does nothing more
+	hangArg   = "hang"  // does nothing
+	idleArg   = "idle"  // ends with its stdin
+	hostArg   = "host"  // has a manager and never closes it
+	pairArg   = "pair"  // has a sibling, and says READY=1
 	noInitArg = "no-init"
 )
 
 var programs = map[string]func(args []string) error{
-	puppetArg: puppetMain, readyArg: readyMain, hangArg: hangMain, idleArg: idleMain, hostArg: hostMain, pairArg: pairMain,
+	readyArg: readyMain, hangArg: hangMain, idleArg: idleMain, hostArg: hostMain, pairArg: pairMain,
 }
 
 // noInitMain has forgotten Init.
@@ -53,7 +53,11 @@ func hangMain([]string) error {
 }
 
 func readyMain([]string) error {
-	return errors.Join(notifyFDs("READY=1", nil), hangMain(nil))
+	n, err := notify.New()
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.Send(context.Background(), notify.Ready), hangMain(nil))
 }
 
 // hostMain prints the pids of its service's two processes and its directory.
@@ -81,55 +85,16 @@ func hostMain([]string) error {
 }
 
 func pairMain([]string) error {
-	pid, err := fork(hangArg, syscall.CLONE_PARENT)
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	pid, err := syscall.ForkExec(exe, []string{exe, hangArg}, &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_PARENT},
+	})
 	if err != nil {
 		return err
 	}
 	fmt.Println("pair", os.Getpid(), pid, filepath.Dir(filepath.Dir(os.Getenv("RUNTIME_DIRECTORY"))))
 	return readyMain(nil)
-}
-
-// fork starts this program as another one.
-func fork(arg string, flags uintptr, args ...string) (pid int, err error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	return syscall.ForkExec(exe, append([]string{exe, arg}, args...), &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Cloneflags: flags},
-	})
-}
-
-func notifyFDs(text string, fds []int) error {
-	address := os.Getenv("NOTIFY_SOCKET")
-	if address == "" {
-		return errors.New("no NOTIFY_SOCKET")
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	var oob []byte
-	if len(fds) > 0 {
-		oob = unix.UnixRights(fds...)
-	}
-	return unix.Sendmsg(fd, []byte(text), oob, &unix.SockaddrUnix{Name: address}, 0)
-}
-
-func barrier() error {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	err = notifyFDs("BARRIER=1", []int{int(w.Fd())})
-	if cerr := w.Close(); err != nil || cerr != nil {
-		return errors.Join(err, cerr)
-	}
-	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		return err
-	}
-	_, err = io.ReadAll(r)
-	return err
 }

@@ -6,19 +6,17 @@ import (
 	"os"
 	"strconv"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestReloadReturnsTheOutcomeOfItsCommand(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=1", "ExecReload=PUPPET $MAINPID")
-	main := th.startNotify()
-	main.store("x", "FDSTORE=1")
-	outcome := th.begin(th.Reload)
-	helper := th.next()
-	th.want("ActiveState=reloading", "SubState=reload", "ControlPID="+strconv.Itoa(helper.PID))
-	pid := strconv.Itoa(main.PID)
+	s := newScene(t, 0)
+	s.install("Type=notify", "FileDescriptorStoreMax=1", "ExecReload=PROBE $MAINPID")
+	main := s.start()
+	main.Store("x")
+	outcome := s.begin(s.Reload)
+	helper := s.next()
+	s.want("ActiveState=reloading", "SubState=reload", "ControlPID="+helper.ID())
+	pid := main.ID()
 	if helper.Env["MAINPID"] != pid || len(helper.Args) != 1 || helper.Args[0] != pid {
 		t.Errorf("MAINPID=%q, arguments %q, want %s", helper.Env["MAINPID"], helper.Args, pid)
 	}
@@ -27,107 +25,99 @@ func TestReloadReturnsTheOutcomeOfItsCommand(t *testing.T) {
 			t.Errorf("ExecReload= got %s=%s", name, v)
 		}
 	}
-	helper.exit(0)
-	th.must(outcome())
-	th.want("SubState=running", "ReloadResult=success")
+	helper.Exit(0)
+	s.must(outcome())
+	s.want("SubState=running", "ReloadResult=success")
 
-	outcome = th.begin(th.Reload)
-	th.next().exit(3)
-	th.wantExit(outcome(), 1, "Job for a.service failed.")
-	th.want("ActiveState=active", "SubState=running", "Result=success", "ReloadResult=exit-code", "MainPID="+pid)
+	outcome = s.begin(s.Reload)
+	s.next().Exit(3)
+	s.wantExit(outcome(), 1, "Job for a.service failed.")
+	s.want("ActiveState=active", "SubState=running", "Result=success", "ReloadResult=exit-code", "MainPID="+pid)
 }
 
 func TestReloadCommandsRunInTurnUntilOneFails(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecReload=-PUPPET one", "ExecReload=PUPPET two", "ExecReload=PUPPET three")
-	th.startNotify()
-	outcome := th.begin(th.Reload)
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecReload=-PROBE one", "ExecReload=PROBE two", "ExecReload=PROBE three")
+	s.start()
+	outcome := s.begin(s.Reload)
 	for i, status := range []int{9, 4} {
-		p := th.next()
+		p := s.next()
 		if want := []string{"one", "two"}[i]; p.Args[0] != want {
 			t.Fatalf("command %q, want %s", p.Args, want)
 		}
-		p.exit(status)
+		p.Exit(status)
 	}
-	th.wantExit(outcome(), 1, "failed")
-	th.want("ReloadResult=exit-code")
+	s.wantExit(outcome(), 1, "failed")
+	s.want("ReloadResult=exit-code")
 }
 
 func TestReloadOfWhatCannotBeReloaded(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	th.startNotify()
-	th.wantExit(th.Reload(th.ctx, "a.service"), 3, "Job type reload is not applicable")
-	th.installUnit("b.service", "[Service]", "ExecStart=PUPPET", "ExecReload=PUPPET")
-	th.wantExit(th.Reload(th.ctx, "b.service"), 1, "b.service is not active, cannot reload.")
-	th.wantExit(th.Reload(th.ctx, "c.service"), 5, "Unit c.service not found.")
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	s.start()
+	s.wantExit(s.Reload(s.ctx, "a.service"), 3, "Job type reload is not applicable")
+	s.installUnit("b.service", "[Service]", "ExecStart=PROBE", "ExecReload=PROBE")
+	s.wantExit(s.Reload(s.ctx, "b.service"), 1, "b.service is not active, cannot reload.")
+	s.wantExit(s.Reload(s.ctx, "c.service"), 5, "Unit c.service not found.")
 }
 
 // The second of two reloads makes the first run again, and both callers get the
 // outcome of the second run: the failure of the first is lost.
 func TestConcurrentReloadsMerge(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecReload=PUPPET helper")
-	th.startNotify()
-	first := th.begin(th.Reload)
-	helper := th.next()
-	second := th.begin(th.Reload)
-	th.awaitLog("reload job merged into the reload job")
-	helper.exit(1)
-	th.next().exit(0)
-	th.must(first())
-	th.must(second())
-	th.want("ReloadResult=success")
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecReload=PROBE helper")
+	s.start()
+	first := s.begin(s.Reload)
+	helper := s.next()
+	second := s.begin(s.Reload)
+	s.awaitLog("reload job merged into the reload job")
+	helper.Exit(1)
+	s.next().Exit(0)
+	s.must(first())
+	s.must(second())
+	s.want("ReloadResult=success")
 }
 
 func TestRestartReplacesAReload(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecReload=PUPPET helper")
-	old := th.startNotify()
-	reload := th.begin(th.Reload)
-	th.next()
-	restart := th.begin(th.Restart)
-	old.awaitGone()
-	th.next().notify("READY=1")
-	th.must(reload())
-	th.must(restart())
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecReload=PROBE helper")
+	old := s.start()
+	reload := s.begin(s.Reload)
+	s.next()
+	restart := s.begin(s.Restart)
+	s.awaitEnd(old)
+	s.next().Send("READY=1")
+	s.must(reload())
+	s.must(restart())
 }
 
 func TestStopCancelsAReload(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecReload=PUPPET helper")
-	th.startNotify()
-	reload := th.begin(th.Reload)
-	th.next()
-	th.must(th.Stop(th.ctx, "a.service"))
-	th.wantExit(reload(), 1, "Job for a.service canceled.")
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecReload=PROBE helper")
+	s.start()
+	reload := s.begin(s.Reload)
+	s.next()
+	s.must(s.Stop(s.ctx, "a.service"))
+	s.wantExit(reload(), 1, "Job for a.service canceled.")
 }
 
 // A successor takes over while ExecReload= runs, as an upgrade does.
 func TestUpgradeByExecReload(t *testing.T) {
 	for _, version := range []int{252, 262} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify", "ExecReload=PUPPET helper")
-			old := th.startNotify()
-			outcome := th.begin(th.Reload)
-			helper := th.next()
-			old.notify("RELOADING=1", "MONOTONIC_USEC="+monotonicUsec(), "EXTEND_TIMEOUT_USEC=5000000")
-			succ := th.succeed(old, "sibling")
-			old.exit(0)
-			helper.exit(0)
-			th.must(outcome())
-			th.want("SubState=running", "MainPID="+strconv.Itoa(succ.PID), "ReloadResult=success", "NRestarts=0")
+			s := newScene(t, version)
+			s.install("Type=notify", "ExecReload=PROBE helper")
+			old := s.start()
+			outcome := s.begin(s.Reload)
+			helper := s.next()
+			old.Send("RELOADING=1", "EXTEND_TIMEOUT_USEC=5000000")
+			succ := s.succeed(old, "sibling")
+			old.Exit(0)
+			helper.Exit(0)
+			s.must(outcome())
+			s.want("SubState=running", "MainPID="+succ.ID(), "ReloadResult=success", "NRestarts=0")
 		})
 	}
-}
-
-func monotonicUsec() string {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err)
-	}
-	return strconv.FormatInt(ts.Nano()/1000, 10)
 }
 
 func TestMainExitDuringExecReload(t *testing.T) {
@@ -141,21 +131,20 @@ func TestMainExitDuringExecReload(t *testing.T) {
 		{1, true, "failed"},
 	} {
 		t.Run(strconv.Itoa(c.status)+c.state, func(t *testing.T) {
-			th := newTheatre(t, 0)
-			th.install("Type=notify", "NotifyAccess=exec", "ExecReload=PUPPET helper")
-			old := th.startNotify()
-			old.do("fork", "sibling", 0)
-			succ := th.next()
-			outcome := th.begin(th.Reload)
-			helper := th.next()
-			old.exit(c.status)
-			th.await("MainPID=0", "SubState=reload") // it waits for the helper
+			s := newScene(t, 0)
+			s.install("Type=notify", "NotifyAccess=exec", "ExecReload=PROBE helper")
+			old := s.start()
+			succ := old.Spawn("sibling")
+			outcome := s.begin(s.Reload)
+			helper := s.next()
+			old.Exit(c.status)
+			s.await("MainPID=0", "SubState=reload") // it waits for the helper
 			if c.adopted {
-				helper.notify("MAINPID=" + strconv.Itoa(succ.PID))
+				helper.Send("MAINPID=" + succ.ID())
 			}
-			helper.exit(0)
+			helper.Exit(0)
 			_ = outcome() // what it is does not matter here
-			th.await("ActiveState=" + c.state)
+			s.await("ActiveState=" + c.state)
 		})
 	}
 }
@@ -164,16 +153,16 @@ func TestMainExitDuringExecReload(t *testing.T) {
 func TestNotifyReloadWantsAHandlerSince262(t *testing.T) {
 	for version, ready := range map[int]bool{257: true, 262: false} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify-reload", "ReloadSignal=SIGSTOP")
-			outcome := th.begin(th.Start)
-			th.next().do("notify", "READY=1", 0)
+			s := newScene(t, version)
+			s.install("Type=notify-reload", "ReloadSignal=SIGSTOP")
+			outcome := s.begin(s.Start)
+			s.next().Do("send", "READY=1")
 			if ready {
-				th.must(outcome())
+				s.must(outcome())
 				return
 			}
-			th.wantExit(outcome(), 1, "did not take the steps")
-			th.want("ActiveState=failed", "Result=protocol")
+			s.wantExit(outcome(), 1, "did not take the steps")
+			s.want("ActiveState=failed", "Result=protocol")
 		})
 	}
 }
@@ -181,18 +170,18 @@ func TestNotifyReloadWantsAHandlerSince262(t *testing.T) {
 func TestDeathDuringNotifyReloadFollowsTheVersion(t *testing.T) {
 	for version, rc := range map[int]int{257: 0, 259: 1} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify-reload")
-			p := th.startNotify()
-			outcome := th.begin(th.Reload)
-			p.awaitSignal("SIGHUP")
-			p.exit(0)
+			s := newScene(t, version)
+			s.install("Type=notify-reload")
+			p := s.start()
+			outcome := s.begin(s.Reload)
+			p.AwaitSignal("SIGHUP")
+			p.Exit(0)
 			if err := outcome(); rc == 0 {
-				th.must(err)
+				s.must(err)
 			} else {
-				th.wantExit(err, rc, "canceled")
+				s.wantExit(err, rc, "canceled")
 			}
-			th.want("ActiveState=inactive")
+			s.want("ActiveState=inactive")
 		})
 	}
 }
@@ -200,45 +189,44 @@ func TestDeathDuringNotifyReloadFollowsTheVersion(t *testing.T) {
 func TestExecReloadWithNotifyReloadFollowsTheVersion(t *testing.T) {
 	for version, signalFirst := range map[int]bool{257: true, 259: false} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify-reload", "ExecReload=PUPPET helper", "ExecReloadPost=PUPPET post")
-			p := th.startNotify()
-			outcome := th.begin(th.Reload)
+			s := newScene(t, version)
+			s.install("Type=notify-reload", "ExecReload=PROBE helper", "ExecReloadPost=PROBE post")
+			p := s.start()
+			outcome := s.begin(s.Reload)
 			if signalFirst {
-				p.awaitSignal("SIGHUP")
+				p.AwaitSignal("SIGHUP")
 			}
-			th.next().exit(0)
+			s.next().Exit(0)
 			if !signalFirst {
-				p.awaitSignal("SIGHUP")
-				p.notify("RELOADING=1", "MONOTONIC_USEC="+monotonicUsec())
-				p.notify("READY=1")
-				post := th.next() // ExecReloadPost= may yet fail it
-				th.want("SubState=reload-post")
-				post.exit(2)
-				th.wantExit(outcome(), 1, "failed")
-				th.want("ReloadResult=exit-code", "SubState=running")
+				p.AwaitSignal("SIGHUP")
+				p.Send("RELOADING=1")
+				p.Send("READY=1")
+				post := s.next() // ExecReloadPost= may yet fail it
+				s.want("SubState=reload-post")
+				post.Exit(2)
+				s.wantExit(outcome(), 1, "failed")
+				s.want("ReloadResult=exit-code", "SubState=running")
 				return
 			}
-			th.must(outcome()) // the command was faster than RELOADING=1
+			s.must(outcome()) // the command was faster than RELOADING=1
 		})
 	}
 }
 
 func TestHelperMayHandOver(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "NotifyAccess=exec", "ExecReload=PUPPET helper")
-	th.startNotify()
-	outcome := th.begin(th.Reload)
-	helper := th.next()
-	helper.do("fork", "sibling", 0)
-	succ := th.next()
+	s := newScene(t, 0)
+	s.install("Type=notify", "NotifyAccess=exec", "ExecReload=PROBE helper")
+	s.start()
+	outcome := s.begin(s.Reload)
+	helper := s.next()
+	succ := helper.Spawn("sibling")
 	if succ.Parent != os.Getpid() {
 		t.Errorf("parent %d, want the manager's process", succ.Parent)
 	}
-	helper.notify("MAINPID=" + strconv.Itoa(succ.PID))
-	helper.exit(0)
-	th.must(outcome())
-	th.want("MainPID=" + strconv.Itoa(succ.PID))
-	succ.exit(8)
-	th.await("ActiveState=failed", "ExecMainStatus=8")
+	helper.Send("MAINPID=" + succ.ID())
+	helper.Exit(0)
+	s.must(outcome())
+	s.want("MainPID=" + succ.ID())
+	succ.Exit(8)
+	s.await("ActiveState=failed", "ExecMainStatus=8")
 }

@@ -7,17 +7,23 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 func TestRestartFollowsTheResult(t *testing.T) {
 	const again, no = true, false
-	kill := func(sig unix.Signal) func(p *remote) {
-		return func(p *remote) { p.th.must(unix.Kill(p.PID, sig)) }
+	kill := func(sig unix.Signal) func(p *probe.Probe) {
+		return func(p *probe.Probe) {
+			if err := unix.Kill(p.PID, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	exit := func(status int) func(p *remote) { return func(p *remote) { p.exit(status) } }
+	exit := func(status int) func(p *probe.Probe) { return func(p *probe.Probe) { p.Exit(status) } }
 	for _, c := range []struct {
 		restart string
-		end     func(p *remote)
+		end     func(p *probe.Probe)
 		how     string
 		want    bool
 	}{
@@ -39,90 +45,90 @@ func TestRestartFollowsTheResult(t *testing.T) {
 		{"on-failure\nSuccessExitStatus=9 SIGKILL", kill(unix.SIGKILL), "signal counted as success", no},
 	} {
 		t.Run(c.restart+" "+c.how, func(t *testing.T) {
-			th := newTheatre(t, 0)
-			th.install("Type=notify", "RestartSec=10ms", "Restart="+c.restart)
-			p := th.startNotify()
+			s := newScene(t, 0)
+			s.install("Type=notify", "RestartSec=10ms", "Restart="+c.restart)
+			p := s.start()
 			c.end(p)
 			if c.want {
-				th.next().notify("READY=1")
-				th.await("SubState=running", "NRestarts=1")
+				s.next().Send("READY=1")
+				s.await("SubState=running", "NRestarts=1")
 				return
 			}
-			err := th.Wait(th.ctx, "a.service", func(have map[string]string) bool {
+			err := s.Wait(s.ctx, "a.service", func(have map[string]string) bool {
 				return have["ActiveState"] == "inactive" || have["ActiveState"] == "failed"
 			})
-			th.must(err)
-			th.want("NRestarts=0")
+			s.must(err)
+			s.want("NRestarts=0")
 		})
 	}
 }
 
 func TestRestartWaitsForRestartSec(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "Restart=always", "RestartSec=1min")
-	th.startNotify().exit(1)
-	th.await("ActiveState=activating", "SubState=auto-restart", "Result=exit-code")
-	th.must(th.Stop(th.ctx, "a.service"))
-	th.want("ActiveState=inactive", "NRestarts=0")
+	s := newScene(t, 0)
+	s.install("Type=notify", "Restart=always", "RestartSec=1min")
+	s.start().Exit(1)
+	s.await("ActiveState=activating", "SubState=auto-restart", "Result=exit-code")
+	s.must(s.Stop(s.ctx, "a.service"))
+	s.want("ActiveState=inactive", "NRestarts=0")
 }
 
 func TestRestartsAreCountedUntilAManualStart(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "Restart=always", "RestartSec=0")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify", "Restart=always", "RestartSec=0")
+	p := s.start()
 	for i := range 3 {
-		p.exit(1)
-		p = th.next()
-		p.notify("READY=1")
-		th.await("SubState=running", fmt.Sprintf("NRestarts=%d", i+1))
+		p.Exit(1)
+		p = s.next()
+		p.Send("READY=1")
+		s.await("SubState=running", fmt.Sprintf("NRestarts=%d", i+1))
 	}
-	th.restart()
-	th.want("NRestarts=0")
+	s.restart()
+	s.want("NRestarts=0")
 }
 
 func TestCrashLoopEndsAtTheStartLimit(t *testing.T) {
 	for version, result := range map[int]string{252: "exit-code", 257: "exit-code", 262: "start-limit-hit"} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.installUnit("a.service", "[Unit]", "StartLimitBurst=3", "[Service]", "ExecStart=PUPPET", "Restart=always", "RestartSec=0")
-			th.must(th.Start(th.ctx, "a.service"))
+			s := newScene(t, version)
+			s.installUnit("a.service", "[Unit]", "StartLimitBurst=3", "[Service]", "ExecStart=PROBE", "Restart=always", "RestartSec=0")
+			s.must(s.Start(s.ctx, "a.service"))
 			for range 3 {
-				th.next().exit(1)
+				s.next().Exit(1)
 			}
-			th.awaitLog("Start request repeated too quickly")
-			th.want("ActiveState=failed", "Result="+result, "NRestarts=3")
+			s.awaitLog("Start request repeated too quickly")
+			s.want("ActiveState=failed", "Result="+result, "NRestarts=3")
 		})
 	}
 }
 
 func TestManualStopIsNotFollowedByARestart(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "Restart=always", "RestartSec=0")
-	p := th.startNotify()
-	p.do("hold", "", 0)
-	stopped := th.begin(th.Stop)
-	p.awaitSignal("SIGTERM")
-	p.exit(1)
-	th.must(stopped())
-	th.want("ActiveState=failed", "NRestarts=0")
+	s := newScene(t, 0)
+	s.install("Type=notify", "Restart=always", "RestartSec=0")
+	p := s.start()
+	p.Do("stay")
+	stopped := s.begin(s.Stop)
+	p.AwaitSignal("SIGTERM")
+	p.Exit(1)
+	s.must(stopped())
+	s.want("ActiveState=failed", "NRestarts=0")
 }
 
 func TestResetOfTheRestartCounterFollowsTheVersion(t *testing.T) {
 	for version, want := range map[int]string{257: "1", 258: "0"} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			th := newTheatre(t, version)
-			th.install("Type=notify", "Restart=always", "RestartSec=0")
-			th.startNotify().exit(1)
-			p := th.next()
-			p.notify("READY=1", "RESTART_RESET=1")
-			th.want("NRestarts=" + want)
+			s := newScene(t, version)
+			s.install("Type=notify", "Restart=always", "RestartSec=0")
+			s.start().Exit(1)
+			p := s.next()
+			p.Send("READY=1", "RESTART_RESET=1")
+			s.want("NRestarts=" + want)
 		})
 	}
 }
 
 func TestRestartStartsWhatIsDown(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	th.restart()
-	th.want("SubState=running")
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	s.restart()
+	s.want("SubState=running")
 }

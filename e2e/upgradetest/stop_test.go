@@ -3,135 +3,133 @@
 package upgradetest_test
 
 import (
-	"strconv"
 	"testing"
+
+	"github.com/cutover-go/cutover/e2e/internal/probe"
 )
 
 // generations starts a.service and has it succeed; both processes hold on SIGTERM.
-func (th *theatre) generations() (old, main *remote) {
-	th.t.Helper()
-	old = th.startNotify()
-	old.do("hold", "", 0)
-	main = th.succeed(old, "sibling")
-	main.do("hold", "", 0)
+func (s *scene) generations() (old, main *probe.Probe) {
+	s.t.Helper()
+	old = s.start()
+	old.Do("stay")
+	main = s.succeed(old, "sibling")
+	main.Do("stay")
 	return old, main
 }
 
 func TestControlGroupStopsAllGenerationsAtOnce(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "KillMode=control-group")
-	old, main := th.generations()
-	stopped := th.begin(th.Stop)
-	old.awaitSignal("SIGTERM")
-	main.awaitSignal("SIGTERM")
-	th.want("ActiveState=deactivating", "SubState=stop-sigterm")
-	main.exit(0)
-	th.await("SubState=final-sigterm", "MainPID=0")
-	old.awaitSignal("SIGTERM") // the next step signals who is left once more
-	old.exit(0)
-	th.must(stopped())
-	th.want("ActiveState=inactive", "Result=success")
+	s := newScene(t, 0)
+	s.install("Type=notify", "KillMode=control-group")
+	old, main := s.generations()
+	stopped := s.begin(s.Stop)
+	old.AwaitSignal("SIGTERM")
+	main.AwaitSignal("SIGTERM")
+	s.want("ActiveState=deactivating", "SubState=stop-sigterm")
+	main.Exit(0)
+	s.await("SubState=final-sigterm", "MainPID=0")
+	old.AwaitSignal("SIGTERM") // the next step signals who is left once more
+	old.Exit(0)
+	s.must(stopped())
+	s.want("ActiveState=inactive", "Result=success")
 }
 
 func TestMixedKillsThePredecessorWhenTheMainProcessIsGone(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "KillMode=mixed")
-	old, main := th.generations()
-	stopped := th.begin(th.Stop)
-	main.awaitSignal("SIGTERM")
-	main.exit(0)
-	old.awaitGone()
-	th.must(stopped())
-	select {
-	case sig := <-old.signals:
-		t.Errorf("the predecessor got %s, want no notice but SIGKILL", sig)
-	default:
+	s := newScene(t, 0)
+	s.install("Type=notify", "KillMode=mixed")
+	old, main := s.generations()
+	stopped := s.begin(s.Stop)
+	main.AwaitSignal("SIGTERM")
+	main.Exit(0)
+	s.awaitEnd(old)
+	s.must(stopped())
+	if got := old.Events(); len(got) > 0 {
+		t.Errorf("the predecessor got %v, want no notice but SIGKILL", got)
 	}
 }
 
 func TestProcessLeavesThePredecessorAlone(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "KillMode=process", "NotifyAccess=all")
-	old, main := th.generations()
-	stopped := th.begin(th.Stop)
-	main.awaitSignal("SIGTERM")
-	main.exit(0)
-	th.must(stopped())
-	th.want("ActiveState=inactive")
-	next := th.startNotify()
-	old.notify("STATUS=left over") // it lives on, in the new instance
-	th.want("StatusText=left over", "MainPID="+strconv.Itoa(next.PID))
+	s := newScene(t, 0)
+	s.install("Type=notify", "KillMode=process", "NotifyAccess=all")
+	old, main := s.generations()
+	stopped := s.begin(s.Stop)
+	main.AwaitSignal("SIGTERM")
+	main.Exit(0)
+	s.must(stopped())
+	s.want("ActiveState=inactive")
+	next := s.start()
+	old.Send("STATUS=left over") // it lives on, in the new instance
+	s.want("StatusText=left over", "MainPID="+next.ID())
 }
 
 func TestRestartKillSignalTellsARestartFromAStop(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "KillSignal=SIGUSR1", "RestartKillSignal=SIGUSR2")
-	p := th.startNotify()
-	restarted := th.begin(th.Restart)
-	p.awaitSignal("SIGUSR2")
-	p.exit(0)
-	p = th.next()
-	p.notify("READY=1")
-	th.must(restarted())
-	stopped := th.begin(th.Stop)
-	p.awaitSignal("SIGUSR1")
-	p.exit(0)
-	th.must(stopped())
+	s := newScene(t, 0)
+	s.install("Type=notify", "KillSignal=SIGUSR1", "RestartKillSignal=SIGUSR2")
+	p := s.start()
+	restarted := s.begin(s.Restart)
+	p.AwaitSignal("SIGUSR2")
+	p.Exit(0)
+	p = s.next()
+	p.Send("READY=1")
+	s.must(restarted())
+	stopped := s.begin(s.Stop)
+	p.AwaitSignal("SIGUSR1")
+	p.Exit(0)
+	s.must(stopped())
 }
 
 func TestStopCommands(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecStop=PUPPET stop", "ExecStopPost=PUPPET post")
-	main := th.startNotify()
-	stopped := th.begin(th.Stop)
-	stop := th.next()
-	th.want("SubState=stop")
-	if stop.Env["MAINPID"] != strconv.Itoa(main.PID) {
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecStop=PROBE stop", "ExecStopPost=PROBE post")
+	main := s.start()
+	stopped := s.begin(s.Stop)
+	stop := s.next()
+	s.want("SubState=stop")
+	if stop.Env["MAINPID"] != main.ID() {
 		t.Errorf("ExecStop= got MAINPID=%q", stop.Env["MAINPID"])
 	}
-	stop.exit(0)
-	main.awaitSignal("SIGTERM")
-	post := th.next()
-	th.want("SubState=stop-post", "MainPID=0")
-	post.exit(0)
-	th.must(stopped())
-	th.want("ActiveState=inactive", "Result=success")
+	stop.Exit(0)
+	main.AwaitSignal("SIGTERM")
+	post := s.next()
+	s.want("SubState=stop-post", "MainPID=0")
+	post.Exit(0)
+	s.must(stopped())
+	s.want("ActiveState=inactive", "Result=success")
 }
 
 func TestStopReachesHelpersOfTheService(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify")
-	p := th.startNotify()
-	p.do("hold", "", 0) // or the child might not have got the first signal before the second
-	p.do("fork", "child", 0)
-	child := th.next() // an orphan, later, that the manager cannot wait for
-	child.do("hold", "", 0)
-	stopped := th.begin(th.Stop)
-	child.awaitSignal("SIGTERM")
-	p.exit(0)
-	th.await("SubState=final-sigterm")
-	child.awaitSignal("SIGTERM")
-	child.exit(0)
-	th.must(stopped())
+	s := newScene(t, 0)
+	s.install("Type=notify")
+	p := s.start()
+	p.Do("stay")              // or the child might not have got the first signal before the second
+	child := p.Spawn("child") // an orphan, later, that the manager cannot wait for
+	child.Do("stay")
+	stopped := s.begin(s.Stop)
+	child.AwaitSignal("SIGTERM")
+	p.Exit(0)
+	s.await("SubState=final-sigterm")
+	child.AwaitSignal("SIGTERM")
+	child.Exit(0)
+	s.must(stopped())
 }
 
 func TestSendSIGKILLNoLeavesTheProcess(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "SendSIGKILL=no", "TimeoutStopSec=200ms", "KillMode=process")
-	p := th.startNotify()
-	p.do("hold", "", 0)
-	th.must(th.Stop(th.ctx, "a.service"))
-	th.want("ActiveState=failed", "Result=timeout")
-	p.do("barrier", "", 0) // it lives; Close ends it
+	s := newScene(t, 0)
+	s.install("Type=notify", "SendSIGKILL=no", "TimeoutStopSec=200ms", "KillMode=process")
+	p := s.start()
+	p.Do("stay")
+	s.must(s.Stop(s.ctx, "a.service"))
+	s.want("ActiveState=failed", "Result=timeout")
+	p.Do("barrier") // it lives; Close ends it
 }
 
 func TestStopOfAStartThatHasNotFinished(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "ExecStop=PUPPET never")
-	start := th.begin(th.Start)
-	p := th.next()
-	th.must(th.Stop(th.ctx, "a.service"))
-	p.awaitSignal("SIGTERM")
-	th.wantExit(start(), 1, "canceled")
-	th.want("ActiveState=inactive")
+	s := newScene(t, 0)
+	s.install("Type=notify", "ExecStop=PROBE never")
+	start := s.begin(s.Start)
+	p := s.next()
+	s.must(s.Stop(s.ctx, "a.service"))
+	p.AwaitSignal("SIGTERM")
+	s.wantExit(start(), 1, "canceled")
+	s.want("ActiveState=inactive")
 }

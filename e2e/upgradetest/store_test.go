@@ -6,43 +6,23 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 )
 
-// names are those of the descriptors that a puppet was given.
-func (r *remote) names() []string {
-	if r.Env["LISTEN_FDS"] == "" {
-		return nil
-	}
-	return strings.Split(r.Env["LISTEN_FDNAMES"], ":")
-}
-
-// restart restarts a.service and returns its new process, ready.
-func (th *theatre) restart() *remote {
-	th.t.Helper()
-	outcome := th.begin(th.Restart)
-	p := th.next()
-	p.notify("READY=1")
-	th.must(outcome())
-	return p
-}
-
 func TestOrderWithinOneMessageIsUndefined(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=100")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify", "FileDescriptorStoreMax=100")
+	p := s.start()
 	var kept []string
 	for i := range 20 {
 		kept = append(kept, strconv.Itoa(i))
-		p.do("keep", fmt.Sprintf("%02d %d", i, i), 0)
+		p.Do("open", kept[i], "memfd", fmt.Sprintf("%02d", i))
 	}
-	p.do("store", "FDSTORE=1\x00"+strings.Join(kept, " "), 0)
-	p.do("barrier", "", 0)
-	p = th.restart()
+	p.SendRaw("FDSTORE=1", kept...)
+	p = s.restart()
 	var got []string
-	for i := range p.names() {
-		got = append(got, p.do("read", "", 3+i).Text)
+	for _, r := range p.Raw {
+		got = append(got, r.Content)
 	}
 	reversed := slices.Clone(got)
 	slices.Reverse(reversed)
@@ -56,32 +36,34 @@ func TestOrderWithinOneMessageIsUndefined(t *testing.T) {
 }
 
 func TestFullStoreDropsTheRestOfTheMessage(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=2")
-	p := th.startNotify()
+	s := newScene(t, 0)
+	s.install("Type=notify", "FileDescriptorStoreMax=2")
+	p := s.start()
 	for _, n := range []string{"a", "b", "c"} {
-		p.do("keep", "memfd "+n, 0)
+		p.Do("open", n, "memfd", n)
 	}
-	p.do("store", "FDSTORE=1\nFDNAME=x\x00a b c", 0)
-	p.do("barrier", "", 0)
-	th.want("NFileDescriptorStore=2")
-	th.logged("FileDescriptorStoreMax=")
+	p.SendRaw("FDSTORE=1\nFDNAME=x", "a", "b", "c")
+	s.want("NFileDescriptorStore=2")
+	s.logged("FileDescriptorStoreMax=")
 }
 
 func TestHangUpRemovesFromTheStore(t *testing.T) {
-	th := newTheatre(t, 0)
-	th.install("Type=notify", "FileDescriptorStoreMax=8", "Restart=always", "RestartSec=0")
-	p := th.startNotify()
-	p.store("pipe", "FDSTORE=1", "FDNAME=pipe")
-	p.store("pipe", "FDSTORE=1", "FDNAME=unpolled", "FDPOLL=0")
-	p.store("memfd", "FDSTORE=1", "FDNAME=memfd")
-	p.store("pidfd:"+strconv.Itoa(p.PID), "FDSTORE=1", "FDNAME=pidfd")
-	th.want("NFileDescriptorStore=4")
-	p.exit(1) // and with it the other ends of the pipes
-	p = th.next()
-	p.notify("READY=1")
-	th.await("NFileDescriptorStore=2", "SubState=running")
-	if got := th.restart().names(); !slices.Equal(got, []string{"memfd", "unpolled"}) {
+	s := newScene(t, 0)
+	s.install("Type=notify", "FileDescriptorStoreMax=8", "Restart=always", "RestartSec=0")
+	p := s.start()
+	for name, how := range map[string][]string{
+		"pipe": {"store", "pipe", "r"}, "unpolled": {"unpolled", "pipe", "r"}, "pidfd": {"store", "pidfd", p.ID()},
+	} {
+		p.Do("open", name, how[1], how[2])
+		p.Do(how[0], name, name)
+	}
+	p.Store("memfd")
+	s.want("NFileDescriptorStore=4")
+	p.Exit(1) // and with it the other ends of the pipes
+	p = s.next()
+	p.Send("READY=1")
+	s.await("NFileDescriptorStore=2", "SubState=running")
+	if got := s.restart().Names(); got != "memfd unpolled" {
 		t.Errorf("names %q", got)
 	}
 }
@@ -99,28 +81,28 @@ func TestLifeOfTheStore(t *testing.T) {
 		{257, "yes", true, "1", "1", "1", "dead-resources-pinned"},
 	} {
 		t.Run(fmt.Sprintf("%d %s %v", c.version, c.preserve, c.socket), func(t *testing.T) {
-			th := newTheatre(t, c.version)
-			want := []string{"x"}
-			th.install("Type=notify", "FileDescriptorStoreMax=8", "Restart=on-failure", "RestartSec=0", "FileDescriptorStorePreserve="+c.preserve)
+			s := newScene(t, c.version)
+			want := "x"
+			s.install("Type=notify", "FileDescriptorStoreMax=8", "Restart=on-failure", "RestartSec=0", "FileDescriptorStorePreserve="+c.preserve)
 			if c.socket {
-				th.listen("ListenStream=127.0.0.1:0")
-				want = []string{"a.socket", "x"}
+				s.listen("ListenStream=127.0.0.1:0")
+				want = "a.socket x"
 			}
-			th.startNotify().store("x", "FDSTORE=1", "FDNAME=x")
-			p := th.restart()
-			th.want("NFileDescriptorStore=" + c.afterRestart)
-			p.store("x", "FDSTORE=1", "FDNAME=x")
-			p.notify("FDSTOREREMOVE=1", "FDNAME=x")
-			p.store("x", "FDSTORE=1", "FDNAME=x")
-			p.exit(1)
-			p = th.next()
-			p.notify("READY=1")
-			th.await("SubState=running")
-			th.want("NFileDescriptorStore=" + c.afterCrash)
-			th.must(th.Stop(th.ctx, "a.service"))
-			th.want("NFileDescriptorStore="+c.stop, "SubState="+c.sub, "ActiveState=inactive")
+			s.start().Store("x")
+			p := s.restart()
+			s.want("NFileDescriptorStore=" + c.afterRestart)
+			p.Store("x")
+			p.Do("remove", "x")
+			p.Store("x")
+			p.Exit(1)
+			p = s.next()
+			p.Send("READY=1")
+			s.await("SubState=running")
+			s.want("NFileDescriptorStore=" + c.afterCrash)
+			s.must(s.Stop(s.ctx, "a.service"))
+			s.want("NFileDescriptorStore="+c.stop, "SubState="+c.sub, "ActiveState=inactive")
 			if c.stop == "1" {
-				if got := th.startNotify().names(); !slices.Equal(got, want) {
+				if got := s.start().Names(); got != want {
 					t.Errorf("names after stop and start: %q", got)
 				}
 			}
@@ -129,10 +111,10 @@ func TestLifeOfTheStore(t *testing.T) {
 }
 
 func TestPreservedStoreOutlivesAFailure(t *testing.T) {
-	th := newTheatre(t, 261)
-	th.install("Type=notify", "FileDescriptorStoreMax=8", "FileDescriptorStorePreserve=yes")
-	p := th.startNotify()
-	p.store("x", "FDSTORE=1")
-	p.exit(1)
-	th.await("ActiveState=failed", "NFileDescriptorStore=1")
+	s := newScene(t, 261)
+	s.install("Type=notify", "FileDescriptorStoreMax=8", "FileDescriptorStorePreserve=yes")
+	p := s.start()
+	p.Store("x")
+	p.Exit(1)
+	s.await("ActiveState=failed", "NFileDescriptorStore=1")
 }

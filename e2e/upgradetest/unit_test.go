@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/upgradetest"
+	"github.com/cutover-go/cutover/internal/needs"
 )
 
 // newManager starts a manager whose services are of no interest.
@@ -44,10 +45,7 @@ func TestTimeSpansAreShownAsSystemdDoes(t *testing.T) {
 			t.Errorf("TimeoutStopSec=%s is shown as %q, %v, want %q", text, got, err, want)
 		}
 	}
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("the expectations were not compared with systemd's own: there is no systemd-analyze")
-	}
+	analyze := needs.Program(t, "systemd-analyze") // compares the expectations with those of systemd
 	for text, want := range spans {
 		if text == "0" { // means infinity for this setting only
 			continue

@@ -5,13 +5,18 @@ package rehttp_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/rehttp"
@@ -100,6 +105,25 @@ func (h *house) call() *caller {
 }
 
 func newCaller(c net.Conn) *caller { return &caller{c, bufio.NewReader(c)} }
+
+// delivered returns when the server's kernel has all that c has written: nothing is
+// unacknowledged, SIOCOUTQ of tcp(7).
+func (h *house) delivered(c *caller) {
+	h.Helper()
+	conn := c.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	rc, err := conn.(syscall.Conn).SyscallConn()
+	for n := 1; n > 0 && err == nil; time.Sleep(time.Millisecond) {
+		var asked error
+		err = rc.Control(func(raw uintptr) { n, asked = unix.IoctlGetInt(int(raw), unix.SIOCOUTQ) })
+		err = errors.Join(err, asked)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+}
 
 // ask sends a request.
 func (c *caller) ask(path string) error {

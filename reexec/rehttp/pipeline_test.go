@@ -101,7 +101,7 @@ func TestRequestsBeforeOnesThatArriveDuringAnAnswerAreAnswered(t *testing.T) {
 	h.goOn <- struct{}{}
 	<-h.working
 	io.WriteString(c, strings.Repeat(request("/"), 4))
-	time.Sleep(50 * time.Millisecond) // on loopback they have come
+	h.delivered(c)
 	close(h.goOn)
 	h.hearAll(c, 15)
 	if err := h.ends(); err != nil {
@@ -130,11 +130,11 @@ func TestARequestDuringTheLastAnswerIsAnswered(t *testing.T) {
 			for range 3 {
 				fmt.Fprintf(c, request, "/")
 			}
-			time.Sleep(50 * time.Millisecond) // on loopback they have come
+			h.delivered(c)
 			close(h.goOn)
 			last := h.hearAll(c, 4)
 			for n := 0; !last && strings.Contains(kind, "TLS") && n < 10; n++ { // the sizes of TLS records hide where requests end
-				time.Sleep(20 * time.Millisecond) // net/http waits for the next request by then
+				time.Sleep(20 * time.Millisecond) // net/http waits for the next request by then, in one of the tries
 				fmt.Fprintf(c, request, "/")
 				last = h.hearAll(c, 1)
 			}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cutover-go/cutover/reexec"
 	"github.com/cutover-go/cutover/reexec/internal/protocol"
@@ -63,7 +62,7 @@ func TestPipelinedRequestsBehindWrappersAreAnswered(t *testing.T) {
 				h.u.Stop()
 				<-protocol.Of(h.u).Stopping()
 				fmt.Fprint(c, p.text[half:])
-				time.Sleep(20 * time.Millisecond) // on loopback they have come
+				h.delivered(c)
 				close(h.goOn)
 				h.hearEach(c, strings.Fields("GET "+p.methods))
 				c.Close()

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newForeign makes what package net does not know. A FIFO and a queue have a ping in
-// them, which whoever gets them next can take out.
+// newForeign makes files that package net does not know. A FIFO and a queue contain a
+// ping, which the next process can read.
 func newForeign(kind, arg string) (syscall.Conn, error) {
 	switch kind {
 	case "vsock":

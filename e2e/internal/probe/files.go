@@ -1,7 +1,8 @@
-package main
+package probe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,35 +14,41 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
 	"github.com/cutover-go/cutover/notify"
 )
 
+// An Opened is a file that a probe has made: the text of the reply to open, as JSON.
+type Opened struct {
+	Raw     Raw
+	Address string // of a socket
+}
+
 // open makes a file of a kind and keeps it under a key.
-func (p *probe) open(args []string, a *order.Answer) error {
+func (p *program) open(args []string) (string, error) {
 	key, kind, arg := args[0], args[1], args[2]
 	f, err := p.newFile(kind, arg)
 	if err != nil {
-		return fmt.Errorf("make a %s: %w", kind, err)
+		return "", fmt.Errorf("make a %s: %w", kind, err)
 	}
 	p.files[key] = f
 	fds, err := p.descriptors([]string{key})
 	if err != nil {
-		return err
+		return "", err
 	}
-	a.Raw = rawDescriptor(fds[0], key)
+	opened := Opened{Raw: rawDescriptor(fds[0], key)}
 	switch f := f.(type) {
 	case net.Listener:
-		a.Text = f.Addr().String()
+		opened.Address = f.Addr().String()
 	case net.PacketConn:
-		a.Text = f.LocalAddr().String()
+		opened.Address = f.LocalAddr().String()
 	case vsock:
-		a.Text = f.address
+		opened.Address = f.address
 	}
-	return nil
+	text, err := json.Marshal(opened)
+	return string(text), err
 }
 
-func (p *probe) newFile(kind, arg string) (syscall.Conn, error) {
+func (p *program) newFile(kind, arg string) (syscall.Conn, error) {
 	switch kind {
 	case "memfd":
 		return notify.Memfd("probe", []byte(arg))
@@ -68,12 +75,12 @@ func (p *probe) newFile(kind, arg string) (syscall.Conn, error) {
 	case "pidfd":
 		return openPidfd(arg)
 	case "passed": // a listener of that name
-		if err := p.claim([]string{arg}, new(order.Answer)); err != nil {
+		if _, err := p.listeners([]string{arg}); err != nil {
 			return nil, err
 		}
 		return p.claims[arg][0].(syscall.Conn), nil
 	case "accepted": // a connection of such a one
-		if err := p.claim([]string{arg}, new(order.Answer)); err != nil {
+		if _, err := p.listeners([]string{arg}); err != nil {
 			return nil, err
 		}
 		conn, err := p.claims[arg][0].Accept()
@@ -99,7 +106,7 @@ func newListener(network, address string) (syscall.Conn, error) {
 	return ln.(syscall.Conn), nil
 }
 
-func (p *probe) named(keys []string) ([]syscall.Conn, error) {
+func (p *program) named(keys []string) ([]syscall.Conn, error) {
 	var files []syscall.Conn
 	for _, k := range keys {
 		f, ok := p.files[k]
@@ -112,7 +119,7 @@ func (p *probe) named(keys []string) ([]syscall.Conn, error) {
 }
 
 // descriptors returns the numbers of files that stay open.
-func (p *probe) descriptors(keys []string) (fds []int, err error) {
+func (p *program) descriptors(keys []string) (fds []int, err error) {
 	files, err := p.named(keys)
 	for _, f := range files {
 		rc, rerr := f.SyscallConn()
@@ -124,31 +131,31 @@ func (p *probe) descriptors(keys []string) (fds []int, err error) {
 	return fds, err
 }
 
-func (p *probe) store(args []string, _ *order.Answer) error {
+func (p *program) store(args []string) (string, error) {
 	files, err := p.named(args[1:])
 	if err != nil {
-		return err
+		return "", err
 	}
-	return p.notifier.Store(context.Background(), args[0], files...)
+	return "", p.notifier.Store(context.Background(), args[0], files...)
 }
 
-func (p *probe) unpolled(args []string, _ *order.Answer) error {
+func (p *program) unpolled(args []string) (string, error) {
 	files, err := p.named(args[1:])
 	if err != nil {
-		return err
+		return "", err
 	}
 	for i := range files {
 		files[i] = notify.Unpolled(files[i])
 	}
-	return p.notifier.Store(context.Background(), args[0], files...)
+	return "", p.notifier.Store(context.Background(), args[0], files...)
 }
 
-func (p *probe) remove(args []string, _ *order.Answer) error {
-	return p.notifier.Remove(context.Background(), args[0])
+func (p *program) remove(args []string) (string, error) {
+	return "", p.notifier.Remove(context.Background(), args[0])
 }
 
 // close closes a file, and the other ends of all pipes.
-func (p *probe) close(args []string, _ *order.Answer) error {
+func (p *program) close(args []string) (string, error) {
 	var errs []error
 	for _, other := range p.others {
 		errs = append(errs, other())
@@ -158,21 +165,21 @@ func (p *probe) close(args []string, _ *order.Answer) error {
 		errs = append(errs, f.Close())
 	}
 	delete(p.files, args[0])
-	return errors.Join(errs...)
+	return "", errors.Join(errs...)
 }
 
-// manyPrefix begins the names of what many stores. The rest is the content.
+// manyPrefix begins the names of the files that many stores. The rest is the content.
 const manyPrefix = "many."
 
-// many stores memfds, each under a name of its own that is also its content, and
+// many stores memfds, each under another name that is also its content, and
 // measures that.
-func (p *probe) many(args []string, a *order.Answer) error {
+func (p *program) many(args []string) (string, error) {
 	ctx := context.Background()
 	files := make([]*os.File, number(args[0]))
 	for i := range files {
 		f, err := notify.Memfd("many", []byte(strconv.Itoa(i)))
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer f.Close()
 		files[i] = f
@@ -180,32 +187,29 @@ func (p *probe) many(args []string, a *order.Answer) error {
 	begin := time.Now()
 	for i, f := range files {
 		if err := p.notifier.Store(ctx, manyPrefix+strconv.Itoa(i), f); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := p.notifier.Barrier(ctx); err != nil {
-		return err
-	}
-	a.N = int(time.Since(begin))
-	return nil
+	err := p.notifier.Barrier(ctx)
+	return strconv.Itoa(int(time.Since(begin))), err
 }
 
-// check claims what many has stored and counts those that hold what their name
-// says.
-func (p *probe) check(args []string, a *order.Answer) error {
+// check claims the files of many and counts those whose content agrees with the name.
+func (p *program) check(args []string) (string, error) {
+	good := 0
 	for i := range number(args[0]) {
 		d, err := p.set.One(manyPrefix + strconv.Itoa(i))
 		if err != nil {
-			return err
+			return "", err
 		}
 		f := d.File()
 		content, err := notify.ReadMemfd(f)
 		if err = errors.Join(err, f.Close()); err != nil {
-			return err
+			return "", err
 		}
 		if strings.TrimPrefix(d.Name, manyPrefix) == string(content) {
-			a.N++
+			good++
 		}
 	}
-	return nil
+	return strconv.Itoa(good), nil
 }

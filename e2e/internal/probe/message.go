@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -12,22 +12,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
 	"github.com/cutover-go/cutover/notify"
 )
 
 // send sends the lines as one message of typed assignments.
-func (p *probe) send(lines []string, _ *order.Answer) error {
+func (p *program) send(lines []string) (string, error) {
 	var assignments []notify.Assignment
 	for _, line := range lines {
 		key, value, _ := strings.Cut(line, "=")
 		a, err := assignment(key, value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", line, err)
+			return "", fmt.Errorf("%s: %w", line, err)
 		}
 		assignments = append(assignments, a)
 	}
-	return p.notifier.Send(context.Background(), assignments...)
+	return "", p.notifier.Send(context.Background(), assignments...)
 }
 
 // words are the assignments without a value of the caller's.
@@ -90,26 +89,26 @@ func openPidfd(pid string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
-// raw sends bytes that package notify would refuse to send.
-func (p *probe) raw(args []string, _ *order.Answer) error {
+// sendRaw sends bytes that package notify would refuse to send.
+func (p *program) sendRaw(args []string) (string, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer unix.Close(fd)
 	var rights []byte
 	if keys := args[1:]; len(keys) > 0 {
 		fds, err := p.descriptors(keys)
 		if err != nil {
-			return err
+			return "", err
 		}
 		rights = unix.UnixRights(fds...)
 	}
-	return unix.Sendmsg(fd, []byte(args[0]), rights, &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}, 0)
+	return "", unix.Sendmsg(fd, []byte(args[0]), rights, &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}, 0)
 }
 
 // watchdog feeds the watchdog for the rest of this process's life.
-func (p *probe) watchdog([]string, *order.Answer) error {
+func (p *program) watchdog([]string) (string, error) {
 	go func() { // ends with the process
 		err := p.notifier.RunWatchdog(context.Background(), func(context.Context) error {
 			if why := p.sick.Load(); why != nil {
@@ -119,15 +118,14 @@ func (p *probe) watchdog([]string, *order.Answer) error {
 		})
 		fmt.Fprintln(os.Stderr, "probe: watchdog ended:", err)
 	}()
-	return nil
+	return "", nil
 }
 
-func (p *probe) timeout(_ []string, a *order.Answer) error {
-	a.Text = p.notifier.WatchdogTimeout().String()
-	return nil
+func (p *program) timeout(_ []string) (string, error) {
+	return p.notifier.WatchdogTimeout().String(), nil
 }
 
-func (p *probe) sicken(args []string, _ *order.Answer) error {
+func (p *program) sicken(args []string) (string, error) {
 	p.sick.Store(&args[0])
-	return nil
+	return "", nil
 }

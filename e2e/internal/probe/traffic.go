@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -14,20 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cutover-go/cutover/activation"
-	"github.com/cutover-go/cutover/e2e/conformance/internal/order"
 )
 
-// claim claims the listeners called by a name and answers with their addresses in
-// order.
-func (p *probe) claim(args []string, a *order.Answer) error {
+// listeners claims the listeners called by a name and returns their addresses in order.
+func (p *program) listeners(args []string) (string, error) {
 	listeners, err := p.set.Listeners(args[0])
 	if err != nil {
-		return err
+		return "", err
 	}
 	p.claims[args[0]] = listeners
-	a.N = len(listeners)
-	a.Text = addresses(listeners)
-	return nil
+	return addresses(listeners), nil
 }
 
 func addresses(listeners []net.Listener) string {
@@ -38,27 +34,25 @@ func addresses(listeners []net.Listener) string {
 	return strings.Join(list, " ")
 }
 
-// serve exchanges "pong" for what a client sends, on the descriptor of that name
-// and index, and answers with what came.
-func (p *probe) serve(args []string, a *order.Answer) (err error) {
+// serve reads from a client, on the descriptor of that name and index, answers "pong", and
+// returns the text it has read.
+func (p *program) serve(args []string) (string, error) {
 	name, index := args[0], number(args[1])
 	if listeners, ok := p.claims[name]; ok {
-		a.Text, err = acceptOne(listeners[index])
-		return err
+		return acceptOne(listeners[index])
 	}
 	for _, d := range p.set.All() {
 		if d.Name == name {
-			a.Text, err = p.exchange(name, index, d.Kind)
-			return err
+			return p.exchange(name, index, d.Kind)
 		}
 	}
-	return fmt.Errorf("nothing called %q was passed", name)
+	return "", fmt.Errorf("nothing called %q was passed", name)
 }
 
-func (p *probe) exchange(name string, index int, kind activation.Kind) (string, error) {
+func (p *program) exchange(name string, index int, kind activation.Kind) (string, error) {
 	switch kind {
 	case activation.KindListener:
-		if err := p.claim([]string{name}, new(order.Answer)); err != nil {
+		if _, err := p.listeners([]string{name}); err != nil {
 			return "", err
 		}
 		return acceptOne(p.claims[name][index])
@@ -161,18 +155,18 @@ func receive(file *os.File) (string, error) {
 }
 
 // post sends one message to the queue of that name, mq_open(3) and mq_send(3).
-func (p *probe) post(args []string, _ *order.Answer) error {
+func (p *program) post(args []string) (string, error) {
 	path, err := unix.BytePtrFromString(strings.TrimPrefix(args[0], "/"))
 	if err != nil {
-		return err
+		return "", err
 	}
 	fd, _, errno := unix.Syscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(path)), unix.O_WRONLY|unix.O_CLOEXEC, 0, 0, 0, 0)
 	if errno != 0 {
-		return os.NewSyscallError("mq_open", errno)
+		return "", os.NewSyscallError("mq_open", errno)
 	}
 	defer unix.Close(int(fd))
 	_, err = mqueue(fd, unix.SYS_MQ_TIMEDSEND, []byte(args[1]))
-	return err
+	return "", err
 }
 
 func mqueue(fd, call uintptr, buf []byte) (int, error) {
@@ -183,40 +177,39 @@ func mqueue(fd, call uintptr, buf []byte) (int, error) {
 	return int(n), nil
 }
 
-func (p *probe) write(args []string, _ *order.Answer) error {
+func (p *program) write(args []string) (string, error) {
 	f, err := os.OpenFile(args[0], os.O_WRONLY, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = io.WriteString(f, args[1])
-	return errors.Join(err, f.Close())
+	return "", errors.Join(err, f.Close())
 }
 
-func (p *probe) connect(args []string, _ *order.Answer) error {
+func (p *program) connect(args []string) (string, error) {
 	dialer := net.Dialer{LocalAddr: &net.UnixAddr{Net: args[0], Name: args[2]}}
 	conn, err := dialer.Dial(args[0], args[1])
 	if err != nil {
-		return err
+		return "", err
 	}
 	p.others = append(p.others, conn.Close)
 	_, err = io.WriteString(conn, "ping")
-	return err
+	return "", err
 }
 
 // listen claims or binds listeners as a program with package reexec does.
-func (p *probe) listen(args []string, a *order.Answer) error {
+func (p *program) listen(args []string) (string, error) {
 	var listeners []net.Listener
 	for range number(args[3]) {
 		ln, err := p.upgrader.Listen(context.Background(), args[0], args[1], args[2])
 		if err != nil {
-			return err
+			return "", err
 		}
 		listeners = append(listeners, ln)
 	}
-	a.Text = addresses(listeners)
-	return nil
+	return addresses(listeners), nil
 }
 
-func (p *probe) ready([]string, *order.Answer) error {
-	return p.upgrader.Ready(context.Background())
+func (p *program) ready([]string) (string, error) {
+	return "", p.upgrader.Ready(context.Background())
 }

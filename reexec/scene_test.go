@@ -4,7 +4,6 @@ package reexec_test
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,14 +15,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 // patience bounds whatever a test waits for. It says that something hangs, never
 // that it is slow.
 const patience = 3 * time.Minute
 
-// A stage is where actors meet: the test directs the generations of one program.
-type stage struct {
+// A scene is where the test directs the generations of one program.
+type scene struct {
 	testing.TB
 	ctx      context.Context
 	dir      string
@@ -33,23 +34,23 @@ type stage struct {
 	workDir  string
 	receive  string // how actors receive connections: what they are asked to do
 	listener net.Listener
-	entrance chan *remote
+	entrance chan *process
 	output   *os.File
 	groups   []int
 	readers  sync.WaitGroup
 
 	mu     sync.Mutex
-	actors []*remote // all that have come
+	actors []*process // all that have come
 }
 
-// newStage lets the test run beside others. Whatever processes it starts end with it.
-func newStage(t *testing.T) *stage {
+// newScene lets the test run beside others. Whatever processes it starts end with it.
+func newScene(t *testing.T) *scene {
 	t.Helper()
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "stage-") // t.TempDir is too long for a socket's path
-	s := &stage{TB: t, ctx: ctx, dir: dir, receive: "receive", entrance: make(chan *remote, 16)}
+	s := &scene{TB: t, ctx: ctx, dir: dir, receive: "receive", entrance: make(chan *process, 16)}
 	s.must(err)
 	t.Cleanup(func() { s.must(os.RemoveAll(dir)) })
 	s.path, err = os.Executable()
@@ -59,12 +60,12 @@ func newStage(t *testing.T) *stage {
 	s.must(err)
 	s.listener, err = net.Listen("unix", filepath.Join(dir, "stage"))
 	s.must(err)
-	s.readers.Go(s.admit)
+	s.readers.Go(func() { testproc.Accept(s.listener, s.arrived) }) // ends with the listener and the actors
 	t.Cleanup(s.end)
 	return s
 }
 
-func (s *stage) must(err error) {
+func (s *scene) must(err error) {
 	s.Helper()
 	if err != nil {
 		s.Fatal(err)
@@ -72,7 +73,7 @@ func (s *stage) must(err error) {
 }
 
 // end kills what is left, and looks at what the processes have written.
-func (s *stage) end() {
+func (s *scene) end() {
 	for _, group := range s.groups {
 		_ = unix.Kill(-group, unix.SIGKILL) // all are gone by now, or the test has failed
 		reap(group)
@@ -101,7 +102,7 @@ func reap(group int) {
 }
 
 // environ is the environment of the first generation.
-func (s *stage) environ() []string {
+func (s *scene) environ() []string {
 	return append(slices.Clone(s.env), // the first of two values counts
 		actorVariable+"="+filepath.Join(s.dir, "stage"),
 		"PATH="+os.Getenv("PATH"),
@@ -110,7 +111,7 @@ func (s *stage) environ() []string {
 
 // start starts the first generation of a program that nobody supervises, but for
 // s.env, in a process group of its own.
-func (s *stage) start() *remote {
+func (s *scene) start() *process {
 	s.Helper()
 	null, err := os.Open(os.DevNull)
 	s.must(err)
@@ -126,40 +127,18 @@ func (s *stage) start() *remote {
 	return s.next()
 }
 
-// admit ends when the listener is closed.
-func (s *stage) admit() {
-	for {
-		c, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		s.readers.Go(func() { s.attend(c) }) // ends with the actor
-	}
-}
-
-func (s *stage) attend(c net.Conn) {
-	defer c.Close()
-	r := &remote{stage: s, out: json.NewEncoder(c), pending: map[string]chan reply{}, news: make(chan struct{}), gone: make(chan struct{})}
-	defer close(r.gone)
-	in := json.NewDecoder(c)
-	if in.Decode(&r.hello) != nil {
-		return
-	}
+func (s *scene) arrived(p *testproc.Process) bool {
+	p.T, p.Ctx = s.TB, s.ctx
+	r := &process{s, p}
 	s.mu.Lock()
 	s.actors = append(s.actors, r)
 	s.mu.Unlock()
 	s.entrance <- r
-	for {
-		var m reply
-		if in.Decode(&m) != nil {
-			return
-		}
-		r.heard(m)
-	}
+	return true
 }
 
 // next returns the actor that comes next.
-func (s *stage) next() *remote {
+func (s *scene) next() *process {
 	s.Helper()
 	select {
 	case r := <-s.entrance:
@@ -171,14 +150,14 @@ func (s *stage) next() *remote {
 }
 
 // appeared returns all actors that have come.
-func (s *stage) appeared() []*remote {
+func (s *scene) appeared() []*process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.actors)
 }
 
 // nobody checks that no actor is waiting at the entrance.
-func (s *stage) nobody() {
+func (s *scene) nobody() {
 	s.Helper()
 	select {
 	case r := <-s.entrance:
