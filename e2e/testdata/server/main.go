@@ -105,26 +105,10 @@ func serve(ctx context.Context) (err error) {
 	starved := flag.String("starved", "", "a `file`: where it exists, the process has no free descriptor when it says that it is ready")
 	late := flag.Duration("late", 0, "how long after an upgrade version late panics")
 	flag.Parse()
-	if version == "late" {
-		o.Observe = func(e reexec.Event) {
-			if e.Kind == "adopted" {
-				time.AfterFunc(*late, func() { panic("too late") })
-			}
-		}
-	}
-	if *env != "" {
-		o.Next = func(c reexec.Command) (reexec.Command, error) {
-			lines, err := os.ReadFile(*env)
-			c.Env = append(c.Env, strings.Fields(string(lines))...) // of two values the last one counts
-			return c, err
-		}
-	}
 	if *inPlace {
 		o.Mode = "in-place"
 	}
-	o.RestartSignal = syscall.SIGUSR2
-	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-
+	hook(&o, *late, *env)
 	u, err := reexec.New(o)
 	if err != nil {
 		return err
@@ -150,6 +134,27 @@ func serve(ctx context.Context) (err error) {
 	}
 	srv := &http.Server{Handler: handler(u, ln, hits, kept)}
 	return rehttp.Serve(ctx, u, srv, slow{ln.(named), *delay})
+}
+
+// hook sets the options without a flag. Version "late" panics that long after its upgrade. The
+// next generation gets the variables of the file env.
+func hook(o *reexec.Options, late time.Duration, env string) {
+	if version == "late" {
+		o.Observe = func(e reexec.Event) {
+			if e.Kind == "adopted" {
+				time.AfterFunc(late, func() { panic("too late") })
+			}
+		}
+	}
+	if env != "" {
+		o.Next = func(c reexec.Command) (reexec.Command, error) {
+			lines, err := os.ReadFile(env)
+			c.Env = append(c.Env, strings.Fields(string(lines))...) // of two values the last one counts
+			return c, err
+		}
+	}
+	o.RestartSignal = syscall.SIGUSR2
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // starve takes the free descriptors away if file exists. A story gives them back.
