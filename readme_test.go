@@ -100,7 +100,7 @@ func TestPathsInPagesExist(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
-	pages = append(pages, "e2e/measure/losses/RESULTS.md", "e2e/measure/compare/RESULTS.md")
+	pages = append(pages, "e2e/measure/losses/RESULTS.md", "e2e/measure/compare/RESULTS.md", "e2e/measure/speed/RESULTS.md")
 	for _, page := range pages {
 		for _, m := range regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {

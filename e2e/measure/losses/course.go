@@ -3,6 +3,7 @@ package losses
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/load"
@@ -20,9 +21,9 @@ type course struct {
 	pid    int // of the process that serves
 
 	began     load.Report
-	steady    []load.Histogram // by class
-	beside    []load.Histogram // during restarts of the bystander
-	upgrading []load.Histogram
+	steady    windows
+	beside    windows // during restarts of the bystander
+	upgrading windows
 	bystander server // has no name without -beside
 	busy      usage  // in the steady times
 }
@@ -30,24 +31,24 @@ type course struct {
 // follow upgrades as often as the plan says, half of the time.
 func (c *course) follow(ctx context.Context) error {
 	c.began = c.run.Report()
-	c.steady = make([]load.Histogram, len(c.began.Classes))
-	c.beside = make([]load.Histogram, len(c.began.Classes))
-	c.upgrading = make([]load.Histogram, len(c.began.Classes))
+	for _, w := range []*windows{&c.steady, &c.beside, &c.upgrading} {
+		w.classes = make([]load.Histogram, len(c.began.Classes))
+	}
 	bar := progress.On(c.log)
 	defer bar.Clear()
 	for done := range c.upgrades {
 		bar.Show(float64(done)/float64(c.upgrades), fmt.Sprintf("%d of %d upgrades", done, c.upgrades))
 		before := processor()
-		if err := c.during(ctx, c.steady, c.look); err != nil {
+		if err := c.during(ctx, &c.steady, c.look); err != nil {
 			return err
 		}
 		c.busy.add(processor().since(before))
 		if c.bystander.name != "" {
-			if err := c.during(ctx, c.beside, c.restart); err != nil {
+			if err := c.during(ctx, &c.beside, c.restart); err != nil {
 				return err
 			}
 		}
-		if err := c.during(ctx, c.upgrading, c.upgrade); err != nil {
+		if err := c.during(ctx, &c.upgrading, c.upgrade); err != nil {
 			return fmt.Errorf("after %d upgrades: %w", done, err)
 		}
 	}
@@ -56,16 +57,38 @@ func (c *course) follow(ctx context.Context) error {
 
 // during calls f at the beginning of a window and adds the latencies of the answers in
 // it.
-func (c *course) during(ctx context.Context, to []load.Histogram, f func(context.Context) error) error {
+func (c *course) during(ctx context.Context, to *windows, f func(context.Context) error) error {
 	before, end := c.run.Report(), time.Now().Add(c.window)
 	if err := f(ctx); err != nil {
 		return err
 	}
 	err := pass(ctx, end)
+	var short load.Histogram
 	for i, s := range c.run.Report().Since(before).Classes {
-		to[i].Merge(&s.Latency)
+		to.classes[i].Merge(&s.Latency)
+		if c.specs[i].Slowly == 0 {
+			short.Merge(&s.Latency)
+		}
+	}
+	if short.Count() >= enough {
+		to.p999 = append(to.p999, short.Quantile(0.999))
 	}
 	return err
+}
+
+// windows has the latencies of all windows of a kind.
+type windows struct {
+	classes []load.Histogram
+	p999    []time.Duration // of the short requests of each window
+}
+
+// typical returns the median of the p99.9 of the windows. A burst of late answers in one of
+// them, which another program has caused, does not move it.
+func (w windows) typical() time.Duration {
+	if len(w.p999) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(w.p999))[len(w.p999)/2]
 }
 
 // look runs the operator's command without an upgrade, so that both kinds of windows
@@ -114,16 +137,17 @@ func (c *course) result() (res result) {
 	var up, steady, beside load.Histogram
 	for i, s := range c.run.Report().Since(c.began).Classes {
 		r := row{Load: s.Name, Requests: s.Sent, Lost: s.Failed() + s.Abandoned, Closed: s.Closed(), Dials: s.Dials, Declined: s.Declined}
-		r.latencies(&c.upgrading[i], &c.steady[i], &c.beside[i])
+		r.latencies(&c.upgrading.classes[i], &c.steady.classes[i], &c.beside.classes[i])
 		res.rows = append(res.rows, r)
 		if c.specs[i].Slowly == 0 {
 			all.add(r)
-			up.Merge(&c.upgrading[i])
-			steady.Merge(&c.steady[i])
-			beside.Merge(&c.beside[i])
+			up.Merge(&c.upgrading.classes[i])
+			steady.Merge(&c.steady.classes[i])
+			beside.Merge(&c.beside.classes[i])
 		}
 	}
 	all.latencies(&up, &steady, &beside)
 	res.short = all
+	res.upgrading, res.steady, res.beside = c.upgrading.typical(), c.steady.typical(), c.beside.typical()
 	return res
 }

@@ -33,6 +33,8 @@ type result struct {
 	rows  []row
 	short row     // the sum of those that take no time by intention
 	busy  float64 // part of the machine's processor time, without upgrades
+
+	upgrading, steady, beside time.Duration // p99.9 of the short requests in the typical window
 }
 
 // measure starts a server, at two ports, and upgrades it under load.

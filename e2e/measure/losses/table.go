@@ -108,6 +108,13 @@ func (t table) write(w io.Writer) error {
 		"as long, in which a manager is asked for the state as often as for an upgrade; ratio: of the two p99.9, where\n"+
 		"there are 1,000 answers of each; beside a start: the same ratio while the bare program is restarted without an\n"+
 		"upgrade (-beside).\n", whole)
+	if o := t.ours; o.upgrading > 0 && o.steady > 0 {
+		fmt.Fprintf(&b, "Of the short requests in the median window the p99.9 is %s with an upgrade, %s without (ratio %s)", short(o.upgrading), short(o.steady), over(o.upgrading, o.steady))
+		if o.beside > 0 {
+			fmt.Fprintf(&b, ", and %s beside a start (ratio %s)", short(o.beside), over(o.beside, o.steady))
+		}
+		b.WriteString(".\n")
+	}
 	for _, r := range t.ours.rows {
 		if r.Declined > 0 {
 			fmt.Fprintf(&b, "%s: %d requests were given back unread by a GOAWAY, and answered on another connection.\n", r.Load, r.Declined)
