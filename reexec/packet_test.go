@@ -85,6 +85,7 @@ func (r *process) replacedBy(options string, service ...string) *process {
 	next.serves(options, echoOr(service)...)
 	upgrade.Text()
 	r.state("draining")
+	next.state("serving") // until then it refuses an upgrade
 	return next
 }
 
