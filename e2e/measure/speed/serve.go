@@ -56,7 +56,12 @@ func speaks2(c net.Conn) func() error {
 }
 
 // udp measures echoes.
-func (b *bench) udp(ctx context.Context) error { return b.serve(ctx, "UDP echo", "udp", echoes) }
+func (b *bench) udp(ctx context.Context) error {
+	if err := b.serve(ctx, "UDP echo", "udp", echoes); err != nil {
+		return err
+	}
+	return b.callsPerDatagram(ctx)
+}
 
 // tcp measures echoes, and connections with one echo each.
 func (b *bench) tcp(ctx context.Context) error {

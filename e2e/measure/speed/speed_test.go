@@ -46,7 +46,7 @@ func TestUpgradesAndEchoesAreMeasured(t *testing.T) {
 			t.Errorf("%s: exit status %d", part, status)
 		}
 	}
-	for _, want := range []string{"UDP echo", "second upgrade / first"} {
+	for _, want := range []string{"UDP echo", "system calls", "second upgrade / first"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table has no %q:\n%s", want, &out)
 		}
