@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"internal/halt":     {},
 	"internal/needs":    {},
 	"internal/testproc": {},
+	"internal/unitfile": {},
 	"internal/handover": {"internal/excerpt", "internal/fd"},
 	"internal/ask":      {"internal/fd/seqpacket"},
 	"internal/control":  {"internal/ask", "internal/excerpt", "internal/fd"},
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"reexec/rews":               {"reexec/internal/hijacked"},
 	"reexec/retls":              {"reexec"},
 	"examples":                  {"activation", "notify", "reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/retls", "reexec/rews", "reexec/remetrics", "units"},
-	"units":                     {"units/internal/applied"},
+	"units":                     {"internal/unitfile", "units/internal/applied"},
 	"units/cmd":                 {"units", "units/internal/applied", "internal/ask"},
 	"units/internal":            {},
 

@@ -94,34 +94,34 @@ func Changes(old, new []File) (findings []Finding) {
 func changed(old, new *merged, section string) (all []fault) {
 	var seen []string
 	for _, a := range slices.Concat(old.all, new.all) {
-		if a.section != section || slices.Contains(seen, a.key) || applied.ByManager(a.key) {
+		if a.Section != section || slices.Contains(seen, a.Key) || applied.ByManager(a.Key) {
 			continue
 		}
-		seen = append(seen, a.key)
-		was, now := effective(old, section, a.key), effective(new, section, a.key)
+		seen = append(seen, a.Key)
+		was, now := effective(old, section, a.Key), effective(new, section, a.Key)
 		if was == now {
 			continue
 		}
-		at := new.missing(section, a.key)
+		at := new.missing(section, a.Key)
 		for _, b := range new.all {
-			if b.section == section && b.key == a.key {
+			if b.Section == section && b.Key == a.Key {
 				at = b
 			}
 		}
-		all = append(all, wrongf(new, at, "%s was %s, is %s", a.key+"=", cmp.Or(was, "not set"), cmp.Or(now, "not set"))...)
+		all = append(all, wrongf(new, at, "%s was %s, is %s", a.Key+"=", cmp.Or(was, "not set"), cmp.Or(now, "not set"))...)
 	}
-	slices.SortStableFunc(all, func(a, b fault) int { return cmp.Compare(a.at.line, b.at.line) })
+	slices.SortStableFunc(all, func(a, b fault) int { return cmp.Compare(a.at.Line, b.at.Line) })
 	return all
 }
 
 // effective returns the value of a setting after all its lines.
 func effective(m *merged, section, key string) string {
 	if !slices.Contains(lists, key) && !onlyAdds(section, key) {
-		return m.last(section, key).value
+		return m.last(section, key).Value
 	}
 	var values []string
 	for _, a := range m.list(section, key) {
-		values = append(values, a.value)
+		values = append(values, a.Value)
 	}
 	return strings.Join(values, " ")
 }

@@ -37,7 +37,10 @@ type Options struct {
 // Pass files that belong together in one call: a service, its drop-ins and its sockets.
 // Options say to which services the rules apply; applied is the number of these services.
 func Check(files []File, o Options) (findings []Finding, applied int) {
-	all := group(files)
+	return check(group(files), o)
+}
+
+func check(all []*merged, o Options) (findings []Finding, applied int) {
 	for _, m := range all {
 		for _, f := range ignoredLines(m) {
 			findings = append(findings, syntaxRule.finding(f))

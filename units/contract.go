@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A contract is a service that uses the library, with its sockets and the facts about its program.
@@ -66,7 +68,7 @@ func (o Options) applies(m *merged) bool {
 		return true
 	}
 	for _, a := range m.lists("Service", "ExecStart", "ExecReload") {
-		if slices.ContainsFunc(programsIn(a.value), func(name string) bool { return usesLibrary(filepath.Join(o.Root, name)) }) {
+		if slices.ContainsFunc(programsIn(a.Value), func(name string) bool { return usesLibrary(filepath.Join(o.Root, name)) }) {
 			return true
 		}
 	}
@@ -104,14 +106,14 @@ func usesLibrary(path string) bool {
 }
 
 func kindOf(unit string) string {
-	_, kind, _ := cutLast(unit, ".")
+	_, kind, _ := unitfile.CutLast(unit, ".")
 	return kind
 }
 
 // socketService returns the name of the service that gets the sockets of socket unit m.
 func socketService(m *merged) string {
-	if a := m.last("Socket", "Service"); a.value != "" {
-		return expand(m.name, a.value)
+	if a := m.last("Socket", "Service"); a.Value != "" {
+		return expand(m.name, a.Value)
 	}
 	return strings.TrimSuffix(m.name, ".socket") + ".service"
 }
@@ -119,53 +121,53 @@ func socketService(m *merged) string {
 // readFacts returns the Daemon that the section [X-Cutover] of the unit describes. A missing
 // line counts as the zero value.
 func readFacts(m *merged) Daemon {
-	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").value)}
-	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").value) // 0: not said
-	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").value)
-	d.Conns, _ = strconv.Atoi(m.last(facts, "Conns").value)
+	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").Value)}
+	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").Value) // 0: not said
+	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").Value)
+	d.Conns, _ = strconv.Atoi(m.last(facts, "Conns").Value)
 	_, d.Network = m.is(facts, "Network")
 	_, d.SoftReboot = m.is(facts, "SoftReboot")
-	d.ReadyTimeout, _ = parseSpan(m.last(facts, "ReadyTimeout").value)
-	d.Trial, _ = parseSpan(m.last(facts, "Trial").value)
-	d.Drain, _ = parseSpan(m.last(facts, "Drain").value)
-	d.StopDrain, _ = parseSpan(m.last(facts, "StopDrain").value)
+	d.ReadyTimeout, _ = unitfile.Span(m.last(facts, "ReadyTimeout").Value)
+	d.Trial, _ = unitfile.Span(m.last(facts, "Trial").Value)
+	d.Drain, _ = unitfile.Span(m.last(facts, "Drain").Value)
+	d.StopDrain, _ = unitfile.Span(m.last(facts, "StopDrain").Value)
 	// Only the defaults count here, so an error about a missing field is ignored.
 	full, _ := d.complete()
 	return full
 }
 
 // of returns the last assignment of a setting in [Service].
-func (c *contract) of(key string) assignment { return c.service.last("Service", key) }
+func (c *contract) of(key string) unitfile.Assignment { return c.service.last("Service", key) }
 
 // on reports whether a boolean setting in [Service] is on.
-func (c *contract) on(key string) (assignment, bool) { return c.service.is("Service", key) }
+func (c *contract) on(key string) (unitfile.Assignment, bool) { return c.service.is("Service", key) }
 
 // span returns a time setting of [Service], or its default.
-func (c *contract) span(key string, fallback time.Duration) (assignment, time.Duration) {
+func (c *contract) span(key string, fallback time.Duration) (unitfile.Assignment, time.Duration) {
 	a := c.of(key)
-	if d, ok := parseSpan(a.value); ok {
+	if d, err := unitfile.Span(a.Value); err == nil {
 		return a, d
 	}
 	return a, fallback
 }
 
 // number returns a numeric setting of [Service], or its default.
-func (c *contract) number(key string, fallback int) (assignment, int) {
+func (c *contract) number(key string, fallback int) (unitfile.Assignment, int) {
 	a := c.of(key)
-	if n, err := strconv.Atoi(a.value); err == nil {
+	if n, err := strconv.Atoi(a.Value); err == nil {
 		return a, n
 	}
 	return a, fallback
 }
 
 // binary returns the command of the last ExecStart= line.
-func (c *contract) binary() (assignment, command) {
+func (c *contract) binary() (unitfile.Assignment, command) {
 	list := c.service.list("Service", "ExecStart")
 	if len(list) == 0 {
 		return c.service.missing("Service", "ExecStart"), command{}
 	}
 	last := list[len(list)-1]
-	return last, parseCommand(last.value)
+	return last, parseCommand(last.Value)
 }
 
 // each returns the faults that find returns for each socket.

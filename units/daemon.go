@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Hardening selects the sandbox of a service. Upgrades, restarts and the recovery from a
@@ -183,7 +185,7 @@ func (d Daemon) checkProgram() error {
 
 // badName says why name cannot be that of a service, "" if it can.
 func badName(name string) string {
-	switch stem, kind, _ := cutLast(name, "."); {
+	switch stem, kind, _ := unitfile.CutLast(name, "."); {
 	case strings.Contains(name, "@"):
 		return "a template is not written: write the units of one instance, and then name them NAME@.service and put %i into their addresses and RuntimeDirectory="
 	case !unitName.MatchString(name) || len(name) > maxName:

@@ -19,10 +19,10 @@ func Describe(files []File) (Daemon, error) {
 	c := &contract{service: m}
 	c.claim(all)
 	d := readFacts(m)
-	d.Description = unliteral(m.last("Unit", "Description").value)
-	d.User = c.of("User").value
+	d.Description = unliteral(m.last("Unit", "Description").Value)
+	d.User = c.of("User").Value
 	for _, a := range c.service.list("Service", "LoadCredential") {
-		d.Credentials = append(d.Credentials, unliteral(a.value))
+		d.Credentials = append(d.Credentials, unliteral(a.Value))
 	}
 	_, start := c.binary()
 	d.Binary = start.binary()
@@ -30,7 +30,7 @@ func Describe(files []File) (Daemon, error) {
 		d.Args = start.argv[1:]
 	}
 	if reload := c.service.list("Service", "ExecReload"); len(reload) > 0 {
-		cmd := parseCommand(reload[0].value)
+		cmd := parseCommand(reload[0].Value)
 		if cmd.binary() != d.Binary && len(cmd.argv) == 1 {
 			d.Reload, d.ReloadCommand = nil, cmd.binary()
 		} else {
@@ -53,10 +53,10 @@ func inOrder(sockets []*merged, names []string) []*merged {
 }
 
 func describeSocket(m *merged) (s Socket) {
-	s.Name = unliteral(m.last("Socket", "FileDescriptorName").value)
+	s.Name = unliteral(m.last("Socket", "FileDescriptorName").Value)
 	for _, a := range listening(m) {
-		s.Listen = append(s.Listen, unliteral(a.value))
-		s.Kind = strings.TrimPrefix(a.key, "Listen")
+		s.Listen = append(s.Listen, unliteral(a.Value))
+		s.Kind = strings.TrimPrefix(a.Key, "Listen")
 	}
 	return s
 }

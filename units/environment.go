@@ -17,20 +17,20 @@ var reloadVariables = []string{"MAINPID", "RUNTIME_DIRECTORY"}
 
 func environmentTaken(c *contract) (all []fault) {
 	for _, a := range c.service.lists("Service", "Environment", "UnsetEnvironment") {
-		for _, word := range shellWords(a.value) {
+		for _, word := range wordsOf(a.Value) {
 			name, _, assigned := strings.Cut(word, "=")
-			if slices.Contains(systemdVariables, name) && (assigned == (a.key == "Environment")) {
-				all = append(all, fault{c.service, a, a.key + "=" + a.value + " takes " + name + " away from the library"})
+			if slices.Contains(systemdVariables, name) && (assigned == (a.Key == "Environment")) {
+				all = append(all, fault{c.service, a, a.Key + "=" + a.Value + " takes " + name + " away from the library"})
 			}
 		}
 	}
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
 		read := systemdVariables
-		if a.key == "ExecReload" {
+		if a.Key == "ExecReload" {
 			read = reloadVariables
 		}
-		if names := c.takes(parseCommand(a.value), read); len(names) > 0 {
-			all = append(all, fault{c.service, a, a.key + "=" + a.value + " takes " + strings.Join(names, ", ") + " away from the program"})
+		if names := c.takes(parseCommand(a.Value), read); len(names) > 0 {
+			all = append(all, fault{c.service, a, a.Key + "=" + a.Value + " takes " + strings.Join(names, ", ") + " away from the program"})
 		}
 	}
 	return all

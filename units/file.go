@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A File is a unit file, or a drop-in of one.
@@ -30,6 +32,15 @@ func (f File) Install(dir string) error {
 		return fmt.Errorf("units: write %s: %w", f.Name, err)
 	}
 	return nil
+}
+
+// group puts the files of each unit together.
+func group(files []File) []*merged {
+	texts := make([]unitfile.File, len(files))
+	for i, f := range files {
+		texts[i] = unitfile.File(f)
+	}
+	return grouped(texts)
 }
 
 func replaceFile(path, text string) error {

@@ -1,6 +1,10 @@
 package units
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
+)
 
 // neededCalls are the system calls that an upgrade needs. clone3, pidfd_open and others are
 // not among them, because older calls take their place.
@@ -29,10 +33,10 @@ type filter struct {
 	deny  bool
 }
 
-func newFilter(lines []assignment, groups map[string][]string) filter {
+func newFilter(lines []unitfile.Assignment, groups map[string][]string) filter {
 	f := filter{lists: map[string]bool{}}
 	for i, a := range lines {
-		words, inverted := strings.CutPrefix(a.value, "~")
+		words, inverted := strings.CutPrefix(a.Value, "~")
 		if i == 0 {
 			f.deny = inverted
 			for _, call := range groups["@default"] {

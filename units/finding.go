@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Severity is how bad a finding is.
@@ -63,12 +65,12 @@ type rule struct {
 // A fault is a line that breaks a rule.
 type fault struct {
 	unit  *merged
-	at    assignment
+	at    unitfile.Assignment
 	wrong string
 }
 
 // wrongf returns one fault.
-func wrongf(unit *merged, at assignment, format string, args ...any) []fault {
+func wrongf(unit *merged, at unitfile.Assignment, format string, args ...any) []fault {
 	return []fault{{unit, at, fmt.Sprintf(format, args...)}}
 }
 
@@ -77,7 +79,7 @@ func (r *Rule) finding(f fault) Finding {
 	return Finding{
 		Rule: r.ID, Severity: r.Severity, Effect: r.Effect, Write: r.Write,
 		Unit: f.unit.name, Wrong: f.wrong,
-		File: cmp.Or(f.at.file.Path, f.at.file.Name), Line: f.at.line,
+		File: cmp.Or(f.at.File.Path, f.at.File.Name), Line: f.at.Line,
 	}
 }
 

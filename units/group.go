@@ -5,11 +5,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
-// group puts unit files and their drop-ins together, in the order of files. Of two
+// grouped puts unit files and their drop-ins together, in the order of files. Of two
 // files with one name the first counts, as /etc comes before /usr/lib.
-func group(files []File) []*merged {
+func grouped(files []unitfile.File) []*merged {
 	var units []*merged
 	seen := map[string]bool{}
 	for i := range files {
@@ -18,7 +20,7 @@ func group(files []File) []*merged {
 			continue
 		}
 		seen[f.Name] = true
-		units = append(units, merge(f.Name, append([]*File{f}, dropIns(f.Name, files)...)))
+		units = append(units, merge(f.Name, append([]*unitfile.File{f}, dropIns(f.Name, files)...)))
 	}
 	return units
 }
@@ -27,8 +29,8 @@ func isDropIn(name string) bool { return strings.HasSuffix(path.Dir(name), ".d")
 
 // dropIns returns the drop-ins of a unit in the order of their file names. A drop-in in a more
 // specific directory hides a drop-in of the same name.
-func dropIns(unit string, files []File) []*File {
-	byBase := map[string]*File{}
+func dropIns(unit string, files []unitfile.File) []*unitfile.File {
+	byBase := map[string]*unitfile.File{}
 	for _, dir := range dropInDirs(unit) {
 		for i := range files {
 			f := &files[i]
@@ -38,34 +40,27 @@ func dropIns(unit string, files []File) []*File {
 			}
 		}
 	}
-	var list []*File
+	var list []*unitfile.File
 	for _, f := range byBase {
 		list = append(list, f)
 	}
-	slices.SortFunc(list, func(a, b *File) int { return cmp.Compare(path.Base(a.Name), path.Base(b.Name)) })
+	slices.SortFunc(list, func(a, b *unitfile.File) int { return cmp.Compare(path.Base(a.Name), path.Base(b.Name)) })
 	return list
 }
 
 // dropInDirs are the directories whose drop-ins a unit has, the most specific first
 // (systemd.unit(5)): a-b.service.d, then a-.service.d, then service.d.
 func dropInDirs(unit string) []string {
-	stem, kind, _ := cutLast(unit, ".")
+	stem, kind, _ := unitfile.CutLast(unit, ".")
 	dirs := []string{unit + ".d"}
 	if template, _, ok := strings.Cut(stem, "@"); ok && !strings.HasSuffix(stem, "@") {
 		dirs = append(dirs, template+"@."+kind+".d")
 	}
 	for rest := strings.TrimSuffix(stem, "-"); ; {
 		var ok bool
-		if rest, _, ok = cutLast(rest, "-"); !ok {
+		if rest, _, ok = unitfile.CutLast(rest, "-"); !ok {
 			return append(dirs, kind+".d")
 		}
 		dirs = append(dirs, rest+"-."+kind+".d")
 	}
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }

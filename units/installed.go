@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // CheckInstalled checks a unit of a running systemd. It calls Check with the files that systemd
@@ -35,14 +37,14 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 	if err != nil {
 		return nil, 0, fmt.Errorf("units: %w", err)
 	}
-	var files []File
+	var files []unitfile.File
 	for _, u := range all {
 		files = append(files, u.files...)
 	}
 	if o.neighbours, err = neighbours(ctx, o.User); err != nil {
 		return nil, 0, fmt.Errorf("units: %w", err)
 	}
-	findings, applied = Check(files, o)
+	findings, applied = check(grouped(files), o)
 	for _, u := range all {
 		m := merge(u.one("Id"), pointers(u.files))
 		if u.one("NeedDaemonReload") == "yes" || !o.User && u.lacksDropIn() {
@@ -59,7 +61,7 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 // A loadedUnit is a unit with the properties that systemctl shows and with its files.
 type loadedUnit struct {
 	properties
-	files []File
+	files []unitfile.File
 }
 
 // properties is the output of `systemctl show`. Keys such as ExecStart= have several values.
@@ -165,7 +167,7 @@ func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
 		for _, key := range wanted {
 			text += key + "=" + literal(p.one(key)) + "\n"
 		}
-		all = append(all, merge(p.one("Id"), []*File{{Name: p.one("Id"), Text: text}}))
+		all = append(all, merge(p.one("Id"), []*unitfile.File{{Name: p.one("Id"), Text: text}}))
 	}
 	return all, nil
 }
@@ -201,7 +203,7 @@ func (u *loadedUnit) lacksDropIn() bool {
 		return false // the unit has another name, or comes from a generator
 	}
 	for _, f := range dropIns(u.one("Id"), there) {
-		read := func(r File) bool { return path.Base(r.Name) == path.Base(f.Name) }
+		read := func(r unitfile.File) bool { return path.Base(r.Name) == path.Base(f.Name) }
 		if f.Text != "" && !slices.ContainsFunc(u.files, read) { // an empty one hides others
 			return true
 		}
@@ -228,8 +230,8 @@ func mainProcess(u loadedUnit, all []loadedUnit) process {
 	return process{}
 }
 
-func pointers(files []File) []*File {
-	list := make([]*File, len(files))
+func pointers(files []unitfile.File) []*unitfile.File {
+	list := make([]*unitfile.File, len(files))
 	for i := range files {
 		list[i] = &files[i]
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Addresses that a process listens on, compared with those of its .socket units.
@@ -39,11 +41,11 @@ func (e endpoint) serves(wanted endpoint) bool {
 
 // endpointOf returns the address of a Listen line of unit s. A line of another kind, such
 // as a FIFO or vsock, has no endpoint.
-func endpointOf(s *merged, a assignment) (endpoint, bool) {
-	network := map[string]string{"ListenStream": "tcp", "ListenDatagram": "udp"}[a.key]
-	value := expandPath(s.name, a.value)
+func endpointOf(s *merged, a unitfile.Assignment) (endpoint, bool) {
+	network := map[string]string{"ListenStream": "tcp", "ListenDatagram": "udp"}[a.Key]
+	value := expandPath(s.name, a.Value)
 	switch {
-	case network == "" && a.key != "ListenSequentialPacket", s.last("Socket", "SocketProtocol").value != "":
+	case network == "" && a.Key != "ListenSequentialPacket", s.last("Socket", "SocketProtocol").Value != "":
 		return endpoint{}, false
 	case strings.HasPrefix(value, "/") || strings.HasPrefix(value, "@"):
 		return endpoint{network: "unix", path: value}, true
@@ -67,7 +69,7 @@ func elsewhere(s *merged, p process) (all []fault) {
 	for _, a := range listening(s) {
 		wanted, ok := endpointOf(s, a)
 		if ok && !slices.ContainsFunc(has, func(e endpoint) bool { return e.serves(wanted) }) {
-			all = append(all, wrongf(s, a, "%s=%s, the main process (%d) listens on %s, not there", a.key, a.value, p.pid, join(has))...)
+			all = append(all, wrongf(s, a, "%s=%s, the main process (%d) listens on %s, not there", a.Key, a.Value, p.pid, join(has))...)
 		}
 	}
 	return all

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // TestSocketUnitIsComparedWithItsListeners has the test itself as the main process.
@@ -67,7 +69,7 @@ func TestSocketUnitIsComparedWithItsListeners(t *testing.T) {
 }
 
 func socketUnit(lines string) *merged {
-	return merge("myapp.socket", []*File{{Name: "myapp.socket", Text: "[Socket]\n" + lines + "\n"}})
+	return merge("myapp.socket", []*unitfile.File{{Name: "myapp.socket", Text: "[Socket]\n" + lines + "\n"}})
 }
 
 func TestStatusNamesStrays(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // searchDirs are the directories in which the system manager looks for unit files, in its
@@ -39,12 +41,14 @@ func Load(root string, names ...string) ([]File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("units: %w", err)
 		}
-		all = append(all, files...)
+		for _, f := range files {
+			all = append(all, File(f))
+		}
 	}
 	return all, nil
 }
 
-func load(root, name string) ([]File, error) {
+func load(root, name string) ([]unitfile.File, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
@@ -64,8 +68,8 @@ func load(root, name string) ([]File, error) {
 
 // withoutAliases leaves out links to other units among files, as systemctl enable makes them
 // for Alias=. An instance of a template is a unit.
-func withoutAliases(files []File) []File {
-	return slices.DeleteFunc(files, func(f File) bool {
+func withoutAliases(files []unitfile.File) []unitfile.File {
+	return slices.DeleteFunc(files, func(f unitfile.File) bool {
 		target, err := filepath.EvalSymlinks(f.Path)
 		base := filepath.Base(target)
 		if err != nil || base == f.Name || isDropIn(f.Name) {
@@ -73,13 +77,13 @@ func withoutAliases(files []File) []File {
 		}
 		template, _, ok := strings.Cut(f.Name, "@")
 		instance := ok && strings.HasPrefix(base, template+"@.")
-		return !instance && slices.ContainsFunc(files, func(other File) bool { return other.Name == base && other.Text == f.Text })
+		return !instance && slices.ContainsFunc(files, func(other unitfile.File) bool { return other.Name == base && other.Text == f.Text })
 	})
 }
 
 // loadFile reads the file at path and the files that belong to it. For a drop-in it reads the
 // unit.
-func loadFile(path string) ([]File, error) {
+func loadFile(path string) ([]unitfile.File, error) {
 	dir, base := filepath.Split(path)
 	if unit, isDropIn := strings.CutSuffix(filepath.Clean(dir), ".d"); isDropIn && filepath.Ext(base) == ".conf" {
 		files, err := loadFile(unit)
@@ -102,7 +106,7 @@ func loadFile(path string) ([]File, error) {
 		return nil, fmt.Errorf("%s is no unit file: it is not text", path)
 	}
 	related, err := inDirs([]string{filepath.Clean(dir)}, append(siblings(base), base))
-	return append([]File{f}, related...), err
+	return append([]unitfile.File{f}, related...), err
 }
 
 // unitKinds are the suffixes of units, systemd.unit(5).
@@ -127,7 +131,7 @@ func aboutQuadlets(dir string) string {
 }
 
 // installed reads the unit called name and its siblings from the standard directories.
-func installed(root, name string) ([]File, error) {
+func installed(root, name string) ([]unitfile.File, error) {
 	if !slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
 		name += ".service"
 	}
@@ -136,7 +140,7 @@ func installed(root, name string) ([]File, error) {
 		dirs[i] = filepath.Join(root, dir)
 	}
 	files, err := inDirs(dirs, append([]string{name}, siblings(name)...))
-	if err == nil && !slices.ContainsFunc(files, func(f File) bool { return f.Name == name }) {
+	if err == nil && !slices.ContainsFunc(files, func(f unitfile.File) bool { return f.Name == name }) {
 		err = fmt.Errorf("%s: %w in %s and the other directories of units", name, fs.ErrNotExist, filepath.Join(root, "/etc/systemd/system"))
 	}
 	return files, err
@@ -144,7 +148,7 @@ func installed(root, name string) ([]File, error) {
 
 // siblings returns the units that usually belong to the unit called name.
 func siblings(name string) []string {
-	stem, kind, _ := cutLast(name, ".")
+	stem, kind, _ := unitfile.CutLast(name, ".")
 	switch kind {
 	case "service":
 		return []string{stem + ".socket"}
@@ -156,7 +160,7 @@ func siblings(name string) []string {
 
 // inDirs reads the units called names and all their drop-ins from dirs. It also reads the
 // sockets whose Service= is one of names.
-func inDirs(dirs, names []string) (files []File, err error) {
+func inDirs(dirs, names []string) (files []unitfile.File, err error) {
 	for _, dir := range dirs {
 		found, err := readDir(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -174,7 +178,7 @@ func inDirs(dirs, names []string) (files []File, err error) {
 	return files, nil
 }
 
-func belongs(f File, names []string) bool {
+func belongs(f unitfile.File, names []string) bool {
 	if slices.Contains(names, f.Name) {
 		return true
 	}
@@ -182,7 +186,7 @@ func belongs(f File, names []string) bool {
 		if isDropIn(f.Name) && slices.Contains(dropInDirs(name), filepath.Dir(f.Name)) {
 			return true
 		}
-		if strings.HasSuffix(f.Name, ".socket") && socketService(merge(f.Name, []*File{&f})) == name {
+		if strings.HasSuffix(f.Name, ".socket") && socketService(merge(f.Name, []*unitfile.File{&f})) == name {
 			return true
 		}
 	}
@@ -190,13 +194,13 @@ func belongs(f File, names []string) bool {
 }
 
 // readDir reads all units in dir, and all drop-ins.
-func readDir(dir string) (files []File, err error) {
+func readDir(dir string) (files []unitfile.File, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		var found []File
+		var found []unitfile.File
 		switch ext := filepath.Ext(e.Name()); {
 		case ext == ".service" || ext == ".socket" || ext == ".path":
 			found, err = readFiles([]string{filepath.Join(dir, e.Name())}, "")
@@ -213,7 +217,7 @@ func readDir(dir string) (files []File, err error) {
 	return files, nil
 }
 
-func readFiles(paths []string, parent string) (files []File, err error) {
+func readFiles(paths []string, parent string) (files []unitfile.File, err error) {
 	for _, path := range paths {
 		f, err := readFile(path, filepath.Join(parent, filepath.Base(path)))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -230,15 +234,15 @@ func readFiles(paths []string, parent string) (files []File, err error) {
 // maxFile is larger than any unit file.
 const maxFile = 1 << 20
 
-func readFile(path, name string) (File, error) {
+func readFile(path, name string) (unitfile.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return File{}, err
+		return unitfile.File{}, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
-		return File{}, err
+		return unitfile.File{}, err
 	}
-	return File{Name: filepath.ToSlash(name), Path: path, Text: string(text)}, nil
+	return unitfile.File{Name: filepath.ToSlash(name), Path: path, Text: string(text)}, nil
 }

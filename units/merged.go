@@ -3,29 +3,31 @@ package units
 import (
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A merged unit is a unit file with its drop-ins, read in systemd's order.
 type merged struct {
 	name     string
-	file     *File
+	file     *unitfile.File
 	sections map[string]int // of file
 	systemd  int            // the version that reads it; 0 is the newest
-	all      []assignment
-	ignored  []ignoredLine
+	all      []unitfile.Assignment
+	ignored  []unitfile.Ignored
 }
 
 // merge reads a unit. files[0] is the unit file itself, the rest are its drop-ins in
 // order.
-func merge(name string, files []*File) *merged {
+func merge(name string, files []*unitfile.File) *merged {
 	m := &merged{name: name, file: files[0]}
 	for _, f := range files {
-		p := parse(f)
+		p := unitfile.Parse(f)
 		if m.sections == nil {
-			m.sections = p.sections
+			m.sections = p.Sections
 		}
-		m.all = append(m.all, p.all...)
-		m.ignored = append(m.ignored, p.ignored...)
+		m.all = append(m.all, p.All...)
+		m.ignored = append(m.ignored, p.Ignored...)
 	}
 	return m
 }
@@ -33,19 +35,19 @@ func merge(name string, files []*File) *merged {
 // list returns the values of a setting that can have several lines, and of a line with several
 // commands each command. An empty assignment removes the values before it, except for
 // dependencies. Several keys are several names of one setting, or kinds of one list.
-func (m *merged) list(section string, keys ...string) (values []assignment) {
+func (m *merged) list(section string, keys ...string) (values []unitfile.Assignment) {
 	for _, a := range m.all {
 		switch {
-		case a.section != section || !slices.Contains(keys, a.key):
-		case a.value != "" && slices.Contains(commandKeys, a.key):
-			for _, line := range splitCommands(a.value) {
+		case a.Section != section || !slices.Contains(keys, a.Key):
+		case a.Value != "" && slices.Contains(commandKeys, a.Key):
+			for _, line := range unitfile.Commands(a.Value) {
 				one := a
-				one.value = line
+				one.Value = line
 				values = append(values, one)
 			}
-		case a.value != "":
+		case a.Value != "":
 			values = append(values, a)
-		case !onlyAdds(a.section, a.key):
+		case !onlyAdds(a.Section, a.Key):
 			values = nil
 		}
 	}
@@ -54,7 +56,7 @@ func (m *merged) list(section string, keys ...string) (values []assignment) {
 
 // lists returns the values of several settings, each of which an empty assignment resets for
 // itself.
-func (m *merged) lists(section string, keys ...string) (values []assignment) {
+func (m *merged) lists(section string, keys ...string) (values []unitfile.Assignment) {
 	for _, key := range keys {
 		values = append(values, m.list(section, key)...)
 	}
@@ -74,7 +76,7 @@ var dependencies = strings.Fields("After Before BindsTo Conflicts JoinsNamespace
 // words returns the values of list, split at blanks.
 func (m *merged) words(section, key string) (words []string) {
 	for _, a := range m.list(section, key) {
-		words = append(words, strings.Fields(a.value)...)
+		words = append(words, strings.Fields(a.Value)...)
 	}
 	return words
 }
@@ -96,36 +98,28 @@ var commandKeys = strings.Fields("ExecCondition ExecStartPre ExecStart ExecStart
 
 // last returns the assignment that counts for a setting with one value. If there is none, the
 // result has no value, and its line is the line of the section.
-func (m *merged) last(section, key string) assignment {
-	return m.lastOf(assignment{section: section, key: key})
+func (m *merged) last(section, key string) unitfile.Assignment {
+	return m.lastOf(unitfile.Assignment{Section: section, Key: key})
 }
 
 // lastOf is last for a setting with several names. The first is the current name.
-func (m *merged) lastOf(names ...assignment) assignment {
+func (m *merged) lastOf(names ...unitfile.Assignment) unitfile.Assignment {
 	for _, a := range slices.Backward(m.all) {
-		named := func(n assignment) bool { return n.section == a.section && n.key == a.key }
-		if accepted := values[a.key]; slices.ContainsFunc(names, named) && accepted.has(a.value) && accepted.known(a.value, m.systemd) {
+		named := func(n unitfile.Assignment) bool { return n.Section == a.Section && n.Key == a.Key }
+		if accepted := values[a.Key]; slices.ContainsFunc(names, named) && accepted.has(a.Value) && accepted.known(a.Value, m.systemd) {
 			return a
 		}
 	}
-	return m.missing(names[0].section, names[0].key)
+	return m.missing(names[0].Section, names[0].Key)
 }
 
 // missing returns an assignment without a value, at the line of the section.
-func (m *merged) missing(section, key string) assignment {
-	return assignment{file: m.file, line: max(m.sections[section], 1), section: section, key: key}
+func (m *merged) missing(section, key string) unitfile.Assignment {
+	return unitfile.Assignment{File: m.file, Line: max(m.sections[section], 1), Section: section, Key: key}
 }
 
 // is reports whether a boolean setting is on.
-func (m *merged) is(section, key string) (assignment, bool) {
+func (m *merged) is(section, key string) (unitfile.Assignment, bool) {
 	a := m.last(section, key)
-	return a, isYes(a.value)
-}
-
-func isYes(value string) bool {
-	return slices.Contains([]string{"yes", "true", "on", "1", "y", "t"}, strings.ToLower(value))
-}
-
-func isNo(value string) bool {
-	return slices.Contains([]string{"no", "false", "off", "0", "n", "f"}, strings.ToLower(value))
+	return a, unitfile.IsYes(a.Value)
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // TestEmptyAssignmentsHaveTheEffectOfTheTable holds us to the table that e2e holds every
@@ -22,10 +24,10 @@ func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
 		rows++
 		section, left := f[0], f[3]
 		key, value, _ := strings.Cut(f[1], "=")
-		unit := &File{Name: "x.service", Text: "[" + section + "]\n" + key + "=" + value + "\n"}
-		emptied := &File{Name: "x.service.d/a.conf", Text: "[" + section + "]\n" + key + "=\n"}
+		unit := &unitfile.File{Name: "x.service", Text: "[" + section + "]\n" + key + "=" + value + "\n"}
+		emptied := &unitfile.File{Name: "x.service.d/a.conf", Text: "[" + section + "]\n" + key + "=\n"}
 		want := map[string]string{"kept": value, "reset": ""}[left]
-		if got := effective(merge("x.service", []*File{unit, emptied}), section, key); got != want {
+		if got := effective(merge("x.service", []*unitfile.File{unit, emptied}), section, key); got != want {
 			t.Errorf("%s=%s and an empty one: %q, want it %s", key, value, got, left)
 		}
 	}
@@ -36,7 +38,7 @@ func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
 
 // TestOneListOfSeveralSettings has an empty one take the others back too.
 func TestOneListOfSeveralSettings(t *testing.T) {
-	service := merge("x.service", []*File{{Text: "[Service]\nBindPaths=/a /b:/c\nBindReadOnlyPaths=\nBindReadOnlyPaths=/d\n" +
+	service := merge("x.service", []*unitfile.File{{Text: "[Service]\nBindPaths=/a /b:/c\nBindReadOnlyPaths=\nBindReadOnlyPaths=/d\n" +
 		"InaccessibleDirectories=/e\nInaccessiblePaths=\n"}})
 	if got := binds(service); len(got) != 1 || got[0].target != "/d" {
 		t.Errorf("binds = %v", got)
@@ -44,10 +46,10 @@ func TestOneListOfSeveralSettings(t *testing.T) {
 	if at, hidden := (&contract{service: service}).hides("/e/f"); hidden {
 		t.Errorf("%v hides /e/f", at)
 	}
-	socket := merge("x.socket", []*File{{Text: "[Socket]\nListenStream=1\nListenDatagram=2\nListenFIFO=\nListenDatagram=3\nListenStream=4\n"}})
+	socket := merge("x.socket", []*unitfile.File{{Text: "[Socket]\nListenStream=1\nListenDatagram=2\nListenFIFO=\nListenDatagram=3\nListenStream=4\n"}})
 	var got []string
 	for _, a := range listening(socket) {
-		got = append(got, a.key+a.value)
+		got = append(got, a.Key+a.Value)
 	}
 	if strings.Join(got, " ") != "ListenDatagram3 ListenStream4" {
 		t.Errorf("listening = %v", got)
@@ -65,7 +67,7 @@ func TestLastOfSeveralNames(t *testing.T) {
 		"[Unit]\nStartLimitIntervalSec=0\nStartLimitIntervalSec=\n[Service]\n":  0,
 		"[Unit]\nStartLimitIntervalSec=0\nStartLimitIntervalSec=never\n[Unit]n": 0,
 	} {
-		c := &contract{service: merge("x.service", []*File{{Name: "x.service", Text: text}})}
+		c := &contract{service: merge("x.service", []*unitfile.File{{Name: "x.service", Text: text}})}
 		if got := startLimit(c); len(got) != want {
 			t.Errorf("%q: %v, want %d", text, got, want)
 		}

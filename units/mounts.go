@@ -4,14 +4,16 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // The file system as the service sees it.
 
 // covering returns the longest path in the settings keys that contains name, and its line.
-func covering(m *merged, name string, keys ...string) (longest string, at assignment) {
+func covering(m *merged, name string, keys ...string) (longest string, at unitfile.Assignment) {
 	for _, a := range m.list("Service", keys...) {
-		for _, word := range strings.Fields(a.value) {
+		for _, word := range strings.Fields(a.Value) {
 			dir := path.Clean(strings.TrimLeft(word, "-+"))
 			if within(name, dir) && len(dir) > len(longest) {
 				longest, at = dir, a
@@ -30,7 +32,7 @@ func within(name, dir string) bool {
 // paths.
 func (c *contract) programs() (paths []string) {
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
-		cmd := parseCommand(a.value)
+		cmd := parseCommand(a.Value)
 		binary := cmd.binary()
 		if !strings.Contains(cmd.prefix, "+") && path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
 			paths = append(paths, binary)
@@ -42,12 +44,12 @@ func (c *contract) programs() (paths []string) {
 // A mount is one entry of BindPaths= or BindReadOnlyPaths=, which are one list.
 type mount struct {
 	source, target string
-	at             assignment
+	at             unitfile.Assignment
 }
 
 func binds(m *merged) (all []mount) {
 	for _, a := range m.list("Service", "BindPaths", "BindReadOnlyPaths") {
-		for _, word := range strings.Fields(a.value) {
+		for _, word := range strings.Fields(a.Value) {
 			parts := strings.Split(strings.TrimLeft(word, "-"), ":")
 			target := parts[0]
 			if len(parts) > 1 && parts[1] != "" {
@@ -64,9 +66,9 @@ func bound(m *merged, name string) bool {
 }
 
 // hides returns the setting that hides name from the service.
-func (c *contract) hides(name string) (assignment, bool) {
+func (c *contract) hides(name string) (unitfile.Assignment, bool) {
 	if bound(c.service, name) {
-		return assignment{}, false
+		return unitfile.Assignment{}, false
 	}
 	if dir, a := covering(c.service, name, "InaccessiblePaths", "InaccessibleDirectories"); dir != "" {
 		return a, true
@@ -78,47 +80,47 @@ func (c *contract) hides(name string) (assignment, bool) {
 }
 
 // hidesHome is hides for ProtectHome= and PrivateTmp=.
-func (c *contract) hidesHome(name string) (assignment, bool) {
+func (c *contract) hidesHome(name string) (unitfile.Assignment, bool) {
 	in := func(dirs ...string) bool {
 		return slices.ContainsFunc(dirs, func(dir string) bool { return within(name, dir) })
 	}
 	home := c.of("ProtectHome")
-	if (isYes(home.value) || home.value == "tmpfs") && in("/home", "/root", "/run/user") {
+	if (unitfile.IsYes(home.Value) || home.Value == "tmpfs") && in("/home", "/root", "/run/user") {
 		return home, true
 	}
 	tmp := c.of("PrivateTmp")
-	if (isYes(tmp.value) || tmp.value == "disconnected") && in("/tmp", "/var/tmp") {
+	if (unitfile.IsYes(tmp.Value) || tmp.Value == "disconnected") && in("/tmp", "/var/tmp") {
 		return tmp, true
 	}
-	return assignment{}, false
+	return unitfile.Assignment{}, false
 }
 
 // otherRoot returns the setting by which name is in another root than that of the host.
 // Directories that systemd makes are in both.
-func (c *contract) otherRoot(name string) (assignment, bool) {
+func (c *contract) otherRoot(name string) (unitfile.Assignment, bool) {
 	shared := slices.ContainsFunc(directories(c.service), func(d directory) bool { return within(name, d.path) })
 	for _, key := range []string{"RootDirectory", "RootImage"} {
-		if a := c.of(key); a.value != "" && a.value != "/" && !shared && !bound(c.service, name) {
+		if a := c.of(key); a.Value != "" && a.Value != "/" && !shared && !bound(c.service, name) {
 			return a, true
 		}
 	}
-	return assignment{}, false
+	return unitfile.Assignment{}, false
 }
 
 // empties returns the TemporaryFileSystem= over name.
-func (c *contract) empties(name string) (assignment, bool) {
+func (c *contract) empties(name string) (unitfile.Assignment, bool) {
 	for _, a := range c.service.list("Service", "TemporaryFileSystem") {
-		for _, word := range strings.Fields(a.value) {
+		for _, word := range strings.Fields(a.Value) {
 			if dir, _, _ := strings.Cut(word, ":"); within(name, path.Clean(dir)) {
 				return a, true
 			}
 		}
 	}
-	return assignment{}, false
+	return unitfile.Assignment{}, false
 }
 
 // rooted reports whether the service has another file at name than the host.
 func (c *contract) rooted(name string) bool {
 	_, emptied := c.empties(path.Dir(name))
-	return emptied || c.of("RootDirectory").value != ""
+	return emptied || c.of("RootDirectory").Value != ""
 }

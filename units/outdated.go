@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/applied"
 )
 
@@ -27,7 +28,7 @@ func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 			break
 		}
 		for _, f := range elsewhere(m, p) {
-			known[f.at.key] = true
+			known[f.at.Key] = true
 			findings = append(findings, r.finding(f))
 		}
 	case "service":
@@ -113,7 +114,7 @@ func strays(status string) (all []string) {
 func (p process) outputs(m *merged) map[string][2]string {
 	different := map[string][2]string{}
 	for key, descriptor := range map[string]string{"StandardOutput": "1", "StandardError": "2"} {
-		kind, name, _ := strings.Cut(lastWritten(m, key).value, ":")
+		kind, name, _ := strings.Cut(lastWritten(m, key).Value, ":")
 		open := filepath.Join("/proc", strconv.Itoa(p.pid), "fd", descriptor)
 		has, err := os.Readlink(open)
 		if err != nil || !slices.Contains(fileOutputs, kind) {
@@ -168,36 +169,36 @@ func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]str
 // newer returns one fault for each file of the unit that was changed after the start and has
 // a setting that needs a start, and for each environment file that was changed.
 func newer(m *merged, section string, started time.Time, known map[string]bool) (all []fault) {
-	first, keys := map[*File]assignment{}, map[*File][]string{}
+	first, keys := map[*unitfile.File]unitfile.Assignment{}, map[*unitfile.File][]string{}
 	for _, a := range m.all {
-		if a.section != section || applied.ByManager(a.key) {
+		if a.Section != section || applied.ByManager(a.Key) {
 			continue
 		}
-		if a.key == "EnvironmentFile" {
+		if a.Key == "EnvironmentFile" {
 			all = append(all, newerEnvironment(m, a, started)...)
 		}
-		if known[a.key] || !changedAfter(a.file.Path, started) {
+		if known[a.Key] || !changedAfter(a.File.Path, started) {
 			continue
 		}
-		if keys[a.file] == nil {
-			first[a.file] = a
+		if keys[a.File] == nil {
+			first[a.File] = a
 		}
-		if !slices.Contains(keys[a.file], a.key+"=") {
-			keys[a.file] = append(keys[a.file], a.key+"=")
+		if !slices.Contains(keys[a.File], a.Key+"=") {
+			keys[a.File] = append(keys[a.File], a.Key+"=")
 		}
 	}
 	for f, a := range first {
 		all = append(all, wrongf(m, a, "the file has changed since the start at %s, perhaps also: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
 	}
 	slices.SortFunc(all, func(a, b fault) int {
-		return cmp.Or(cmp.Compare(a.at.file.Path, b.at.file.Path), cmp.Compare(a.at.line, b.at.line))
+		return cmp.Or(cmp.Compare(a.at.File.Path, b.at.File.Path), cmp.Compare(a.at.Line, b.at.Line))
 	})
 	return all
 }
 
-func newerEnvironment(m *merged, a assignment, started time.Time) []fault {
+func newerEnvironment(m *merged, a unitfile.Assignment, started time.Time) []fault {
 	// A bad pattern has no files, as for systemd.
-	names, _ := filepath.Glob(strings.TrimPrefix(a.value, "-"))
+	names, _ := filepath.Glob(strings.TrimPrefix(a.Value, "-"))
 	for _, name := range names {
 		if changedAfter(name, started) {
 			return wrongf(m, a, "%s was changed since the start at %s", name, started.Format(time.DateTime))

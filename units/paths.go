@@ -1,12 +1,12 @@
 package units
 
 import (
-	"cmp"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Paths of unix sockets, and the directories that systemd removes or replaces.
@@ -15,7 +15,7 @@ import (
 type directory struct {
 	path    string
 	of      *merged
-	at      assignment
+	at      unitfile.Assignment
 	removed bool // at a stop, and at a restart or a crash unless Preserve says otherwise
 	private bool // below a directory that only root may enter
 }
@@ -32,11 +32,11 @@ var directoryBases = map[string]string{
 // it is. All of that is the same from 247 to 262.
 func directories(m *merged) (all []directory) {
 	_, dynamic := m.is("Service", "DynamicUser")
-	preserve := m.last("Service", "RuntimeDirectoryPreserve").value
+	preserve := m.last("Service", "RuntimeDirectoryPreserve").Value
 	for key, base := range directoryBases {
 		runtime := key == "RuntimeDirectory"
 		for _, a := range m.list("Service", key) {
-			for _, word := range splitWords(a.value) {
+			for _, word := range wordsOf(a.Value) {
 				// NAME:LINK (250) makes a link, NAME:LINK:ro (257) a read-only directory.
 				for i, name := range strings.SplitN(word, ":", 3) {
 					if name == "" || i == 2 {
@@ -44,8 +44,8 @@ func directories(m *merged) (all []directory) {
 					}
 					all = append(all, directory{
 						path: path.Join(base, expandPath(m.name, name)), of: m, at: a,
-						removed: runtime && !isYes(preserve),
-						private: dynamic && (!runtime || isYes(preserve) || preserve == "restart"),
+						removed: runtime && !unitfile.IsYes(preserve),
+						private: dynamic && (!runtime || unitfile.IsYes(preserve) || preserve == "restart"),
 					})
 				}
 			}
@@ -60,12 +60,7 @@ var userRuntime = regexp.MustCompile(`^/run/user/[0-9]+(/|$)`)
 // expand replaces the specifiers of systemd.unit(5) that occur in paths, and gives a
 // directory with two names the shorter one. Of a user's unit it makes a system's.
 func expand(unit, text string) string {
-	stem, _, _ := cutLast(unit, ".")
-	prefix, instance, _ := strings.Cut(stem, "@")
-	last := prefix[strings.LastIndexByte(prefix, '-')+1:]
-	text = strings.NewReplacer("%%", "%", "%t", "/run", "%S", "/var/lib", "%C", "/var/cache", "%L", "/var/log", "%E", "/etc", "%T", "/tmp", "%V", "/var/tmp",
-		"%n", unit, "%N", stem, "%p", prefix, "%P", unescaped(prefix), "%j", last, "%J", unescaped(last),
-		"%i", instance, "%I", unescaped(instance), "%f", "/"+unescaped(cmp.Or(instance, prefix))).Replace(text)
+	text = unitfile.Expand(unit, "/run", text)
 	if !strings.HasPrefix(text, "/") {
 		return text
 	}
@@ -83,37 +78,24 @@ func expandPath(unit, text string) string { return expand(anInstance(unit), text
 // anInstance returns the name of an instance of a template, and the name of another unit as
 // it is.
 func anInstance(unit string) string {
-	if stem, kind, _ := cutLast(unit, "."); strings.HasSuffix(stem, "@") {
+	if stem, kind, _ := unitfile.CutLast(unit, "."); strings.HasSuffix(stem, "@") {
 		return stem + "INSTANCE." + kind
 	}
 	return unit
 }
 
-// unescaped undoes the escapes of a unit's name (systemd-escape(1)): - is a slash, \x2d a dash.
-func unescaped(name string) string {
-	return escapes.ReplaceAllStringFunc(name, func(escape string) string {
-		if escape == "-" {
-			return "/"
-		}
-		code, _ := strconv.ParseUint(escape[2:], 16, 8) // two hexadecimal digits
-		return string([]byte{byte(code)})
-	})
-}
-
-var escapes = regexp.MustCompile(`-|\\x[0-9a-fA-F]{2}`)
-
 // A place is the path of a unix socket and the line that names it.
 type place struct {
 	path string
 	unit *merged
-	at   assignment
+	at   unitfile.Assignment
 }
 
 // systemdBinds returns the paths that the .socket units listen on or link to.
 func (c *contract) systemdBinds() (all []place) {
 	for _, s := range c.sockets {
 		for _, a := range slices.Concat(listening(s), s.list("Socket", "Symlinks")) {
-			for _, word := range splitWords(a.value) {
+			for _, word := range wordsOf(a.Value) {
 				if p := expandPath(s.name, word); strings.HasPrefix(p, "/") {
 					all = append(all, place{p, s, a})
 				}
@@ -128,7 +110,7 @@ func (c *contract) systemdBinds() (all []place) {
 func (c *contract) programBinds() (all []place) {
 	passed := c.systemdBinds()
 	for _, a := range c.service.lists("Service", "ExecStart", "Environment") {
-		words := splitWords(strings.TrimLeft(a.value, execPrefixes))
+		words := parseCommand(a.Value).argv
 		for _, word := range words {
 			if strings.ContainsAny(word, " \t") { // a shell's line
 				words = append(words, shellWords(word)...)

@@ -3,6 +3,8 @@ package units
 import (
 	"regexp"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on command lines that systemd reads in another way than a shell.
@@ -21,15 +23,15 @@ var commandRules = []*rule{{
 	find: func(c *contract) []fault {
 		list := c.service.list("Service", "ExecStart")
 		switch {
-		case c.of("Type").value == "oneshot" || len(list) == 1:
+		case c.of("Type").Value == "oneshot" || len(list) == 1:
 			return nil
 		case len(list) > 0:
-		case len(c.service.all) == 0 || len(c.service.list("Service", "ExecStop")) > 0 || c.service.last("Unit", "SuccessAction").value != "": // masked, or an action at its end
+		case len(c.service.all) == 0 || len(c.service.list("Service", "ExecStop")) > 0 || c.service.last("Unit", "SuccessAction").Value != "": // masked, or an action at its end
 			return nil
 		default:
 			return wrongf(c.service, lastWritten(c.service, "ExecStart"), "no ExecStart=")
 		}
-		return wrongf(c.service, list[1], "ExecStart=%s is the second command, after ExecStart=%s", list[1].value, list[0].value)
+		return wrongf(c.service, list[1], "ExecStart=%s is the second command, after ExecStart=%s", list[1].Value, list[0].Value)
 	},
 }, {
 	Rule: Rule{
@@ -44,8 +46,8 @@ var commandRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.lists("Service", commandKeys...) {
-			if why := badProgram(parseCommand(a.value)); why != "" {
-				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.key, a.value, why)...)
+			if why := badProgram(parseCommand(a.Value)); why != "" {
+				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
 		}
 		return all
@@ -63,8 +65,8 @@ var commandRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.lists("Service", commandKeys...) {
-			if word := onlyShell(a.value); word != "" {
-				all = append(all, wrongf(c.service, a, "%s=%s: %s is no syntax of systemd", a.key, a.value, word)...)
+			if word := onlyShell(a.Value); word != "" {
+				all = append(all, wrongf(c.service, a, "%s=%s: %s is no syntax of systemd", a.Key, a.Value, word)...)
 			}
 		}
 		return all
@@ -93,7 +95,7 @@ func badProgram(cmd command) string {
 // onlyShell returns the first word of a command line that means something only to a shell, ""
 // if there is none. A word with quotes or a backslash is meant as it is.
 func onlyShell(line string) string {
-	for _, word := range rawWords(strings.TrimLeft(line, execPrefixes)) {
+	for _, word := range unitfile.RawWords(strings.TrimLeft(line, execPrefixes)) {
 		if !strings.ContainsAny(word, `'"\`) && shellOnly.MatchString(word) {
 			return word
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on settings that end the service, its sockets or a job of it.
@@ -22,10 +24,10 @@ var endRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecStop") {
-			steps, _ := parseCommand(a.value).steps()
+			steps, _ := parseCommand(a.Value).steps()
 			for _, s := range steps {
 				if signal, sends := s.signal(); sends && (slices.Contains(deadly, signal) || signal == "HUP" || strings.HasPrefix(signal, "USR")) {
-					all = append(all, wrongf(c.service, a, "ExecStop=%s sends SIG%s", a.value, signal)...)
+					all = append(all, wrongf(c.service, a, "ExecStop=%s sends SIG%s", a.Value, signal)...)
 					break
 				}
 			}
@@ -57,7 +59,7 @@ var endRules = []*rule{{
 	},
 	find: inAll(func(m *merged) []fault {
 		if a, on := m.is("Unit", "StopWhenUnneeded"); on {
-			return wrongf(m, a, "StopWhenUnneeded=%s", a.value)
+			return wrongf(m, a, "StopWhenUnneeded=%s", a.Value)
 		}
 		return nil
 	}),
@@ -88,8 +90,8 @@ var endRules = []*rule{{
 		need := max(c.program.ReadyTimeout+c.program.Trial, c.program.StopDrain+10*time.Second)
 		for _, key := range []string{"JobTimeoutSec", "JobRunningTimeoutSec"} {
 			a := c.service.last("Unit", key)
-			if d, ok := parseSpan(a.value); ok && d != 0 && d < need {
-				all = append(all, wrongf(c.service, a, "%s=%s, a reload or a stop may take %v", key, a.value, need)...)
+			if d, err := unitfile.Span(a.Value); err == nil && d != 0 && d < need {
+				all = append(all, wrongf(c.service, a, "%s=%s, a reload or a stop may take %v", key, a.Value, need)...)
 			}
 		}
 		return all
@@ -106,11 +108,11 @@ var endRules = []*rule{{
 		Mended: "[Service]\n# no RuntimeMaxSec=\n",
 	},
 	find: func(c *contract) (all []fault) {
-		if a, d := c.span("RuntimeMaxSec", forever); d != forever && d != 0 {
-			all = append(all, wrongf(c.service, a, "RuntimeMaxSec=%s", a.value)...)
+		if a, d := c.span("RuntimeMaxSec", unitfile.Forever); d != unitfile.Forever && d != 0 {
+			all = append(all, wrongf(c.service, a, "RuntimeMaxSec=%s", a.Value)...)
 		}
-		if a := c.of("LimitCPU"); a.value != "" && a.value != "infinity" {
-			all = append(all, wrongf(c.service, a, "LimitCPU=%s", a.value)...)
+		if a := c.of("LimitCPU"); a.Value != "" && a.Value != "infinity" {
+			all = append(all, wrongf(c.service, a, "LimitCPU=%s", a.Value)...)
 		}
 		return all
 	},
@@ -160,36 +162,36 @@ var endRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a := c.of("ReloadSignal")
-		if c.of("Type").value != "notify-reload" || isSignal(a.value, "", "HUP", "1") {
+		if c.of("Type").Value != "notify-reload" || isSignal(a.Value, "", "HUP", "1") {
 			return nil
 		}
-		return wrongf(c.service, a, "ReloadSignal=%s", a.value)
+		return wrongf(c.service, a, "ReloadSignal=%s", a.Value)
 	},
 }}
 
 // notDeadly finds a signal that does not end a Go program.
 func (c *contract) notDeadly(key string) []fault {
 	a := c.of(key)
-	if a.value == "" || slices.Contains(deadly, signalName(a.value)) {
+	if a.Value == "" || slices.Contains(deadly, signalName(a.Value)) {
 		return nil
 	}
-	return wrongf(c.service, a, "%s=%s", key, a.value)
+	return wrongf(c.service, a, "%s=%s", key, a.Value)
 }
 
 // socketStops finds dependencies by which a stop of the service stops its socket.
 func socketStops(c *contract) (all []fault) {
 	all = c.each(func(s *merged) (faults []fault) {
 		for _, a := range s.list("Unit", "PartOf", "BindsTo", "BindTo", "Requires", "Requisite", "StopPropagatedFrom") {
-			if s.namesUnit(a.value, c.service.names()) {
-				faults = append(faults, wrongf(s, a, "%s=%s in the socket of %s", a.key, a.value, c.service.name)...)
+			if s.namesUnit(a.Value, c.service.names()) {
+				faults = append(faults, wrongf(s, a, "%s=%s in the socket of %s", a.Key, a.Value, c.service.name)...)
 			}
 		}
 		return faults
 	})
 	for _, a := range c.service.list("Unit", "PropagatesStopTo") {
-		stops := func(s *merged) bool { return c.service.namesUnit(a.value, s.names()) }
+		stops := func(s *merged) bool { return c.service.namesUnit(a.Value, s.names()) }
 		if slices.ContainsFunc(c.sockets, stops) {
-			all = append(all, wrongf(c.service, a, "PropagatesStopTo=%s", a.value)...)
+			all = append(all, wrongf(c.service, a, "PropagatesStopTo=%s", a.Value)...)
 		}
 	}
 	return all
@@ -200,12 +202,12 @@ func socketStops(c *contract) (all []fault) {
 func stoppedByOthers(c *contract) (all []fault) {
 	for _, a := range c.service.list("Unit", "BindsTo", "BindTo", "StopPropagatedFrom", "Conflicts") {
 		kinds := []string{"service", "socket", "path", "timer", "target"}
-		if a.key == "Conflicts" {
+		if a.Key == "Conflicts" {
 			kinds = kinds[:4] // a shutdown uses Conflicts=shutdown.target
 		}
-		for unit := range strings.FieldsSeq(a.value) {
+		for unit := range strings.FieldsSeq(a.Value) {
 			if slices.Contains(kinds, kindOf(unit)) {
-				all = append(all, wrongf(c.service, a, "%s=%s", a.key, a.value)...)
+				all = append(all, wrongf(c.service, a, "%s=%s", a.Key, a.Value)...)
 				break
 			}
 		}
@@ -217,16 +219,16 @@ func stoppedByOthers(c *contract) (all []fault) {
 // [Service] until 229, and systemd still reads two of them there.
 func failureAction(c *contract) (all []fault) {
 	for _, key := range []string{"FailureAction", "StartLimitAction", "SuccessAction", "JobTimeoutAction"} {
-		a := c.service.lastOf(assignment{section: "Unit", key: key}, assignment{section: "Service", key: key})
-		if cmp.Or(a.value, "none") != "none" {
-			all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+		a := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: key}, unitfile.Assignment{Section: "Service", Key: key})
+		if cmp.Or(a.Value, "none") != "none" {
+			all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 		}
 	}
-	if a := c.service.last("Unit", "OnFailureJobMode"); a.value == "isolate" {
+	if a := c.service.last("Unit", "OnFailureJobMode"); a.Value == "isolate" {
 		all = append(all, wrongf(c.service, a, "OnFailureJobMode=isolate")...)
 	}
 	if a, on := c.service.is("Unit", "OnFailureIsolate"); on {
-		all = append(all, wrongf(c.service, a, "OnFailureIsolate=%s", a.value)...)
+		all = append(all, wrongf(c.service, a, "OnFailureIsolate=%s", a.Value)...)
 	}
 	return all
 }

@@ -24,7 +24,7 @@ var execRules = []*rule{{
 	find: func(c *contract) []fault {
 		a, _, _, stays := c.started()
 		if stays != nil && stays.shell && stays.file == "" {
-			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.value, stays.program)
+			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.Value, stays.program)
 		}
 		return nil
 	},
@@ -65,7 +65,7 @@ var execRules = []*rule{{
 	find: func(c *contract) []fault {
 		a, _, _, stays := c.started()
 		if stays != nil && !stays.shell {
-			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.value, stays.program)
+			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.Value, stays.program)
 		}
 		return nil
 	},
@@ -86,9 +86,9 @@ var execRules = []*rule{{
 			return nil
 		}
 		for _, r := range c.service.list("Service", "ExecReload") {
-			program := parseCommand(r.value).binary()
+			program := parseCommand(r.Value).binary()
 			if path.IsAbs(program) && program != last[0] && slices.Contains(last[1:], program) {
-				return wrongf(c.service, a, "ExecStart=%s: %s starts %s", a.value, last[0], program)
+				return wrongf(c.service, a, "ExecStart=%s: %s starts %s", a.Value, last[0], program)
 			}
 		}
 		return nil
@@ -112,7 +112,7 @@ var execRules = []*rule{{
 			name, program, ok = renamed(c.shellText(start))
 		}
 		if ok && name != program {
-			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.value, name, program)
+			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.Value, name, program)
 		}
 		return nil
 	},

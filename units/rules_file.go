@@ -19,11 +19,11 @@ var fileRules = []*rule{&syntaxRule, {
 	},
 	find: inAll(func(m *merged) (all []fault) {
 		for _, a := range m.all {
-			if v := values[a.key]; a.value != "" && !v.has(a.value) && (a.section == "Service" || a.section == "Socket") {
-				all = append(all, fault{m, a, a.key + "=" + a.value + " is no value of it"})
+			if v := values[a.Key]; a.Value != "" && !v.has(a.Value) && (a.Section == "Service" || a.Section == "Socket") {
+				all = append(all, fault{m, a, a.Key + "=" + a.Value + " is no value of it"})
 			}
 			if why := badListen(m, a); why != "" {
-				all = append(all, wrongf(m, a, "%s=%s: %s", a.key, a.value, why)...)
+				all = append(all, wrongf(m, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
 		}
 		return all
@@ -52,8 +52,8 @@ var fileRules = []*rule{&syntaxRule, {
 	find: func(c *contract) []fault {
 		return inAll(func(m *merged) (all []fault) {
 			for _, a := range m.all {
-				if since[a.key] > c.systemd && (a.section == "Service" || a.section == "Socket") {
-					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.key, since[a.key], c.systemd)...)
+				if since[a.Key] > c.systemd && (a.Section == "Service" || a.Section == "Socket") {
+					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.Key, since[a.Key], c.systemd)...)
 				}
 			}
 			return all
@@ -77,22 +77,22 @@ func misplaced(m *merged) (all []fault) {
 	var seen []string
 	read := sectionsIn[kindOf(m.name)]
 	for _, a := range m.all {
-		homes := sectionsOf(a.key)
+		homes := sectionsOf(a.Key)
 		switch {
-		case strings.HasPrefix(a.section, "X-") || !slices.Contains(unitSections, a.section):
-		case !slices.Contains(read, a.section):
-			if !slices.Contains(seen, a.section) {
-				seen = append(seen, a.section)
-				all = append(all, wrongf(m, a, "[%s] is no section of a .%s unit", a.section, kindOf(m.name))...)
+		case strings.HasPrefix(a.Section, "X-") || !slices.Contains(unitSections, a.Section):
+		case !slices.Contains(read, a.Section):
+			if !slices.Contains(seen, a.Section) {
+				seen = append(seen, a.Section)
+				all = append(all, wrongf(m, a, "[%s] is no section of a .%s unit", a.Section, kindOf(m.name))...)
 			}
-		case len(homes) > 0 && !slices.Contains(homes, a.section):
+		case len(homes) > 0 && !slices.Contains(homes, a.Section):
 			home := homes[0]
 			for _, section := range slices.Backward(read) {
 				if slices.Contains(homes, section) {
 					home = section
 				}
 			}
-			all = append(all, wrongf(m, a, "%s= stands in [%s], it belongs into [%s]", a.key, a.section, home)...)
+			all = append(all, wrongf(m, a, "%s= stands in [%s], it belongs into [%s]", a.Key, a.Section, home)...)
 		}
 	}
 	return all
@@ -112,11 +112,11 @@ var syntaxRule = rule{Rule: Rule{
 
 func ignoredLines(m *merged) (all []fault) {
 	for _, l := range m.ignored {
-		text := strings.ToValidUTF8(l.value, "?")
+		text := strings.ToValidUTF8(l.Value, "?")
 		if len(text) > 60 {
 			text = text[:60] + "..."
 		}
-		all = append(all, wrongf(m, l.assignment, "%q: %s", text, l.why)...)
+		all = append(all, wrongf(m, l.Assignment, "%q: %s", text, l.Why)...)
 	}
 	return all
 }

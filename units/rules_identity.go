@@ -20,8 +20,8 @@ var identityRules = []*rule{{
 		Mended: "[Service]\n# no PAMName=\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("PAMName"); a.value != "" {
-			return wrongf(c.service, a, "PAMName=%s", a.value)
+		if a := c.of("PAMName"); a.Value != "" {
+			return wrongf(c.service, a, "PAMName=%s", a.Value)
 		}
 		return nil
 	},
@@ -78,13 +78,13 @@ var identityRules = []*rule{{
 // outsideCgroup finds commands that move a process of the service into another cgroup.
 func outsideCgroup(c *contract) (all []fault) {
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
-		cmd := parseCommand(a.value)
+		cmd := parseCommand(a.Value)
 		steps, _ := cmd.steps()
 		moves := slices.ContainsFunc(cmd.argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
 			slices.ContainsFunc(steps, step.movesCgroup)
-		inside := strings.Contains(a.value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.value, "/"+name+"/") })
+		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
 		if moves && !inside {
-			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.key, a.value)...)
+			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.Key, a.Value)...)
 		}
 	}
 	return all
@@ -102,7 +102,7 @@ func (s step) movesCgroup() bool {
 // sharedDirectory finds a runtime directory that another instance or another unit has.
 func sharedDirectory(c *contract) (all []fault) {
 	for _, a := range c.service.list("Service", "RuntimeDirectory") {
-		for _, dir := range shellWords(a.value) {
+		for _, dir := range wordsOf(a.Value) {
 			dir, _, _ = strings.Cut(dir, ":")
 			if isTemplate(c.service.name) && !perInstance(dir) {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.name)...)
@@ -131,7 +131,7 @@ func (c *contract) sharing(dir string) (unit string) {
 			continue
 		}
 		for _, a := range m.list("Service", "RuntimeDirectory") {
-			for _, word := range shellWords(a.value) {
+			for _, word := range wordsOf(a.Value) {
 				word, _, _ = strings.Cut(word, ":")
 				if theirs, known := resolved(m.name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
 					return m.name
@@ -210,7 +210,7 @@ func changesTo(words []string) string {
 // runsAs returns the user of a command of the service, by its prefixes and by programs such as
 // setpriv.
 func (c *contract) runsAs(cmd command) string {
-	user := c.of("User").value
+	user := c.of("User").Value
 	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {
 		user = "the dynamic user"
 	}
@@ -233,7 +233,7 @@ func userChanged(c *contract) (all []fault) {
 		return wrongf(c.service, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
 	}
 	for _, r := range c.service.list("Service", "ExecReload") {
-		if who := c.runsAs(parseCommand(r.value)); who != "root" && who != main {
+		if who := c.runsAs(parseCommand(r.Value)); who != "root" && who != main {
 			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
 		}
 	}

@@ -20,14 +20,14 @@ var nameRules = []*rule{{
 	find: inAll(func(m *merged) (all []fault) {
 		var seen []string
 		for _, a := range m.all {
-			known := directivesOf(a.section)
+			known := directivesOf(a.Section)
 			switch {
-			case strings.HasPrefix(a.section, "X-") || strings.HasPrefix(a.key, "X-"):
-			case len(known) == 0 && !slices.Contains(seen, a.section):
-				seen = append(seen, a.section)
-				all = append(all, wrongf(m, a, "[%s] is no section that systemd knows%s", a.section, suggestion("[", a.section, "]", unitSections))...)
-			case len(known) > 0 && len(sectionsOf(a.key)) == 0:
-				all = append(all, wrongf(m, a, "%s= is no setting that systemd knows%s", a.key, suggestion("", a.key, "=", known))...)
+			case strings.HasPrefix(a.Section, "X-") || strings.HasPrefix(a.Key, "X-"):
+			case len(known) == 0 && !slices.Contains(seen, a.Section):
+				seen = append(seen, a.Section)
+				all = append(all, wrongf(m, a, "[%s] is no section that systemd knows%s", a.Section, suggestion("[", a.Section, "]", unitSections))...)
+			case len(known) > 0 && len(sectionsOf(a.Key)) == 0:
+				all = append(all, wrongf(m, a, "%s= is no setting that systemd knows%s", a.Key, suggestion("", a.Key, "=", known))...)
 			}
 		}
 		return all

@@ -21,7 +21,7 @@ var outcomeRules = []*rule{{
 		Mended: "[Service]\nSuccessExitStatus=143\n",
 	},
 	find: func(c *contract) []fault {
-		if c.of("Restart").value == "always" {
+		if c.of("Restart").Value == "always" {
 			return nil // systemd restarts after a success, too
 		}
 		return c.crashesIn("SuccessExitStatus")
@@ -50,7 +50,7 @@ var outcomeRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, on := c.on("RemainAfterExit"); on {
-			return wrongf(c.service, a, "RemainAfterExit=%s", a.value)
+			return wrongf(c.service, a, "RemainAfterExit=%s", a.Value)
 		}
 		return nil
 	},
@@ -67,8 +67,8 @@ var outcomeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if why := c.ends(parseCommand(a.value)); why != "" {
-				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " " + why})
+			if why := c.ends(parseCommand(a.Value)); why != "" {
+				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " " + why})
 			}
 		}
 		return all
@@ -100,7 +100,7 @@ var outcomeRules = []*rule{{
 		for _, key := range []string{"RestartSec", "RestartMaxDelaySec", "RestartRandomizedDelaySec"} {
 			a, pause := c.span(key, 0)
 			if pause > longestPause && (key != "RestartMaxDelaySec" || steps > 0) && since[key] <= max(c.systemd, oldest) {
-				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+				all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 			}
 		}
 		return all
@@ -117,9 +117,9 @@ var crashes = strings.Fields("1 2 FAILURE INVALIDARGUMENT KILL ABRT SEGV BUS FPE
 // crashesIn finds crashes in a list of exit statuses and signals.
 func (c *contract) crashesIn(key string) (all []fault) {
 	for _, a := range c.service.list("Service", key) {
-		for word := range strings.FieldsSeq(a.value) {
+		for word := range strings.FieldsSeq(a.Value) {
 			if slices.Contains(crashes, strings.TrimPrefix(word, "SIG")) {
-				all = append(all, fault{c.service, a, key + "=" + a.value + " has " + word})
+				all = append(all, fault{c.service, a, key + "=" + a.Value + " has " + word})
 				break
 			}
 		}
@@ -176,10 +176,10 @@ func reloadsNothing(c *contract) (all []fault) {
 	_, start := c.binary()
 	asks := false
 	for _, a := range lines {
-		cmd := parseCommand(a.value)
+		cmd := parseCommand(a.Value)
 		steps, _ := cmd.steps()
 		if len(start.argv) > 0 && slices.Equal(cmd.argv, start.argv) {
-			all = append(all, wrongf(c.service, a, "ExecReload=%s is the command of ExecStart=", a.value)...)
+			all = append(all, wrongf(c.service, a, "ExecReload=%s is the command of ExecStart=", a.Value)...)
 		}
 		asks = asks || len(steps) == 0 || slices.ContainsFunc(steps, func(s step) bool {
 			return !slices.Contains(silent, s.program()) && !(s.program() == "systemctl" && slices.Contains(s.words, "daemon-reload"))
@@ -187,7 +187,7 @@ func reloadsNothing(c *contract) (all []fault) {
 	}
 	if len(lines) > 0 && !asks && len(all) == 0 {
 		last := lines[len(lines)-1]
-		all = append(all, wrongf(c.service, last, "ExecReload=%s does not ask for an upgrade", last.value)...)
+		all = append(all, wrongf(c.service, last, "ExecReload=%s does not ask for an upgrade", last.Value)...)
 	}
 	return all
 }

@@ -23,7 +23,7 @@ var pathRules = []*rule{{
 		for _, p := range c.systemdBinds() {
 			for _, d := range c.directories() {
 				if d.removed && within(p.path, d.path) {
-					all = append(all, wrongf(p.unit, p.at, "%s=%s lies in %s=%s of %s", p.at.key, p.at.value, d.at.key, d.at.value, d.of.name)...)
+					all = append(all, wrongf(p.unit, p.at, "%s=%s lies in %s=%s of %s", p.at.Key, p.at.Value, d.at.Key, d.at.Value, d.of.name)...)
 				}
 			}
 		}
@@ -44,7 +44,7 @@ var pathRules = []*rule{{
 		for _, p := range append(c.systemdBinds(), c.programBinds()...) {
 			for _, d := range c.directories() {
 				if d.private && within(p.path, d.path) && (p.unit != c.service || d.of == c.service) {
-					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s of %s, which has DynamicUser=", p.path, d.at.key, d.at.value, d.of.name)...)
+					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s of %s, which has DynamicUser=", p.path, d.at.Key, d.at.Value, d.of.name)...)
 				}
 			}
 		}
@@ -62,11 +62,11 @@ var pathRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp -admin unix:/run/myapp/admin.sock\nDynamicUser=no\nUser=myapp\nRuntimeDirectoryPreserve=restart\n",
 	},
 	find: func(c *contract) (all []fault) {
-		preserve := c.of("RuntimeDirectoryPreserve").value
+		preserve := c.of("RuntimeDirectoryPreserve").Value
 		for _, p := range c.programBinds() {
 			for _, d := range directories(c.service) {
 				if d.removed && preserve != "restart" && within(p.path, d.path) {
-					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s", p.path, d.at.key, d.at.value)...)
+					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s", p.path, d.at.Key, d.at.Value)...)
 				}
 			}
 		}
@@ -102,7 +102,7 @@ var pathRules = []*rule{{
 				at, hidden = c.otherRoot(p.path)
 			}
 			if hidden {
-				all = append(all, wrongf(p.unit, p.at, "%s=%s hides %s", at.key, at.value, p.path)...)
+				all = append(all, wrongf(p.unit, p.at, "%s=%s hides %s", at.Key, at.Value, p.path)...)
 			}
 		}
 		return all
@@ -125,7 +125,7 @@ func (c *contract) directories() (all []directory) {
 func pathDeleted(c *contract) (all []fault) {
 	places := append(c.systemdBinds(), c.programBinds()...)
 	for _, a := range c.service.lists("Service", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost") {
-		steps, _ := parseCommand(a.value).steps()
+		steps, _ := parseCommand(a.Value).steps()
 		for _, s := range steps {
 			for _, word := range s.removes() {
 				name := path.Clean(c.path(word))
@@ -134,7 +134,7 @@ func pathDeleted(c *contract) (all []fault) {
 					return matches || within(p.path, name)
 				}
 				if i := slices.IndexFunc(places, gone); i >= 0 {
-					all = append(all, wrongf(c.service, a, "%s=%s deletes %s", a.key, a.value, places[i].path)...)
+					all = append(all, wrongf(c.service, a, "%s=%s deletes %s", a.Key, a.Value, places[i].path)...)
 				}
 			}
 		}

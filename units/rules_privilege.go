@@ -25,16 +25,16 @@ var privilegeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			cmd := parseCommand(a.value)
+			cmd := parseCommand(a.Value)
 			if c.user || !strings.Contains(cmd.prefix, "+") {
 				continue
 			}
 			if why := c.replaceable(expand(c.service.name, cmd.binary())); why != "" {
-				all = append(all, wrongf(c.service, a, "ExecReload=%s runs as root, and %s", a.value, why)...)
+				all = append(all, wrongf(c.service, a, "ExecReload=%s runs as root, and %s", a.Value, why)...)
 			}
 			for _, e := range c.service.list("Service", "EnvironmentFile") {
-				if why := c.replaceable(expand(c.service.name, strings.TrimPrefix(e.value, "-"))); why != "" {
-					all = append(all, wrongf(c.service, e, "EnvironmentFile=%s is for ExecReload=%s, too, which runs as root, and %s", e.value, a.value, why)...)
+				if why := c.replaceable(expand(c.service.name, strings.TrimPrefix(e.Value, "-"))); why != "" {
+					all = append(all, wrongf(c.service, e, "EnvironmentFile=%s is for ExecReload=%s, too, which runs as root, and %s", e.Value, a.Value, why)...)
 				}
 			}
 		}
@@ -53,8 +53,8 @@ var privilegeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if prefix := parseCommand(a.value).prefix; strings.Count(prefix, "!") == 1 && !strings.Contains(prefix, "+") {
-				all = append(all, wrongf(c.service, a, "ExecReload=%s", a.value)...)
+			if prefix := parseCommand(a.Value).prefix; strings.Count(prefix, "!") == 1 && !strings.Contains(prefix, "+") {
+				all = append(all, wrongf(c.service, a, "ExecReload=%s", a.Value)...)
 			}
 		}
 		return all
@@ -72,11 +72,11 @@ func (c *contract) replaceable(name string) string {
 	}
 	for _, d := range directories(c.service) {
 		if within(name, d.path) {
-			return d.path + " belongs to the user of the service (" + d.at.key + "=)"
+			return d.path + " belongs to the user of the service (" + d.at.Key + "=)"
 		}
 	}
 	if dir, a := covering(c.service, name, "ReadWritePaths", "ReadWriteDirectories"); dir != "" && dir != "/" {
-		return a.key + "=" + a.value + " lets the service write to it"
+		return a.Key + "=" + a.Value + " lets the service write to it"
 	}
 	if i := slices.IndexFunc(writable, func(dir string) bool { return within(name, dir) }); i >= 0 {
 		return writable[i] + " is for files of users"

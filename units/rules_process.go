@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on the two generations as processes of one unit: how they start, how they end, and how
@@ -21,8 +23,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) []fault {
-		if a, start := c.binary(); strings.Contains(start.prefix, "-") && c.of("Restart").value != "always" {
-			return wrongf(c.service, a, "ExecStart=%s begins with -", a.value)
+		if a, start := c.binary(); strings.Contains(start.prefix, "-") && c.of("Restart").Value != "always" {
+			return wrongf(c.service, a, "ExecStart=%s begins with -", a.Value)
 		}
 		return nil
 	},
@@ -38,7 +40,7 @@ var processRules = []*rule{{
 		Mended: "[Service]\n# no ExitType=\n[X-Cutover]\nSystemd=252\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("ExitType"); a.value == "cgroup" {
+		if a := c.of("ExitType"); a.Value == "cgroup" {
 			return wrongf(c.service, a, "ExitType=cgroup")
 		}
 		return nil
@@ -55,8 +57,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\nKillMode=control-group\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("KillMode"); a.value != "" && a.value != "control-group" {
-			return wrongf(c.service, a, "KillMode=%s", a.value)
+		if a := c.of("KillMode"); a.Value != "" && a.Value != "control-group" {
+			return wrongf(c.service, a, "KillMode=%s", a.Value)
 		}
 		return nil
 	},
@@ -72,8 +74,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\n# no KillSignal=\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("KillSignal"); !isSignal(a.value, "", "TERM", "15", "INT", "2") {
-			return wrongf(c.service, a, "KillSignal=%s", a.value)
+		if a := c.of("KillSignal"); !isSignal(a.Value, "", "TERM", "15", "INT", "2") {
+			return wrongf(c.service, a, "KillSignal=%s", a.Value)
 		}
 		return nil
 	},
@@ -90,14 +92,14 @@ var processRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		switch a := c.of("RestartKillSignal"); {
-		case isSignal(a.value, "USR2", "12") && c.program.Conns == 0 && c.service.sections[facts] != 0:
-			return wrongf(c.service, a, "RestartKillSignal=%s, and no Conns= that says that the program knows it", a.value)
-		case isSignal(a.value, "USR2", "12"):
+		case isSignal(a.Value, "USR2", "12") && c.program.Conns == 0 && c.service.sections[facts] != 0:
+			return wrongf(c.service, a, "RestartKillSignal=%s, and no Conns= that says that the program knows it", a.Value)
+		case isSignal(a.Value, "USR2", "12"):
 			return nil
 		case c.program.Conns > 0:
-			return wrongf(c.service, a, "%s, the program leaves connections to the next one", is("RestartKillSignal", a.value, "SIGTERM"))
-		case !isSignal(a.value, "", "TERM", "15", "INT", "2"):
-			return wrongf(c.service, a, "RestartKillSignal=%s", a.value)
+			return wrongf(c.service, a, "%s, the program leaves connections to the next one", is("RestartKillSignal", a.Value, "SIGTERM"))
+		case !isSignal(a.Value, "", "TERM", "15", "INT", "2"):
+			return wrongf(c.service, a, "RestartKillSignal=%s", a.Value)
 		}
 		return nil
 	},
@@ -112,8 +114,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\n# no SendSIGKILL=\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("SendSIGKILL"); isNo(a.value) {
-			return wrongf(c.service, a, "SendSIGKILL=%s", a.value)
+		if a := c.of("SendSIGKILL"); unitfile.IsNo(a.Value) {
+			return wrongf(c.service, a, "SendSIGKILL=%s", a.Value)
 		}
 		return nil
 	},
@@ -129,8 +131,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\nRestart=on-failure\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Restart"); a.value != "on-failure" && a.value != "always" {
-			return wrongf(c.service, a, "%s", is("Restart", a.value, "no"))
+		if a := c.of("Restart"); a.Value != "on-failure" && a.Value != "always" {
+			return wrongf(c.service, a, "%s", is("Restart", a.Value, "no"))
 		}
 		return nil
 	},
@@ -146,7 +148,7 @@ var processRules = []*rule{{
 		Mended: "[Service]\n# no RestartMode=\n[X-Cutover]\nSystemd=254\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("RestartMode"); a.value == "direct" {
+		if a := c.of("RestartMode"); a.Value == "direct" {
 			return wrongf(c.service, a, "RestartMode=direct")
 		}
 		return nil
@@ -176,7 +178,7 @@ var processRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, d := c.startTimeout(); d != 0 && d < c.program.ReadyTimeout { // 0 is off
-			return wrongf(c.service, a, "%s=%s, the ready timeout is %v", a.key, a.value, c.program.ReadyTimeout)
+			return wrongf(c.service, a, "%s=%s, the ready timeout is %v", a.Key, a.Value, c.program.ReadyTimeout)
 		}
 		return nil
 	},
@@ -191,8 +193,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\nTimeoutStartSec=30s\n",
 	},
 	find: func(c *contract) []fault {
-		if a, d := c.startTimeout(); d == forever || d == 0 {
-			return wrongf(c.service, a, "%s=%s", a.key, a.value)
+		if a, d := c.startTimeout(); d == unitfile.Forever || d == 0 {
+			return wrongf(c.service, a, "%s=%s", a.Key, a.Value)
 		}
 		return nil
 	},
@@ -213,7 +215,7 @@ var processRules = []*rule{{
 			return nil
 		}
 		if d < c.program.StopDrain+10*time.Second {
-			return wrongf(c.service, a, "%s=%s, the drain of a stop is %v", a.key, a.value, c.program.StopDrain)
+			return wrongf(c.service, a, "%s=%s, the drain of a stop is %v", a.Key, a.Value, c.program.StopDrain)
 		}
 		return nil
 	},
@@ -230,7 +232,7 @@ var processRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, d := c.span("WatchdogSec", 0); d > 0 && d < 10*time.Second {
-			return wrongf(c.service, a, "WatchdogSec=%s", a.value)
+			return wrongf(c.service, a, "WatchdogSec=%s", a.Value)
 		}
 		return nil
 	},
@@ -246,8 +248,8 @@ var processRules = []*rule{{
 		Mended: "[Service]\nOOMPolicy=continue\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("OOMPolicy"); a.value != "continue" {
-			return wrongf(c.service, a, "%s", is("OOMPolicy", a.value, "stop"))
+		if a := c.of("OOMPolicy"); a.Value != "continue" {
+			return wrongf(c.service, a, "%s", is("OOMPolicy", a.Value, "stop"))
 		}
 		return nil
 	},
@@ -263,7 +265,7 @@ var processRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, n := c.number("TasksMax", 64); n < 64 {
-			return wrongf(c.service, a, "TasksMax=%s", a.value)
+			return wrongf(c.service, a, "TasksMax=%s", a.Value)
 		}
 		return nil
 	},
@@ -275,15 +277,17 @@ func isSignal(value string, names ...string) bool {
 }
 
 // startTimeout is TimeoutStartSec=, or the TimeoutSec= that stands for it.
-func (c *contract) startTimeout() (assignment, time.Duration) { return c.timeout("TimeoutStartSec") }
+func (c *contract) startTimeout() (unitfile.Assignment, time.Duration) {
+	return c.timeout("TimeoutStartSec")
+}
 
 // timeout returns a start or stop timeout. TimeoutSec= sets both, the last line counts, and
 // systemd's default is 90 s.
-func (c *contract) timeout(key string) (assignment, time.Duration) {
+func (c *contract) timeout(key string) (unitfile.Assignment, time.Duration) {
 	own, both := c.of(key), c.of("TimeoutSec")
 	for _, a := range slices.Backward(c.service.all) {
-		if a.value != "" && (a == own || a == both) {
-			d, _ := parseSpan(a.value)
+		if a.Value != "" && (a == own || a == both) {
+			d, _ := unitfile.Span(a.Value)
 			return a, d
 		}
 	}
@@ -291,20 +295,20 @@ func (c *contract) timeout(key string) (assignment, time.Duration) {
 }
 
 func startLimit(c *contract) []fault {
-	at := c.service.lastOf(assignment{section: "Unit", key: "StartLimitIntervalSec"},
-		assignment{section: "Unit", key: "StartLimitInterval"}, assignment{section: "Service", key: "StartLimitInterval"}) // the name until 229
-	interval, ok := parseSpan(at.value)
-	if !ok {
+	at := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitIntervalSec"},
+		unitfile.Assignment{Section: "Unit", Key: "StartLimitInterval"}, unitfile.Assignment{Section: "Service", Key: "StartLimitInterval"}) // the name until 229
+	interval, err := unitfile.Span(at.Value)
+	if err != nil {
 		interval = 10 * time.Second
 	}
 	burst := 5
-	count := c.service.lastOf(assignment{section: "Unit", key: "StartLimitBurst"}, assignment{section: "Service", key: "StartLimitBurst"})
-	if n, err := strconv.Atoi(count.value); err == nil {
+	count := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitBurst"}, unitfile.Assignment{Section: "Service", Key: "StartLimitBurst"})
+	if n, err := strconv.Atoi(count.Value); err == nil {
 		burst = n
 	}
 	_, pause := c.span("RestartSec", 100*time.Millisecond)
 	if interval == 0 || burst == 0 || pause > 0 && pause >= interval/time.Duration(burst) {
 		return nil
 	}
-	return wrongf(c.service, at, "%s: %d starts within %v end it", is("StartLimitIntervalSec", at.value, "10s"), burst, interval)
+	return wrongf(c.service, at, "%s: %d starts within %v end it", is("StartLimitIntervalSec", at.Value, "10s"), burst, interval)
 }

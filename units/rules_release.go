@@ -24,8 +24,8 @@ var releaseRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a := c.of("WorkingDirectory")
-		if link := c.linkIn(expand(c.service.name, strings.TrimLeft(a.value, "-+!"))); link != "" {
-			return wrongf(c.service, a, "WorkingDirectory=%s goes through the link %s", a.value, link)
+		if link := c.linkIn(expand(c.service.name, strings.TrimLeft(a.Value, "-+!"))); link != "" {
+			return wrongf(c.service, a, "WorkingDirectory=%s goes through the link %s", a.Value, link)
 		}
 		return nil
 	},
@@ -56,14 +56,14 @@ var releaseRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		for _, key := range []string{"StandardOutput", "StandardError"} {
 			a := c.of(key)
-			kind, file, ok := strings.Cut(a.value, ":")
+			kind, file, ok := strings.Cut(a.Value, ":")
 			if ok && !within(file, "/dev") && slices.Contains(fileOutputs, kind) {
-				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+				all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 			}
 		}
 		a, start := c.binary()
 		if file := redirectsTo(c.shellText(start)); file != "" {
-			all = append(all, wrongf(c.service, a, "ExecStart=%s opens %s", a.value, file)...)
+			all = append(all, wrongf(c.service, a, "ExecStart=%s opens %s", a.Value, file)...)
 		}
 		return all
 	},
@@ -71,15 +71,15 @@ var releaseRules = []*rule{{
 
 // releaseMounted finds mounts of the binaries whose source is behind a link.
 func releaseMounted(c *contract) (all []fault) {
-	if a := c.of("RootDirectory"); a.value != "" {
-		if link := c.linkIn(expand(c.service.name, a.value)); link != "" {
-			all = append(all, wrongf(c.service, a, "RootDirectory=%s goes through the link %s", a.value, link)...)
+	if a := c.of("RootDirectory"); a.Value != "" {
+		if link := c.linkIn(expand(c.service.name, a.Value)); link != "" {
+			all = append(all, wrongf(c.service, a, "RootDirectory=%s goes through the link %s", a.Value, link)...)
 		}
 	}
 	for _, b := range binds(c.service) {
 		has := func(program string) bool { return within(program, b.target) && program != b.target } // a file is binary-pinned
 		if link := c.linkIn(expand(c.service.name, b.source)); link != "" && slices.ContainsFunc(c.programs(), has) {
-			all = append(all, wrongf(c.service, b.at, "%s=%s goes through the link %s", b.at.key, b.at.value, link)...)
+			all = append(all, wrongf(c.service, b.at, "%s=%s goes through the link %s", b.at.Key, b.at.Value, link)...)
 		}
 	}
 	return all

@@ -3,6 +3,8 @@ package units
 import (
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on how the service becomes ready and is replaced.
@@ -19,8 +21,8 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.value != "notify" && a.value != "notify-reload" && !c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, a, "%s", is("Type", a.value, "simple"))
+		if a := c.of("Type"); a.Value != "notify" && a.Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
+			return wrongf(c.service, a, "%s", is("Type", a.Value, "simple"))
 		}
 		return nil
 	},
@@ -36,7 +38,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) []fault {
-		if t := c.of("Type").value; t != "notify" && c.notYet("Type", "notify-reload") {
+		if t := c.of("Type").Value; t != "notify" && c.notYet("Type", "notify-reload") {
 			return wrongf(c.service, lastWritten(c.service, "Type"), "Type=notify-reload alone, the unit is for systemd %d", c.systemd)
 		}
 		return nil
@@ -53,7 +55,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.value == "notify-reload" && len(c.service.list("Service", "ExecReload")) == 0 {
+		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.list("Service", "ExecReload")) == 0 {
 			return wrongf(c.service, a, "Type=notify-reload")
 		}
 		return nil
@@ -70,7 +72,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.value == "notify-reload" && len(c.service.list("Service", "ExecReload")) > 0 {
+		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.list("Service", "ExecReload")) > 0 {
 			return wrongf(c.service, a, "Type=notify-reload beside ExecReload=")
 		}
 		return nil
@@ -87,7 +89,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nNotifyAccess=main\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("NotifyAccess"); a.value == "all" {
+		if a := c.of("NotifyAccess"); a.Value == "all" {
 			return wrongf(c.service, a, "NotifyAccess=all")
 		}
 		return nil
@@ -103,7 +105,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) []fault {
-		if len(c.service.list("Service", "ExecReload")) == 0 && c.of("Type").value != "notify-reload" && !c.notYet("Type", "notify-reload") {
+		if len(c.service.list("Service", "ExecReload")) == 0 && c.of("Type").Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
 			return wrongf(c.service, lastWritten(c.service, "ExecReload"), "no ExecReload=")
 		}
 		return nil
@@ -121,8 +123,8 @@ var reloadRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if asynchronous(parseCommand(a.value)) {
-				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " does not wait for the upgrade"})
+			if asynchronous(parseCommand(a.Value)) {
+				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " does not wait for the upgrade"})
 			}
 		}
 		return all
@@ -139,11 +141,11 @@ var reloadRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			switch cmd := parseCommand(a.value); {
+			switch cmd := parseCommand(a.Value); {
 			case strings.Contains(cmd.prefix, "-") && c.mayAsk(a):
-				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " begins with -"})
+				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " begins with -"})
 			case c.ignoresFailure(cmd):
-				all = append(all, fault{c.service, a, "ExecReload=" + a.value + " succeeds though the program in it fails"})
+				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " succeeds though the program in it fails"})
 			}
 		}
 		return all
@@ -160,8 +162,8 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\n# no PIDFile=\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("PIDFile"); a.value != "" {
-			return wrongf(c.service, a, "PIDFile=%s", a.value)
+		if a := c.of("PIDFile"); a.Value != "" {
+			return wrongf(c.service, a, "PIDFile=%s", a.Value)
 		}
 		return nil
 	},
@@ -169,19 +171,19 @@ var reloadRules = []*rule{{
 
 // mayAsk reports whether the command a of ExecReload= may be the one that asks for the upgrade:
 // it does more than printing or touching files, and no command of the same program counts.
-func (c *contract) mayAsk(a assignment) bool {
+func (c *contract) mayAsk(a unitfile.Assignment) bool {
 	mine, known := asking(a)
-	counts := func(other assignment) bool {
+	counts := func(other unitfile.Assignment) bool {
 		programs, _ := asking(other)
-		return !strings.Contains(parseCommand(other.value).prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
+		return !strings.Contains(parseCommand(other.Value).prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
 	}
 	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.list("Service", "ExecReload"), counts)
 }
 
 // asking returns the programs of a command that may ask a daemon for something. known is false
 // for a construct of a shell.
-func asking(a assignment) (programs []string, known bool) {
-	steps, _ := parseCommand(a.value).steps()
+func asking(a unitfile.Assignment) (programs []string, known bool) {
+	steps, _ := parseCommand(a.Value).steps()
 	for _, s := range steps {
 		if !slices.Contains(silent, s.program()) {
 			programs = append(programs, s.program())
@@ -200,13 +202,13 @@ func is(key, value, fallback string) string {
 
 // notYet reports whether the unit says value of key, which its systemd does not know.
 func (c *contract) notYet(key, value string) bool {
-	return lastWritten(c.service, key).value == value && !values[key].known(value, c.systemd)
+	return lastWritten(c.service, key).Value == value && !values[key].known(value, c.systemd)
 }
 
 // lastWritten is the last line of [Service] on key, also one that does not count.
-func lastWritten(m *merged, key string) assignment {
+func lastWritten(m *merged, key string) unitfile.Assignment {
 	for _, a := range slices.Backward(m.all) {
-		if a.section == "Service" && a.key == key {
+		if a.Section == "Service" && a.Key == key {
 			return a
 		}
 	}

@@ -1,11 +1,10 @@
 package units
 
 import (
-	"cmp"
-	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on limits that have room for one generation, and not for two.
@@ -23,9 +22,9 @@ var roomRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a := c.of("LimitNPROC")
-		soft, _, _ := strings.Cut(a.value, ":")
+		soft, _, _ := strings.Cut(a.Value, ":")
 		if n, err := strconv.Atoi(soft); err == nil && n < fewThreads && c.runsAs(command{}) != "root" {
-			return wrongf(c.service, a, "LimitNPROC=%s", a.value)
+			return wrongf(c.service, a, "LimitNPROC=%s", a.Value)
 		}
 		return nil
 	},
@@ -43,8 +42,8 @@ var roomRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		for _, key := range []string{"MemoryMax", "MemoryHigh", "MemoryLimit"} { // MemoryLimit= is the name for cgroups of version 1
 			a := c.of(key)
-			if size, ok := parseSize(a.value); ok && size < littleMemory {
-				all = append(all, wrongf(c.service, a, "%s=%s", key, a.value)...)
+			if size, err := unitfile.Size(a.Value); err == nil && size < littleMemory {
+				all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 			}
 		}
 		return all
@@ -62,9 +61,9 @@ var roomRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a := c.of("LimitFSIZE")
-		soft, _, _ := strings.Cut(a.value, ":")
-		if size, ok := parseSize(soft); ok && size < maxSavedState {
-			return wrongf(c.service, a, "LimitFSIZE=%s", a.value)
+		soft, _, _ := strings.Cut(a.Value, ":")
+		if size, err := unitfile.Size(soft); err == nil && size < maxSavedState {
+			return wrongf(c.service, a, "LimitFSIZE=%s", a.Value)
 		}
 		return nil
 	},
@@ -75,23 +74,3 @@ const (
 	littleMemory  = 64 << 20 // two idle servers, and something to do
 	maxSavedState = 64 << 20 // the largest Data of a reexec.State
 )
-
-// parseSize reads a number of bytes such as 64M or 1G 512M (systemd.syntax(7)): the units are
-// powers of 1024. A percentage and infinity are no number.
-func parseSize(s string) (bytes uint64, ok bool) {
-	parts := sizeParts.FindAllStringSubmatch(s, -1)
-	if len(parts) == 0 || sizeParts.ReplaceAllString(s, "") != "" {
-		return 0, false
-	}
-	for _, p := range parts {
-		number, err := strconv.ParseFloat(p[1], 64)
-		sum := float64(bytes) + number*float64(uint64(1)<<(10*strings.Index("BKMGTPE", cmp.Or(p[2], "B"))))
-		if err != nil || sum >= math.MaxUint64 {
-			return 0, false
-		}
-		bytes = uint64(sum)
-	}
-	return bytes, true
-}
-
-var sizeParts = regexp.MustCompile(`[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t]*([BKMGTPE]?)`)

@@ -24,7 +24,7 @@ var sandboxRules = []*rule{{
 			return nil
 		}
 		a := lines[len(lines)-1]
-		return wrongf(c.service, a, "RestrictAddressFamilies=%s", a.value)
+		return wrongf(c.service, a, "RestrictAddressFamilies=%s", a.Value)
 	},
 }, {
 	Rule: Rule{
@@ -50,7 +50,7 @@ var sandboxRules = []*rule{{
 			return nil
 		}
 		a := lines[len(lines)-1]
-		return wrongf(c.service, a, "SystemCallFilter=%s takes away %s", a.value, strings.Join(taken, ", "))
+		return wrongf(c.service, a, "SystemCallFilter=%s takes away %s", a.Value, strings.Join(taken, ", "))
 	},
 }, {
 	Rule: Rule{
@@ -65,7 +65,7 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, on := c.on("PrivatePIDs"); on {
-			return wrongf(c.service, a, "PrivatePIDs=%s", a.value)
+			return wrongf(c.service, a, "PrivatePIDs=%s", a.Value)
 		}
 		return nil
 	},
@@ -81,9 +81,9 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, on := c.on("PrivateNetwork")
-		chosen := c.of("NetworkNamespacePath").value != "" || len(c.service.list("Unit", "JoinsNamespaceOf")) > 0
+		chosen := c.of("NetworkNamespacePath").Value != "" || len(c.service.list("Unit", "JoinsNamespaceOf")) > 0
 		if on && (c.program.Network || len(c.sockets) == 0) && !chosen {
-			return wrongf(c.service, a, "PrivateNetwork=%s", a.value)
+			return wrongf(c.service, a, "PrivateNetwork=%s", a.Value)
 		}
 		return nil
 	},
@@ -129,7 +129,7 @@ var sandboxRules = []*rule{{
 		_, start := c.binary()
 		for _, b := range binds(c.service) {
 			if b.target == start.binary() && (b.source != b.target || c.rooted(b.target)) {
-				all = append(all, fault{c.service, b.at, b.at.key + "=" + b.at.value + " is the binary"})
+				all = append(all, fault{c.service, b.at, b.at.Key + "=" + b.at.Value + " is the binary"})
 			}
 		}
 		return all
@@ -148,7 +148,7 @@ var sandboxRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		for _, program := range c.programs() {
 			if at, hidden := c.hides(program); hidden {
-				all = append(all, wrongf(c.service, at, "%s=%s hides %s", at.key, at.value, program)...)
+				all = append(all, wrongf(c.service, at, "%s=%s hides %s", at.Key, at.Value, program)...)
 			}
 		}
 		return all
@@ -165,7 +165,7 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if at, hidden := c.hides("/run/systemd/notify"); hidden {
-			return wrongf(c.service, at, "%s=%s hides /run/systemd/notify", at.key, at.value)
+			return wrongf(c.service, at, "%s=%s hides /run/systemd/notify", at.Key, at.Value)
 		}
 		return nil
 	},
@@ -181,8 +181,8 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, key := range []string{"RootDirectory", "RootImage"} {
-			if a := c.of(key); a.value != "" && c.systemd < 248 && !bound(c.service, "/run/systemd/notify") {
-				all = append(all, fault{c.service, a, key + "=" + a.value})
+			if a := c.of(key); a.Value != "" && c.systemd < 248 && !bound(c.service, "/run/systemd/notify") {
+				all = append(all, fault{c.service, a, key + "=" + a.Value})
 			}
 		}
 		return all
@@ -199,11 +199,11 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		images := c.service.lists("Service", "ExtensionImages", "ExtensionDirectories")
-		if a := c.of("RootImage"); a.value != "" {
+		if a := c.of("RootImage"); a.Value != "" {
 			images = append(images, a)
 		}
 		for _, a := range images {
-			all = append(all, fault{c.service, a, a.key + "=" + a.value})
+			all = append(all, fault{c.service, a, a.Key + "=" + a.Value})
 		}
 		return all
 	},

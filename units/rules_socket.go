@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on .socket units.
@@ -52,7 +54,7 @@ var socketRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, key := range []string{"StandardInput", "StandardOutput", "StandardError"} {
-			if a := c.of(key); a.value == "socket" {
+			if a := c.of(key); a.Value == "socket" {
 				all = append(all, wrongf(c.service, a, "%s=socket", key)...)
 			}
 		}
@@ -86,7 +88,7 @@ var socketRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		return c.each(func(s *merged) []fault {
-			if a := s.last("Socket", "FileDescriptorName"); a.value == "" {
+			if a := s.last("Socket", "FileDescriptorName"); a.Value == "" {
 				return wrongf(s, a, "no FileDescriptorName=, which means %s", s.name)
 			}
 			return nil
@@ -106,8 +108,8 @@ var socketRules = []*rule{{
 	find: func(c *contract) []fault {
 		return c.each(func(s *merged) []fault {
 			a := s.last("Socket", "FileDescriptorName")
-			if why := badSocketName(unliteral(a.value)); a.value != "" && why != "" {
-				return wrongf(s, a, "FileDescriptorName=%s: %s", a.value, why)
+			if why := badSocketName(unliteral(a.Value)); a.Value != "" && why != "" {
+				return wrongf(s, a, "FileDescriptorName=%s: %s", a.Value, why)
 			}
 			return nil
 		})
@@ -126,13 +128,13 @@ var socketRules = []*rule{{
 		first := map[string]string{}
 		return c.each(func(s *merged) []fault {
 			a := s.last("Socket", "FileDescriptorName")
-			name := expand(s.name, a.value)
+			name := expand(s.name, a.Value)
 			other, again := first[name]
 			first[name] = s.name
-			if !again || a.value == "" {
+			if !again || a.Value == "" {
 				return nil
 			}
-			return wrongf(s, a, "FileDescriptorName=%s, as in %s", a.value, other)
+			return wrongf(s, a, "FileDescriptorName=%s, as in %s", a.Value, other)
 		})
 	},
 }, {
@@ -151,7 +153,7 @@ var socketRules = []*rule{{
 			for _, a := range listening(s) {
 				line := listenLine{s, a}
 				if i := slices.IndexFunc(before, line.collides); i >= 0 {
-					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.key, a.value, before[i].at.key, before[i].at.value, before[i].unit.name)...)
+					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.Key, a.Value, before[i].at.Key, before[i].at.Value, before[i].unit.name)...)
 				}
 				before = append(before, line)
 			}
@@ -183,11 +185,11 @@ var socketRules = []*rule{{
 	find: func(c *contract) []fault {
 		return c.each(func(s *merged) []fault {
 			a, on := s.is("Socket", "RemoveOnStop")
-			hasPath := slices.ContainsFunc(listening(s), func(l assignment) bool { return strings.HasPrefix(l.value, "/") })
+			hasPath := slices.ContainsFunc(listening(s), func(l unitfile.Assignment) bool { return strings.HasPrefix(l.Value, "/") })
 			if !on || !hasPath && len(s.list("Socket", "Symlinks")) == 0 {
 				return nil
 			}
-			return wrongf(s, a, "RemoveOnStop=%s", a.value)
+			return wrongf(s, a, "RemoveOnStop=%s", a.Value)
 		})
 	},
 }, {
@@ -217,7 +219,7 @@ var socketRules = []*rule{{
 
 // listening returns the addresses of socket unit s in their order. An empty line of any kind
 // removes all addresses before it.
-func listening(s *merged) []assignment {
+func listening(s *merged) []unitfile.Assignment {
 	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
 		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")
 }
@@ -227,7 +229,7 @@ func onSocket(key string) func(*contract) []fault {
 	return func(c *contract) []fault {
 		return c.each(func(s *merged) []fault {
 			if a, on := s.is("Socket", key); on {
-				return wrongf(s, a, "%s=%s", key, a.value)
+				return wrongf(s, a, "%s=%s", key, a.Value)
 			}
 			return nil
 		})
@@ -236,11 +238,11 @@ func onSocket(key string) func(*contract) []fault {
 
 func backlog(c *contract) []fault {
 	return c.each(func(s *merged) []fault {
-		if !slices.ContainsFunc(listening(s), func(l assignment) bool { return l.key == "ListenStream" || l.key == "ListenSequentialPacket" }) {
+		if !slices.ContainsFunc(listening(s), func(l unitfile.Assignment) bool { return l.Key == "ListenStream" || l.Key == "ListenSequentialPacket" }) {
 			return nil // datagrams wait elsewhere
 		}
 		a := s.last("Socket", "Backlog")
-		n, err := strconv.ParseUint(a.value, 10, 32)
+		n, err := strconv.ParseUint(a.Value, 10, 32)
 		switch {
 		case err != nil && c.systemd >= 252:
 			return nil
@@ -256,12 +258,12 @@ func backlog(c *contract) []fault {
 func triggerLimit(c *contract) []fault {
 	return c.each(func(s *merged) []fault {
 		at := s.last("Socket", "TriggerLimitBurst")
-		burst, err := strconv.Atoi(at.value)
+		burst, err := strconv.Atoi(at.Value)
 		if err != nil {
 			burst, at = 20, s.last("Socket", "TriggerLimitIntervalSec")
 		}
-		interval, ok := parseSpan(s.last("Socket", "TriggerLimitIntervalSec").value)
-		if !ok {
+		interval, err := unitfile.Span(s.last("Socket", "TriggerLimitIntervalSec").Value)
+		if err != nil {
 			interval = 2 * time.Second
 		}
 		if interval == 0 || burst == 0 || interval/time.Duration(burst) <= 100*time.Millisecond {

@@ -1,5 +1,7 @@
 package units
 
+import "github.com/cutover-go/cutover/internal/unitfile"
+
 // softRebootRules is about units that are to stay over `systemctl soft-reboot`: those that
 // sdunits new -survive soft-reboot has written, and changes of them.
 var softRebootRules = []*rule{{
@@ -18,7 +20,7 @@ var softRebootRules = []*rule{{
 		if !c.program.SoftReboot {
 			return nil
 		}
-		if a := c.of("FileDescriptorStorePreserve"); isYes(a.value) && len(c.sockets) == 0 && c.systemd >= 261 {
+		if a := c.of("FileDescriptorStorePreserve"); unitfile.IsYes(a.Value) && len(c.sockets) == 0 && c.systemd >= 261 {
 			return nil
 		}
 		return append(endsAtSoftReboot(c.service), c.each(endsAtSoftReboot)...)
@@ -27,11 +29,11 @@ var softRebootRules = []*rule{{
 
 // endsAtSoftReboot finds the lines of a unit, or their absence, by which a soft-reboot ends it.
 func endsAtSoftReboot(m *merged) (all []fault) {
-	if a := m.last("Unit", "DefaultDependencies"); !isNo(a.value) {
-		all = append(all, wrongf(m, a, "%s", is("DefaultDependencies", a.value, "yes"))...)
+	if a := m.last("Unit", "DefaultDependencies"); !unitfile.IsNo(a.Value) {
+		all = append(all, wrongf(m, a, "%s", is("DefaultDependencies", a.Value, "yes"))...)
 	}
 	if a, on := m.is("Unit", "IgnoreOnIsolate"); !on {
-		all = append(all, wrongf(m, a, "%s", is("IgnoreOnIsolate", a.value, "no"))...)
+		all = append(all, wrongf(m, a, "%s", is("IgnoreOnIsolate", a.Value, "no"))...)
 	}
 	return all
 }

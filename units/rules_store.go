@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Rules on the fd store, which keeps the sockets that the program has bound itself.
@@ -21,7 +23,7 @@ var storeRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if a, n := c.number("FileDescriptorStoreMax", 0); n == 0 && (c.program.Binds > 0 || c.program.Conns > 0 || len(c.sockets) == 0) {
-			return wrongf(c.service, a, "%s", is("FileDescriptorStoreMax", a.value, "0"))
+			return wrongf(c.service, a, "%s", is("FileDescriptorStoreMax", a.Value, "0"))
 		}
 		return nil
 	},
@@ -59,8 +61,8 @@ var storeRules = []*rule{{
 		for _, s := range c.sockets {
 			need += len(listening(s))
 		}
-		if a := c.of("LimitNOFILE"); softLimit(a.value) < need {
-			return wrongf(c.service, a, "%s, a start can be handed %d descriptors", is("LimitNOFILE", a.value, "1024:524288"), need)
+		if a := c.of("LimitNOFILE"); softLimit(a.Value) < need {
+			return wrongf(c.service, a, "%s, a start can be handed %d descriptors", is("LimitNOFILE", a.Value, "1024:524288"), need)
 		}
 		return nil
 	},
@@ -76,8 +78,8 @@ var storeRules = []*rule{{
 		Mended: "[Service]\n# no FileDescriptorStorePreserve=\n[X-Cutover]\nSystemd=254\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("FileDescriptorStorePreserve"); isNo(a.value) || isYes(a.value) && c.systemd <= 257 {
-			return wrongf(c.service, a, "FileDescriptorStorePreserve=%s", a.value)
+		if a := c.of("FileDescriptorStorePreserve"); unitfile.IsNo(a.Value) || unitfile.IsYes(a.Value) && c.systemd <= 257 {
+			return wrongf(c.service, a, "FileDescriptorStorePreserve=%s", a.Value)
 		}
 		return nil
 	},
@@ -93,7 +95,7 @@ var storeRules = []*rule{{
 		Mended: "[Service]\n# no ProcSubset=\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("ProcSubset"); a.value == "pid" && (c.program.Binds > 0 || len(c.sockets) == 0) {
+		if a := c.of("ProcSubset"); a.Value == "pid" && (c.program.Binds > 0 || len(c.sockets) == 0) {
 			return wrongf(c.service, a, "ProcSubset=pid")
 		}
 		return nil

@@ -158,3 +158,11 @@ func yesNo(b bool) string {
 	}
 	return "no"
 }
+
+// formatSpan writes a span of whole milliseconds as systemd reads it.
+func formatSpan(d time.Duration) string {
+	if d%time.Second != 0 {
+		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}

@@ -16,7 +16,7 @@ func (m *merged) names() []string {
 // they are templates, too.
 func (m *merged) unitNames(section string, keys ...string) (names []string) {
 	for _, a := range m.list(section, keys...) {
-		for word := range strings.FieldsSeq(a.value) {
+		for word := range strings.FieldsSeq(a.Value) {
 			names = append(names, expand(m.name, word))
 		}
 	}

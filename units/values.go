@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // valueSet says which values systemd accepts of a setting. A line with another one
@@ -25,11 +27,10 @@ func (v *valueSet) has(value string) bool {
 	switch {
 	case v == nil || v.any && value != "" || v.reset && value == "":
 		return true
-	case v.boolean && (isYes(value) || isNo(value)):
+	case v.boolean && (unitfile.IsYes(value) || unitfile.IsNo(value)):
 		return true
 	case v.span:
-		_, ok := parseSpan(value)
-		return ok
+		return isTime(value)
 	case v.check != nil:
 		return v.check(value)
 	case v.number:
@@ -92,8 +93,8 @@ func limitOf(isAmount func(string) bool) *valueSet {
 	}}
 }
 
-func isSize(value string) bool { _, ok := parseSize(value); return ok }
-func isTime(value string) bool { _, ok := parseSpan(value); return ok }
+func isSize(value string) bool { _, err := unitfile.Size(value); return err == nil }
+func isTime(value string) bool { _, err := unitfile.Span(value); return err == nil }
 
 func isCount(value string) bool {
 	n, err := strconv.ParseUint(value, 10, 64)

@@ -1,8 +1,9 @@
 package units
 
 import (
-	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A command is one ExecStart= or the like, taken apart.
@@ -16,7 +17,7 @@ const execPrefixes = "@-:+!|"
 
 func parseCommand(value string) command {
 	plain := strings.TrimLeft(value, execPrefixes)
-	return command{prefix: value[:len(value)-len(plain)], argv: splitWords(plain)}
+	return command{prefix: value[:len(value)-len(plain)], argv: arguments(plain)}
 }
 
 // name returns the argv[0] that the prefix @ gives the program. Beside | (258) the prefix @
@@ -54,10 +55,10 @@ func quoteWord(word string) string {
 	return word
 }
 
-// splitWords is the inverse of commandLine, and splits other command lines too. Specifiers and
+// arguments is the inverse of commandLine, and splits other command lines too. Specifiers and
 // variables other than %% and $$ stay.
-func splitWords(line string) []string {
-	words := shellWords(line)
+func arguments(line string) []string {
+	words, _ := unitfile.Arguments(line) // an open quote ends at the end of the line
 	unescape := strings.NewReplacer("%%", "%", "$$", "$")
 	for i := range words {
 		words[i] = unescape.Replace(words[i])
@@ -65,40 +66,10 @@ func splitWords(line string) []string {
 	return words
 }
 
-// splitCommands splits the value of a setting such as ExecReload= at each ; that stands alone:
-// systemd runs the commands one after the other.
-func splitCommands(value string) (lines []string) {
-	var line []string
-	for _, word := range append(rawWords(value), ";") {
-		if word != ";" {
-			line = append(line, word)
-		} else if len(line) > 0 {
-			lines, line = append(lines, strings.Join(line, " ")), nil
-		}
-	}
-	return lines
-}
-
-// rawWords splits a command line at the blanks outside of quotes. Quotes and escapes stay in
-// the words.
-func rawWords(line string) (words []string) {
-	var quote byte
-	begin := 0
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; {
-		case c == '\\' && quote != '\'':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote = c
-		case quote == 0 && (c == ' ' || c == '\t'):
-			words = append(words, line[begin:i])
-			begin = i + 1
-		}
-	}
-	words = append(words, line[begin:])
-	return slices.DeleteFunc(words, func(word string) bool { return word == "" })
+// wordsOf returns the words of a value. A quote that is open ends at the end of the value.
+func wordsOf(value string) []string {
+	words, _ := unitfile.Words(value)
+	return words
 }
 
 // shellWords splits text that is quoted as for a shell, such as the lists in the output of

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Programs that start the program in their arguments. Some execute it in their own process,
@@ -92,7 +94,7 @@ type follower struct {
 
 // started returns the last ExecStart= line, the program that it executes in the end, and the
 // program that stays between systemd and it, nil if none is known.
-func (c *contract) started() (at assignment, start command, last []string, stays *obstacle) {
+func (c *contract) started() (at unitfile.Assignment, start command, last []string, stays *obstacle) {
 	at, start = c.binary()
 	switch {
 	case strings.Contains(start.prefix, "|"):
@@ -114,8 +116,8 @@ func (c *contract) isDaemon(start command) bool {
 	if usesLibrary(filepath.Join(c.root, name)) {
 		return true
 	}
-	asks := func(a assignment) bool {
-		argv := parseCommand(a.value).argv
+	asks := func(a unitfile.Assignment) bool {
+		argv := parseCommand(a.Value).argv
 		return len(argv) == 2 && argv[0] == name && !isOption(argv[1]) && !path.IsAbs(argv[1])
 	}
 	return slices.ContainsFunc(c.service.list("Service", "ExecReload"), asks) && !slices.ContainsFunc(start.argv[1:], path.IsAbs)
@@ -193,7 +195,7 @@ func unwrap(name string, args []string) (next []string, executes, known bool) {
 			if !joined && len(args) > 1 {
 				value, args = args[1], args[1:]
 			}
-			return append(splitWords(value), args[1:]...), executes, true
+			return append(wordsOf(value), args[1:]...), executes, true
 		case name == "env" && isAssignment(args[0]):
 		case !strings.HasPrefix(args[0], "-"):
 			return drop(args, w.operands), executes, true

@@ -1,6 +1,7 @@
 package units_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/unit"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -176,6 +180,27 @@ func TestUnitsRefusesWhatCannotBe(t *testing.T) {
 		change(&d)
 		if files, err := d.Units(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v", want, files, err)
+		}
+	}
+}
+
+// TestAnotherParserReadsTheSame gives what we write to go-systemd's own.
+func TestAnotherParserReadsTheSame(t *testing.T) {
+	files, err := units.Daemon{Name: "a", Binary: "/a b", Args: []string{`\`, "x y", "%$"}, Binds: 1, Hardening: units.Strict,
+		Sockets: []units.Socket{{Name: "h%t", Listen: []string{"80", "/a%b"}}}, Watch: true}.Units()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		ours := unitfile.Parse(&unitfile.File{Name: f.Name, Text: f.Text})
+		theirs, err := unit.DeserializeOptions(bytes.NewReader([]byte(f.Text)))
+		if err != nil || len(theirs) != len(ours.All) || len(ours.Ignored) > 0 {
+			t.Fatalf("%s: %v, %d and %d options, ignored %v", f.Name, err, len(ours.All), len(theirs), ours.Ignored)
+		}
+		for i, o := range theirs {
+			if a := ours.All[i]; a.Section != o.Section || a.Key != o.Name || a.Value != o.Value {
+				t.Errorf("%s:%d: [%s] %s=%s, go-systemd has %v", f.Name, a.Line, a.Section, a.Key, a.Value, o)
+			}
 		}
 	}
 }

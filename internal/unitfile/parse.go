@@ -1,35 +1,43 @@
-package units
+package unitfile
 
 import "strings"
 
 // go-systemd reads unit files too, but loses where a setting stands, does not join
 // continued lines as systemd does, and gives up at the first mistake, where systemd
-// skips a line. So what follows is systemd's config_parse (src/shared/conf-parser.c).
+// skips a line. This parser follows systemd's config_parse (src/shared/conf-parser.c).
 
-// An assignment is one KEY=VALUE of a unit file.
-type assignment struct {
-	file         *File
-	line         int // of its first line, from 1
-	section, key string
-	value        string // continued lines joined, blanks around it removed
+// A File is the text of a unit file or of a drop-in.
+type File struct {
+	Name string // myapp.service, or myapp.service.d/limit.conf
+	Path string // "" if the file was not read
+	Text string
 }
 
-// A parsed file has the assignments in order, the first line of each section, and the lines
+// An Assignment is one KEY=VALUE of a unit file.
+type Assignment struct {
+	File         *File
+	Line         int // of its first line, from 1
+	Section, Key string
+	Value        string // continued lines joined, blanks around it removed
+}
+
+// A Parsed file has the assignments in order, the first line of each section, and the lines
 // that systemd ignores.
-type parsed struct {
-	all      []assignment
-	sections map[string]int // line of the first header
-	ignored  []ignoredLine
+type Parsed struct {
+	All      []Assignment
+	Sections map[string]int // line of the first header
+	Ignored  []Ignored
 }
 
-type ignoredLine struct {
-	assignment
-	why string
+// An Ignored line is one that systemd cannot read. Its Value is the whole line.
+type Ignored struct {
+	Assignment
+	Why string
 }
 
-// parse reads f. It accepts every text.
-func parse(f *File) *parsed {
-	p := &parser{parsed: parsed{sections: map[string]int{}}, file: f}
+// Parse reads f. It accepts every text.
+func Parse(f *File) *Parsed {
+	p := &parser{Parsed: Parsed{Sections: map[string]int{}}, file: f}
 	number := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(f.Text, "\uFEFF"), "\n") {
 		number++
@@ -40,11 +48,11 @@ func parse(f *File) *parsed {
 		}
 	}
 	p.logical() // a continued line at the end of the file
-	return &p.parsed
+	return &p.Parsed
 }
 
 type parser struct {
-	parsed
+	Parsed
 	file    *File
 	section string
 
@@ -94,8 +102,8 @@ func (p *parser) header(number int, line string) {
 		return
 	}
 	p.section = name
-	if _, again := p.sections[name]; !again {
-		p.sections[name] = number
+	if _, again := p.Sections[name]; !again {
+		p.Sections[name] = number
 	}
 }
 
@@ -110,10 +118,10 @@ func (p *parser) assign(number int, line string) {
 	case key == "":
 		p.ignore(number, line, "nothing stands before the =")
 	default:
-		p.all = append(p.all, assignment{p.file, number, p.section, key, strings.Trim(value, blanks)})
+		p.All = append(p.All, Assignment{p.file, number, p.section, key, strings.Trim(value, blanks)})
 	}
 }
 
 func (p *parser) ignore(number int, line, why string) {
-	p.ignored = append(p.ignored, ignoredLine{assignment{p.file, number, p.section, "", line}, why})
+	p.Ignored = append(p.Ignored, Ignored{Assignment{p.file, number, p.section, "", line}, why})
 }
