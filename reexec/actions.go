@@ -48,11 +48,12 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.tellPredecessor(p, handover.Serving{})
 		fault.At(fault.ServingSaid)
 	},
-	lifecycle.ActSayStopping: (*Upgrader).sayStopping,
-	lifecycle.ActDecline:     func(u *Upgrader, p *loopState, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
-	lifecycle.ActForget:      func(u *Upgrader, _ *loopState, _ event) { u.pred.HungUp() },
-	lifecycle.ActCountOlder:  (*Upgrader).countOlder,
-	lifecycle.ActBegin:       (*Upgrader).beginUpgrade,
+	lifecycle.ActSayStopping:  (*Upgrader).sayStopping,
+	lifecycle.ActDecline:      func(u *Upgrader, p *loopState, e event) { u.tellPredecessor(p, handover.Failed{Reason: e.err.Error()}) },
+	lifecycle.ActForget:       func(u *Upgrader, _ *loopState, _ event) { u.pred.HungUp() },
+	lifecycle.ActCountOlder:   (*Upgrader).countOlder,
+	lifecycle.ActTellProgress: func(u *Upgrader, p *loopState, _ event) { u.tellProgress(p) },
+	lifecycle.ActBegin:        (*Upgrader).beginUpgrade,
 	lifecycle.ActGo: func(u *Upgrader, p *loopState, _ event) {
 		fault.At(fault.GatesShut)
 		u.allow(p, u.states.Size())

@@ -121,7 +121,9 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	before := len(v.said(one.PID))
 	reload := one.reload()
 	bad := s.next()
+	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
 	v.await(one.PID, "BARRIER=1") // the marks
+	v.await(one.PID, begun)
 	bad.kill()
 	reload.ends("the successor was ended by SIGKILL")
 	reload = one.reload()
@@ -132,10 +134,11 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	reload.ends("")
 	v.caughtUp()
 	undone := fmt.Sprintf("STATUS=generation 1 serves; upgrade undone (start, process %d): the successor was ended by SIGKILL; its standard error has the reason", bad.PID)
-	begun := "EXTEND_TIMEOUT_USEC=40000000 STATUS=generation 1 serves, generation 2 starts"
-	want := slices.Concat([]string{begun}, marks, []string{undone, "BARRIER=1", begun}, marks)
+	want := slices.Concat(marks, []string{undone, "BARRIER=1"}, marks)
 	want = append(want, fmt.Sprintf("MAINPID=%d READY=1 STATUS=generation 2 serves", two.PID), "BARRIER=1")
-	if said := v.said(one.PID)[before:]; !slices.Equal(said, want) {
+	said := v.said(one.PID)[before:]
+	said = slices.DeleteFunc(said, func(text string) bool { return text == begun }) // the second upgrade may be brief
+	if !slices.Equal(said, want) {
 		t.Errorf("the predecessor said %q, want %q", said, want)
 	}
 }

@@ -47,7 +47,7 @@ func newMiddle(t *testing.T) *middle {
 	m.loop.act = m.perform
 	succ := generation.NewSuccessor(ourselves(t), down, "")
 	m.conns = newConnections(defaultDrain)
-	m.p = &loopState{state: lifecycle.Draining, succ: succ, timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	m.p = &loopState{state: lifecycle.Draining, succ: succ, timer: deadline.New(), progress: deadline.NewStopped(), again: deadline.NewStopped()}
 	m.tasks.Go(func() { succ.Listen(m.loop.ofSuccessor(succ), false) }) // ends with the test
 	t.Cleanup(func() {
 		close(m.loop.done)

@@ -125,7 +125,8 @@ type loopState struct {
 	self       []event               // events that actions have posted
 	timer      *deadline.Timer
 	again      *time.Timer       // runs until the next attempt to store missing entries
-	second     *time.Timer       // runs while the progress of the drain is sent to the successor
+	progress   *time.Timer       // runs until EvProgress
+	brief      bool              // progress runs since the predecessor was replaced: STATUS= does not name its drain yet
 	drains     handover.Draining // the progress that was sent last
 	overdue    bool              // the drain deadline is over
 	status     string            // the last STATUS= that was sent while serving
@@ -136,10 +137,10 @@ type loopState struct {
 // runLoop takes events one by one until the generation has ended.
 func (u *Upgrader) runLoop(first lifecycle.State) {
 	defer close(u.loop.done)
-	p := &loopState{state: first, main: first == lifecycle.Starting, began: time.Now(), timer: deadline.New(), second: deadline.NewStopped(), again: deadline.NewStopped()}
+	p := &loopState{state: first, main: first == lifecycle.Starting, began: time.Now(), timer: deadline.New(), progress: deadline.NewStopped(), again: deadline.NewStopped()}
 	defer p.timer.Stop()
 	defer u.conns.outbox.Pause.Stop()
-	defer p.second.Stop()
+	defer p.progress.Stop()
 	defer p.again.Stop()
 	for p.state != lifecycle.Ended || len(p.self) > 0 { // events that actions posted at the end still need an answer
 		u.dispatch(p, u.await(p))
@@ -163,8 +164,8 @@ func (u *Upgrader) await(p *loopState) event {
 			}
 		case <-u.conns.outbox.Pause.C:
 			return event{kind: lifecycle.EvPauseOver}
-		case <-p.second.C:
-			return event{kind: lifecycle.EvSecond}
+		case <-p.progress.C:
+			return event{kind: lifecycle.EvProgress}
 		case <-p.again.C:
 			return event{kind: lifecycle.EvStoreAgain}
 		case <-u.loop.oldIdle:

@@ -50,13 +50,18 @@ func (u *Upgrader) announce(p *loopState) error {
 	}
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	p.status = u.statusText(nil)
+	p.status = u.statusText(p)
 	return u.manager.notifier.Send(ctx, notify.Ready, notify.Status(p.status))
 }
 
-// takeOver makes a successor the main process. The predecessor has sent MAINPID= with READY=1
-// and a status; takeOver sends the status that is true now.
+// takeOver makes a successor the main process. A predecessor that lives has sent MAINPID= with
+// READY=1 and a status.
 func (u *Upgrader) takeOver(p *loopState) {
+	if u.pred.Older() > 0 {
+		p.status = committed(u.launch.generation)
+		p.brief = true
+		p.progress.Reset(briefly)
+	}
 	u.sayStatus(p)
 	u.manager.store.Own(true)
 	u.sockets.NoteUnclaimed()
@@ -65,27 +70,32 @@ func (u *Upgrader) takeOver(p *loopState) {
 	u.sayStatus(p) // sends nothing if everything is stored
 }
 
-// sayBegun notifies the manager that an upgrade begins, and extends its timeout by the time
-// that the upgrade may take. RELOADING=1 is sent only if no ExecReload= command waits. After
-// ExecReload= the manager is reloading already. With RELOADING=1 it would then wait for
-// READY=1 of a main process that has died: systemd 257 waits until the reload times out, and
-// 247.3 does if it sees the command end first.
+// sayBegun notifies the manager that an upgrade begins. If an ExecReload= command waits, the
+// manager is reloading already, and tellProgress notifies it of an upgrade that lasts. With
+// RELOADING=1 the manager would then wait for READY=1 of a main process that has died: systemd
+// 257 waits until the reload times out, and 247.3 does if it sees the command end first.
 func (u *Upgrader) sayBegun(p *loopState) {
-	said := []notify.Assignment{
+	p.reloading = p.request == nil || p.request.command == nil
+	if p.reloading {
+		u.tellManager(append([]notify.Assignment{notify.Reloading()}, u.underWay()...)...)
+		return
+	}
+	p.progress.Reset(briefly)
+}
+
+// underWay returns the notification of an upgrade that is under way. It extends the manager's
+// timeout by the time that the upgrade may take.
+func (u *Upgrader) underWay() []notify.Assignment {
+	return []notify.Assignment{
 		notify.ExtendTimeout(u.opts.ReadyTimeout + timeout.Switch + u.opts.Trial + timeout.Confirm),
 		notify.Status(fmt.Sprintf("%s serves, generation %d starts", u.itself(), u.launch.generation+1)),
 	}
-	p.reloading = p.request == nil || p.request.command == nil
-	if p.reloading {
-		said = append([]notify.Assignment{notify.Reloading()}, said...)
-	}
-	u.tellManager(said...)
 }
 
 // sayUndone notifies the manager that an upgrade was undone. READY=1 is sent only after
 // RELOADING=1. For an ExecReload= command the manager waits for the exit of the command.
 func (u *Upgrader) sayUndone(p *loopState) {
-	p.status = u.statusText(p.reason)
+	p.status = u.statusText(p)
 	said := []notify.Assignment{notify.Status(p.status)}
 	if p.reloading {
 		said = append([]notify.Assignment{notify.Ready}, said...)
@@ -122,7 +132,7 @@ func (u *Upgrader) tellManager(what ...notify.Assignment) bool {
 
 // sayStatus sends STATUS= of the main process again if it has changed.
 func (u *Upgrader) sayStatus(p *loopState) {
-	if text := u.statusText(p.reason); text != p.status && u.tellManager(notify.Status(text)) {
+	if text := u.statusText(p); text != p.status && u.tellManager(notify.Status(text)) {
 		p.status = text
 	}
 }
@@ -132,13 +142,14 @@ func (u *Upgrader) itself() status.Generation {
 	return status.Generation{Number: u.launch.generation, Version: u.launch.version()}
 }
 
-// statusText returns STATUS= of a serving main process. undone is the reason why the last
-// upgrade was undone, or nil.
-func (u *Upgrader) statusText(undone *UpgradeError) string {
+// committed returns STATUS= of the commit, from which the generation is the main process.
+func committed(generation int) string { return fmt.Sprintf("generation %d serves", generation) }
+
+// statusText returns STATUS= of a serving main process.
+func (u *Upgrader) statusText(p *loopState) string {
 	good := &u.manager.good
 	s := status.Serving{
 		Generation: u.itself(),
-		Draining:   u.pred.Progress(),
 		Program:    status.Program{Path: u.launch.program.Path, Identity: good.Me},
 		NotStored:  u.notStored(),
 		Strays:     u.sockets.Strays(),
@@ -146,8 +157,11 @@ func (u *Upgrader) statusText(undone *UpgradeError) string {
 	if good.InsteadOf != nil {
 		s.InsteadOf = good.InsteadOf.Text()
 	}
-	if undone != nil {
-		s.Undone = undone.text()
+	if !p.brief {
+		s.Draining = u.pred.Progress()
+	}
+	if p.reason != nil { // the last upgrade was undone
+		s.Undone = p.reason.text()
 	}
 	return s.String()
 }
@@ -207,7 +221,7 @@ func (u *Upgrader) passCommand(p *loopState) {
 func (u *Upgrader) sayMain(pid int) error {
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
-	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(fmt.Sprintf("generation %d serves", u.launch.generation+1))}
+	said := []notify.Assignment{notify.MainPID(pid), notify.Ready, notify.Status(committed(u.launch.generation + 1))}
 	if u.manager.notifier.WatchdogTimeout() > 0 {
 		said = append(said, notify.Ping) // MAINPID= does not reset the watchdog: give the successor the whole time
 	}

@@ -16,6 +16,7 @@ const (
 	ActDecline                     // send the predecessor the reason why we do not accept
 	ActForget                      // close the line to the predecessor
 	ActCountOlder                  // keep the progress of older generations, and pass it on
+	ActTellProgress                // tell the manager or the successor the progress
 	ActBegin                       // notify the manager, call Options.Next, start the ready deadline
 	ActStart                       // start the successor
 	ActGo                          // send state and Go to the successor, start the switch deadline

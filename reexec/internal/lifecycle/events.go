@@ -12,7 +12,7 @@ const (
 	EvCommitted                   // predecessor sent Committed: the manager has taken MAINPID=
 	EvOrphaned                    // the predecessor's line is closed
 	EvOlder                       // predecessor sent the progress of the draining generations
-	EvSecond                      // one second after the progress was sent to the successor
+	EvProgress                    // it is time to tell the progress of the upgrade, or of the drain
 	EvUpgrade                     // an upgrade request that waits for its result
 	EvHangup                      // SIGHUP: an upgrade request without an answer
 	EvCrowded                     // an upgrade request while MaxDraining generations drain

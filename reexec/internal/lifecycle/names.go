@@ -14,7 +14,7 @@ func (s State) String() string {
 func (e Event) String() string {
 	return name(int(e), []string{
 		EvReady: "ready", EvRestored: "restored", EvGo: "go", EvCommitting: "committing", EvAcknowledge: "acknowledge", EvCommitted: "committed",
-		EvOrphaned: "orphaned", EvOlder: "older", EvSecond: "second", EvUpgrade: "upgrade", EvHangup: "hangup", EvCrowded: "crowded", EvStatus: "status", EvProgram: "program", EvNotStarted: "not started",
+		EvOrphaned: "orphaned", EvOlder: "older", EvProgress: "progress", EvUpgrade: "upgrade", EvHangup: "hangup", EvCrowded: "crowded", EvStatus: "status", EvProgram: "program", EvNotStarted: "not started",
 		EvPrepared: "prepared", EvChecked: "checked", EvSaving: "saving", EvSaved: "saved", EvNotBecome: "not become", EvAccepting: "accepting", EvFailed: "failed", EvRecalled: "recalled", EvDeclined: "declined", EvGone: "gone",
 		EvGoneCommitting: "gone committing", EvGoneAlone: "gone alone", EvSuccessorStops: "successor stops", EvSuperseded: "superseded",
 		EvThird: "third", EvThirdMain: "third is main", EvThirdGone: "third gone", EvGoodbye: "goodbye", EvDeadline: "deadline", EvCanceled: "canceled", EvMarked: "marked", EvConfirmed: "confirmed",

@@ -38,6 +38,7 @@ var rules = [NumEvents][]reaction{
 	EvCrowded:  {{every, stay(ActReject)}},
 	EvStatus:   {{every, stay(ActReport)}},
 	EvReceived: {{every, stay(ActReceive)}},
+	EvProgress: {{every, stay(ActTellProgress)}},
 
 	EvReady: {
 		{inStarting, to(Recovering)},
@@ -79,10 +80,6 @@ var rules = [NumEvents][]reaction{
 	EvOlder: {
 		{unready, nothing}, // the predecessor sends it after the commit
 		{young | busy | after | inServing | inQuiescing | inSaving | inCommitting, stay(ActCountOlder)},
-	},
-	EvSecond: {
-		{inDraining | inStopping, stay(ActCountOlder)},
-		{^(inDraining | inStopping), nothing},
 	},
 
 	EvUpgrade: {

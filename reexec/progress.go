@@ -8,8 +8,13 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
-// This file passes on the progress of draining generations. The main process puts it into
-// STATUS= and the report.
+// This file passes on the progress of upgrades and of draining generations. The main process puts
+// it into STATUS= and the report.
+
+// briefly is the time after which the manager is told what has begun. Most upgrades and drains of
+// idle servers have ended by then. For each STATUS= the manager wakes all that watch the unit,
+// such as the `systemctl reload` that waits.
+const briefly = 100 * time.Millisecond
 
 // countOlder keeps the progress of older generations. The main process updates STATUS=. A
 // draining process sends the progress to its successor: at once if a generation has ended,
@@ -29,6 +34,23 @@ func (u *Upgrader) countOlder(p *loopState, e event) {
 	}
 }
 
+// tellProgress tells what lasts longer than briefly.
+func (u *Upgrader) tellProgress(p *loopState) {
+	p.brief = false
+	switch p.state {
+	case lifecycle.Serving:
+		u.sayStatus(p)
+	case lifecycle.Beginning, lifecycle.Preparing, lifecycle.Switching, lifecycle.Trial, lifecycle.Quiescing, lifecycle.Saving:
+		if !p.reloading {
+			u.tellManager(u.underWay()...)
+		}
+	case lifecycle.Draining, lifecycle.Stopping:
+		if p.succ != nil {
+			u.sayDraining(p)
+		}
+	}
+}
+
 // sayDraining sends the progress of this and of older generations to the successor, if it has
 // changed, and starts the timer of the next second.
 func (u *Upgrader) sayDraining(p *loopState) {
@@ -40,5 +62,5 @@ func (u *Upgrader) sayDraining(p *loopState) {
 		}
 		p.drains = d
 	}
-	p.second.Reset(time.Second)
+	p.progress.Reset(time.Second)
 }
