@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/proof"
@@ -28,9 +29,11 @@ func TestExamplesPassEveryStory(t *testing.T) {
 	} { // a test of examples/http3 has the QUIC client
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // a story waits more than it works
-			proof.Run(t, proof.Daemon{
-				Dir: "../../examples/" + name, Build: ".", Units: "units", Systemd: *version, Probe: probe,
-			})
+			d := proof.Daemon{Dir: "../../examples/" + name, Build: ".", Units: "units", Systemd: *version, Probe: probe}
+			if *programs != "" {
+				d.Build, d.Binary = "", filepath.Join(*programs, name)
+			}
+			proof.Run(t, d)
 		})
 	}
 }

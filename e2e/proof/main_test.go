@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	full    = flag.Bool("full", false, "tell every story to every bad daemon, and to the examples")
-	version = flag.Int("systemd", 0, "major `version` of the systemd to run on, of a tree that e2e/roots has built")
+	full     = flag.Bool("full", false, "tell every story to every bad daemon, and to the examples")
+	programs = flag.String("programs", "", "`folder` of the examples' programs; without it they are built")
+	version  = flag.Int("systemd", 0, "major `version` of the systemd to run on, of a tree that e2e/roots has built")
 )
 
 // scratch is the folder of the programs that the tests build.
