@@ -210,7 +210,7 @@ func (u *Upgrader) done(p *loopState) {
 
 // sendTo has connections move to s, which has taken over.
 func (u *Upgrader) sendTo(s *generation.Successor) {
-	u.conns.outbox.SetNext(s.Receives, func(c handover.Connections) error { return s.Say(u.tasks.life, c) })
+	u.conns.outbox.SetNext(s.Receives(), func(c handover.Connections) error { return s.Say(u.tasks.life, c) })
 }
 
 // resume makes this process the main process again, after its successor died and no manager
@@ -223,8 +223,8 @@ func (u *Upgrader) resume(p *loopState) {
 
 // dismiss ends the trial of a program in place: the tried process has been ready and exits.
 func (u *Upgrader) dismiss(p *loopState) {
-	u.conns.outbox.SetNext(p.succ.Receives, nil)
-	p.dismissed = u.reap(p, generation.HangupGrace)
+	u.conns.outbox.SetNext(p.succ.Receives(), nil)
+	p.dismissed = u.reap(p, generation.HangupGrace, false)
 }
 
 // dropSuccessor closes our descriptors of the successor.

@@ -155,6 +155,7 @@ func TestAGoodbyeSendsNoMore(t *testing.T) {
 	m := newMiddle(t)
 	g := m.idle(t)
 	c := m.sent(t)
+	m.conns.outbox.SetNext(map[string][]string{"a": {"f"}}, func(c handover.Connections) error { return m.p.succ.Say(t.Context(), c) })
 	m.enter(m.p)
 	done := make(chan struct{})
 	go func() { // joined below
@@ -190,10 +191,9 @@ func TestAnOfferThatIsWithdrawnHasNoAnswer(t *testing.T) {
 	}
 }
 
-// idle adds an idle connection, which the successor takes, too.
+// idle adds an idle connection in format f of listener a.
 func (m *middle) idle(t *testing.T) *gate.Listener {
 	t.Helper()
-	m.p.succ.Receives = map[string][]string{"a": {"f"}}
 	g, _ := newListener(t)
 	a, _ := pairArrival(t)
 	if !m.conns.idle.Add(received.NewIdle(received.Queued{Conn: a, Wrap: newMoved}, g), m.tasks.Go) {

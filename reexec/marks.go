@@ -15,7 +15,7 @@ func (u *Upgrader) storeMarks(p *loopState) {
 	fault.At(fault.BeforeCommit)
 	s := p.succ
 	u.tasks.Go(func() { // ends when the manager has answered, with the successor, or with life
-		marks := s.Marks.Take(u.tasks.life, s.Acknowledges, u.manager.store.NeedMarks)
+		marks := s.TakeMarks(u.tasks.life, u.manager.store.NeedMarks)
 		defer marks.Close()
 		fault.At(fault.MarksStored)
 		u.manager.probation.Keep(u.tasks.life, s)

@@ -11,7 +11,6 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 	"github.com/cutover-go/cutover/reexec/internal/program"
-	"github.com/cutover-go/cutover/reexec/internal/proof"
 )
 
 // startSuccessor starts the program, and a goroutine that hands over the sockets and reads the
@@ -25,7 +24,7 @@ func (u *Upgrader) startSuccessor(next program.Command) (*generation.Successor, 
 		return nil, err
 	}
 	if u.siblings() {
-		s.Marks = proof.Prepare(u.tasks.life, s.Process.Over(), u.tasks.Go, u.prove)
+		s.PrepareMarks(u.tasks.life, u.tasks.Go, u.prove)
 	}
 	u.tasks.Go(func() { // ends with the process or dropSuccessor
 		post := u.loop.ofSuccessor(s)

@@ -44,8 +44,7 @@ func (u *Upgrader) recall(p *loopState, e event) {
 // letFinish lets a successor that has accepted, and does not any more, finish its answers.
 func (u *Upgrader) letFinish(p *loopState, e event) {
 	p.reason = u.reasonFor(p, e)
-	p.succ.Accepted = true
-	u.reap(p, u.opts.Drain+timeout.Last)
+	u.reap(p, u.opts.Drain+timeout.Last, true)
 }
 
 // reasonFor returns the reason for which e undoes the upgrade, or the earlier reason if it is
@@ -91,7 +90,7 @@ func (u *Upgrader) undone(p *loopState, e event) {
 		u.answerConfirmed(p, p.reason)
 	}
 	if p.candidate != nil {
-		p.candidate.Marks.Drop()
+		p.candidate.DropMarks()
 	}
 	u.dropSuccessor(p)
 	u.keepStore(p)
@@ -115,9 +114,10 @@ func (u *Upgrader) keepStore(p *loopState) {
 	}
 }
 
-// reap gives a rejected successor the time limit to exit, and then kills it. The returned
-// channel is closed when the successor has ended.
-func (u *Upgrader) reap(p *loopState, limit time.Duration) <-chan struct{} {
+// reap gives a rejected successor the time limit to exit, and then kills it. If the successor has
+// accepted, it goes on to finish its answers after this process ends. The returned channel is
+// closed when the successor has ended.
+func (u *Upgrader) reap(p *loopState, limit time.Duration, accepted bool) <-chan struct{} {
 	s, over := p.succ, make(chan struct{})
 	p.succ = nil
 	s.HangUp()
@@ -127,7 +127,7 @@ func (u *Upgrader) reap(p *loopState, limit time.Duration) <-chan struct{} {
 		case <-s.Process.Over():
 		case <-time.After(limit):
 		case <-u.tasks.life.Done():
-			if s.Accepted { // it finishes its answers after this process ends
+			if accepted {
 				s.Close()
 				return
 			}

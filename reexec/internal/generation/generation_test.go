@@ -20,6 +20,7 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lastgood"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/proof"
 	"github.com/cutover-go/cutover/reexec/internal/saved"
 	"github.com/cutover-go/cutover/reexec/internal/sockets"
 )
@@ -107,8 +108,8 @@ func TestEachMessageOfTheSuccessorIsAnEvent(t *testing.T) {
 			t.Errorf("the reason is %v", e.Err)
 		}
 	}
-	if !s.Acknowledges || len(s.Receives["a"]) != 1 {
-		t.Errorf("acknowledges %v, receives %v", s.Acknowledges, s.Receives)
+	if len(s.Receives()["a"]) != 1 {
+		t.Errorf("receives %v", s.Receives())
 	}
 	say(t, theirs, handover.Acknowledged{}, handover.Acknowledged{})
 	<-s.Acknowledged()
@@ -122,6 +123,29 @@ func TestEachMessageOfTheSuccessorIsAnEvent(t *testing.T) {
 	<-s.Silent()
 	s.Close()
 	listening.Wait() // a successor that we close has no end
+}
+
+func TestMarksAreStoredAgainForASuccessorThatAcknowledges(t *testing.T) {
+	for _, acknowledges := range []bool{false, true} {
+		ours, theirs := lines(t)
+		s := ourselves(t, ours)
+		var tasks sync.WaitGroup
+		stores := 0
+		s.PrepareMarks(t.Context(), tasks.Go, func() (*proof.Marks, error) { stores++; return nil, errors.New("late") })
+		post, got := events()
+		tasks.Go(func() { s.Listen(post, true) })
+		say(t, theirs, handover.Ready{Acknowledges: acknowledges})
+		<-got
+		marks := s.TakeMarks(t.Context(), func() bool { return true })
+		if again := stores == 2; marks != nil || again != acknowledges {
+			t.Errorf("marks %v, stored %d times, for a successor that acknowledges: %v", marks, stores, acknowledges)
+		}
+		s.DropMarks()
+		s.StopReading()
+		<-s.Silent()
+		s.Close()
+		tasks.Wait()
+	}
 }
 
 func TestASuccessorThatHangsUpHasFailed(t *testing.T) {
@@ -173,7 +197,13 @@ func TestAGreetingComesFromTheStartedProcess(t *testing.T) {
 func TestAnIntroducedSuccessorIsHeardOnTheSameLine(t *testing.T) {
 	ours, theirs := lines(t)
 	s := ourselves(t, ours)
-	s.Receives = map[string][]string{"a": {"f"}}
+	post, got := events()
+	var reading sync.WaitGroup
+	reading.Go(func() { s.Listen(post, true) })
+	say(t, theirs, handover.Ready{Receives: map[string][]string{"a": {"f"}}})
+	<-got
+	s.StopReading()
+	<-s.Silent()
 	g, err := s.Goodbye(true)
 	if err != nil || !g.Superseded || g.PID != os.Getpid() {
 		t.Fatalf("Goodbye = %+v, %v", g, err)
@@ -182,17 +212,18 @@ func TestAnIntroducedSuccessorIsHeardOnTheSameLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	post, got := events()
 	var listening sync.WaitGroup
 	listening.Go(func() { third.Listen(post, true) })
 	say(t, theirs, handover.Stopping{})
-	if e := <-got; e.Kind != lifecycle.EvSuccessorStops || len(third.Receives) != 1 {
-		t.Errorf("event %v of a successor that receives %v", e.Kind, third.Receives)
+	if e := <-got; e.Kind != lifecycle.EvSuccessorStops || len(third.Receives()) != 1 {
+		t.Errorf("event %v of a successor that receives %v", e.Kind, third.Receives())
 	}
 	third.StopReading()
 	<-third.Silent()
 	third.Close()
 	listening.Wait()
+	s.Close()
+	reading.Wait()
 	if _, err := generation.Adopt(handover.Goodbye{FDs: []*fd.FD{pidfd(t)}}); !errors.Is(err, handover.ErrProtocol) {
 		t.Errorf("Adopt of one descriptor = %v, want ErrProtocol", err)
 	}

@@ -24,7 +24,7 @@ func (s *Successor) Listen(post Post, supervised bool) {
 		}
 		switch m := m.(type) {
 		case handover.Ready:
-			s.Receives, s.Acknowledges = m.Receives, m.Acknowledges
+			s.receives, s.acknowledges = m.Receives, m.Acknowledges
 		case handover.Acknowledged:
 			closeOnce(s.acknowledged)
 		}

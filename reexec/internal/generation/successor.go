@@ -20,18 +20,14 @@ import (
 type Successor struct {
 	Process *fd.Process
 
-	// Listen sets these fields before it posts EvPrepared.
-	Receives     map[string][]string // formats of connections, by listener
-	Acknowledges bool                // it answers Acknowledge
-
-	Marks    *proof.Prepared // nil if there are none
-	KeptGood atomic.Bool     // the fd store has the last good program for it
-	Accepted bool            // it may have answers to finish
-
 	line     *handover.Conn
-	output   string       // where its output is, "" for a process that another one started
-	recalled atomic.Bool  // Recall was called
-	program  atomic.Value // string, the identity of its program
+	output   string          // where its output is, "" for a process that another one started
+	recalled atomic.Bool     // Recall was called
+	program  atomic.Value    // string, the identity of its program
+	marks    *proof.Prepared // nil if PrepareMarks was not called
+
+	receives     map[string][]string // see Receives
+	acknowledges bool                // it answers Acknowledge; Listen sets it before it posts EvPrepared
 
 	acknowledged chan struct{}           // closed when it has sent Acknowledged
 	listening    context.Context         // context of Listen
@@ -88,7 +84,7 @@ func Adopt(g handover.Goodbye) (*Successor, error) {
 		return nil, err
 	}
 	s := NewSuccessor(process, line, "")
-	s.Receives = g.Receives
+	s.receives = g.Receives
 	return s, nil
 }
 
@@ -105,7 +101,7 @@ func (s *Successor) Goodbye(superseded bool) (handover.Goodbye, error) {
 		_ = pidfd.Close() // of no use alone
 		return handover.Goodbye{}, err
 	}
-	return handover.Goodbye{PID: s.Process.PID, Superseded: superseded, Receives: s.Receives, FDs: []*fd.FD{pidfd, line}}, nil
+	return handover.Goodbye{PID: s.Process.PID, Superseded: superseded, Receives: s.receives, FDs: []*fd.FD{pidfd, line}}, nil
 }
 
 // errReadingStopped is the cause of StopReading.
@@ -139,6 +135,10 @@ func (s *Successor) Identity() string {
 	identity, _ := s.program.Load().(string)
 	return identity
 }
+
+// Receives returns the formats of connections that the successor receives, by listener. They are
+// known when Listen has posted EvPrepared.
+func (s *Successor) Receives() map[string][]string { return s.receives }
 
 // Acknowledged returns a channel that is closed when the successor has sent Acknowledged.
 func (s *Successor) Acknowledged() <-chan struct{} { return s.acknowledged }

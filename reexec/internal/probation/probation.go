@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cutover-go/cutover/reexec/internal/fdstore"
@@ -25,14 +26,16 @@ import (
 	"github.com/cutover-go/cutover/reexec/internal/storename"
 )
 
-// A Probation keeps the last good program of this process and for its successors. Its fields do
-// not change after the first call.
+// A Probation keeps the last good program of this process and for its successors. Its exported
+// fields do not change after the first call.
 type Probation struct {
 	Time       time.Duration // Options.Probation; zero keeps no program
 	Generation int           // number of this generation
 	Store      *fdstore.Store
 	Good       *lastgood.Programs
 	Log        *slog.Logger
+
+	kept atomic.Pointer[generation.Successor] // the last successor for which Keep stored an entry
 }
 
 // Settle removes the entries that have no use in this main process, and starts the probation if
@@ -107,7 +110,7 @@ func (p *Probation) Keep(ctx context.Context, s *generation.Successor) {
 	if identity == "" || identity == p.Good.Me {
 		return
 	}
-	if err := p.Store.KeepLastGood(ctx, identity, func() { s.KeptGood.Store(true) }); err != nil {
+	if err := p.Store.KeepLastGood(ctx, identity, func() { p.kept.Store(s) }); err != nil {
 		p.Log.Warn("the last good program is not kept, so a crash starts the program on disk", "error", err)
 	}
 }
@@ -118,7 +121,7 @@ func (p *Probation) Judge(ctx context.Context, s *generation.Successor, blamed b
 	switch {
 	case blamed:
 		p.Keep(ctx, s)
-	case s.KeptGood.Load():
+	case p.kept.Load() == s:
 		p.Store.DropLastGood(ctx, s.Identity())
 	}
 }
