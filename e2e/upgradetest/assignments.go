@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // notified applies an authorised message in systemd's order, which is not the order
@@ -139,7 +141,7 @@ func later(deadline, t time.Time) time.Time {
 
 func parseUsec(v string) (time.Duration, bool) {
 	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < 0 || n > forever.Microseconds() {
+	if err != nil || n < 0 || n > unitfile.Forever.Microseconds() {
 		return 0, false
 	}
 	return time.Duration(n) * time.Microsecond, true

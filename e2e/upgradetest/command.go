@@ -5,6 +5,8 @@ package upgradetest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A command is one line of ExecStart= and its relatives.
@@ -18,30 +20,22 @@ type command struct {
 // parseCommands reads the value of an Exec*= setting: one command, or several
 // with " ; " between. Specifiers have been expanded.
 func parseCommands(value string) ([]command, error) {
-	words, err := splitWords(value)
-	if err != nil {
-		return nil, err
-	}
 	var commands []command
-	for len(words) > 0 {
-		n := 0
-		for n < len(words) && words[n] != ";" {
-			n++
+	for _, line := range unitfile.Commands(value) {
+		words, err := unitfile.Arguments(line)
+		if err == nil {
+			var c command
+			c, err = newCommand(words)
+			commands = append(commands, c)
 		}
-		c, err := newCommand(words[:n])
 		if err != nil {
-			return nil, fmt.Errorf("command %q: %w", value, err)
+			return nil, fmt.Errorf("command %q: %w", line, err)
 		}
-		commands = append(commands, c)
-		words = words[min(n+1, len(words)):]
 	}
 	return commands, nil
 }
 
 func newCommand(words []string) (command, error) {
-	if len(words) == 0 {
-		return command{}, fmt.Errorf("it is empty")
-	}
 	var c command
 	path, separateName := words[0], false
 	for path != "" && strings.ContainsRune("-@:+!|", rune(path[0])) {
@@ -64,11 +58,6 @@ func newCommand(words []string) (command, error) {
 			return command{}, fmt.Errorf("%q wants a program name after the path", words[0])
 		}
 		c.argv = words[1:]
-	}
-	for i, w := range c.argv {
-		if w == `\;` {
-			c.argv[i] = ";"
-		}
 	}
 	return c, nil
 }
@@ -119,61 +108,4 @@ func isVariable(name string) bool {
 		}
 	}
 	return name != ""
-}
-
-// splitWords splits at blanks, with quotes and backslashes as in systemd.syntax(7).
-func splitWords(text string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	inWord, quote := false, byte(0)
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '\\' && i+1 < len(text):
-			i++
-			word.WriteString(unescape(text[i]))
-			inWord = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, inWord = c, true
-		case quote == 0 && (c == ' ' || c == '\t' || c == '\n'):
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-			}
-			inWord = false
-		default:
-			word.WriteByte(c)
-			inWord = true
-		}
-	}
-	if quote != 0 {
-		return nil, fmt.Errorf("unbalanced quoting in %q", text)
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words, nil
-}
-
-func unescape(c byte) string {
-	switch c {
-	case 'n':
-		return "\n"
-	case 't':
-		return "\t"
-	case 's':
-		return " "
-	case '\\', '"', '\'', ' ':
-		return string(c)
-	}
-	return `\` + string(c)
-}
-
-// specifiers returns a replacer for the %-specifiers that a unit of this name has.
-func specifiers(name, runtimeRoot string) *strings.Replacer {
-	whole := name[:strings.LastIndexByte(name, '.')]
-	prefix, instance, _ := strings.Cut(whole, "@")
-	return strings.NewReplacer("%%", "%", "%n", name, "%N", whole, "%p", prefix, "%i", instance, "%t", runtimeRoot)
 }

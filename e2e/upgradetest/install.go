@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Install writes a unit file and has the manager read it, as DaemonReload does,
@@ -55,19 +57,20 @@ func (m *Manager) read(name string) error {
 	if !ok {
 		return nil
 	}
+	files := []unitfile.File{{Name: name, Text: text}}
 	for _, file := range sortedKeys(m.files) {
 		if strings.HasPrefix(file, name+".d/") {
-			text += "\n" + m.files[file]
+			files = append(files, unitfile.File{Name: file, Text: m.files[file]})
 		}
 	}
 	if u := m.units[name]; u != nil {
-		return u.configure(text)
+		return u.configure(files)
 	}
 	u, err := m.newUnit(name)
 	if err != nil {
 		return err
 	}
-	if err := u.configure(text); err != nil {
+	if err := u.configure(files); err != nil {
 		return errors.Join(err, u.close())
 	}
 	m.units[name] = u
@@ -90,31 +93,25 @@ func (m *Manager) newUnit(name string) (unit, error) {
 	return &socket{unitBase: b, state: socketDead, result: success, nodes: map[string]bool{}}, nil
 }
 
-func (s *service) configure(text string) error {
-	options, err := parseUnit(s.name, text, s.m.runtimeRoot())
-	if err != nil {
-		return err
-	}
-	c, warnings, err := parseService(options, s.m.options.Version)
+func (s *service) configure(files []unitfile.File) error {
+	lines, unread := parseUnit(s.name, files, s.m.runtimeRoot())
+	c, warnings, err := parseService(lines, s.m.options.Version)
 	if err != nil {
 		return err
 	}
 	s.conf = c
-	s.warn(warnings)
+	s.warn(append(unread, warnings...))
 	return nil
 }
 
-func (k *socket) configure(text string) error {
-	options, err := parseUnit(k.name, text, k.m.runtimeRoot())
-	if err != nil {
-		return err
-	}
-	c, warnings, err := parseSocket(k.name, options, k.m.options.Version)
+func (k *socket) configure(files []unitfile.File) error {
+	lines, unread := parseUnit(k.name, files, k.m.runtimeRoot())
+	c, warnings, err := parseSocket(k.name, lines, k.m.options.Version)
 	if err != nil {
 		return err
 	}
 	k.conf = c
-	k.warn(warnings)
+	k.warn(append(unread, warnings...))
 	return nil
 }
 

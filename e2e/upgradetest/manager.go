@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // oldestVersion is the oldest systemd that has been compared with a Manager.
@@ -51,7 +53,7 @@ type Manager struct {
 type unit interface {
 	base() *unitBase
 	activeState() string
-	configure(text string) error
+	configure(files []unitfile.File) error
 	start() error
 	stop() error
 	reload() error

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -94,7 +95,7 @@ func (s *service) spawnMain() (pid int, err error) {
 			r.idVars = []string{"LISTEN_PIDFDID"}
 		}
 	}
-	if s.watchdogAfter > 0 && s.watchdogAfter < forever {
+	if s.watchdogAfter > 0 && s.watchdogAfter < unitfile.Forever {
 		r.env = append(r.env, fmt.Sprintf("WATCHDOG_USEC=%d", s.watchdogAfter.Microseconds()))
 		r.pidVars = append(r.pidVars, "WATCHDOG_PID")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +61,7 @@ func (s *service) outcome() result     { return s.result }
 // enter moves to another state, which lasts d at most.
 func (s *service) enter(state serviceState, d time.Duration) {
 	s.state, s.timer = state, time.Time{}
-	if d < forever {
+	if d < unitfile.Forever {
 		s.timer = time.Now().Add(d)
 	}
 	if state != startPost && state != running && !state.reloads() {

@@ -3,6 +3,7 @@
 package upgradetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	unitfile "github.com/coreos/go-systemd/v22/unit"
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +53,7 @@ type serviceConfig struct {
 	watchdog       time.Duration // 0: none
 }
 
-func parseService(options []*unitfile.UnitOption, version int) (*serviceConfig, []string, error) {
+func parseService(lines []unitfile.Assignment, version int) (*serviceConfig, []string, error) {
 	c := &serviceConfig{
 		unitConfig: defaultUnitConfig(), kind: "simple", notifyAccess: "none", exec: map[string][]command{},
 		limitNOFILE: limit{1024, 524288}, umask: 0o022, storePreserve: "restart",
@@ -60,11 +61,11 @@ func parseService(options []*unitfile.UnitOption, version int) (*serviceConfig, 
 		killMode: "control-group", killSignal: unix.SIGTERM, finalKill: unix.SIGKILL, watchdogSignal: unix.SIGABRT,
 		reloadSignal: unix.SIGHUP, sendSIGKILL: true, timeoutStart: 90 * time.Second, timeoutStop: 90 * time.Second,
 	}
-	warnings, err := readSettings(c, options, "Service", serviceSettings(version), version)
+	warnings, err := readSettings(c, lines, "Service", serviceSettings(version), version)
 	if err != nil {
 		return nil, nil, err
 	}
-	more, err := readSettings(&c.unitConfig, options, "Unit", unitSettings(), version)
+	more, err := readSettings(&c.unitConfig, lines, "Unit", unitSettings(), version)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,7 +108,7 @@ func serviceSettings(version int) settings[serviceConfig] {
 		"LimitNOFILE":                 field(parseLimit, func(c *c) *limit { return &c.limitNOFILE }),
 		"UMask":                       field(parseOctal, func(c *c) *int { return &c.umask }),
 		"NonBlocking":                 field(parseBool, func(c *c) *bool { return &c.nonBlocking }),
-		"Sockets":                     words(func(c *c) *[]string { return &c.sockets }),
+		"Sockets":                     unitNames(func(c *c) *[]string { return &c.sockets }),
 		"FileDescriptorStoreMax":      field(parseCount, func(c *c) *int { return &c.storeMax }),
 		"FileDescriptorStorePreserve": sinceVersion(254, field(preserveValues(version), func(c *c) *string { return &c.storePreserve })),
 		"RuntimeDirectory":            {read: readRuntimeDirectory},
@@ -134,7 +135,7 @@ func execSettings() settings[serviceConfig] {
 func stopSettings() settings[serviceConfig] {
 	type c = serviceConfig
 	return settings[c]{
-		"KillMode":          field(oneOf("control-group", "mixed", "process", "none"), func(c *c) *string { return &c.killMode }),
+		"KillMode":          field(parseKillMode, func(c *c) *string { return &c.killMode }),
 		"KillSignal":        field(parseSignal, func(c *c) *unix.Signal { return &c.killSignal }),
 		"RestartKillSignal": field(parseSignal, func(c *c) *unix.Signal { return &c.restartKill }),
 		"FinalKillSignal":   field(parseSignal, func(c *c) *unix.Signal { return &c.finalKill }),
@@ -144,7 +145,7 @@ func stopSettings() settings[serviceConfig] {
 		"TimeoutStartSec":   field(parseTimeout, func(c *c) *time.Duration { return &c.timeoutStart }),
 		"TimeoutStopSec":    field(parseTimeout, func(c *c) *time.Duration { return &c.timeoutStop }),
 		"TimeoutAbortSec":   field(parseTimeout, func(c *c) *time.Duration { return &c.timeoutAbort }),
-		"WatchdogSec":       field(parseTimespan, func(c *c) *time.Duration { return &c.watchdog }),
+		"WatchdogSec":       field(unitfile.Span, func(c *c) *time.Duration { return &c.watchdog }),
 		"TimeoutSec": {read: func(c *c, value string) error {
 			d, err := parseTimeout(value)
 			if err == nil {
@@ -161,7 +162,7 @@ func restartSettings() settings[serviceConfig] {
 	return settings[c]{
 		"Restart":                  field(restart, func(c *c) *string { return &c.restart }),
 		"RestartMode":              sinceVersion(254, field(oneOf("normal", "direct"), func(c *c) *string { return &c.restartMode })),
-		"RestartSec":               field(parseTimespan, func(c *c) *time.Duration { return &c.restartAfter }),
+		"RestartSec":               field(unitfile.Span, func(c *c) *time.Duration { return &c.restartAfter }),
 		"RestartForceExitStatus":   exitStatuses(func(c *c) *exitSet { return &c.restartForce }),
 		"RestartPreventExitStatus": exitStatuses(func(c *c) *exitSet { return &c.restartPrevent }),
 		"SuccessExitStatus":        exitStatuses(func(c *c) *exitSet { return &c.successExit }),
@@ -203,6 +204,11 @@ func readType(version int) func(*serviceConfig, string) error {
 	}
 }
 
+// parseKillMode reads an empty value as the default.
+func parseKillMode(value string) (string, error) {
+	return oneOf("control-group", "mixed", "process", "none")(cmp.Or(value, "control-group"))
+}
+
 func readExec(name string) func(*serviceConfig, string) error {
 	return func(c *serviceConfig, value string) error {
 		if value == "" {
@@ -216,7 +222,7 @@ func readExec(name string) func(*serviceConfig, string) error {
 }
 
 func readRuntimeDirectory(c *serviceConfig, value string) error {
-	dirs, err := splitWords(value)
+	dirs, err := unitfile.Words(value)
 	for _, d := range dirs {
 		if !filepath.IsLocal(d) || filepath.Clean(d) == "." {
 			return fmt.Errorf("%q does not lie below the runtime directory", d)
@@ -261,7 +267,7 @@ func exitStatuses(at func(*serviceConfig) *exitSet) setting[serviceConfig] {
 		if value == "" {
 			*set = exitSet{}
 		}
-		words, err := splitWords(value)
+		words, err := unitfile.Words(value)
 		for _, w := range words {
 			if n, err := strconv.ParseUint(w, 10, 8); err == nil {
 				set.statuses = append(set.statuses, int(n))

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 func (s *service) start() error {
@@ -88,7 +90,7 @@ func (s *service) enterRunning(r result) {
 		if s.state != running && !s.state.reloads() {
 			s.log.printf("Started %s.", s.name)
 		}
-		s.enter(running, forever)
+		s.enter(running, unitfile.Forever)
 	}
 }
 

@@ -5,6 +5,7 @@ package upgradetest
 import (
 	"slices"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,7 +14,7 @@ func (s *service) stop() error {
 	switch {
 	case s.state.ending():
 	case s.state == autoRestart:
-		s.enter(dead, forever)
+		s.enter(dead, unitfile.Forever)
 	case s.state == running:
 		s.enterStop(success)
 	default: // a unit that has not started, or reloads, gets no ExecStop=
@@ -140,7 +141,7 @@ func (s *service) enterDead(r result, mayRestart bool) {
 	}
 	s.flushRestarts = !again
 	if !again || s.conf.restartMode != "direct" {
-		s.enter(state, forever)
+		s.enter(state, unitfile.Forever)
 	}
 	if again {
 		s.enter(autoRestart, s.conf.restartAfter)

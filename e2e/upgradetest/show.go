@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Show returns a property of a unit as `systemctl show --value -p` prints it. A
@@ -118,9 +120,9 @@ func (s *service) properties() map[string]string {
 		"StatusText": s.statusText, "StatusErrno": strconv.Itoa(s.statusErrno), "ReloadResult": string(s.reloadResult),
 		"StatusBusError": s.statusBus, "StatusVarlinkError": s.statusVarlink,
 		"NFileDescriptorStore": strconv.Itoa(s.store.len()), "FileDescriptorStoreMax": strconv.Itoa(s.conf.storeMax),
-		"WatchdogUSec":     formatTimespan(s.watchdogAfter),
-		"TimeoutStartUSec": formatTimespan(s.conf.timeoutStart), "TimeoutStopUSec": formatTimespan(s.conf.timeoutStop),
-		"RestartUSec": formatTimespan(s.conf.restartAfter), "CanReload": yesNo(s.conf.canReload()),
+		"WatchdogUSec":     unitfile.FormatSpan(s.watchdogAfter),
+		"TimeoutStartUSec": unitfile.FormatSpan(s.conf.timeoutStart), "TimeoutStopUSec": unitfile.FormatSpan(s.conf.timeoutStop),
+		"RestartUSec": unitfile.FormatSpan(s.conf.restartAfter), "CanReload": yesNo(s.conf.canReload()),
 		"FileDescriptorStorePreserve": s.conf.storePreserve,
 	}
 	if s.m.options.Version < 254 {

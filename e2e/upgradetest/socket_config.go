@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	unitfile "github.com/coreos/go-systemd/v22/unit"
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,17 +37,17 @@ type listenLine struct {
 	address string
 }
 
-func parseSocket(name string, options []*unitfile.UnitOption, version int) (*socketConfig, []string, error) {
+func parseSocket(name string, lines []unitfile.Assignment, version int) (*socketConfig, []string, error) {
 	c := &socketConfig{
 		unitConfig: defaultUnitConfig(), service: strings.TrimSuffix(name, ".socket") + ".service", fdName: name,
 		backlog: unix.SOMAXCONN, ipv6Only: "default", mode: 0o666, dirMode: 0o755,
 		triggerInterval: 2 * time.Second, triggerBurst: 20,
 	}
-	warnings, err := readSettings(c, options, "Socket", socketSettings(), version)
+	warnings, err := readSettings(c, lines, "Socket", socketSettings(), version)
 	if err != nil {
 		return nil, nil, err
 	}
-	more, err := readSettings(&c.unitConfig, options, "Unit", unitSettings(), version)
+	more, err := readSettings(&c.unitConfig, lines, "Unit", unitSettings(), version)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +72,7 @@ func socketSettings() settings[socketConfig] {
 		"BindIPv6Only":            field(oneOf("default", "both", "ipv6-only"), func(c *c) *string { return &c.ipv6Only }),
 		"SocketMode":              field(parseOctal, func(c *c) *int { return &c.mode }),
 		"DirectoryMode":           field(parseOctal, func(c *c) *int { return &c.dirMode }),
-		"TriggerLimitIntervalSec": field(parseTimespan, func(c *c) *time.Duration { return &c.triggerInterval }),
+		"TriggerLimitIntervalSec": field(unitfile.Span, func(c *c) *time.Duration { return &c.triggerInterval }),
 		"TriggerLimitBurst":       field(parseCount, func(c *c) *int { return &c.triggerBurst }),
 		"Accept":                  refusedBut[c]("no", "0", "false", "off"),
 	}

@@ -47,7 +47,7 @@ func TestServiceWithoutDescriptorsHasNoListenVariables(t *testing.T) {
 func TestEnvironmentOfTheUnit(t *testing.T) {
 	s := newScene(t, 0)
 	s.install(`Environment="A=1 2" B=3`, "Environment=C=%N", "PassEnvironment=GOROOT_NOT_SET HOME",
-		"ExecStart=", "ExecStart=PROBE ${A} $B $NONE x${C}x $$B 'q u' %%")
+		"ExecStart=", `ExecStart=PROBE ${A} $B $NONE x${C}x $$B 'q u' %% ";" \; 'a\x41\sb' \d`)
 	s.must(s.Start(s.ctx, "a.service"))
 	p := s.next()
 	for name, want := range map[string]string{"A": "1 2", "B": "3", "C": "a", "HOME": os.Getenv("HOME")} {
@@ -55,7 +55,7 @@ func TestEnvironmentOfTheUnit(t *testing.T) {
 			t.Errorf("%s = %q, want %q", name, p.Env[name], want)
 		}
 	}
-	want := []string{"1 2", "3", "xax", "$B", "q u", "%"}
+	want := []string{"1 2", "3", "xax", "$B", "q u", "%", ";", ";", "aA b", `\d`}
 	if strings.Join(p.Args, "|") != strings.Join(want, "|") {
 		t.Errorf("arguments %q, want %q", p.Args, want)
 	}

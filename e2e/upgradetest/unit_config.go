@@ -4,6 +4,8 @@ package upgradetest
 
 import (
 	"time"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // A unitConfig holds the settings of the [Unit] and [Install] sections.
@@ -24,10 +26,10 @@ func unitSettings() settings[unitConfig] {
 	ignored := setting[c]{read: func(*c, string) error { return nil }}
 	return settings[c]{
 		"Description":           field(parseText, func(c *c) *string { return &c.description }),
-		"Requires":              words(func(c *c) *[]string { return &c.requires }),
-		"BindsTo":               words(func(c *c) *[]string { return &c.requires }),
-		"Wants":                 words(func(c *c) *[]string { return &c.wants }),
-		"StartLimitIntervalSec": field(parseTimespan, func(c *c) *time.Duration { return &c.startInterval }),
+		"Requires":              unitNames(func(c *c) *[]string { return &c.requires }),
+		"BindsTo":               unitNames(func(c *c) *[]string { return &c.requires }),
+		"Wants":                 unitNames(func(c *c) *[]string { return &c.wants }),
+		"StartLimitIntervalSec": field(unitfile.Span, func(c *c) *time.Duration { return &c.startInterval }),
 		"StartLimitBurst":       field(parseCount, func(c *c) *int { return &c.startBurst }),
 		// Sockets are always opened before their service and there is nothing else to order.
 		"After": ignored, "Before": ignored, "Documentation": ignored,

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	unitfile "github.com/coreos/go-systemd/v22/unit"
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,40 +27,43 @@ type setting[C any] struct {
 // settings are those of one section that mean something here.
 type settings[C any] map[string]setting[C]
 
-// readSettings reads the options of section into c. It ignores an unreadable option
+// readSettings reads the lines of section into c. It ignores an unreadable line
 // and returns a warning for it, as systemd does; an error is a refused setting.
-func readSettings[C any](c *C, options []*unitfile.UnitOption, section string, table settings[C], version int) (warnings []string, _ error) {
-	for _, o := range options {
-		if o.Section != section {
+func readSettings[C any](c *C, lines []unitfile.Assignment, section string, table settings[C], version int) (warnings []string, _ error) {
+	for _, a := range lines {
+		if a.Section != section {
 			continue
 		}
-		s, known := table[o.Name]
+		s, known := table[a.Key]
 		if !known || version < s.since {
-			warnings = append(warnings, fmt.Sprintf("%s= in section [%s] has no effect here, ignoring", o.Name, section))
+			warnings = append(warnings, fmt.Sprintf("%s= in section [%s] has no effect here, ignoring", a.Key, section))
 			continue
 		}
-		err := s.read(c, o.Value)
+		err := s.read(c, a.Value)
 		if errors.Is(err, errUnsupported) {
-			return nil, fmt.Errorf("%s=%s: %w", o.Name, o.Value, err)
+			return nil, fmt.Errorf("%s=%s: %w", a.Key, a.Value, err)
 		}
 		if err != nil {
-			warnings = append(warnings, fmt.Sprintf("%s=%s: %v, ignoring", o.Name, o.Value, err))
+			warnings = append(warnings, fmt.Sprintf("%s=%s: %v, ignoring", a.Key, a.Value, err))
 		}
 	}
 	return warnings, nil
 }
 
-// parseUnit splits unit text into options and replaces the specifiers.
-func parseUnit(name, text, runtimeRoot string) ([]*unitfile.UnitOption, error) {
-	options, err := unitfile.DeserializeOptions(strings.NewReader(text))
-	if err != nil {
-		return nil, err
+// parseUnit reads the files of a unit in their order and replaces the specifiers. Each line that
+// systemd cannot read makes a warning.
+func parseUnit(name string, files []unitfile.File, runtimeRoot string) (lines []unitfile.Assignment, warnings []string) {
+	for i := range files {
+		p := unitfile.Parse(&files[i])
+		for _, a := range p.All {
+			a.Value = unitfile.Expand(name, runtimeRoot, a.Value)
+			lines = append(lines, a)
+		}
+		for _, l := range p.Ignored {
+			warnings = append(warnings, fmt.Sprintf("%s:%d: %q: %s, ignoring", l.File.Name, l.Line, l.Value, l.Why))
+		}
 	}
-	r := specifiers(name, runtimeRoot)
-	for _, o := range options {
-		o.Value = r.Replace(strings.ReplaceAll(o.Value, "\\\n", " "))
-	}
-	return options, nil
+	return lines, warnings
 }
 
 // The functions below make the read functions of a table: each says which field
@@ -98,9 +101,17 @@ func words[C any](at func(*C) *[]string) setting[C] {
 			*at(c) = nil
 			return nil
 		}
-		more, err := splitWords(value)
+		more, err := unitfile.Words(value)
 		*at(c) = append(*at(c), more...)
 		return err
+	}}
+}
+
+// unitNames is words for names of units, in which an escape such as \x2d is part of the name.
+func unitNames[C any](at func(*C) *[]string) setting[C] {
+	return setting[C]{read: func(c *C, value string) error {
+		*at(c) = append(*at(c), unitfile.RawWords(value)...)
+		return nil
 	}}
 }
 
@@ -116,20 +127,17 @@ func oneOf(values ...string) func(string) (string, error) {
 }
 
 func parseBool(value string) (bool, error) {
-	switch strings.ToLower(value) {
-	case "1", "yes", "y", "true", "t", "on":
-		return true, nil
-	case "0", "no", "n", "false", "f", "off":
-		return false, nil
+	if !unitfile.IsYes(value) && !unitfile.IsNo(value) {
+		return false, errors.New("want yes or no")
 	}
-	return false, errors.New("want yes or no")
+	return unitfile.IsYes(value), nil
 }
 
 // parseTimeout reads a time span in which 0 means no timeout.
 func parseTimeout(value string) (time.Duration, error) {
-	d, err := parseTimespan(value)
+	d, err := unitfile.Span(value)
 	if d == 0 {
-		d = forever
+		d = unitfile.Forever
 	}
 	return d, err
 }
