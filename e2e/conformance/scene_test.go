@@ -172,28 +172,16 @@ func (s *scene) shows(properties ...string) {
 	}
 }
 
-// properties asks a real manager for all of them at once: the process that asks
-// costs more than the answer.
+// properties returns the values of these properties of the service.
 func (s *scene) properties(names ...string) map[string]string {
 	s.Helper()
 	values := map[string]string{}
-	if s.fake() {
-		for _, n := range names {
-			v, err := s.Show(s.ctx, s.service(), n)
-			if err != nil {
-				s.Errorf("show: %v", err)
-			}
-			values[n] = v
+	for _, n := range names {
+		v, err := s.Show(s.ctx, s.service(), n)
+		if err != nil {
+			s.Errorf("show: %v", err)
 		}
-		return values
-	}
-	out, err := s.machine.Run(s.ctx, "systemctl", "show", "--property="+strings.Join(names, ","), "--", s.service())
-	if err != nil {
-		s.Errorf("show: %v", err)
-	}
-	for line := range strings.Lines(string(out)) { // in an order of its own
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		values[name] = value
+		values[n] = v
 	}
 	return values
 }

@@ -84,9 +84,9 @@ func (m *Machine) await(ctx context.Context) error {
 	if err := m.pid1.ready(ctx); err != nil {
 		return err
 	}
-	text, err := m.systemctl(ctx, "show", "--value", "--property=Version")
+	text, err := m.property(ctx, managerPath, managerOwner, "Version")
 	if err != nil {
-		return err
+		return fmt.Errorf("ask systemd for its version: %w", err)
 	}
 	m.version, err = major(text)
 	return err

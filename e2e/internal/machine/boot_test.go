@@ -53,6 +53,7 @@ func checkGreeter(t *testing.T, m *machine.Machine) {
 	if got := show(t, m, "greeter.service", "StatusText"); got != "2 sockets" {
 		t.Errorf("StatusText = %q, want that of its notification", got)
 	}
+	checkShow(t, m, "greeter.service", "greeter.socket", "basic.target", "no-such@1-2.service")
 	checkLog(t, m, "greeter.service", "greeter says hello")
 	before := show(t, m, "greeter.service", "MainPID")
 	must(t, m.Restart(ctx, "greeter.service"))

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // An ExitError is a program in a machine that ended with an exit code other than 0.
@@ -31,26 +33,54 @@ func (m *Machine) Install(ctx context.Context, name, text string) error {
 }
 
 // DaemonReload has systemd read all unit files again.
-func (m *Machine) DaemonReload(ctx context.Context) error { return m.do(ctx, "daemon-reload") }
+func (m *Machine) DaemonReload(ctx context.Context) error {
+	err := m.withBus(ctx, func(b *bus) error {
+		_, err := b.call(managerPath, managerOwner, "Reload")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("machine: daemon-reload: %w", err)
+	}
+	return nil
+}
+
+// Stop stops unit and returns when it has stopped.
+func (m *Machine) Stop(ctx context.Context, unit string) error {
+	if err := m.withBus(ctx, func(b *bus) error { return b.stop(unit) }); err != nil {
+		return fmt.Errorf("machine: stop %s: %w", unit, err)
+	}
+	return nil
+}
+
+// stop stops unit and waits for the end of the job.
+func (b *bus) stop(unit string) error {
+	answer, err := b.call(managerPath, managerOwner, "StopUnit", unit, "replace")
+	var job dbus.ObjectPath
+	if err == nil {
+		err = dbus.Store(answer, &job)
+	}
+	for err == nil {
+		var m *dbus.Message
+		if m, err = b.receive(); err != nil || m.Headers[dbus.FieldMember].Value() != "JobRemoved" || len(m.Body) < 4 || m.Body[1] != job {
+			continue
+		}
+		if result := m.Body[3]; result != "done" {
+			return fmt.Errorf("the job ended with %q", result)
+		}
+		return nil
+	}
+	return err
+}
 
 // Start starts unit and returns when that has come to an end. If systemctl says
 // no, the error is an [*ExitError]; so for all that follow.
 func (m *Machine) Start(ctx context.Context, unit string) error { return m.do(ctx, "start", unit) }
-
-// Stop stops unit and returns when it has stopped.
-func (m *Machine) Stop(ctx context.Context, unit string) error { return m.do(ctx, "stop", unit) }
 
 // Restart restarts unit and returns when it has started again.
 func (m *Machine) Restart(ctx context.Context, unit string) error { return m.do(ctx, "restart", unit) }
 
 // Reload has unit reload and returns when that has come to an end.
 func (m *Machine) Reload(ctx context.Context, unit string) error { return m.do(ctx, "reload", unit) }
-
-// Show returns the value of one property of unit, as systemctl show prints it. A
-// property that this systemd does not have is "".
-func (m *Machine) Show(ctx context.Context, unit, property string) (string, error) {
-	return m.systemctl(ctx, "show", "--value", "--property="+property, "--", unit)
-}
 
 // Log returns the journal of unit: the output of its processes and systemd's messages
 // about it, one message a line without time and source. It includes every message that

@@ -20,6 +20,7 @@ const (
 	rolePrefix = "cutover-machine: "
 	roleInit   = rolePrefix + "init"  // becomes PID 1
 	roleEnter  = rolePrefix + "enter" // runs a command in the machine
+	roleBus    = rolePrefix + "bus"   // connects to systemd for the owner
 	roleProbe  = rolePrefix + "probe" // only has to start
 	roleClean  = rolePrefix + "clean" // cleans up after the end of another process
 )
@@ -34,6 +35,8 @@ func Init() {
 		err = becomeSystemd(os.Args[1:])
 	case roleEnter:
 		code, err = enter(os.Args[1:])
+	case roleBus:
+		err = connectForOwner()
 	case roleProbe:
 	case roleClean:
 		err = clean(os.Args[1:])
@@ -61,6 +64,7 @@ func checkInit() error {
 const (
 	notifyFD = 3 // an unbound datagram socket, to be bound to notifyPath
 	ownerFD  = 4 // the pidfd of the process that boots the machine
+	busFD    = 5 // the socket by which the owner asks for connections, see busLink
 )
 
 // notifyPath is the socket to which systemd as PID 1 sends READY=1.
@@ -74,6 +78,12 @@ func becomeSystemd(args []string) error {
 	}
 	root, console := args[0], args[1]
 	runtime.LockOSThread() // never unlocked, see dieWithOwner
+	for _, own := range []int{notifyFD, ownerFD, busFD} {
+		unix.CloseOnExec(own)
+	}
+	if err := startBusProcess(); err != nil {
+		return fmt.Errorf("start the process that connects to systemd: %w", err)
+	}
 	if err := assemble(root, console); err != nil {
 		return err
 	}
@@ -89,8 +99,6 @@ func becomeSystemd(args []string) error {
 	if err := dieWithOwner(); err != nil {
 		return err
 	}
-	unix.CloseOnExec(notifyFD)
-	unix.CloseOnExec(ownerFD)
 	return fmt.Errorf("execute %s: %w", manager, unix.Exec(manager, managerArgs(), managerEnv()))
 }
 

@@ -67,6 +67,8 @@ func (m *Machine) DialContext(context.Context, string, string) (net.Conn, error)
 	return nil, errOther
 }
 
+func (m *Machine) dialManager(context.Context) (net.Conn, error) { return nil, errOther }
+
 // HostPID is not supported here.
 func (m *Machine) HostPID(int) (int, error) { return 0, errOther }
 

@@ -22,6 +22,7 @@ type pid1 struct {
 	pid    int
 	pidfd  int
 	notify net.PacketConn // where systemd says READY=1
+	bus    *busLink
 
 	life context.Context // ends with the process, its cause says how
 	end  context.CancelCauseFunc
@@ -41,7 +42,12 @@ func startPID1(root string, group *cgroup, tty *console) (*pid1, error) {
 	}
 	ours := os.NewFile(uintptr(owner), "owner")
 	defer ours.Close()
-	p := &pid1{notify: notify}
+	bus, asked, err := newBusLink()
+	if err != nil {
+		return nil, errors.Join(err, notify.Close())
+	}
+	defer asked.Close()
+	p := &pid1{notify: notify, bus: bus}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	cmd := &exec.Cmd{
 		Path:        self,
@@ -49,14 +55,14 @@ func startPID1(root string, group *cgroup, tty *console) (*pid1, error) {
 		Env:         []string{},
 		Stdout:      tty.slave,
 		Stderr:      tty.slave,
-		ExtraFiles:  []*os.File{theirs, ours},
+		ExtraFiles:  []*os.File{theirs, ours, asked},
 		SysProcAttr: namespaces(group),
 	}
 	cmd.SysProcAttr.PidFD = &p.pidfd
 	started := make(chan error)
 	go p.own(cmd, started) // ends with the process, see wait
 	if err := <-started; err != nil {
-		return nil, errors.Join(err, notify.Close())
+		return nil, errors.Join(err, notify.Close(), bus.Close())
 	}
 	return p, nil
 }
@@ -155,5 +161,5 @@ func (p *pid1) Close() error {
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
-	return errors.Join(err, os.NewSyscallError("close", unix.Close(p.pidfd)))
+	return errors.Join(err, p.bus.Close(), os.NewSyscallError("close", unix.Close(p.pidfd)))
 }

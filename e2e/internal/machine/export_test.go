@@ -1,0 +1,6 @@
+package machine
+
+import "slices"
+
+// Properties are those that Show asks systemd for without systemctl.
+var Properties = slices.Concat(unitProperties, typeProperties)
