@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // A contract is a service that uses the library, with its sockets and the facts about its program.
@@ -68,24 +69,20 @@ func (o Options) applies(m *merged) bool {
 		return true
 	}
 	for _, a := range m.lists("Service", "ExecStart", "ExecReload") {
-		if slices.ContainsFunc(programsIn(a.Value), func(name string) bool { return usesLibrary(filepath.Join(o.Root, name)) }) {
+		if o.startsLibrary(cmdline.Parse(a.Value)) {
 			return true
 		}
 	}
 	return false
 }
 
-// programsIn returns the paths in a command line, also those in a line for a shell: the
-// program may be an argument of another program.
-func programsIn(line string) (paths []string) {
-	for _, word := range parseCommand(line).argv {
-		for _, name := range shellWords(word) {
-			if name = strings.Trim(name, ";&|()"); path.IsAbs(name) {
-				paths = append(paths, name)
-			}
-		}
-	}
-	return paths
+// startsLibrary reports whether a command line has a program with the library. The program may
+// be an argument of another program.
+func (o Options) startsLibrary(cmd cmdline.Command) bool {
+	return slices.ContainsFunc(cmd.Words(), func(word string) bool {
+		name := strings.Trim(word, ";&|()")
+		return path.IsAbs(name) && usesLibrary(filepath.Join(o.Root, name))
+	})
 }
 
 const module = "github.com/cutover-go/cutover"
@@ -161,13 +158,13 @@ func (c *contract) number(key string, fallback int) (unitfile.Assignment, int) {
 }
 
 // binary returns the command of the last ExecStart= line.
-func (c *contract) binary() (unitfile.Assignment, command) {
+func (c *contract) binary() (unitfile.Assignment, cmdline.Command) {
 	list := c.service.list("Service", "ExecStart")
 	if len(list) == 0 {
-		return c.service.missing("Service", "ExecStart"), command{}
+		return c.service.missing("Service", "ExecStart"), cmdline.Command{}
 	}
 	last := list[len(list)-1]
-	return last, parseCommand(last.Value)
+	return last, cmdline.Parse(last.Value)
 }
 
 // each returns the faults that find returns for each socket.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Describe is the inverse of Daemon.Units: it returns the Daemon that the units were written
@@ -25,16 +27,16 @@ func Describe(files []File) (Daemon, error) {
 		d.Credentials = append(d.Credentials, unliteral(a.Value))
 	}
 	_, start := c.binary()
-	d.Binary = start.binary()
-	if len(start.argv) > 1 {
-		d.Args = start.argv[1:]
+	d.Binary = start.Binary()
+	if len(start.Argv) > 1 {
+		d.Args = start.Argv[1:]
 	}
 	if reload := c.service.list("Service", "ExecReload"); len(reload) > 0 {
-		cmd := parseCommand(reload[0].Value)
-		if cmd.binary() != d.Binary && len(cmd.argv) == 1 {
-			d.Reload, d.ReloadCommand = nil, cmd.binary()
+		cmd := cmdline.Parse(reload[0].Value)
+		if cmd.Binary() != d.Binary && len(cmd.Argv) == 1 {
+			d.Reload, d.ReloadCommand = nil, cmd.Binary()
 		} else {
-			d.Reload = cmd.argv[1:]
+			d.Reload = cmd.Argv[1:]
 		}
 	}
 	for _, s := range inOrder(c.sockets, m.words("Unit", "Requires")) {

@@ -1,9 +1,11 @@
 package units
 
 import (
-	"path"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Settings and commands that take the variables of systemd away from the library.
@@ -29,58 +31,15 @@ func environmentTaken(c *contract) (all []fault) {
 		if a.Key == "ExecReload" {
 			read = reloadVariables
 		}
-		if names := c.takes(parseCommand(a.Value), read); len(names) > 0 {
+		if names := cmdline.Parse(a.Value).Takes(c.root, read); len(names) > 0 {
 			all = append(all, fault{c.service, a, a.Key + "=" + a.Value + " takes " + strings.Join(names, ", ") + " away from the program"})
 		}
 	}
 	return all
 }
 
-// takes returns the variables among read that programs before the daemon remove or replace.
-func (c *contract) takes(cmd command, read []string) (names []string) {
-	for _, words := range cmd.chain() {
-		names = append(names, taken(words, read)...)
-	}
-	for _, p := range splitScript(commandLines(c.shellText(cmd))) {
-		if words := simple(shellWords(p.text)); len(words) > 0 && words[0] == "unset" {
-			names = append(names, words[1:]...)
-		}
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(read, name) })
-}
-
-// taken returns the variables that one program removes or replaces by its own arguments.
-func taken(words, read []string) (names []string) {
-	switch args := words[1:]; path.Base(words[0]) {
-	case "env":
-		return takenByEnv(args, read)
-	case "setpriv":
-		if slices.Contains(args, "--reset-env") {
-			return read
-		}
-	}
-	return nil
-}
-
-// takenByEnv is taken for env. A variable that gets its own value is not taken.
-func takenByEnv(args, read []string) (names []string) {
-	var kept []string
-	for i, arg := range args {
-		name, value, assigned := strings.Cut(arg, "=")
-		switch {
-		case arg == "-i" || arg == "-" || arg == "--ignore-environment":
-			names = append(names, read...)
-		case arg == "-u" && i+1 < len(args):
-			names = append(names, args[i+1])
-		case name == "--unset" && assigned:
-			names = append(names, value)
-		case strings.HasPrefix(arg, "-u"):
-			names = append(names, arg[2:])
-		case assigned && strings.Trim(value, "${}") == name:
-			kept = append(kept, name)
-		case assigned:
-			names = append(names, name)
-		}
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(kept, name) })
+// wordsOf returns the words of a value. A quote that is open ends at the end of the value.
+func wordsOf(value string) []string {
+	words, _ := unitfile.Words(value)
+	return words
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // CheckInstalled checks a unit of a running systemd. It calls Check with the files that systemd
@@ -177,7 +178,7 @@ func (u *loadedUnit) read() error {
 	if u.one("FragmentPath") == "" {
 		return nil // a unit without a file, to which another unit refers
 	}
-	paths := append([]string{u.one("FragmentPath")}, shellWords(u.one("DropInPaths"))...)
+	paths := append([]string{u.one("FragmentPath")}, cmdline.ShellWords(u.one("DropInPaths"))...)
 	for i, p := range paths {
 		name := u.one("Id")
 		if i > 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // The file system as the service sees it.
@@ -32,9 +33,9 @@ func within(name, dir string) bool {
 // paths.
 func (c *contract) programs() (paths []string) {
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
-		cmd := parseCommand(a.Value)
-		binary := cmd.binary()
-		if !strings.Contains(cmd.prefix, "+") && path.IsAbs(binary) && !slices.Contains(shells, path.Base(binary)) && !slices.Contains(paths, binary) {
+		cmd := cmdline.Parse(a.Value)
+		binary := cmd.Binary()
+		if !strings.Contains(cmd.Prefix, "+") && path.IsAbs(binary) && !cmdline.IsShell(binary) && !slices.Contains(paths, binary) {
 			paths = append(paths, binary)
 		}
 	}

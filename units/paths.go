@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Paths of unix sockets, and the directories that systemd removes or replaces.
@@ -110,13 +111,7 @@ func (c *contract) systemdBinds() (all []place) {
 func (c *contract) programBinds() (all []place) {
 	passed := c.systemdBinds()
 	for _, a := range c.service.lists("Service", "ExecStart", "Environment") {
-		words := parseCommand(a.Value).argv
-		for _, word := range words {
-			if strings.ContainsAny(word, " \t") { // a shell's line
-				words = append(words, shellWords(word)...)
-			}
-		}
-		for _, word := range words {
+		for _, word := range cmdline.Parse(a.Value).Words() {
 			p := socketPath(c.path(word))
 			known := func(other place) bool { return other.path == p }
 			if p != "" && !slices.ContainsFunc(passed, known) {
@@ -140,30 +135,6 @@ func (c *contract) path(text string) string {
 	}
 	return expandPath(c.service.name, text)
 }
-
-// removes returns the paths and patterns that a step deletes.
-func (s step) removes() (paths []string) {
-	words := s.core()
-	switch s.program() {
-	case "rm", "unlink":
-		return slices.DeleteFunc(slices.Clone(words[1:]), isOption)
-	case "find":
-		if !slices.Contains(words, "-delete") && !slices.ContainsFunc(words, func(word string) bool { return path.Base(word) == "rm" }) {
-			return nil
-		}
-		paths = words[1 : 1+max(0, slices.IndexFunc(words[1:], isOption))]
-		if i := slices.Index(words, "-name"); i > 0 && i+1 < len(words) {
-			paths = slices.Clone(paths)
-			for n := range paths {
-				paths[n] = path.Join(paths[n], words[i+1])
-			}
-		}
-		return paths
-	}
-	return nil
-}
-
-func isOption(word string) bool { return strings.HasPrefix(word, "-") }
 
 var (
 	unixScheme = regexp.MustCompile(`^(?:unix|unixgram|unixpacket):(?://)?`)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // replaced returns a fault if the main process p executes another program than the file that a
@@ -39,7 +41,7 @@ func (u *loadedUnit) replaced(m *merged, p process) []fault {
 // startedAs returns the file that ExecStart= executes in the end. ok is false if that is not
 // known, and if ExecStart= has changed since the start, which restart-needed reports.
 func (u *loadedUnit) startedAs(p process) (name string, ok bool) {
-	words, argv := shellWords(u.commandLine()), u.program()
+	words, argv := cmdline.ShellWords(u.commandLine()), u.program()
 	switch {
 	case len(p.argv) == 0 || len(words) == 0:
 		return "", false
@@ -84,7 +86,7 @@ func (u *loadedUnit) commandLine() string {
 // program returns the program that ExecStart= executes in the end, with its arguments, or nil if
 // that is not known: a program in between may have other arguments than the process.
 func (u *loadedUnit) program() []string {
-	last, stays := (&contract{service: &merged{}}).follow(shellWords(u.commandLine()))
+	last, stays := cmdline.Follow("", cmdline.ShellWords(u.commandLine()))
 	if stays != nil {
 		return nil
 	}

@@ -1,10 +1,9 @@
 package units
 
 import (
-	"regexp"
 	"strings"
 
-	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on command lines that systemd reads in another way than a shell.
@@ -46,7 +45,7 @@ var commandRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.lists("Service", commandKeys...) {
-			if why := badProgram(parseCommand(a.Value)); why != "" {
+			if why := badProgram(cmdline.Parse(a.Value)); why != "" {
 				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
 		}
@@ -65,7 +64,7 @@ var commandRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.lists("Service", commandKeys...) {
-			if word := onlyShell(a.Value); word != "" {
+			if word := cmdline.OnlyShell(a.Value); word != "" {
 				all = append(all, wrongf(c.service, a, "%s=%s: %s is no syntax of systemd", a.Key, a.Value, word)...)
 			}
 		}
@@ -75,10 +74,10 @@ var commandRules = []*rule{{
 
 // badProgram says why the first word of a command is no program, "" if it can be one. The
 // prefix | (258) gives the line to a shell.
-func badProgram(cmd command) string {
-	name := cmd.binary()
+func badProgram(cmd cmdline.Command) string {
+	name := cmd.Binary()
 	switch {
-	case strings.Contains(cmd.prefix, "|") || strings.HasPrefix(name, "%"):
+	case strings.Contains(cmd.Prefix, "|") || strings.HasPrefix(name, "%"):
 		return ""
 	case name == "":
 		return "it has no program"
@@ -91,16 +90,3 @@ func badProgram(cmd command) string {
 	}
 	return ""
 }
-
-// onlyShell returns the first word of a command line that means something only to a shell, ""
-// if there is none. A word with quotes or a backslash is meant as it is.
-func onlyShell(line string) string {
-	for _, word := range unitfile.RawWords(strings.TrimLeft(line, execPrefixes)) {
-		if !strings.ContainsAny(word, `'"\`) && shellOnly.MatchString(word) {
-			return word
-		}
-	}
-	return ""
-}
-
-var shellOnly = regexp.MustCompile("^(?:\\|\\|?|&&?|#|[0-9]*(?:>>?|<)(?:&[0-9-]|/.*)?|&>>?.*|.+;)$|(?:^|[^$])\\$\\(|`|\\$\\{\\w+:?[-+=?]")

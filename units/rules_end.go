@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on settings that end the service, its sockets or a job of it.
@@ -24,9 +25,9 @@ var endRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecStop") {
-			steps, _ := parseCommand(a.Value).steps()
+			steps, _ := cmdline.Parse(a.Value).Steps()
 			for _, s := range steps {
-				if signal, sends := s.signal(); sends && (slices.Contains(deadly, signal) || signal == "HUP" || strings.HasPrefix(signal, "USR")) {
+				if signal, sends := s.Signal(); sends && (cmdline.IsDeadly(signal) || signal == "HUP" || strings.HasPrefix(signal, "USR")) {
 					all = append(all, wrongf(c.service, a, "ExecStop=%s sends SIG%s", a.Value, signal)...)
 					break
 				}
@@ -172,7 +173,7 @@ var endRules = []*rule{{
 // notDeadly finds a signal that does not end a Go program.
 func (c *contract) notDeadly(key string) []fault {
 	a := c.of(key)
-	if a.Value == "" || slices.Contains(deadly, signalName(a.Value)) {
+	if a.Value == "" || cmdline.IsDeadly(a.Value) {
 		return nil
 	}
 	return wrongf(c.service, a, "%s=%s", key, a.Value)

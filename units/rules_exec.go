@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on the program that ExecStart= really starts.
@@ -23,8 +25,8 @@ var execRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, _, _, stays := c.started()
-		if stays != nil && stays.shell && stays.file == "" {
-			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.Value, stays.program)
+		if stays != nil && stays.Shell && stays.File == "" {
+			return wrongf(c.service, a, "ExecStart=%s: %s does not execute the program in its own process", a.Value, stays.Program)
 		}
 		return nil
 	},
@@ -42,12 +44,12 @@ var execRules = []*rule{{
 	find: func(c *contract) []fault {
 		a, _, _, stays := c.started()
 		switch {
-		case stays == nil || stays.file == "":
+		case stays == nil || stays.File == "":
 			return nil
-		case stays.unread:
-			return wrongf(c.service, a, "%s is not on this machine: it must exec the program", stays.file)
+		case stays.Unread:
+			return wrongf(c.service, a, "%s is not on this machine: it must exec the program", stays.File)
 		default:
-			return wrongf(c.service, a, "%s does not exec the program", stays.file)
+			return wrongf(c.service, a, "%s does not exec the program", stays.File)
 		}
 	},
 }, {
@@ -64,8 +66,8 @@ var execRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, _, _, stays := c.started()
-		if stays != nil && !stays.shell {
-			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.Value, stays.program)
+		if stays != nil && !stays.Shell {
+			return wrongf(c.service, a, "ExecStart=%s: %s stays the main process or ends, and the program is its child", a.Value, stays.Program)
 		}
 		return nil
 	},
@@ -86,7 +88,7 @@ var execRules = []*rule{{
 			return nil
 		}
 		for _, r := range c.service.list("Service", "ExecReload") {
-			program := parseCommand(r.Value).binary()
+			program := cmdline.Parse(r.Value).Binary()
 			if path.IsAbs(program) && program != last[0] && slices.Contains(last[1:], program) {
 				return wrongf(c.service, a, "ExecStart=%s: %s starts %s", a.Value, last[0], program)
 			}
@@ -106,10 +108,10 @@ var execRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, start := c.binary()
-		name, ok := start.name()
-		program := start.binary()
+		name, ok := start.Name()
+		program := start.Binary()
 		if !ok {
-			name, program, ok = renamed(c.shellText(start))
+			name, program, ok = cmdline.Renamed(start.Text(c.root))
 		}
 		if ok && name != program {
 			return wrongf(c.service, a, "ExecStart=%s: argv[0] is %q, not %s", a.Value, name, program)

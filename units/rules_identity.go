@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on settings that take a process out of the unit, or make it another user.
@@ -78,10 +80,10 @@ var identityRules = []*rule{{
 // outsideCgroup finds commands that move a process of the service into another cgroup.
 func outsideCgroup(c *contract) (all []fault) {
 	for _, a := range c.service.lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
-		cmd := parseCommand(a.Value)
-		steps, _ := cmd.steps()
-		moves := slices.ContainsFunc(cmd.argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
-			slices.ContainsFunc(steps, step.movesCgroup)
+		cmd := cmdline.Parse(a.Value)
+		steps, _ := cmd.Steps()
+		moves := slices.ContainsFunc(cmd.Argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
+			slices.ContainsFunc(steps, movesCgroup)
 		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
 		if moves && !inside {
 			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.Key, a.Value)...)
@@ -91,12 +93,12 @@ func outsideCgroup(c *contract) (all []fault) {
 }
 
 // movesCgroup reports whether a step is or has a program that moves processes.
-func (s step) movesCgroup() bool {
+func movesCgroup(s cmdline.Step) bool {
 	has := func(program string) bool {
-		return slices.ContainsFunc(s.words, func(word string) bool { return path.Base(word) == program })
+		return slices.ContainsFunc(s.Words, func(word string) bool { return path.Base(word) == program })
 	}
-	return has("cgexec") || has("cgclassify") || has("systemd-run") && slices.Contains(s.words, "--scope") ||
-		s.program() == "tee" && strings.Contains(strings.Join(s.words, " "), "cgroup.procs")
+	return has("cgexec") || has("cgclassify") || has("systemd-run") && slices.Contains(s.Words, "--scope") ||
+		s.Program() == "tee" && strings.Contains(strings.Join(s.Words, " "), "cgroup.procs")
 }
 
 // sharedDirectory finds a runtime directory that another instance or another unit has.
@@ -149,75 +151,17 @@ func resolved(unit, text string) (result string, ok bool) {
 	return result, !strings.Contains(result, "%")
 }
 
-// changers are programs that run another one as another user in the same process, with
-// their options that name the user. nil means that the first argument names it.
-var changers = map[string][]string{
-	"setpriv": {"--reuid", "--ruid", "--euid"}, "chpst": {"-u", "-U"}, "capsh": {"--user", "--uid"}, "chroot": {"--userspec"},
-	"start-stop-daemon": {"-c", "--chuid"}, "systemd-run": {"--uid"}, "unshare": {"-S", "--setuid"}, "nsenter": {"-S", "--setuid"},
-	"setuidgid": nil, "s6-setuidgid": nil, "s6-envuidgid": nil, "gosu": nil, "su-exec": nil,
-}
-
-// becomes returns the user that a command line changes to, "" for none.
-func (c command) becomes() string {
-	for _, words := range c.chain() {
-		if user := changesTo(words); user != "" {
-			return user
-		}
-	}
-	return ""
-}
-
-// chain returns the programs of a command line, each with its own arguments: of
-// env A=b nice /usr/bin/myapp these are env A=b, nice, and /usr/bin/myapp.
-func (c command) chain() (programs [][]string) {
-	all, _ := c.steps()
-	for _, s := range all {
-		words := s.words
-		for range 16 { // more programs than a command line has
-			if len(words) == 0 {
-				break
-			}
-			next, _, _ := unwrap(path.Base(words[0]), words[1:])
-			programs = append(programs, words[:max(1, len(words)-len(next))])
-			words = next
-		}
-	}
-	return programs
-}
-
-// changesTo returns the user that a program changes to by its own arguments, "" for none.
-func changesTo(words []string) string {
-	flags, known := changers[path.Base(words[0])]
-	if !known {
-		return ""
-	}
-	for i, word := range words[1:] {
-		if flags == nil {
-			return word
-		}
-		name, value, joined := strings.Cut(word, "=")
-		switch {
-		case !slices.Contains(flags, name):
-		case joined:
-			return value
-		case i+2 < len(words):
-			return words[i+2]
-		}
-	}
-	return ""
-}
-
 // runsAs returns the user of a command of the service, by its prefixes and by programs such as
 // setpriv.
-func (c *contract) runsAs(cmd command) string {
+func (c *contract) runsAs(cmd cmdline.Command) string {
 	user := c.of("User").Value
 	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {
 		user = "the dynamic user"
 	}
-	if strings.Contains(cmd.prefix, "+") || strings.Count(cmd.prefix, "!") == 1 { // !! has no effect on a kernel with ambient capabilities
+	if strings.Contains(cmd.Prefix, "+") || strings.Count(cmd.Prefix, "!") == 1 { // !! has no effect on a kernel with ambient capabilities
 		user = ""
 	}
-	if other := cmd.becomes(); other != "" {
+	if other := cmd.Becomes(); other != "" {
 		user, _, _ = strings.Cut(strings.TrimPrefix(other, ":"), ":")
 	}
 	if user == "" || user == "0" {
@@ -228,12 +172,12 @@ func (c *contract) runsAs(cmd command) string {
 
 func userChanged(c *contract) (all []fault) {
 	a, start := c.binary()
-	owner, main := c.runsAs(command{}), c.runsAs(start)
-	if other := start.becomes(); other != "" && main != owner && main != "root" && len(c.service.list("Service", "RuntimeDirectory")) > 0 {
+	owner, main := c.runsAs(cmdline.Command{}), c.runsAs(start)
+	if other := start.Becomes(); other != "" && main != owner && main != "root" && len(c.service.list("Service", "RuntimeDirectory")) > 0 {
 		return wrongf(c.service, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
 	}
 	for _, r := range c.service.list("Service", "ExecReload") {
-		if who := c.runsAs(parseCommand(r.Value)); who != "root" && who != main {
+		if who := c.runsAs(cmdline.Parse(r.Value)); who != "root" && who != main {
 			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on settings that make a failure look like success, or a recovery impossible.
@@ -67,7 +69,7 @@ var outcomeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if why := c.ends(parseCommand(a.Value)); why != "" {
+			if why := c.ends(cmdline.Parse(a.Value)); why != "" {
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " " + why})
 			}
 		}
@@ -128,16 +130,16 @@ func (c *contract) crashesIn(key string) (all []fault) {
 }
 
 // ends says how a command stops or restarts its own service, "" if it does not.
-func (c *contract) ends(cmd command) string {
-	all, _ := cmd.steps()
+func (c *contract) ends(cmd cmdline.Command) string {
+	all, _ := cmd.Steps()
 	for _, s := range all {
-		signal, sends := s.signal()
+		signal, sends := s.Signal()
 		switch {
 		case sends && signal != "HUP" && signal != "0" && signal != "CONT" && signal != "WINCH" && signal != "CHLD":
 			return "sends SIG" + signal + " to the program"
-		case c.names(s.words) && (s.asksManager() || s.program() == "systemctl" && slices.ContainsFunc(s.core(), isRestart)):
+		case c.names(s.Words) && (asksManager(s) || s.Program() == "systemctl" && slices.ContainsFunc(s.Core(), isRestart)):
 			return "asks systemd for another job of this service"
-		case (s.program() == "service" || s.program() == "invoke-rc.d" || path.Dir(s.words[0]) == "/etc/init.d") && slices.ContainsFunc(s.core(), isRestart):
+		case (s.Program() == "service" || s.Program() == "invoke-rc.d" || path.Dir(s.Words[0]) == "/etc/init.d") && slices.ContainsFunc(s.Core(), isRestart):
 			return "restarts a service"
 		}
 	}
@@ -155,8 +157,8 @@ func (c *contract) names(words []string) bool {
 }
 
 // asksManager reports whether a step ends units through a method of systemd on D-Bus.
-func (s step) asksManager() bool {
-	return slices.Contains([]string{"busctl", "dbus-send", "gdbus"}, s.program()) && slices.ContainsFunc(s.words, func(word string) bool {
+func asksManager(s cmdline.Step) bool {
+	return slices.Contains([]string{"busctl", "dbus-send", "gdbus"}, s.Program()) && slices.ContainsFunc(s.Words, func(word string) bool {
 		method := word[strings.LastIndexByte(word, '.')+1:]
 		return slices.Contains(strings.Fields("RestartUnit TryRestartUnit ReloadOrRestartUnit ReloadOrTryRestartUnit StopUnit KillUnit"), method)
 	})
@@ -166,9 +168,6 @@ func isRestart(word string) bool {
 	return slices.Contains(strings.Fields("restart try-restart condrestart stop start reload reload-or-restart try-reload-or-restart force-reload"), word)
 }
 
-// silent are programs that ask no daemon for anything.
-var silent = strings.Fields("true : echo printf touch test [ sleep logger cat date ls id pwd env false exit set ulimit umask cd rm mkdir cp mv ln chmod chown install")
-
 // reloadsNothing finds an ExecReload= that starts the program anew, and one of which
 // no line can ask the program.
 func reloadsNothing(c *contract) (all []fault) {
@@ -176,13 +175,13 @@ func reloadsNothing(c *contract) (all []fault) {
 	_, start := c.binary()
 	asks := false
 	for _, a := range lines {
-		cmd := parseCommand(a.Value)
-		steps, _ := cmd.steps()
-		if len(start.argv) > 0 && slices.Equal(cmd.argv, start.argv) {
+		cmd := cmdline.Parse(a.Value)
+		steps, _ := cmd.Steps()
+		if len(start.Argv) > 0 && slices.Equal(cmd.Argv, start.Argv) {
 			all = append(all, wrongf(c.service, a, "ExecReload=%s is the command of ExecStart=", a.Value)...)
 		}
-		asks = asks || len(steps) == 0 || slices.ContainsFunc(steps, func(s step) bool {
-			return !slices.Contains(silent, s.program()) && !(s.program() == "systemctl" && slices.Contains(s.words, "daemon-reload"))
+		asks = asks || len(steps) == 0 || slices.ContainsFunc(steps, func(s cmdline.Step) bool {
+			return !s.IsSilent() && !(s.Program() == "systemctl" && slices.Contains(s.Words, "daemon-reload"))
 		})
 	}
 	if len(lines) > 0 && !asks && len(all) == 0 {
@@ -194,14 +193,14 @@ func reloadsNothing(c *contract) (all []fault) {
 
 // ignoresFailure reports whether a shell's line succeeds though the program in it has
 // failed: myapp reload || true.
-func (c *contract) ignoresFailure(cmd command) bool {
-	all, errexit := cmd.steps()
+func (c *contract) ignoresFailure(cmd cmdline.Command) bool {
+	all, errexit := cmd.Steps()
 	_, start := c.binary()
-	own := func(s step) bool { return s.program() == path.Base(start.binary()) }
+	own := func(s cmdline.Step) bool { return s.Program() == path.Base(start.Binary()) }
 	named := slices.ContainsFunc(all, own)
 	for i, s := range all {
-		asks := own(s) || !named && !slices.Contains(silent, s.program())
-		if asks && hidesFailure(all, i, errexit) {
+		asks := own(s) || !named && !s.IsSilent()
+		if asks && cmdline.HidesFailure(all, i, errexit) {
 			return true
 		}
 	}

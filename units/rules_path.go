@@ -3,6 +3,8 @@ package units
 import (
 	"path"
 	"slices"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on the paths of unix sockets: below which directories they do not stay.
@@ -125,9 +127,9 @@ func (c *contract) directories() (all []directory) {
 func pathDeleted(c *contract) (all []fault) {
 	places := append(c.systemdBinds(), c.programBinds()...)
 	for _, a := range c.service.lists("Service", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost") {
-		steps, _ := parseCommand(a.Value).steps()
+		steps, _ := cmdline.Parse(a.Value).Steps()
 		for _, s := range steps {
-			for _, word := range s.removes() {
+			for _, word := range s.Removes() {
 				name := path.Clean(c.path(word))
 				gone := func(p place) bool {
 					matches, _ := path.Match(name, p.path) // a bad pattern matches nothing

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on commands that systemd executes as root.
@@ -25,11 +27,11 @@ var privilegeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			cmd := parseCommand(a.Value)
-			if c.user || !strings.Contains(cmd.prefix, "+") {
+			cmd := cmdline.Parse(a.Value)
+			if c.user || !strings.Contains(cmd.Prefix, "+") {
 				continue
 			}
-			if why := c.replaceable(expand(c.service.name, cmd.binary())); why != "" {
+			if why := c.replaceable(expand(c.service.name, cmd.Binary())); why != "" {
 				all = append(all, wrongf(c.service, a, "ExecReload=%s runs as root, and %s", a.Value, why)...)
 			}
 			for _, e := range c.service.list("Service", "EnvironmentFile") {
@@ -53,7 +55,7 @@ var privilegeRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if prefix := parseCommand(a.Value).prefix; strings.Count(prefix, "!") == 1 && !strings.Contains(prefix, "+") {
+			if prefix := cmdline.Parse(a.Value).Prefix; strings.Count(prefix, "!") == 1 && !strings.Contains(prefix, "+") {
 				all = append(all, wrongf(c.service, a, "ExecReload=%s", a.Value)...)
 			}
 		}

@@ -23,7 +23,7 @@ var processRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) []fault {
-		if a, start := c.binary(); strings.Contains(start.prefix, "-") && c.of("Restart").Value != "always" {
+		if a, start := c.binary(); strings.Contains(start.Prefix, "-") && c.of("Restart").Value != "always" {
 			return wrongf(c.service, a, "ExecStart=%s begins with -", a.Value)
 		}
 		return nil

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // releaseRules are rules on files that an upgrade picks up in part or not at all: a new release
@@ -62,7 +64,7 @@ var releaseRules = []*rule{{
 			}
 		}
 		a, start := c.binary()
-		if file := redirectsTo(c.shellText(start)); file != "" {
+		if file := cmdline.RedirectsTo(start.Text(c.root)); file != "" {
 			all = append(all, wrongf(c.service, a, "ExecStart=%s opens %s", a.Value, file)...)
 		}
 		return all
@@ -83,38 +85,6 @@ func releaseMounted(c *contract) (all []fault) {
 		}
 	}
 	return all
-}
-
-// shellText returns the line or the file that a shell reads, "" for another program.
-func (c *contract) shellText(cmd command) string {
-	if line, _, ok := cmd.script(); ok {
-		return line
-	}
-	for _, name := range cmd.argv {
-		if text, _ := (&follower{root: c.root}).read(name); strings.HasPrefix(text, "#!") {
-			return text
-		}
-	}
-	return ""
-}
-
-// redirectsTo returns the file to which a shell's text sends the output of the program that
-// it executes, "" if there is none.
-func redirectsTo(text string) string {
-	for _, p := range splitScript(text) {
-		words := shellWords(p.text)
-		for i, word := range words {
-			_, file, _ := strings.Cut(word, ">")
-			file = strings.TrimLeft(file, ">|")
-			if file == "" && strings.HasSuffix(word, ">") && i+1 < len(words) {
-				file = words[i+1]
-			}
-			if slices.Contains(words[:i], "exec") && isRedirection(word) && path.IsAbs(file) && !within(file, "/dev") && !within(file, "/proc") {
-				return file
-			}
-		}
-	}
-	return ""
 }
 
 // fileOutputs are the kinds of StandardOutput= that open a file.

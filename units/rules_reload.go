@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on how the service becomes ready and is replaced.
@@ -123,7 +124,7 @@ var reloadRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			if asynchronous(parseCommand(a.Value)) {
+			if cmdline.Parse(a.Value).Asynchronous() {
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " does not wait for the upgrade"})
 			}
 		}
@@ -141,8 +142,8 @@ var reloadRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.list("Service", "ExecReload") {
-			switch cmd := parseCommand(a.Value); {
-			case strings.Contains(cmd.prefix, "-") && c.mayAsk(a):
+			switch cmd := cmdline.Parse(a.Value); {
+			case strings.Contains(cmd.Prefix, "-") && c.mayAsk(a):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " begins with -"})
 			case c.ignoresFailure(cmd):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " succeeds though the program in it fails"})
@@ -175,7 +176,7 @@ func (c *contract) mayAsk(a unitfile.Assignment) bool {
 	mine, known := asking(a)
 	counts := func(other unitfile.Assignment) bool {
 		programs, _ := asking(other)
-		return !strings.Contains(parseCommand(other.Value).prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
+		return !strings.Contains(cmdline.Parse(other.Value).Prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
 	}
 	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.list("Service", "ExecReload"), counts)
 }
@@ -183,10 +184,10 @@ func (c *contract) mayAsk(a unitfile.Assignment) bool {
 // asking returns the programs of a command that may ask a daemon for something. known is false
 // for a construct of a shell.
 func asking(a unitfile.Assignment) (programs []string, known bool) {
-	steps, _ := parseCommand(a.Value).steps()
+	steps, _ := cmdline.Parse(a.Value).Steps()
 	for _, s := range steps {
-		if !slices.Contains(silent, s.program()) {
-			programs = append(programs, s.program())
+		if !s.IsSilent() {
+			programs = append(programs, s.Program())
 		}
 	}
 	return programs, len(steps) > 0
@@ -214,34 +215,3 @@ func lastWritten(m *merged, key string) unitfile.Assignment {
 	}
 	return m.missing("Service", key)
 }
-
-// shells are programs that run the line after -c.
-var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish"}
-
-// asynchronous reports whether a command ends before the upgrade that it asks for: it sends a
-// signal, or a shell runs a part of it in the background. Signal 0 asks for nothing.
-func asynchronous(c command) bool {
-	line, _, isShell := c.script()
-	if !isShell {
-		return sendsSignal(c.argv)
-	}
-	return slices.ContainsFunc(splitScript(line), func(p part) bool { return p.operator == "&" || sendsSignal(simple(shellWords(p.text))) })
-}
-
-func sendsSignal(words []string) bool {
-	signal, sends := step{words: words}.signal()
-	return sends && signal != "0"
-}
-
-// simple returns the command in a part of a construct such as if or while.
-func simple(words []string) []string {
-	for len(words) > 0 && (isAssignment(words[0]) || slices.Contains(openers, words[0])) {
-		words = words[1:]
-	}
-	return words
-}
-
-// openers are words of a shell before a command.
-var openers = strings.Fields("if then elif else while until do { ( ! exec command builtin time")
-
-var senders = []string{"kill", "pkill", "killall"}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // Rules on limits that have room for one generation, and not for two.
@@ -23,7 +24,7 @@ var roomRules = []*rule{{
 	find: func(c *contract) []fault {
 		a := c.of("LimitNPROC")
 		soft, _, _ := strings.Cut(a.Value, ":")
-		if n, err := strconv.Atoi(soft); err == nil && n < fewThreads && c.runsAs(command{}) != "root" {
+		if n, err := strconv.Atoi(soft); err == nil && n < fewThreads && c.runsAs(cmdline.Command{}) != "root" {
 			return wrongf(c.service, a, "LimitNPROC=%s", a.Value)
 		}
 		return nil

@@ -128,7 +128,7 @@ var sandboxRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		_, start := c.binary()
 		for _, b := range binds(c.service) {
-			if b.target == start.binary() && (b.source != b.target || c.rooted(b.target)) {
+			if b.target == start.Binary() && (b.source != b.target || c.rooted(b.target)) {
 				all = append(all, fault{c.service, b.at, b.at.Key + "=" + b.at.Value + " is the binary"})
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // stopMargin is the time of a stop besides the drain: a predecessor answers for a crashed
@@ -73,7 +75,7 @@ func (d Daemon) life() []setting {
 	list := []setting{
 		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
 		{s, "NotifyAccess", "main", ""},
-		{s, "ExecStart", commandLine(append([]string{d.Binary}, d.Args...)...), ""},
+		{s, "ExecStart", cmdline.Quote(append([]string{d.Binary}, d.Args...)...), ""},
 		d.reload(),
 		{s, "TimeoutStartSec", formatSpan(d.ReadyTimeout),
 			"For a start, and for a broken new program that does not even get to ask: once it\n" +
@@ -88,10 +90,10 @@ func (d Daemon) life() []setting {
 }
 
 func (d Daemon) reload() setting {
-	s := setting{"Service", "ExecReload", commandLine(append([]string{d.Binary}, d.Reload...)...),
+	s := setting{"Service", "ExecReload", cmdline.Quote(append([]string{d.Binary}, d.Reload...)...),
 		"Asks the main process to replace itself and waits; its exit status is the result."}
 	if d.ReloadCommand != "" {
-		s.value = "+" + commandLine(d.ReloadCommand)
+		s.value = "+" + cmdline.Quote(d.ReloadCommand)
 		s.why += "\n+: as root, without the sandbox, which takes longer to build than the upgrade takes."
 	}
 	return s

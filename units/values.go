@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // valueSet says which values systemd accepts of a setting. A line with another one
@@ -56,19 +57,10 @@ var (
 	span    = &valueSet{span: true}
 	number  = &valueSet{number: true}
 	some    = &valueSet{any: true}
-	signal  = &valueSet{check: isSignalValue}
+	signal  = &valueSet{check: cmdline.IsSignal}
 	size    = &valueSet{check: isLimit(isSize), reset: true}
 	tasks   = &valueSet{check: isLimit(isCount), reset: true}
 )
-
-// isSignalValue reports whether systemd takes word for a signal: SIGTERM, TERM, 15, SIGRTMIN+1.
-func isSignalValue(word string) bool {
-	if n, err := strconv.Atoi(word); err == nil {
-		return 0 < n && n <= 64
-	}
-	name := strings.TrimPrefix(word, "SIG")
-	return slices.Contains(signalNames, name) || strings.HasPrefix(name, "RTMIN") || strings.HasPrefix(name, "RTMAX")
-}
 
 // isLimit returns a function for values of MemoryMax= and TasksMax=, in which a percentage is
 // possible.

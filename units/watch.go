@@ -1,5 +1,7 @@
 package units
 
+import "github.com/cutover-go/cutover/units/internal/cmdline"
+
 // watcher is the unit that waits for a new binary.
 func (d Daemon) watcher() []setting {
 	return []setting{
@@ -16,7 +18,7 @@ func (d Daemon) upgrader() []setting {
 		{"Unit", "Description", literal(d.Description + ", upgrade"), ""},
 		{"Unit", "StartLimitIntervalSec", "0", "However often the binary is replaced: a limit would end the watch."},
 		{"Service", "Type", "oneshot", ""},
-		{"Service", "ExecCondition", commandLine("/bin/systemctl", "--quiet", "is-active", service), "A service that does not run is not to be upgraded."},
-		{"Service", "ExecStart", commandLine("/bin/systemctl", "reload", service), "Not restart: a new program that is broken must not stop the old one."},
+		{"Service", "ExecCondition", cmdline.Quote("/bin/systemctl", "--quiet", "is-active", service), "A service that does not run is not to be upgraded."},
+		{"Service", "ExecStart", cmdline.Quote("/bin/systemctl", "reload", service), "Not restart: a new program that is broken must not stop the old one."},
 	}
 }

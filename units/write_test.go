@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/unit"
-
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units"
 )

@@ -1,4 +1,4 @@
-package units
+package cmdline_test
 
 import (
 	"os"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 // started are programs with their arguments up to the program that they start.
@@ -37,7 +39,7 @@ func TestProgramsStartOthersAsTheListsSay(t *testing.T) {
 			if _, err := exec.LookPath(argv[0]); err != nil {
 				t.Skip(err)
 			}
-			_, stays := (&follower{left: 16}).follow(append(argv[:len(argv):len(argv)], "/usr/bin/myapp"))
+			_, stays := cmdline.Follow("", append(argv[:len(argv):len(argv)], "/usr/bin/myapp"))
 			_ = os.Remove(result) // of the program before
 			cmd := exec.CommandContext(t.Context(), argv[0], append(argv[1:len(argv):len(argv)], program)...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

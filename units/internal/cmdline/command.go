@@ -1,45 +1,46 @@
-package units
+package cmdline
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
-// A command is one ExecStart= or the like, taken apart.
-type command struct {
-	prefix string   // of the characters in execPrefixes
-	argv   []string // without prefix, unquoted; nil for an empty value
+// A Command is one ExecStart= or the like, taken apart.
+type Command struct {
+	Prefix string   // of the characters @-:+!|
+	Argv   []string // without prefix, unquoted; nil for an empty value
 }
 
 // execPrefixes are those of systemd.service(5), "Special executable prefixes".
 const execPrefixes = "@-:+!|"
 
-func parseCommand(value string) command {
+func Parse(value string) Command {
 	plain := strings.TrimLeft(value, execPrefixes)
-	return command{prefix: value[:len(value)-len(plain)], argv: arguments(plain)}
+	return Command{Prefix: value[:len(value)-len(plain)], Argv: arguments(plain)}
 }
 
-// name returns the argv[0] that the prefix @ gives the program. Beside | (258) the prefix @
+// Name returns the argv[0] that the prefix @ gives the program. Beside | (258) the prefix @
 // asks for a login shell.
-func (c command) name() (string, bool) {
-	if !strings.Contains(c.prefix, "@") || strings.Contains(c.prefix, "|") || len(c.argv) < 2 {
+func (c Command) Name() (string, bool) {
+	if !strings.Contains(c.Prefix, "@") || strings.Contains(c.Prefix, "|") || len(c.Argv) < 2 {
 		return "", false
 	}
-	return c.argv[1], true
+	return c.Argv[1], true
 }
 
-// binary is the path of the program, "" if there is none.
-func (c command) binary() string {
-	if len(c.argv) == 0 {
+// Binary is the path of the program, "" if there is none.
+func (c Command) Binary() string {
+	if len(c.Argv) == 0 {
 		return ""
 	}
-	return c.argv[0]
+	return c.Argv[0]
 }
 
-// commandLine writes a program and its arguments so that systemd takes each
+// Quote writes a program and its arguments so that systemd takes each
 // literally: no word splitting, no specifiers, no variables.
-func commandLine(argv ...string) string {
+func Quote(argv ...string) string {
 	quoted := make([]string, len(argv))
 	for i, arg := range argv {
 		quoted[i] = quoteWord(arg)
@@ -66,15 +67,9 @@ func arguments(line string) []string {
 	return words
 }
 
-// wordsOf returns the words of a value. A quote that is open ends at the end of the value.
-func wordsOf(value string) []string {
-	words, _ := unitfile.Words(value)
-	return words
-}
-
-// shellWords splits text that is quoted as for a shell, such as the lists in the output of
+// ShellWords splits text that is quoted as for a shell, such as the lists in the output of
 // systemctl show. It knows the C escapes that stand for the next character.
-func shellWords(line string) (words []string) {
+func ShellWords(line string) (words []string) {
 	var word strings.Builder
 	var quote rune
 	var inWord, escaped bool
@@ -104,4 +99,15 @@ func shellWords(line string) (words []string) {
 		words = append(words, word.String())
 	}
 	return words
+}
+
+// Words returns the words of a command line, and those in a line for a shell.
+func (c Command) Words() (all []string) {
+	all = slices.Clone(c.Argv)
+	for _, word := range c.Argv {
+		if strings.ContainsAny(word, " \t") {
+			all = append(all, ShellWords(word)...)
+		}
+	}
+	return all
 }

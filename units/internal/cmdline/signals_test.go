@@ -1,8 +1,9 @@
-package units
+package cmdline_test
 
 import (
-	"strings"
 	"testing"
+
+	"github.com/cutover-go/cutover/units/internal/cmdline"
 )
 
 func TestSignalsOfCommands(t *testing.T) {
@@ -23,10 +24,10 @@ func TestSignalsOfCommands(t *testing.T) {
 		"/bin/sh -c 'echo kill -9'":                "",
 		"/bin/sh -c 'while true; do kill -9; done": "",
 	} {
-		steps, _ := parseCommand(line).steps()
+		steps, _ := cmdline.Parse(line).Steps()
 		got := ""
 		for _, s := range steps {
-			if signal, sends := s.signal(); sends {
+			if signal, sends := s.Signal(); sends {
 				got = signal
 			}
 		}
@@ -34,25 +35,4 @@ func TestSignalsOfCommands(t *testing.T) {
 			t.Errorf("%s sends %q, want %q", line, got, want)
 		}
 	}
-}
-
-// FuzzScript holds that a line is split into all of its text.
-func FuzzScript(f *testing.F) {
-	for _, line := range []string{"a; b && c || d | e &", `a "x;y" 'z&' \; b`, "a 2>&1 | tee b", "a\nb", ";;", "a &&", "\\", "'"} {
-		f.Add(line)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		var again strings.Builder
-		for _, p := range splitScript(line) {
-			again.WriteString(p.text + p.operator)
-		}
-		if again.String() != strings.ReplaceAll(line, "\n", ";") && !strings.ContainsAny(line, "\n") {
-			t.Fatalf("%q is split into %q", line, splitScript(line))
-		}
-		steps, errexit := command{argv: []string{"/bin/sh", "-c", line}}.steps()
-		for i, s := range steps {
-			s.signal()
-			hidesFailure(steps, i, errexit)
-		}
-	})
 }

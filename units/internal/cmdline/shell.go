@@ -1,34 +1,37 @@
-package units
+package cmdline
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
-// A step is one program of a command line. A line that no shell reads has one step.
-type step struct {
+// A Step is one program of a command line. A line that no shell reads has one step.
+type Step struct {
 	before string // the operator before it: "", ";", "&&", "||" or "|"
-	words  []string
+	Words  []string
 	after  string // the operator after it, "&" included
 }
 
-// program returns the base name of the program that the step runs in the end, "" for an
+// Program returns the base name of the program that the step runs in the end, "" for an
 // assignment alone.
-func (s step) program() string {
-	if words := s.core(); len(words) > 0 {
+func (s Step) Program() string {
+	if words := s.Core(); len(words) > 0 {
 		return path.Base(words[0])
 	}
 	return ""
 }
 
 // script returns the line that a shell reads, and whether a failing step ends it.
-func (c command) script() (line string, errexit, ok bool) {
-	if !slices.Contains(shells, path.Base(c.binary())) {
+func (c Command) script() (line string, errexit, ok bool) {
+	if !IsShell(c.Binary()) {
 		return "", false, false
 	}
-	args := c.argv[1:]
-	if path.Base(c.binary()) == "busybox" && len(args) > 0 {
+	args := c.Argv[1:]
+	if path.Base(c.Binary()) == "busybox" && len(args) > 0 {
 		args = args[1:]
 	}
 	for len(args) > 1 && isShellOption(args[0]) {
@@ -64,19 +67,19 @@ func afterOption(args []string) []string {
 	return args[1:]
 }
 
-// steps splits a command into its steps. For a line with a construct such as if or a function
+// Steps splits a command into its steps. For a line with a construct such as if or a function
 // it returns none, because the result is not known.
-func (c command) steps() (all []step, errexit bool) {
+func (c Command) Steps() (all []Step, errexit bool) {
 	line, errexit, ok := c.script()
 	if !ok {
-		if len(c.argv) == 0 {
+		if len(c.Argv) == 0 {
 			return nil, false
 		}
-		return []step{{words: c.argv}}, false
+		return []Step{{Words: c.Argv}}, false
 	}
 	before := ""
 	for _, part := range splitScript(line) {
-		words := shellWords(part.text)
+		words := ShellWords(part.text)
 		for len(words) > 0 && (words[0] == "exec" || words[0] == "command" || isAssignment(words[0])) {
 			words = words[1:]
 		}
@@ -87,7 +90,7 @@ func (c command) steps() (all []step, errexit bool) {
 			errexit = true
 		}
 		if len(words) > 0 {
-			all = append(all, step{before, words, part.operator})
+			all = append(all, Step{before, words, part.operator})
 			before = part.operator
 		}
 	}
@@ -134,9 +137,9 @@ func splitScript(line string) (parts []part) {
 	return append(parts, part{line[begin:], ""})
 }
 
-// hidesFailure reports whether the command ends with success though the step called failing,
+// HidesFailure reports whether the command ends with success though the step called failing,
 // by its place, has failed.
-func hidesFailure(all []step, failing int, errexit bool) bool {
+func HidesFailure(all []Step, failing int, errexit bool) bool {
 	status, ran := 0, true
 	for i, s := range all {
 		switch s.before {
@@ -153,17 +156,17 @@ func hidesFailure(all []step, failing int, errexit bool) bool {
 			continue
 		}
 		switch {
-		case s.program() == "exit" && len(s.words) > 1 && s.words[1] == "0":
+		case s.Program() == "exit" && len(s.Words) > 1 && s.Words[1] == "0":
 			return true
-		case s.program() == "exit" && len(s.words) > 1 && s.words[1] != "$?":
+		case s.Program() == "exit" && len(s.Words) > 1 && s.Words[1] != "$?":
 			return false // another status, or a variable with one
-		case s.program() == "exit":
+		case s.Program() == "exit":
 			return status == 0
 		case s.after == "&":
 			status = 0
 		case i == failing:
 			status = 1
-		case s.program() == "false":
+		case s.Program() == "false":
 			status = 1
 		default:
 			status = 0
@@ -175,47 +178,46 @@ func hidesFailure(all []step, failing int, errexit bool) bool {
 	return status == 0
 }
 
-// signal returns the signal that a step sends, without SIG, and whether it sends one.
-func (s step) signal() (name string, sends bool) {
-	words := s.core()
-	if !slices.Contains(senders, s.program()) && (s.program() != "systemctl" || !slices.Contains(words, "kill")) {
-		return "", false
+// IsShell reports whether the program called name runs the line after -c.
+func IsShell(name string) bool { return slices.Contains(shells, path.Base(name)) }
+
+var shells = []string{"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "mksh", "fish"}
+
+// Asynchronous reports whether a command ends before the work that it asks for: it sends a
+// signal, or a shell runs a part of it in the background. Signal 0 asks for nothing.
+func (c Command) Asynchronous() bool {
+	line, _, isShell := c.script()
+	if !isShell {
+		return sendsSignal(c.Argv)
 	}
-	name = "TERM"
-	for i, word := range words[1:] {
-		value, long := strings.CutPrefix(word, "--signal=")
-		switch {
-		case long:
-			name = value
-		case (word == "-s" || word == "--signal" || word == "-n") && i+2 < len(words):
-			name = words[i+2]
-		case len(word) > 1 && word[0] == '-' && word[1] != '-' && isSignalName(word[1:]):
-			name = word[1:]
+	return slices.ContainsFunc(splitScript(line), func(p part) bool { return p.operator == "&" || sendsSignal(simple(ShellWords(p.text))) })
+}
+
+func sendsSignal(words []string) bool {
+	signal, sends := Step{Words: words}.Signal()
+	return sends && signal != "0"
+}
+
+// simple returns the command in a part of a construct such as if or while.
+func simple(words []string) []string {
+	for len(words) > 0 && (isAssignment(words[0]) || slices.Contains(openers, words[0])) {
+		words = words[1:]
+	}
+	return words
+}
+
+// openers are words of a shell before a command.
+var openers = strings.Fields("if then elif else while until do { ( ! exec command builtin time")
+
+// OnlyShell returns the first word of a command line that means something only to a shell, ""
+// if there is none. A word with quotes or a backslash is meant as it is.
+func OnlyShell(line string) string {
+	for _, word := range unitfile.RawWords(strings.TrimLeft(line, execPrefixes)) {
+		if !strings.ContainsAny(word, `'"\`) && shellOnly.MatchString(word) {
+			return word
 		}
 	}
-	return signalName(name), true
+	return ""
 }
 
-func isSignalName(word string) bool {
-	name := signalName(word)
-	return slices.Contains(signalNames, name) || name == "0"
-}
-
-// signalNames are those of signal(7).
-var signalNames = strings.Fields("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU " +
-	"URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS")
-
-// signalNumbers are those that people write for a name.
-var signalNumbers = map[string]string{"1": "HUP", "2": "INT", "3": "QUIT", "4": "ILL", "5": "TRAP", "6": "ABRT", "7": "BUS", "8": "FPE", "9": "KILL",
-	"10": "USR1", "11": "SEGV", "12": "USR2", "13": "PIPE", "14": "ALRM", "15": "TERM", "17": "CHLD", "18": "CONT", "19": "STOP", "28": "WINCH", "31": "SYS"}
-
-// signalName gives the forms SIGKILL, KILL, kill and 9 one name.
-func signalName(word string) string {
-	if name := signalNumbers[word]; name != "" {
-		return name
-	}
-	return strings.TrimPrefix(strings.ToUpper(word), "SIG")
-}
-
-// deadly are the signals that end a Go program at once, whatever it handles.
-var deadly = strings.Fields("KILL QUIT ABRT SEGV BUS FPE ILL TRAP SYS")
+var shellOnly = regexp.MustCompile("^(?:\\|\\|?|&&?|#|[0-9]*(?:>>?|<)(?:&[0-9-]|/.*)?|&>>?.*|.+;)$|(?:^|[^$])\\$\\(|`|\\$\\{\\w+:?[-+=?]")

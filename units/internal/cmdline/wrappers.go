@@ -1,8 +1,6 @@
-package units
+package cmdline
 
 import (
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -78,87 +76,6 @@ var waiters = strings.Fields("su runuser sudo doas pkexec timeout time tini tini
 	"sg newgrp login machinectl bwrap nsjail minijail0 proot runc crun conmon lxc-execute dbus-run-session xvfb-run foreman honcho hivemind overmind forego s6-supervise pm2 forever monit circusd " +
 	"chronic logsave envconsul consul-template doppler op teller infisical berglas vals")
 
-// An obstacle is a program that stays between systemd and the daemon.
-type obstacle struct {
-	program string
-	shell   bool   // a shell whose line has no exec
-	file    string // a script, "" for none
-	unread  bool   // the script cannot be read here
-}
-
-// A follower goes from one program to the next.
-type follower struct {
-	root string // of the files
-	left int    // the steps that remain: a script may execute itself
-}
-
-// started returns the last ExecStart= line, the program that it executes in the end, and the
-// program that stays between systemd and it, nil if none is known.
-func (c *contract) started() (at unitfile.Assignment, start command, last []string, stays *obstacle) {
-	at, start = c.binary()
-	switch {
-	case strings.Contains(start.prefix, "|"):
-		return at, start, nil, &obstacle{program: "the shell of User=", shell: true}
-	case c.isDaemon(start):
-		return at, start, start.argv, nil
-	}
-	last, stays = c.follow(start.argv)
-	return at, start, last, stays
-}
-
-// isDaemon reports whether a command is the daemon itself, also if its name is that of another
-// program: ExecReload= asks a program of the library in one word.
-func (c *contract) isDaemon(start command) bool {
-	name := start.binary()
-	if !path.IsAbs(name) || slices.Contains(shells, path.Base(name)) {
-		return false
-	}
-	if usesLibrary(filepath.Join(c.root, name)) {
-		return true
-	}
-	asks := func(a unitfile.Assignment) bool {
-		argv := parseCommand(a.Value).argv
-		return len(argv) == 2 && argv[0] == name && !isOption(argv[1]) && !path.IsAbs(argv[1])
-	}
-	return slices.ContainsFunc(c.service.list("Service", "ExecReload"), asks) && !slices.ContainsFunc(start.argv[1:], path.IsAbs)
-}
-
-// follow returns the program that argv executes in the end, and the program that stays between
-// systemd and it, nil if none is known.
-func (c *contract) follow(argv []string) (last []string, stays *obstacle) {
-	return (&follower{c.root, 16}).follow(argv)
-}
-
-func (f *follower) follow(argv []string) (last []string, stays *obstacle) {
-	for ; f.left > 0; f.left-- {
-		if len(argv) == 0 {
-			return nil, nil
-		}
-		name := path.Base(argv[0])
-		if name == "busybox" && len(argv) > 1 {
-			argv = argv[1:]
-			continue
-		}
-		if slices.Contains(shells, name) {
-			f.left--
-			return f.followShell(argv)
-		}
-		if slices.Contains(waiters, name) {
-			return nil, &obstacle{program: name}
-		}
-		next, executes, known := unwrap(name, argv[1:])
-		if !known {
-			f.left--
-			return f.followFile(argv)
-		}
-		if !executes {
-			return nil, &obstacle{program: name}
-		}
-		argv = next
-	}
-	return nil, nil
-}
-
 // unwrap returns the program that a wrapper called name starts. executes says that the wrapper
 // does so in its own process.
 func unwrap(name string, args []string) (next []string, executes, known bool) {
@@ -195,7 +112,8 @@ func unwrap(name string, args []string) (next []string, executes, known bool) {
 			if !joined && len(args) > 1 {
 				value, args = args[1], args[1:]
 			}
-			return append(wordsOf(value), args[1:]...), executes, true
+			words, _ := unitfile.Words(value) // env ends an open quote with an error
+			return append(words, args[1:]...), executes, true
 		case name == "env" && isAssignment(args[0]):
 		case !strings.HasPrefix(args[0], "-"):
 			return drop(args, w.operands), executes, true

@@ -1,9 +1,6 @@
-package units
+package cmdline
 
 import (
-	"bytes"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -16,9 +13,9 @@ import (
 // not, and no shell does so with the last command of a file.
 
 // followShell is follow for a shell and its arguments.
-func (f *follower) followShell(argv []string) (last []string, stays *obstacle) {
+func (f *follower) followShell(argv []string) (last []string, stays *Obstacle) {
 	name := path.Base(argv[0])
-	if line, _, ok := (command{argv: argv}).script(); ok {
+	if line, _, ok := (Command{Argv: argv}).script(); ok {
 		last, stays = f.followScript(name, line, f.executesLast(argv[0]))
 		return f.arguments(last, stays, argv[slices.Index(argv, line)+1:])
 	}
@@ -27,7 +24,7 @@ func (f *follower) followShell(argv []string) (last []string, stays *obstacle) {
 			return f.followScriptFile(name, args[0], args[1:])
 		}
 	}
-	return nil, &obstacle{program: name, shell: true}
+	return nil, &Obstacle{Program: name, Shell: true}
 }
 
 // executesLast reports whether the shell at name executes the last command of -c in its
@@ -44,59 +41,27 @@ func (f *follower) executesLast(name string) bool {
 	return slices.Contains([]string{"bash", "zsh", "ksh"}, base)
 }
 
-// followFile is follow for a program that is perhaps a shell's script.
-func (f *follower) followFile(argv []string) (last []string, stays *obstacle) {
-	text, ok := f.read(argv[0])
-	if !ok {
-		if strings.HasSuffix(argv[0], ".sh") {
-			return nil, &obstacle{program: path.Base(argv[0]), shell: true, file: argv[0], unread: true}
-		}
-		return argv, nil
-	}
-	line, _, _ := strings.Cut(text, "\n")
-	interpreter, isScript := strings.CutPrefix(line, "#!")
-	words := strings.Fields(interpreter)
-	if len(words) > 1 && path.Base(words[0]) == "env" {
-		words = words[1:]
-	}
-	if !isScript || len(words) == 0 || !slices.Contains(shells, path.Base(words[0])) {
-		return argv, nil
-	}
-	return f.followScriptFile(path.Base(words[0]), argv[0], argv[1:])
-}
-
 // followScriptFile is follow for a file that shell reads.
-func (f *follower) followScriptFile(shell, name string, args []string) (last []string, stays *obstacle) {
+func (f *follower) followScriptFile(shell, name string, args []string) (last []string, stays *Obstacle) {
 	text, ok := f.read(name)
 	if !ok {
-		return nil, &obstacle{program: shell, shell: true, file: name, unread: true}
+		return nil, &Obstacle{Program: shell, Shell: true, File: name, Unread: true}
 	}
 	last, stays = f.followScript(shell, text, false)
-	if stays != nil && stays.shell && stays.file == "" {
-		stays.file = name
+	if stays != nil && stays.Shell && stays.File == "" {
+		stays.File = name
 	}
 	return f.arguments(last, stays, append([]string{name}, args...))
 }
 
-// arguments goes on with the program in the arguments of a script that executes "$@".
-func (f *follower) arguments(last []string, stays *obstacle, args []string) ([]string, *obstacle) {
-	switch {
-	case len(last) > 0 && last[0] == "$@" && len(args) > 1:
-		return f.follow(args[1:])
-	case len(last) > 0 && last[0] == "$0" && len(args) > 0 && stays == nil:
-		return f.follow(args)
-	}
-	return last, stays
-}
-
 // followScript looks for the command by which shell is replaced.
-func (f *follower) followScript(shell, text string, executesLast bool) (last []string, stays *obstacle) {
+func (f *follower) followScript(shell, text string, executesLast bool) (last []string, stays *Obstacle) {
 	parts := slices.DeleteFunc(splitScript(commandLines(text)), func(p part) bool { return strings.TrimSpace(p.text) == "" && p.operator != "|" })
 	before, branches := "", 0
 	for _, p := range parts {
 		alone := before != "|" && p.operator != "|" && p.operator != "&"
 		before = p.operator
-		if program := executed(shellWords(p.text)); alone && len(program) > 0 {
+		if program := executed(ShellWords(p.text)); alone && len(program) > 0 {
 			branches++
 			if last, stays = f.follow(program); stays == nil {
 				return last, nil // of several branches one is right
@@ -111,7 +76,7 @@ func (f *follower) followScript(shell, text string, executesLast bool) (last []s
 			return f.follow(words)
 		}
 	}
-	return nil, &obstacle{program: shell, shell: true}
+	return nil, &Obstacle{Program: shell, Shell: true}
 }
 
 // commandLines returns the lines of a script without comments and here documents.
@@ -146,7 +111,7 @@ func lastCommand(parts []part) []string {
 	if n == 0 || parts[n-1].operator == "&" || n > 1 && parts[n-2].operator == "|" {
 		return nil
 	}
-	words := shellWords(parts[n-1].text)
+	words := ShellWords(parts[n-1].text)
 	for len(words) > 0 && isAssignment(words[0]) {
 		words = words[1:]
 	}
@@ -193,7 +158,7 @@ func beforeExec(words []string) []string {
 		case words[0] == "case" && in > 0: // case X in A) exec
 			words = words[in+1:]
 		case words[0] == "eval":
-			words = shellWords(strings.Join(words[1:], " "))
+			words = ShellWords(strings.Join(words[1:], " "))
 		case isAssignment(words[0]) || slices.Contains(strings.Fields("then else do { command builtin"), words[0]):
 			words = words[1:]
 		case strings.HasSuffix(words[0], ")") && !strings.Contains(words[0], "("): // a pattern of case
@@ -205,10 +170,10 @@ func beforeExec(words []string) []string {
 	return nil
 }
 
-// renamed returns the argv[0] that exec -a gives a program in a shell's text, and the program.
-func renamed(text string) (name, program string, ok bool) {
+// Renamed returns the argv[0] that exec -a gives a program in a shell's text, and the program.
+func Renamed(text string) (name, program string, ok bool) {
 	for _, p := range splitScript(commandLines(text)) {
-		words := beforeExec(shellWords(p.text))
+		words := beforeExec(ShellWords(p.text))
 		i := slices.Index(words, "-a")
 		if last := executed(words); i > 0 && i+1 < len(words) && words[0] == "exec" && len(last) > 0 && slices.Index(words, last[0]) > i {
 			return words[i+1], last[0], true
@@ -223,24 +188,21 @@ func isRedirection(word string) bool {
 	return strings.HasPrefix(rest, "<") || strings.HasPrefix(rest, ">")
 }
 
-// read returns the text of a script, which binary files are not. False means that there
-// is no such file on this machine.
-func (f *follower) read(name string) (text string, ok bool) {
-	if !path.IsAbs(name) {
-		return "", false
+// RedirectsTo returns the file to which a shell's text sends the output of the program that
+// it executes, "" if there is none.
+func RedirectsTo(text string) string {
+	for _, p := range splitScript(text) {
+		words := ShellWords(p.text)
+		for i, word := range words {
+			_, file, _ := strings.Cut(word, ">")
+			file = strings.TrimLeft(file, ">|")
+			if file == "" && strings.HasSuffix(word, ">") && i+1 < len(words) {
+				file = words[i+1]
+			}
+			if slices.Contains(words[:i], "exec") && isRedirection(word) && path.IsAbs(file) && !strings.HasPrefix(file, "/dev/") && !strings.HasPrefix(file, "/proc/") {
+				return file
+			}
+		}
 	}
-	file, err := os.Open(filepath.Join(f.root, name))
-	if err != nil {
-		return "", false
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", false
-	}
-	head := make([]byte, 64<<10)
-	n, _ := io.ReadFull(file, head) // a shorter file is whole
-	if head = head[:n]; bytes.IndexByte(head, 0) >= 0 {
-		return "", true
-	}
-	return string(head), true
+	return ""
 }
