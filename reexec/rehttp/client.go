@@ -20,7 +20,7 @@ type client struct {
 	speaks2  atomic.Bool // a request has asked for HTTP/2, which a handler speaks after Hijack
 	handed   net.Conn    // the result of Hijack, including TLS; set before hijacked
 	release  func()
-	buffered buffered // used if net/http does not read the bytes of own
+	buffered *buffered // estimate has it, if net/http does not read the bytes of own
 
 	mu   sync.Mutex
 	work []work    // requests in progress, at most one in HTTP/1
@@ -97,7 +97,7 @@ func (k *client) startLimits() {
 		k.own.wake() // a waiting Read has no limit yet
 		return
 	}
-	k.buffered.begin(k)
+	k.estimate().begin(k)
 }
 
 // mayMoveLater reports whether a connection that cannot move now may move soon. A

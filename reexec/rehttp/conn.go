@@ -66,7 +66,7 @@ type conn struct {
 
 	limited bool // the bytes that are read now end at the end of a request
 
-	records records // if TLS reads the bytes of the socket
+	records atomic.Pointer[records] // nil until TLS reads the bytes of the socket
 
 	plain atomic.Bool // net/http reads the bytes of the socket, in HTTP/1
 	stays atomic.Bool // for good, because it was refused or a move would not be exact
@@ -165,7 +165,7 @@ func (c *conn) read(p []byte) (int, error) {
 	switch {
 	case !c.plain.Load():
 		n, err := c.socket.Read(p)
-		c.records.follow(p[:n])
+		c.recordsRead().follow(p[:n])
 		return n, err
 	case closed(c.t.u.Draining()):
 		c.limited = true

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"unsafe"
 )
 
 // costs serves as net/http does, and as this package does while nothing happens.
@@ -111,5 +112,12 @@ func BenchmarkFraming(b *testing.B) {
 				f.whole(p)
 			}
 		})
+	}
+}
+
+// A server has one of them for each idle connection, and the allocator rounds 513 bytes up to 576.
+func TestAConnectionFitsA512ByteAllocation(t *testing.T) {
+	if size := unsafe.Sizeof(tcpConn{}); size > 512 {
+		t.Errorf("a connection has %d bytes, want at most 512", size)
 	}
 }

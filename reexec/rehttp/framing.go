@@ -27,7 +27,7 @@ type framing struct {
 
 	lengths, codings uint8 // number of Content-Length and Transfer-Encoding fields
 
-	begun line // the received part of an incomplete line
+	begun *line // the received part of an incomplete line, nil without one
 }
 
 type step uint8
@@ -54,7 +54,7 @@ func (f *framing) lost() bool { return f.step == isLost }
 func (f *framing) lose() { f.step = isLost }
 
 // between reports whether no byte was read since the end of a request.
-func (f *framing) between() bool { return f.step == startLine && f.begun.size == 0 }
+func (f *framing) between() bool { return f.step == startLine && f.begun == nil }
 
 // whole follows all bytes of p.
 func (f *framing) whole(p []byte) {
@@ -84,12 +84,12 @@ func (f *framing) upToEnd(p []byte) (n int) {
 		default:
 			i := bytes.IndexByte(p[n:], '\n')
 			if i < 0 {
-				f.begun.add(p[n:])
+				f.begun = f.begun.with(p[n:])
 				return len(p)
 			}
 			l := p[n : n+i+1]
 			n += len(l)
-			if f.step == fieldLine && f.begun.size == 0 && indifferent(l) {
+			if f.step == fieldLine && f.begun == nil && indifferent(l) {
 				continue
 			}
 			if f.takeLine(l) {
@@ -121,10 +121,9 @@ func (f *framing) end() {
 // takeLine follows the rest of a line and reports whether the line ends a request.
 func (f *framing) takeLine(rest []byte) bool {
 	text, end, size := rest, rest, len(rest)
-	if f.begun.size > 0 {
-		f.begun.add(rest)
-		text, end, size = f.begun.parts()
-		f.begun.size = 0 // the parts are valid until the next add
+	if f.begun != nil {
+		text, end, size = f.begun.with(rest).parts()
+		f.begun = nil
 	}
 	if !bytes.HasSuffix(end, crlf) {
 		f.lose()
@@ -132,7 +131,7 @@ func (f *framing) takeLine(rest []byte) bool {
 	}
 	size -= len(crlf)
 	text = text[:min(size, len(text))]
-	cut := size > len(f.begun.head) // the same for a line in one piece and in several
+	cut := size > lineHead // the same for a line in one piece and in several
 	switch f.step {
 	case startLine:
 		f.start(text, end)
@@ -270,11 +269,25 @@ func (f *framing) trailer(text []byte, cut bool) {
 	}
 }
 
-// line holds the beginning, the end and the size of a line that arrives in several parts.
+// lineHead is the length of the part of a line that framing looks at.
+const lineHead = 128
+
+// line holds the beginning, the end and the size of a line that arrives in several parts. It does
+// not change, because a copy of a framing looks ahead.
 type line struct {
 	size int
-	head [128]byte
+	head [lineHead]byte
 	tail [len(" HTTP/1.1\r\n")]byte
+}
+
+// with returns l with p behind it. A nil line is empty.
+func (l *line) with(p []byte) *line {
+	longer := line{}
+	if l != nil {
+		longer = *l
+	}
+	longer.add(p)
+	return &longer
 }
 
 func (l *line) add(p []byte) {

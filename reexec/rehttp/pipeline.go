@@ -19,7 +19,7 @@ func (k *client) hasMore(r *http.Request) bool {
 	if k.own != nil && k.own.plain.Load() {
 		return k.own.hasMore()
 	}
-	return k.buffered.more(k.conn, max(0, r.ContentLength))
+	return k.estimate().more(k.conn, max(0, r.ContentLength))
 }
 
 // hasMore is exact: while this generation drains, net/http gets no byte behind the end of
@@ -98,6 +98,16 @@ const (
 	maxDoubts  = 2
 	maxError   = 64 // most by which sizeOf exceeds the size of a request
 )
+
+// estimate returns the buffered of k. Most connections need none.
+func (k *client) estimate() *buffered {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.buffered == nil {
+		k.buffered = new(buffered)
+	}
+	return k.buffered
+}
 
 // begin is called when this generation begins to drain. A client without a request is
 // skipped, because its TLS handshake may not be complete.

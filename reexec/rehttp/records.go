@@ -51,15 +51,29 @@ func (r *records) follow(p []byte) {
 	}
 }
 
+// recordsRead returns the records of c. Only the goroutine that reads calls it.
+func (c *conn) recordsRead() *records {
+	r := c.records.Load()
+	if r == nil {
+		r = new(records)
+		c.records.Store(r)
+	}
+	return r
+}
+
 // handshakeEnd returns the number of bytes of the handshake of k, 0 if it is not known. r is the first
 // request. In TLS 1.3 the first record of application data has the end of the handshake, or a
 // part of it if the client has sent a certificate.
 func (k *client) handshakeEnd(r *http.Request) int64 {
+	if k.own == nil {
+		return 0
+	}
+	records := k.own.records.Load()
 	switch {
-	case k.own == nil || r.TLS == nil || len(r.TLS.PeerCertificates) > 0:
+	case records == nil || r.TLS == nil || len(r.TLS.PeerCertificates) > 0:
 		return 0
 	case r.TLS.Version < tls.VersionTLS13:
-		return k.own.records.at[0].Load()
+		return records.at[0].Load()
 	}
-	return k.own.records.at[1].Load()
+	return records.at[1].Load()
 }

@@ -212,9 +212,10 @@ func TestTLSStays(t *testing.T) {
 func awaitMark(t *tracker) {
 	for marked := false; !marked; runtime.Gosched() {
 		t.each(func(k *client) {
-			k.buffered.mu.Lock()
-			defer k.buffered.mu.Unlock()
-			marked = marked || k.buffered.marked
+			b := k.estimate()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			marked = marked || b.marked
 		})
 	}
 }

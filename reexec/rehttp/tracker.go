@@ -89,7 +89,7 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 		}
 	case http.StateIdle:
 		if closed(t.u.Draining()) && (k.own == nil || !k.own.plain.Load()) {
-			k.buffered.wait(k)
+			k.estimate().wait(k)
 		}
 		if k.own != nil && k.own.plain.Load() {
 			k.own.arrived.Store(k.own.hasRequest()) // read with the one before
