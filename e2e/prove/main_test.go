@@ -34,7 +34,7 @@ func boot(t *testing.T) *machine.Machine {
 	t.Helper()
 	needs.That(t, machine.Available())
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", dir, ".", "../testdata/ways")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir, ".", "../testdata/ways")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, text)

@@ -92,7 +92,7 @@ var (
 // build builds the program in testdata/name, so that it runs in every tree.
 func build(name string) (string, error) {
 	file := filepath.Join(programs, name)
-	cmd := exec.Command("go", "build", "-o", file, "./testdata/"+name)
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", file, "./testdata/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)

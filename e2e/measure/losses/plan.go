@@ -106,7 +106,7 @@ func foreign(ctx context.Context, command string) ([]row, error) {
 func (r *rig) build(ctx context.Context, pkg string) (string, error) {
 	name := path.Base(pkg)
 	out := filepath.Join(r.dir, name+".built")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, "github.com/cutover-go/cutover/"+pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, "github.com/cutover-go/cutover/"+pkg)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, text)

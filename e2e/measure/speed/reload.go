@@ -31,6 +31,9 @@ func (b *bench) reloads(ctx context.Context) error {
 		b.absent = append(b.absent, fmt.Sprintf("systemctl reload: %v", err))
 		return nil
 	}
+	if err := errors.Join(b.build(ctx, "cutover-reload", "reexec/cmd/cutover-reload"), b.build(ctx, "least", "e2e/testdata/least")); err != nil {
+		return err
+	}
 	m, err := machine.Boot(ctx, machine.Options{})
 	if err != nil {
 		return err

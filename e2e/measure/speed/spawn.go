@@ -90,7 +90,7 @@ func (b *bench) tableflip(ctx context.Context) (program string, err error) {
 		return "", fmt.Errorf("go list: %w", err)
 	}
 	program = b.path("tableflip")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, ".")
 	cmd.Dir = filepath.Join(strings.TrimSpace(string(dir)), "../testdata/tableflip")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {

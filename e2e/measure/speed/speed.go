@@ -37,6 +37,7 @@ type row struct {
 type bench struct {
 	dir    string
 	rounds int
+	idles  []int // the numbers of connections that drains moves
 	log    io.Writer
 	rows   []row
 	absent []string
@@ -65,8 +66,12 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.Usage()
 		return 2
 	}
-	b := &bench{rounds: *rounds, log: stderr}
-	err := b.measure(ctx, *only)
+	b := &bench{rounds: *rounds, idles: []int{0, 1000, 10000}, log: stderr}
+	chosen := parts
+	if *only != "" {
+		chosen = slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.name != *only })
+	}
+	err := b.measure(ctx, chosen)
 	if err == nil {
 		err = b.print(stdout)
 	}
@@ -77,25 +82,29 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func (b *bench) measure(ctx context.Context, only string) (err error) {
+func (b *bench) measure(ctx context.Context, chosen []part) (err error) {
 	if b.dir, err = os.MkdirTemp("", "cutover-speed-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	for name, pkg := range map[string]string{"speed": "e2e/testdata/speed", "cutover-reload": "reexec/cmd/cutover-reload", "least": "e2e/testdata/least"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.path(name), "github.com/cutover-go/cutover/"+pkg)
-		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
+	if err := b.build(ctx, "speed", "e2e/testdata/speed"); err != nil {
+		return err
+	}
+	for _, p := range chosen {
+		fmt.Fprintln(b.log, "measuring", p.name)
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	for _, p := range parts {
-		if only == "" || only == p.name {
-			fmt.Fprintln(b.log, "measuring", p.name)
-			if err := p.run(b, ctx); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-		}
+	return nil
+}
+
+// build builds a package of this module as a program in dir.
+func (b *bench) build(ctx context.Context, name, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", b.path(name), "github.com/cutover-go/cutover/"+pkg)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
 	}
 	return nil
 }

@@ -39,12 +39,13 @@ func TestUnknownPartIsAnError(t *testing.T) {
 
 // One round each, of which only the fact counts that it ends.
 func TestUpgradesAndEchoesAreMeasured(t *testing.T) {
+	b := &bench{rounds: 1, idles: []int{100}, log: t.Output()}
+	if err := b.measure(t.Context(), []part{{"udp", (*bench).udp}, {"drain", (*bench).drains}}); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	for _, part := range []string{"udp", "drain"} {
-		// A file, because two servers write to it at the same time.
-		if status := Command(t.Context(), []string{"-n", "1", "-only", part}, &out, os.Stderr); status != 0 {
-			t.Errorf("%s: exit status %d", part, status)
-		}
+	if err := b.print(&out); err != nil {
+		t.Fatal(err)
 	}
 	for _, want := range []string{"UDP echo", "system calls", "second upgrade / first"} {
 		if !strings.Contains(out.String(), want) {

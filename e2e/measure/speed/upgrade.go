@@ -12,16 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idles are the numbers of connections that drains moves.
-var idles = []int{0, 1000, 10000}
-
 // drains measures the drain of idle connections in a second upgrade, in which none has sent
 // anything since the first, beside the first.
 func (b *bench) drains(ctx context.Context) error {
 	if err := adopt(); err != nil {
 		return err
 	}
-	for _, n := range idles {
+	for _, n := range b.idles {
 		if err := raiseLimit(uint64(n + 1000)); err != nil {
 			b.absent = append(b.absent, fmt.Sprintf("drain of %d connections: %v", n, err))
 			continue
