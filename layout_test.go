@@ -63,10 +63,11 @@ var mayImport = map[string][]string{
 	"reexec/rews":               {"reexec/internal/hijacked"},
 	"reexec/retls":              {"reexec"},
 	"examples":                  {"activation", "notify", "reexec", "reexec/regrpc", "reexec/rehttp", "reexec/rehttp3", "reexec/retls", "reexec/rews", "reexec/remetrics", "units"},
-	"units":                     {"internal/unitfile", "units/internal/applied", "units/internal/cmdline"},
+	"units":                     {"internal/unitfile", "units/internal/applied", "units/internal/cmdline", "units/internal/merged"},
 	"units/cmd":                 {"units", "units/internal/applied", "internal/ask"},
 	"units/internal":            {},
 	"units/internal/cmdline":    {"internal/unitfile"},
+	"units/internal/merged":     {"internal/unitfile", "units/internal/cmdline"},
 
 	"examples/internal/supervised": {"e2e/upgradetest", "units"},
 	"examples/http3/load":          {"examples/http3/internal/load"},

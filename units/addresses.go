@@ -8,17 +8,18 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Addresses that systemd reads, and addresses that cannot both be listened on.
 
 // badListen says why systemd ignores a Listen line, "" if it reads the line or a specifier
 // hides the address.
-func badListen(m *merged, a unitfile.Assignment) string {
+func badListen(m *merged.Unit, a unitfile.Assignment) string {
 	kind, listens := strings.CutPrefix(a.Key, "Listen")
-	value := expand(m.name, a.Value)
+	value := merged.Expand(m.Name, a.Value)
 	unknown := strings.Contains(value, "%") && !strings.Contains(a.Value, "%%")
-	if a.Section != "Socket" || !listens || a.Value == "" || unknown || anInstance(m.name) != m.name && perInstance(a.Value) {
+	if a.Section != "Socket" || !listens || a.Value == "" || unknown || merged.AnInstance(m.Name) != m.Name && perInstance(a.Value) {
 		return ""
 	}
 	return badAddress(kind, value)
@@ -85,20 +86,20 @@ func isVsock(address string) bool {
 
 // A listenLine is a Listen line of a .socket unit.
 type listenLine struct {
-	unit *merged
+	unit *merged.Unit
 	at   unitfile.Assignment
 }
 
 // collides reports whether the kernel does not let l and other listen at once.
 func (l listenLine) collides(other listenLine) bool {
-	if unitfile.IsYes(l.unit.last("Socket", "ReusePort").Value) && unitfile.IsYes(other.unit.last("Socket", "ReusePort").Value) {
+	if unitfile.IsYes(l.unit.Last("Socket", "ReusePort").Value) && unitfile.IsYes(other.unit.Last("Socket", "ReusePort").Value) {
 		return false
 	}
 	e, ok := endpointOf(l.unit, l.at)
 	f, okOther := endpointOf(other.unit, other.at)
 	switch {
 	case !ok || !okOther:
-		return ok == okOther && l.at.Key == other.at.Key && expand(l.unit.name, l.at.Value) == expand(other.unit.name, other.at.Value)
+		return ok == okOther && l.at.Key == other.at.Key && merged.Expand(l.unit.Name, l.at.Value) == merged.Expand(other.unit.Name, other.at.Value)
 	case e.network != f.network:
 		return false
 	case e.network == "unix":
@@ -114,7 +115,7 @@ func (l listenLine) wild(e endpoint) bool { return e.at.Addr().IsUnspecified() }
 
 // both reports whether e takes a port of IPv4 and of IPv6.
 func (l listenLine) both(e endpoint) bool {
-	return l.wild(e) && e.at.Addr().Is6() && l.unit.last("Socket", "BindIPv6Only").Value != "ipv6-only"
+	return l.wild(e) && e.at.Addr().Is6() && l.unit.Last("Socket", "BindIPv6Only").Value != "ipv6-only"
 }
 
 // covers reports whether e takes the port of f among those of all addresses.

@@ -3,9 +3,9 @@ package units
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/applied"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on a new version of a unit. Changes and CheckInstalled apply them.
@@ -70,17 +70,17 @@ var (
 // upgrade does not pick up. The old version is the one of the last start by systemd. A setting
 // that only one version has is a change, a unit that only one version has is not.
 func Changes(old, new []File) (findings []Finding) {
-	before := map[string]*merged{}
+	before := map[string]*merged.Unit{}
 	for _, m := range group(old) {
-		before[m.name] = m
+		before[m.Name] = m
 	}
 	for _, m := range group(new) {
-		was := before[m.name]
+		was := before[m.Name]
 		if was == nil {
 			continue
 		}
 		section, r := "Service", restartRule
-		if kindOf(m.name) == "socket" {
+		if merged.Kind(m.Name) == "socket" {
 			section, r = "Socket", socketRestartRule
 		}
 		for _, f := range changed(was, m, section) {
@@ -91,19 +91,19 @@ func Changes(old, new []File) (findings []Finding) {
 }
 
 // changed returns the settings of one section that differ and need a new start.
-func changed(old, new *merged, section string) (all []fault) {
+func changed(old, new *merged.Unit, section string) (all []fault) {
 	var seen []string
-	for _, a := range slices.Concat(old.all, new.all) {
+	for _, a := range slices.Concat(old.All, new.All) {
 		if a.Section != section || slices.Contains(seen, a.Key) || applied.ByManager(a.Key) {
 			continue
 		}
 		seen = append(seen, a.Key)
-		was, now := effective(old, section, a.Key), effective(new, section, a.Key)
+		was, now := old.Effective(section, a.Key), new.Effective(section, a.Key)
 		if was == now {
 			continue
 		}
-		at := new.missing(section, a.Key)
-		for _, b := range new.all {
+		at := new.Missing(section, a.Key)
+		for _, b := range new.All {
 			if b.Section == section && b.Key == a.Key {
 				at = b
 			}
@@ -112,16 +112,4 @@ func changed(old, new *merged, section string) (all []fault) {
 	}
 	slices.SortStableFunc(all, func(a, b fault) int { return cmp.Compare(a.at.Line, b.at.Line) })
 	return all
-}
-
-// effective returns the value of a setting after all its lines.
-func effective(m *merged, section, key string) string {
-	if !slices.Contains(lists, key) && !onlyAdds(section, key) {
-		return m.last(section, key).Value
-	}
-	var values []string
-	for _, a := range m.list(section, key) {
-		values = append(values, a.Value)
-	}
-	return strings.Join(values, " ")
 }

@@ -3,6 +3,8 @@ package units
 import (
 	"cmp"
 	"slices"
+
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Options add facts that the files do not contain. The zero value works.
@@ -27,7 +29,7 @@ type Options struct {
 	// machine's own root.
 	Root string
 
-	neighbours []*merged // units that are not checked, but share directories with these
+	neighbours []*merged.Unit // units that are not checked, but share directories with these
 }
 
 // Check reads unit files with their drop-ins and returns the findings in the order of files
@@ -40,7 +42,7 @@ func Check(files []File, o Options) (findings []Finding, applied int) {
 	return check(group(files), o)
 }
 
-func check(all []*merged, o Options) (findings []Finding, applied int) {
+func check(all []*merged.Unit, o Options) (findings []Finding, applied int) {
 	for _, m := range all {
 		for _, f := range ignoredLines(m) {
 			findings = append(findings, syntaxRule.finding(f))

@@ -11,37 +11,38 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // A contract is a service that uses the library, with its sockets and the facts about its program.
 type contract struct {
-	service *merged
-	sockets []*merged
-	strays  []*merged // sockets with the service's name that another service gets
-	others  []*merged // all units that were read, the service included
-	root    string    // of the files that the units name
-	program Daemon    // from the facts in the unit; complete except for names
+	service *merged.Unit
+	sockets []*merged.Unit
+	strays  []*merged.Unit // sockets with the service's name that another service gets
+	others  []*merged.Unit // all units that were read, the service included
+	root    string         // of the files that the units name
+	program Daemon         // from the facts in the unit; complete except for names
 	systemd int
 	user    bool // the manager is that of a user, who has all rights that its services have
 }
 
 // contracts returns the services to which the rules apply. Other services may upgrade in
 // another way, in which the same settings are right.
-func contracts(all []*merged, o Options) []*contract {
+func contracts(all []*merged.Unit, o Options) []*contract {
 	var list []*contract
 	for _, m := range all {
-		if kindOf(m.name) != "service" || !o.applies(m) {
+		if merged.Kind(m.Name) != "service" || !o.applies(m) {
 			continue
 		}
 		c := &contract{service: m, program: readFacts(m), root: o.Root, user: o.User, others: slices.Concat(all, o.neighbours)}
-		if o.Program != nil && o.Program.Name+".service" == m.name {
+		if o.Program != nil && o.Program.Name+".service" == m.Name {
 			c.program = *o.Program
 		}
 		c.systemd = c.program.Systemd
 		if o.Systemd != 0 {
 			c.systemd = o.Systemd
 		}
-		m.systemd = c.systemd
+		m.Systemd = c.systemd
 		c.claim(all)
 		list = append(list, c)
 	}
@@ -49,14 +50,14 @@ func contracts(all []*merged, o Options) []*contract {
 }
 
 // claim finds the sockets of the service.
-func (c *contract) claim(all []*merged) {
+func (c *contract) claim(all []*merged.Unit) {
 	for _, s := range all {
 		switch {
-		case kindOf(s.name) != "socket":
-		case slices.Contains(c.service.names(), socketService(s)) || slices.Contains(c.service.unitNames("Service", "Sockets"), s.name):
-			s.systemd = c.systemd
+		case merged.Kind(s.Name) != "socket":
+		case slices.Contains(c.service.Names(), s.SocketService()) || slices.Contains(c.service.UnitNames("Service", "Sockets"), s.Name):
+			s.Systemd = c.systemd
 			c.sockets = append(c.sockets, s)
-		case s.name == strings.TrimSuffix(c.service.name, ".service")+".socket":
+		case s.Name == strings.TrimSuffix(c.service.Name, ".service")+".socket":
 			c.strays = append(c.strays, s)
 		}
 	}
@@ -64,11 +65,11 @@ func (c *contract) claim(all []*merged) {
 
 // applies reports whether the program of service m uses the library, by the unit or by the
 // binary.
-func (o Options) applies(m *merged) bool {
-	if o.All || m.sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.name {
+func (o Options) applies(m *merged.Unit) bool {
+	if o.All || m.Sections[facts] != 0 || o.Program != nil && o.Program.Name+".service" == m.Name {
 		return true
 	}
-	for _, a := range m.lists("Service", "ExecStart", "ExecReload") {
+	for _, a := range m.Lists("Service", "ExecStart", "ExecReload") {
 		if o.startsLibrary(cmdline.Parse(a.Value)) {
 			return true
 		}
@@ -102,42 +103,29 @@ func usesLibrary(path string) bool {
 	return info.Main.Path == module
 }
 
-func kindOf(unit string) string {
-	_, kind, _ := unitfile.CutLast(unit, ".")
-	return kind
-}
-
-// socketService returns the name of the service that gets the sockets of socket unit m.
-func socketService(m *merged) string {
-	if a := m.last("Socket", "Service"); a.Value != "" {
-		return expand(m.name, a.Value)
-	}
-	return strings.TrimSuffix(m.name, ".socket") + ".service"
-}
-
 // readFacts returns the Daemon that the section [X-Cutover] of the unit describes. A missing
 // line counts as the zero value.
-func readFacts(m *merged) Daemon {
-	d := Daemon{Name: strings.TrimSuffix(m.name, ".service"), Hardening: Hardening(m.last(facts, "Hardening").Value)}
-	d.Systemd, _ = strconv.Atoi(m.last(facts, "Systemd").Value) // 0: not said
-	d.Binds, _ = strconv.Atoi(m.last(facts, "Binds").Value)
-	d.Conns, _ = strconv.Atoi(m.last(facts, "Conns").Value)
-	_, d.Network = m.is(facts, "Network")
-	_, d.SoftReboot = m.is(facts, "SoftReboot")
-	d.ReadyTimeout, _ = unitfile.Span(m.last(facts, "ReadyTimeout").Value)
-	d.Trial, _ = unitfile.Span(m.last(facts, "Trial").Value)
-	d.Drain, _ = unitfile.Span(m.last(facts, "Drain").Value)
-	d.StopDrain, _ = unitfile.Span(m.last(facts, "StopDrain").Value)
+func readFacts(m *merged.Unit) Daemon {
+	d := Daemon{Name: strings.TrimSuffix(m.Name, ".service"), Hardening: Hardening(m.Last(facts, "Hardening").Value)}
+	d.Systemd, _ = strconv.Atoi(m.Last(facts, "Systemd").Value) // 0: not said
+	d.Binds, _ = strconv.Atoi(m.Last(facts, "Binds").Value)
+	d.Conns, _ = strconv.Atoi(m.Last(facts, "Conns").Value)
+	_, d.Network = m.Is(facts, "Network")
+	_, d.SoftReboot = m.Is(facts, "SoftReboot")
+	d.ReadyTimeout, _ = unitfile.Span(m.Last(facts, "ReadyTimeout").Value)
+	d.Trial, _ = unitfile.Span(m.Last(facts, "Trial").Value)
+	d.Drain, _ = unitfile.Span(m.Last(facts, "Drain").Value)
+	d.StopDrain, _ = unitfile.Span(m.Last(facts, "StopDrain").Value)
 	// Only the defaults count here, so an error about a missing field is ignored.
 	full, _ := d.complete()
 	return full
 }
 
 // of returns the last assignment of a setting in [Service].
-func (c *contract) of(key string) unitfile.Assignment { return c.service.last("Service", key) }
+func (c *contract) of(key string) unitfile.Assignment { return c.service.Last("Service", key) }
 
 // on reports whether a boolean setting in [Service] is on.
-func (c *contract) on(key string) (unitfile.Assignment, bool) { return c.service.is("Service", key) }
+func (c *contract) on(key string) (unitfile.Assignment, bool) { return c.service.Is("Service", key) }
 
 // span returns a time setting of [Service], or its default.
 func (c *contract) span(key string, fallback time.Duration) (unitfile.Assignment, time.Duration) {
@@ -159,16 +147,16 @@ func (c *contract) number(key string, fallback int) (unitfile.Assignment, int) {
 
 // binary returns the command of the last ExecStart= line.
 func (c *contract) binary() (unitfile.Assignment, cmdline.Command) {
-	list := c.service.list("Service", "ExecStart")
+	list := c.service.List("Service", "ExecStart")
 	if len(list) == 0 {
-		return c.service.missing("Service", "ExecStart"), cmdline.Command{}
+		return c.service.Missing("Service", "ExecStart"), cmdline.Command{}
 	}
 	last := list[len(list)-1]
 	return last, cmdline.Parse(last.Value)
 }
 
 // each returns the faults that find returns for each socket.
-func (c *contract) each(find func(*merged) []fault) (all []fault) {
+func (c *contract) each(find func(*merged.Unit) []fault) (all []fault) {
 	for _, s := range c.sockets {
 		all = append(all, find(s)...)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Hardening selects the sandbox of a service. Upgrades, restarts and the recovery from a
@@ -271,7 +272,7 @@ func (d Daemon) checkPaths() error {
 	own := "/run/" + d.Name
 	for _, s := range d.Sockets {
 		for _, address := range s.Listen {
-			if p := expand("", literal(address)); p == own || within(p, own+controlDirectory) {
+			if p := merged.Expand("", literal(address)); p == own || within(p, own+controlDirectory) {
 				errs = append(errs, fmt.Errorf("socket %q: address %q: %s is the service's runtime directory; a path such as %s/%s.sock is possible", s.Name, address, own, own, s.Name))
 			}
 		}
@@ -290,7 +291,7 @@ func (d Daemon) bindsBelow(dir string) (paths []string) {
 	for _, arg := range d.Args {
 		p := socketPath(arg)
 		passed := func(s Socket) bool {
-			return slices.ContainsFunc(s.Listen, func(address string) bool { return expand("", literal(address)) == p })
+			return slices.ContainsFunc(s.Listen, func(address string) bool { return merged.Expand("", literal(address)) == p })
 		}
 		if within(p, dir) && !slices.ContainsFunc(d.Sockets, passed) {
 			paths = append(paths, p)

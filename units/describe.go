@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Describe is the inverse of Daemon.Units: it returns the Daemon that the units were written
@@ -13,7 +14,7 @@ import (
 // another version of systemd. The result does not contain changes that were made by hand.
 func Describe(files []File) (Daemon, error) {
 	all := group(files)
-	i := slices.IndexFunc(all, func(m *merged) bool { return m.sections[facts] != 0 })
+	i := slices.IndexFunc(all, func(m *merged.Unit) bool { return m.Sections[facts] != 0 })
 	if i < 0 {
 		return Daemon{}, errors.New("units: none of the units has an [X-Cutover] section, so they cannot be written anew: begin with `sdunits new`")
 	}
@@ -21,9 +22,9 @@ func Describe(files []File) (Daemon, error) {
 	c := &contract{service: m}
 	c.claim(all)
 	d := readFacts(m)
-	d.Description = unliteral(m.last("Unit", "Description").Value)
+	d.Description = unliteral(m.Last("Unit", "Description").Value)
 	d.User = c.of("User").Value
-	for _, a := range c.service.list("Service", "LoadCredential") {
+	for _, a := range c.service.List("Service", "LoadCredential") {
 		d.Credentials = append(d.Credentials, unliteral(a.Value))
 	}
 	_, start := c.binary()
@@ -31,7 +32,7 @@ func Describe(files []File) (Daemon, error) {
 	if len(start.Argv) > 1 {
 		d.Args = start.Argv[1:]
 	}
-	if reload := c.service.list("Service", "ExecReload"); len(reload) > 0 {
+	if reload := c.service.List("Service", "ExecReload"); len(reload) > 0 {
 		cmd := cmdline.Parse(reload[0].Value)
 		if cmd.Binary() != d.Binary && len(cmd.Argv) == 1 {
 			d.Reload, d.ReloadCommand = nil, cmd.Binary()
@@ -39,24 +40,24 @@ func Describe(files []File) (Daemon, error) {
 			d.Reload = cmd.Argv[1:]
 		}
 	}
-	for _, s := range inOrder(c.sockets, m.words("Unit", "Requires")) {
+	for _, s := range inOrder(c.sockets, m.Words("Unit", "Requires")) {
 		d.Sockets = append(d.Sockets, describeSocket(s))
 	}
-	d.Watch = slices.ContainsFunc(all, func(m *merged) bool { return m.name == d.Name+"-upgrade.path" })
+	d.Watch = slices.ContainsFunc(all, func(m *merged.Unit) bool { return m.Name == d.Name+"-upgrade.path" })
 	return d.complete()
 }
 
 // inOrder returns sockets in the order of names.
-func inOrder(sockets []*merged, names []string) []*merged {
-	slices.SortStableFunc(sockets, func(a, b *merged) int {
-		return slices.Index(names, a.name) - slices.Index(names, b.name)
+func inOrder(sockets []*merged.Unit, names []string) []*merged.Unit {
+	slices.SortStableFunc(sockets, func(a, b *merged.Unit) int {
+		return slices.Index(names, a.Name) - slices.Index(names, b.Name)
 	})
 	return sockets
 }
 
-func describeSocket(m *merged) (s Socket) {
-	s.Name = unliteral(m.last("Socket", "FileDescriptorName").Value)
-	for _, a := range listening(m) {
+func describeSocket(m *merged.Unit) (s Socket) {
+	s.Name = unliteral(m.Last("Socket", "FileDescriptorName").Value)
+	for _, a := range m.Listening() {
 		s.Listen = append(s.Listen, unliteral(a.Value))
 		s.Kind = strings.TrimPrefix(a.Key, "Listen")
 	}

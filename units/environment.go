@@ -18,7 +18,7 @@ var systemdVariables = strings.Fields("NOTIFY_SOCKET LISTEN_PID LISTEN_FDS LISTE
 var reloadVariables = []string{"MAINPID", "RUNTIME_DIRECTORY"}
 
 func environmentTaken(c *contract) (all []fault) {
-	for _, a := range c.service.lists("Service", "Environment", "UnsetEnvironment") {
+	for _, a := range c.service.Lists("Service", "Environment", "UnsetEnvironment") {
 		for _, word := range wordsOf(a.Value) {
 			name, _, assigned := strings.Cut(word, "=")
 			if slices.Contains(systemdVariables, name) && (assigned == (a.Key == "Environment")) {
@@ -26,7 +26,7 @@ func environmentTaken(c *contract) (all []fault) {
 			}
 		}
 	}
-	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
+	for _, a := range c.service.Lists("Service", "ExecStart", "ExecReload") {
 		read := systemdVariables
 		if a.Key == "ExecReload" {
 			read = reloadVariables

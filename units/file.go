@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // A File is a unit file, or a drop-in of one.
@@ -34,13 +35,38 @@ func (f File) Install(dir string) error {
 	return nil
 }
 
+// Load reads unit files with their drop-ins, without asking a running systemd. A name is
+//
+//   - a directory: Load reads all units in it, at least one;
+//   - a file, which is a path with a slash or a name that exists: Load reads the file, its
+//     drop-ins, and the .service or .socket of the same name beside it; for a drop-in it
+//     reads the unit;
+//   - otherwise a unit as for `systemctl cat`: Load reads it and the units that belong to it
+//     from /etc, /run and /usr/lib below root. "" is the machine's own root.
+//
+// The first file of a name counts, so the result can be passed to Check. For a name without
+// a file Load returns an error wrapping fs.ErrNotExist.
+func Load(root string, names ...string) ([]File, error) {
+	var all []File
+	for _, name := range names {
+		files, err := merged.Load(root, name)
+		if err != nil {
+			return nil, fmt.Errorf("units: %w", err)
+		}
+		for _, f := range files {
+			all = append(all, File(f))
+		}
+	}
+	return all, nil
+}
+
 // group puts the files of each unit together.
-func group(files []File) []*merged {
+func group(files []File) []*merged.Unit {
 	texts := make([]unitfile.File, len(files))
 	for i, f := range files {
 		texts[i] = unitfile.File(f)
 	}
-	return grouped(texts)
+	return merged.Group(texts)
 }
 
 func replaceFile(path, text string) error {

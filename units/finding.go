@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Severity is how bad a finding is.
@@ -64,13 +65,13 @@ type rule struct {
 
 // A fault is a line that breaks a rule.
 type fault struct {
-	unit  *merged
+	unit  *merged.Unit
 	at    unitfile.Assignment
 	wrong string
 }
 
 // wrongf returns one fault.
-func wrongf(unit *merged, at unitfile.Assignment, format string, args ...any) []fault {
+func wrongf(unit *merged.Unit, at unitfile.Assignment, format string, args ...any) []fault {
 	return []fault{{unit, at, fmt.Sprintf(format, args...)}}
 }
 
@@ -78,7 +79,7 @@ func wrongf(unit *merged, at unitfile.Assignment, format string, args ...any) []
 func (r *Rule) finding(f fault) Finding {
 	return Finding{
 		Rule: r.ID, Severity: r.Severity, Effect: r.Effect, Write: r.Write,
-		Unit: f.unit.name, Wrong: f.wrong,
+		Unit: f.unit.Name, Wrong: f.wrong,
 		File: cmp.Or(f.at.File.Path, f.at.File.Name), Line: f.at.Line,
 	}
 }

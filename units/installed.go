@@ -16,6 +16,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // CheckInstalled checks a unit of a running systemd. It calls Check with the files that systemd
@@ -45,11 +46,11 @@ func CheckInstalled(ctx context.Context, unit string, o Options) (findings []Fin
 	if o.neighbours, err = neighbours(ctx, o.User); err != nil {
 		return nil, 0, fmt.Errorf("units: %w", err)
 	}
-	findings, applied = check(grouped(files), o)
+	findings, applied = check(merged.Group(files), o)
 	for _, u := range all {
-		m := merge(u.one("Id"), pointers(u.files))
+		m := merged.Merge(u.one("Id"), pointers(u.files))
 		if u.one("NeedDaemonReload") == "yes" || !o.User && u.lacksDropIn() {
-			f := wrongf(m, m.missing("Unit", ""), "systemd has not read the files of %s as they are now", m.name)
+			f := wrongf(m, m.Missing("Unit", ""), "systemd has not read the files of %s as they are now", m.Name)
 			findings = append(findings, reloadRule.finding(f[0]))
 		}
 		if applied > 0 {
@@ -157,7 +158,7 @@ func query(ctx context.Context, user bool, wanted []string, names ...string) (al
 }
 
 // neighbours returns all services that systemd has loaded, with the settings of directories.
-func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
+func neighbours(ctx context.Context, user bool) (all []*merged.Unit, err error) {
 	wanted := []string{"DynamicUser", "RuntimeDirectoryPreserve", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory"}
 	found, err := query(ctx, user, append([]string{"Id"}, wanted...), "*.service")
 	if err != nil {
@@ -168,7 +169,7 @@ func neighbours(ctx context.Context, user bool) (all []*merged, err error) {
 		for _, key := range wanted {
 			text += key + "=" + literal(p.one(key)) + "\n"
 		}
-		all = append(all, merge(p.one("Id"), []*unitfile.File{{Name: p.one("Id"), Text: text}}))
+		all = append(all, merged.Merge(p.one("Id"), []*unitfile.File{{Name: p.one("Id"), Text: text}}))
 	}
 	return all, nil
 }
@@ -184,7 +185,7 @@ func (u *loadedUnit) read() error {
 		if i > 0 {
 			name += ".d/" + path.Base(p) // also for a drop-in of an alias or of all services
 		}
-		f, err := readFile(p, name)
+		f, err := merged.ReadFile(p, name)
 		if errors.Is(err, fs.ErrNotExist) && i > 0 {
 			continue // removed since the last daemon-reload: NeedDaemonReload says so
 		}
@@ -199,11 +200,11 @@ func (u *loadedUnit) read() error {
 // lacksDropIn reports whether a drop-in exists that systemd has not read. NeedDaemonReload does
 // not show a drop-in whose directory is newer than the last daemon-reload.
 func (u *loadedUnit) lacksDropIn() bool {
-	there, err := installed("", u.one("Id"))
+	there, err := merged.Installed("", u.one("Id"))
 	if err != nil {
 		return false // the unit has another name, or comes from a generator
 	}
-	for _, f := range dropIns(u.one("Id"), there) {
+	for _, f := range merged.DropIns(u.one("Id"), there) {
 		read := func(r unitfile.File) bool { return path.Base(r.Name) == path.Base(f.Name) }
 		if f.Text != "" && !slices.ContainsFunc(u.files, read) { // an empty one hides others
 			return true

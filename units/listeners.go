@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Addresses that a process listens on, compared with those of its .socket units.
@@ -41,11 +42,11 @@ func (e endpoint) serves(wanted endpoint) bool {
 
 // endpointOf returns the address of a Listen line of unit s. A line of another kind, such
 // as a FIFO or vsock, has no endpoint.
-func endpointOf(s *merged, a unitfile.Assignment) (endpoint, bool) {
+func endpointOf(s *merged.Unit, a unitfile.Assignment) (endpoint, bool) {
 	network := map[string]string{"ListenStream": "tcp", "ListenDatagram": "udp"}[a.Key]
-	value := expandPath(s.name, a.Value)
+	value := merged.ExpandPath(s.Name, a.Value)
 	switch {
-	case network == "" && a.Key != "ListenSequentialPacket", s.last("Socket", "SocketProtocol").Value != "":
+	case network == "" && a.Key != "ListenSequentialPacket", s.Last("Socket", "SocketProtocol").Value != "":
 		return endpoint{}, false
 	case strings.HasPrefix(value, "/") || strings.HasPrefix(value, "@"):
 		return endpoint{network: "unix", path: value}, true
@@ -61,12 +62,12 @@ func endpointOf(s *merged, a unitfile.Assignment) (endpoint, bool) {
 
 // elsewhere returns a fault for each address of .socket unit s that the main process p does
 // not listen on. A process whose sockets cannot be read, or that has none, has no faults.
-func elsewhere(s *merged, p process) (all []fault) {
+func elsewhere(s *merged.Unit, p process) (all []fault) {
 	has := p.endpoints()
 	if len(has) == 0 {
 		return nil
 	}
-	for _, a := range listening(s) {
+	for _, a := range s.Listening() {
 		wanted, ok := endpointOf(s, a)
 		if ok && !slices.ContainsFunc(has, func(e endpoint) bool { return e.serves(wanted) }) {
 			all = append(all, wrongf(s, a, "%s=%s, the main process (%d) listens on %s, not there", a.Key, a.Value, p.pid, join(has))...)
@@ -122,7 +123,7 @@ func parseEndpoint(table, line string) (e endpoint, inode string, ok bool) {
 		flags, err := strconv.ParseUint(f[3], 16, 32)
 		_, name, _ := strings.Cut(line, " "+f[6]+" ")
 		datagrams := f[4] == "0002"
-		return endpoint{network: "unix", path: expand("", strings.TrimSuffix(name, "\n"))}, f[6], err == nil && (flags&accepts != 0 || datagrams)
+		return endpoint{network: "unix", path: merged.Expand("", strings.TrimSuffix(name, "\n"))}, f[6], err == nil && (flags&accepts != 0 || datagrams)
 	}
 	network := strings.TrimSuffix(table, "6")
 	waiting := map[string]string{"tcp": "0A", "udp": "07"}[network] // TCP_LISTEN, and TCP_CLOSE of a socket without a peer

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // TestSocketUnitIsComparedWithItsListeners has the test itself as the main process.
@@ -68,8 +69,8 @@ func TestSocketUnitIsComparedWithItsListeners(t *testing.T) {
 	}
 }
 
-func socketUnit(lines string) *merged {
-	return merge("myapp.socket", []*unitfile.File{{Name: "myapp.socket", Text: "[Socket]\n" + lines + "\n"}})
+func socketUnit(lines string) *merged.Unit {
+	return merged.Merge("myapp.socket", []*unitfile.File{{Name: "myapp.socket", Text: "[Socket]\n" + lines + "\n"}})
 }
 
 func TestStatusNamesStrays(t *testing.T) {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // The file system as the service sees it.
 
 // covering returns the longest path in the settings keys that contains name, and its line.
-func covering(m *merged, name string, keys ...string) (longest string, at unitfile.Assignment) {
-	for _, a := range m.list("Service", keys...) {
+func covering(m *merged.Unit, name string, keys ...string) (longest string, at unitfile.Assignment) {
+	for _, a := range m.List("Service", keys...) {
 		for _, word := range strings.Fields(a.Value) {
 			dir := path.Clean(strings.TrimLeft(word, "-+"))
 			if within(name, dir) && len(dir) > len(longest) {
@@ -32,7 +33,7 @@ func within(name, dir string) bool {
 // sandbox, each once. It leaves out shells, because the distribution's links lead to other
 // paths.
 func (c *contract) programs() (paths []string) {
-	for _, a := range c.service.lists("Service", "ExecStart", "ExecReload") {
+	for _, a := range c.service.Lists("Service", "ExecStart", "ExecReload") {
 		cmd := cmdline.Parse(a.Value)
 		binary := cmd.Binary()
 		if !strings.Contains(cmd.Prefix, "+") && path.IsAbs(binary) && !cmdline.IsShell(binary) && !slices.Contains(paths, binary) {
@@ -48,8 +49,8 @@ type mount struct {
 	at             unitfile.Assignment
 }
 
-func binds(m *merged) (all []mount) {
-	for _, a := range m.list("Service", "BindPaths", "BindReadOnlyPaths") {
+func binds(m *merged.Unit) (all []mount) {
+	for _, a := range m.List("Service", "BindPaths", "BindReadOnlyPaths") {
 		for _, word := range strings.Fields(a.Value) {
 			parts := strings.Split(strings.TrimLeft(word, "-"), ":")
 			target := parts[0]
@@ -62,7 +63,7 @@ func binds(m *merged) (all []mount) {
 	return all
 }
 
-func bound(m *merged, name string) bool {
+func bound(m *merged.Unit, name string) bool {
 	return slices.ContainsFunc(binds(m), func(b mount) bool { return within(name, b.target) })
 }
 
@@ -110,7 +111,7 @@ func (c *contract) otherRoot(name string) (unitfile.Assignment, bool) {
 
 // empties returns the TemporaryFileSystem= over name.
 func (c *contract) empties(name string) (unitfile.Assignment, bool) {
-	for _, a := range c.service.list("Service", "TemporaryFileSystem") {
+	for _, a := range c.service.List("Service", "TemporaryFileSystem") {
 		for _, word := range strings.Fields(a.Value) {
 			if dir, _, _ := strings.Cut(word, ":"); within(name, path.Clean(dir)) {
 				return a, true

@@ -15,14 +15,15 @@ import (
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/applied"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // outdated returns the settings of a unit that its main process p does not have. It compares
 // the settings that /proc shows. Other settings, such as most of a sandbox, count as changed if
 // the file that sets them is newer than the start.
-func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
+func (u *loadedUnit) outdated(m *merged.Unit, p process) (findings []Finding) {
 	section, r, known := "Service", restartRule, map[string]bool{}
-	switch kindOf(m.name) {
+	switch merged.Kind(m.Name) {
 	case "socket":
 		section, r = "Socket", socketRestartRule
 		if p.pid == 0 {
@@ -43,7 +44,7 @@ func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 			findings = append(findings, replacedRule.finding(f))
 		}
 		for _, text := range strays(u.one("StatusText")) {
-			findings = append(findings, strayRule.finding(wrongf(m, lastWritten(m, "ExecStart"), "STATUS= of the main process: %s", text)[0]))
+			findings = append(findings, strayRule.finding(wrongf(m, m.LastWritten("ExecStart"), "STATUS= of the main process: %s", text)[0]))
 		}
 	default:
 		return nil
@@ -58,14 +59,14 @@ func (u *loadedUnit) outdated(m *merged, p process) (findings []Finding) {
 
 // differences compares the process with the unit, and adds the settings that it could compare
 // to known.
-func (u *loadedUnit) differences(m *merged, p process, known map[string]bool) (all []fault) {
+func (u *loadedUnit) differences(m *merged.Unit, p process, known map[string]bool) (all []fault) {
 	compare := func(key, want, has string, decided bool) {
 		if !decided {
 			return
 		}
 		known[key] = true
 		if want != has {
-			all = append(all, wrongf(m, lastWritten(m, key), "%s= is %s, the main process (%d) has %s", key, quoteEmpty(want), p.pid, quoteEmpty(has))...)
+			all = append(all, wrongf(m, m.LastWritten(key), "%s= is %s, the main process (%d) has %s", key, quoteEmpty(want), p.pid, quoteEmpty(has))...)
 		}
 	}
 	manager := p.parent()
@@ -112,16 +113,16 @@ func strays(status string) (all []string) {
 
 // outputs returns, by setting, the log file of the unit and the file that the process has open
 // instead: after a rotation the process writes to the renamed file.
-func (p process) outputs(m *merged) map[string][2]string {
+func (p process) outputs(m *merged.Unit) map[string][2]string {
 	different := map[string][2]string{}
 	for key, descriptor := range map[string]string{"StandardOutput": "1", "StandardError": "2"} {
-		kind, name, _ := strings.Cut(lastWritten(m, key).Value, ":")
+		kind, name, _ := strings.Cut(m.LastWritten(key).Value, ":")
 		open := filepath.Join("/proc", strconv.Itoa(p.pid), "fd", descriptor)
 		has, err := os.Readlink(open)
 		if err != nil || !slices.Contains(fileOutputs, kind) {
 			continue // another user's process, or no file
 		}
-		name = expand(m.name, name)
+		name = merged.Expand(m.Name, name)
 		of, errOpen := os.Stat(open)
 		there, errThere := os.Stat(name)
 		if errOpen != nil || errThere != nil || !os.SameFile(of, there) {
@@ -169,9 +170,9 @@ func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]str
 
 // newer returns one fault for each file of the unit that was changed after the start and has
 // a setting that needs a start, and for each environment file that was changed.
-func newer(m *merged, section string, started time.Time, known map[string]bool) (all []fault) {
+func newer(m *merged.Unit, section string, started time.Time, known map[string]bool) (all []fault) {
 	first, keys := map[*unitfile.File]unitfile.Assignment{}, map[*unitfile.File][]string{}
-	for _, a := range m.all {
+	for _, a := range m.All {
 		if a.Section != section || applied.ByManager(a.Key) {
 			continue
 		}
@@ -197,7 +198,7 @@ func newer(m *merged, section string, started time.Time, known map[string]bool) 
 	return all
 }
 
-func newerEnvironment(m *merged, a unitfile.Assignment, started time.Time) []fault {
+func newerEnvironment(m *merged.Unit, a unitfile.Assignment, started time.Time) []fault {
 	// A bad pattern has no files, as for systemd.
 	names, _ := filepath.Glob(strings.TrimPrefix(a.Value, "-"))
 	for _, name := range names {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Paths of unix sockets, and the directories that systemd removes or replaces.
@@ -15,7 +16,7 @@ import (
 // A directory is one that systemd makes for a service: RuntimeDirectory= and its like.
 type directory struct {
 	path    string
-	of      *merged
+	of      *merged.Unit
 	at      unitfile.Assignment
 	removed bool // at a stop, and at a restart or a crash unless Preserve says otherwise
 	private bool // below a directory that only root may enter
@@ -31,12 +32,12 @@ var directoryBases = map[string]string{
 // With DynamicUser= it makes them below a directory called private, which has mode 0700,
 // and a link in their place. A runtime directory that it removes at each stop stays where
 // it is. All of that is the same from 247 to 262.
-func directories(m *merged) (all []directory) {
-	_, dynamic := m.is("Service", "DynamicUser")
-	preserve := m.last("Service", "RuntimeDirectoryPreserve").Value
+func directories(m *merged.Unit) (all []directory) {
+	_, dynamic := m.Is("Service", "DynamicUser")
+	preserve := m.Last("Service", "RuntimeDirectoryPreserve").Value
 	for key, base := range directoryBases {
 		runtime := key == "RuntimeDirectory"
-		for _, a := range m.list("Service", key) {
+		for _, a := range m.List("Service", key) {
 			for _, word := range wordsOf(a.Value) {
 				// NAME:LINK (250) makes a link, NAME:LINK:ro (257) a read-only directory.
 				for i, name := range strings.SplitN(word, ":", 3) {
@@ -44,7 +45,7 @@ func directories(m *merged) (all []directory) {
 						continue
 					}
 					all = append(all, directory{
-						path: path.Join(base, expandPath(m.name, name)), of: m, at: a,
+						path: path.Join(base, merged.ExpandPath(m.Name, name)), of: m, at: a,
 						removed: runtime && !unitfile.IsYes(preserve),
 						private: dynamic && (!runtime || unitfile.IsYes(preserve) || preserve == "restart"),
 					})
@@ -56,48 +57,19 @@ func directories(m *merged) (all []directory) {
 	return all
 }
 
-var userRuntime = regexp.MustCompile(`^/run/user/[0-9]+(/|$)`)
-
-// expand replaces the specifiers of systemd.unit(5) that occur in paths, and gives a
-// directory with two names the shorter one. Of a user's unit it makes a system's.
-func expand(unit, text string) string {
-	text = unitfile.Expand(unit, "/run", text)
-	if !strings.HasPrefix(text, "/") {
-		return text
-	}
-	text = path.Clean(text)
-	if rest, ok := strings.CutPrefix(text, "/var/run/"); ok {
-		text = "/run/" + rest
-	}
-	return userRuntime.ReplaceAllString(text, "/run$1")
-}
-
-// expandPath is expand for a path. For a template it returns the path of an instance: without
-// a name for the instance /run/app/%i would be /run/app.
-func expandPath(unit, text string) string { return expand(anInstance(unit), text) }
-
-// anInstance returns the name of an instance of a template, and the name of another unit as
-// it is.
-func anInstance(unit string) string {
-	if stem, kind, _ := unitfile.CutLast(unit, "."); strings.HasSuffix(stem, "@") {
-		return stem + "INSTANCE." + kind
-	}
-	return unit
-}
-
 // A place is the path of a unix socket and the line that names it.
 type place struct {
 	path string
-	unit *merged
+	unit *merged.Unit
 	at   unitfile.Assignment
 }
 
 // systemdBinds returns the paths that the .socket units listen on or link to.
 func (c *contract) systemdBinds() (all []place) {
 	for _, s := range c.sockets {
-		for _, a := range slices.Concat(listening(s), s.list("Socket", "Symlinks")) {
+		for _, a := range slices.Concat(s.Listening(), s.List("Socket", "Symlinks")) {
 			for _, word := range wordsOf(a.Value) {
-				if p := expandPath(s.name, word); strings.HasPrefix(p, "/") {
+				if p := merged.ExpandPath(s.Name, word); strings.HasPrefix(p, "/") {
 					all = append(all, place{p, s, a})
 				}
 			}
@@ -110,7 +82,7 @@ func (c *contract) systemdBinds() (all []place) {
 // or its environment, and that no .socket unit has.
 func (c *contract) programBinds() (all []place) {
 	passed := c.systemdBinds()
-	for _, a := range c.service.lists("Service", "ExecStart", "Environment") {
+	for _, a := range c.service.Lists("Service", "ExecStart", "Environment") {
 		for _, word := range cmdline.Parse(a.Value).Words() {
 			p := socketPath(c.path(word))
 			known := func(other place) bool { return other.path == p }
@@ -125,7 +97,7 @@ func (c *contract) programBinds() (all []place) {
 // path returns text with specifiers replaced, and variables such as ${RUNTIME_DIRECTORY}.
 func (c *contract) path(text string) string {
 	for key, base := range directoryBases {
-		names := c.service.words("Service", key)
+		names := c.service.Words("Service", key)
 		variable := strings.ToUpper(strings.TrimSuffix(key, "Directory")) + "_DIRECTORY"
 		if len(names) == 1 && strings.Contains(text, variable) {
 			name, _, _ := strings.Cut(names[0], ":")
@@ -133,7 +105,7 @@ func (c *contract) path(text string) string {
 			text = strings.NewReplacer("${"+variable+"}", dir, "$"+variable, dir).Replace(text)
 		}
 	}
-	return expandPath(c.service.name, text)
+	return merged.ExpandPath(c.service.Name, text)
 }
 
 var (
@@ -151,5 +123,5 @@ func socketPath(arg string) string {
 	if !strings.HasPrefix(plain, "/") || plain == arg && !socketFile.MatchString(plain) {
 		return ""
 	}
-	return expand("", plain)
+	return merged.Expand("", plain)
 }

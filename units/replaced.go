@@ -13,13 +13,14 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // replaced returns a fault if the main process p executes another program than the file that a
 // start would execute. It compares the bytes of the two, because an operator who goes back to the
 // program that serves makes a new file.
-func (u *loadedUnit) replaced(m *merged, p process) []fault {
-	at := lastWritten(m, "ExecStart")
+func (u *loadedUnit) replaced(m *merged.Unit, p process) []fault {
+	at := m.LastWritten("ExecStart")
 	if text := u.one("StatusText"); strings.Contains(text, " serves as the last good program, ") {
 		return wrongf(m, at, "STATUS= of the main process: %s", text)
 	}

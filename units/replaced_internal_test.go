@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // The main process is this test.
@@ -41,7 +42,7 @@ func TestTheMainProcessIsComparedWithTheFileOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	const differs, gone = "is another program than the one that the main process", "does not exist, and the main process"
-	m := merge("myapp.service", []*unitfile.File{{Name: "myapp.service", Text: "[Service]\nExecStart=/usr/bin/myapp\n"}})
+	m := merged.Merge("myapp.service", []*unitfile.File{{Name: "myapp.service", Text: "[Service]\nExecStart=/usr/bin/myapp\n"}})
 	for _, tt := range []struct{ argv, runs, want string }{
 		{self, self, ""},
 		{link, link, ""},

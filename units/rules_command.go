@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on command lines that systemd reads in another way than a shell.
@@ -20,15 +21,15 @@ var commandRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp -v\n",
 	},
 	find: func(c *contract) []fault {
-		list := c.service.list("Service", "ExecStart")
+		list := c.service.List("Service", "ExecStart")
 		switch {
 		case c.of("Type").Value == "oneshot" || len(list) == 1:
 			return nil
 		case len(list) > 0:
-		case len(c.service.all) == 0 || len(c.service.list("Service", "ExecStop")) > 0 || c.service.last("Unit", "SuccessAction").Value != "": // masked, or an action at its end
+		case len(c.service.All) == 0 || len(c.service.List("Service", "ExecStop")) > 0 || c.service.Last("Unit", "SuccessAction").Value != "": // masked, or an action at its end
 			return nil
 		default:
-			return wrongf(c.service, lastWritten(c.service, "ExecStart"), "no ExecStart=")
+			return wrongf(c.service, c.service.LastWritten("ExecStart"), "no ExecStart=")
 		}
 		return wrongf(c.service, list[1], "ExecStart=%s is the second command, after ExecStart=%s", list[1].Value, list[0].Value)
 	},
@@ -44,7 +45,7 @@ var commandRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.lists("Service", commandKeys...) {
+		for _, a := range c.service.Lists("Service", merged.CommandKeys...) {
 			if why := badProgram(cmdline.Parse(a.Value)); why != "" {
 				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
@@ -63,7 +64,7 @@ var commandRules = []*rule{{
 		Mended: "[Service]\nExecStart=/usr/bin/myapp\nStandardOutput=journal\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.lists("Service", commandKeys...) {
+		for _, a := range c.service.Lists("Service", merged.CommandKeys...) {
 			if word := cmdline.OnlyShell(a.Value); word != "" {
 				all = append(all, wrongf(c.service, a, "%s=%s: %s is no syntax of systemd", a.Key, a.Value, word)...)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on settings that end the service, its sockets or a job of it.
@@ -24,7 +25,7 @@ var endRules = []*rule{{
 		Mended: "[Service]\n# no ExecStop=\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecStop") {
+		for _, a := range c.service.List("Service", "ExecStop") {
 			steps, _ := cmdline.Parse(a.Value).Steps()
 			for _, s := range steps {
 				if signal, sends := s.Signal(); sends && (cmdline.IsDeadly(signal) || signal == "HUP" || strings.HasPrefix(signal, "USR")) {
@@ -58,8 +59,8 @@ var endRules = []*rule{{
 		Bad:    "[Unit]\nStopWhenUnneeded=yes\n",
 		Mended: "[Unit]\n# no StopWhenUnneeded=\n",
 	},
-	find: inAll(func(m *merged) []fault {
-		if a, on := m.is("Unit", "StopWhenUnneeded"); on {
+	find: inAll(func(m *merged.Unit) []fault {
+		if a, on := m.Is("Unit", "StopWhenUnneeded"); on {
 			return wrongf(m, a, "StopWhenUnneeded=%s", a.Value)
 		}
 		return nil
@@ -90,7 +91,7 @@ var endRules = []*rule{{
 	find: func(c *contract) (all []fault) {
 		need := max(c.program.ReadyTimeout+c.program.Trial, c.program.StopDrain+10*time.Second)
 		for _, key := range []string{"JobTimeoutSec", "JobRunningTimeoutSec"} {
-			a := c.service.last("Unit", key)
+			a := c.service.Last("Unit", key)
 			if d, err := unitfile.Span(a.Value); err == nil && d != 0 && d < need {
 				all = append(all, wrongf(c.service, a, "%s=%s, a reload or a stop may take %v", key, a.Value, need)...)
 			}
@@ -181,16 +182,16 @@ func (c *contract) notDeadly(key string) []fault {
 
 // socketStops finds dependencies by which a stop of the service stops its socket.
 func socketStops(c *contract) (all []fault) {
-	all = c.each(func(s *merged) (faults []fault) {
-		for _, a := range s.list("Unit", "PartOf", "BindsTo", "BindTo", "Requires", "Requisite", "StopPropagatedFrom") {
-			if s.namesUnit(a.Value, c.service.names()) {
-				faults = append(faults, wrongf(s, a, "%s=%s in the socket of %s", a.Key, a.Value, c.service.name)...)
+	all = c.each(func(s *merged.Unit) (faults []fault) {
+		for _, a := range s.List("Unit", "PartOf", "BindsTo", "BindTo", "Requires", "Requisite", "StopPropagatedFrom") {
+			if s.NamesUnit(a.Value, c.service.Names()) {
+				faults = append(faults, wrongf(s, a, "%s=%s in the socket of %s", a.Key, a.Value, c.service.Name)...)
 			}
 		}
 		return faults
 	})
-	for _, a := range c.service.list("Unit", "PropagatesStopTo") {
-		stops := func(s *merged) bool { return c.service.namesUnit(a.Value, s.names()) }
+	for _, a := range c.service.List("Unit", "PropagatesStopTo") {
+		stops := func(s *merged.Unit) bool { return c.service.NamesUnit(a.Value, s.Names()) }
 		if slices.ContainsFunc(c.sockets, stops) {
 			all = append(all, wrongf(c.service, a, "PropagatesStopTo=%s", a.Value)...)
 		}
@@ -201,13 +202,13 @@ func socketStops(c *contract) (all []fault) {
 // stoppedByOthers finds dependencies on units that may end while the service works.
 // Mounts, devices and slices are left out: without them the service cannot work.
 func stoppedByOthers(c *contract) (all []fault) {
-	for _, a := range c.service.list("Unit", "BindsTo", "BindTo", "StopPropagatedFrom", "Conflicts") {
+	for _, a := range c.service.List("Unit", "BindsTo", "BindTo", "StopPropagatedFrom", "Conflicts") {
 		kinds := []string{"service", "socket", "path", "timer", "target"}
 		if a.Key == "Conflicts" {
 			kinds = kinds[:4] // a shutdown uses Conflicts=shutdown.target
 		}
 		for unit := range strings.FieldsSeq(a.Value) {
-			if slices.Contains(kinds, kindOf(unit)) {
+			if slices.Contains(kinds, merged.Kind(unit)) {
 				all = append(all, wrongf(c.service, a, "%s=%s", a.Key, a.Value)...)
 				break
 			}
@@ -220,15 +221,15 @@ func stoppedByOthers(c *contract) (all []fault) {
 // [Service] until 229, and systemd still reads two of them there.
 func failureAction(c *contract) (all []fault) {
 	for _, key := range []string{"FailureAction", "StartLimitAction", "SuccessAction", "JobTimeoutAction"} {
-		a := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: key}, unitfile.Assignment{Section: "Service", Key: key})
+		a := c.service.LastOf(unitfile.Assignment{Section: "Unit", Key: key}, unitfile.Assignment{Section: "Service", Key: key})
 		if cmp.Or(a.Value, "none") != "none" {
 			all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 		}
 	}
-	if a := c.service.last("Unit", "OnFailureJobMode"); a.Value == "isolate" {
+	if a := c.service.Last("Unit", "OnFailureJobMode"); a.Value == "isolate" {
 		all = append(all, wrongf(c.service, a, "OnFailureJobMode=isolate")...)
 	}
-	if a, on := c.service.is("Unit", "OnFailureIsolate"); on {
+	if a, on := c.service.Is("Unit", "OnFailureIsolate"); on {
 		all = append(all, wrongf(c.service, a, "OnFailureIsolate=%s", a.Value)...)
 	}
 	return all

@@ -87,7 +87,7 @@ var execRules = []*rule{{
 		if stays != nil || len(last) < 2 || strings.Contains(last[0], "$") || usesLibrary(filepath.Join(c.root, last[0])) {
 			return nil
 		}
-		for _, r := range c.service.list("Service", "ExecReload") {
+		for _, r := range c.service.List("Service", "ExecReload") {
 			program := cmdline.Parse(r.Value).Binary()
 			if path.IsAbs(program) && program != last[0] && slices.Contains(last[1:], program) {
 				return wrongf(c.service, a, "ExecStart=%s: %s starts %s", a.Value, last[0], program)

@@ -3,6 +3,8 @@ package units
 import (
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on the syntax of unit files: lines that systemd ignores.
@@ -17,9 +19,9 @@ var fileRules = []*rule{&syntaxRule, {
 		Bad:    "[Service]\nKillMode=controlgroup\n",
 		Mended: "[Service]\nKillMode=control-group\n",
 	},
-	find: inAll(func(m *merged) (all []fault) {
-		for _, a := range m.all {
-			if v := values[a.Key]; a.Value != "" && !v.has(a.Value) && (a.Section == "Service" || a.Section == "Socket") {
+	find: inAll(func(m *merged.Unit) (all []fault) {
+		for _, a := range m.All {
+			if a.Value != "" && !merged.Accepts(a.Key, a.Value) && (a.Section == "Service" || a.Section == "Socket") {
 				all = append(all, fault{m, a, a.Key + "=" + a.Value + " is no value of it"})
 			}
 			if why := badListen(m, a); why != "" {
@@ -50,8 +52,8 @@ var fileRules = []*rule{&syntaxRule, {
 		Mended: "[Service]\n# no ExecReloadPost=\n",
 	},
 	find: func(c *contract) []fault {
-		return inAll(func(m *merged) (all []fault) {
-			for _, a := range m.all {
+		return inAll(func(m *merged.Unit) (all []fault) {
+			for _, a := range m.All {
 				if since[a.Key] > c.systemd && (a.Section == "Service" || a.Section == "Socket") {
 					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.Key, since[a.Key], c.systemd)...)
 				}
@@ -73,17 +75,17 @@ var since = map[string]int{
 var sectionsIn = map[string][]string{"service": {"Service", "Unit", "Install"}, "socket": {"Socket", "Unit", "Install"}}
 
 // misplaced finds sections of another kind of unit, and settings of another section.
-func misplaced(m *merged) (all []fault) {
+func misplaced(m *merged.Unit) (all []fault) {
 	var seen []string
-	read := sectionsIn[kindOf(m.name)]
-	for _, a := range m.all {
+	read := sectionsIn[merged.Kind(m.Name)]
+	for _, a := range m.All {
 		homes := sectionsOf(a.Key)
 		switch {
 		case strings.HasPrefix(a.Section, "X-") || !slices.Contains(unitSections, a.Section):
 		case !slices.Contains(read, a.Section):
 			if !slices.Contains(seen, a.Section) {
 				seen = append(seen, a.Section)
-				all = append(all, wrongf(m, a, "[%s] is no section of a .%s unit", a.Section, kindOf(m.name))...)
+				all = append(all, wrongf(m, a, "[%s] is no section of a .%s unit", a.Section, merged.Kind(m.Name))...)
 			}
 		case len(homes) > 0 && !slices.Contains(homes, a.Section):
 			home := homes[0]
@@ -110,8 +112,8 @@ var syntaxRule = rule{Rule: Rule{
 	Mended: "[Service]\nKillMode=control-group\n",
 }}
 
-func ignoredLines(m *merged) (all []fault) {
-	for _, l := range m.ignored {
+func ignoredLines(m *merged.Unit) (all []fault) {
+	for _, l := range m.Ignored {
 		text := strings.ToValidUTF8(l.Value, "?")
 		if len(text) > 60 {
 			text = text[:60] + "..."
@@ -122,6 +124,6 @@ func ignoredLines(m *merged) (all []fault) {
 }
 
 // inAll makes one find of one for the service and each of its sockets.
-func inAll(find func(*merged) []fault) func(*contract) []fault {
+func inAll(find func(*merged.Unit) []fault) func(*contract) []fault {
 	return func(c *contract) []fault { return append(find(c.service), c.each(find)...) }
 }

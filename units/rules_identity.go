@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on settings that take a process out of the unit, or make it another user.
@@ -79,12 +80,12 @@ var identityRules = []*rule{{
 
 // outsideCgroup finds commands that move a process of the service into another cgroup.
 func outsideCgroup(c *contract) (all []fault) {
-	for _, a := range c.service.lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
+	for _, a := range c.service.Lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
 		cmd := cmdline.Parse(a.Value)
 		steps, _ := cmd.Steps()
 		moves := slices.ContainsFunc(cmd.Argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
 			slices.ContainsFunc(steps, movesCgroup)
-		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(c.service.names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
+		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(c.service.Names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
 		if moves && !inside {
 			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.Key, a.Value)...)
 		}
@@ -103,11 +104,11 @@ func movesCgroup(s cmdline.Step) bool {
 
 // sharedDirectory finds a runtime directory that another instance or another unit has.
 func sharedDirectory(c *contract) (all []fault) {
-	for _, a := range c.service.list("Service", "RuntimeDirectory") {
+	for _, a := range c.service.List("Service", "RuntimeDirectory") {
 		for _, dir := range wordsOf(a.Value) {
 			dir, _, _ = strings.Cut(dir, ":")
-			if isTemplate(c.service.name) && !perInstance(dir) {
-				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.name)...)
+			if isTemplate(c.service.Name) && !perInstance(dir) {
+				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.Name)...)
 			} else if other := c.sharing(dir); other != "" {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
 			}
@@ -127,16 +128,16 @@ func perInstance(text string) bool {
 // sharing returns the name of another service whose runtime directory is dir, or is
 // above or below it.
 func (c *contract) sharing(dir string) (unit string) {
-	mine, ok := resolved(c.service.name, dir)
+	mine, ok := resolved(c.service.Name, dir)
 	for _, m := range c.others {
-		if m.name == c.service.name || kindOf(m.name) != "service" {
+		if m.Name == c.service.Name || merged.Kind(m.Name) != "service" {
 			continue
 		}
-		for _, a := range m.list("Service", "RuntimeDirectory") {
+		for _, a := range m.List("Service", "RuntimeDirectory") {
 			for _, word := range wordsOf(a.Value) {
 				word, _, _ = strings.Cut(word, ":")
-				if theirs, known := resolved(m.name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
-					return m.name
+				if theirs, known := resolved(m.Name, word); ok && known && (within(mine, theirs) || within(theirs, mine)) {
+					return m.Name
 				}
 			}
 		}
@@ -147,7 +148,7 @@ func (c *contract) sharing(dir string) (unit string) {
 // resolved returns text with the specifiers of a unit's name resolved. Two templates are
 // compared for the same instance. ok is false if another specifier remains.
 func resolved(unit, text string) (result string, ok bool) {
-	result = path.Clean(expandPath(unit, text))
+	result = path.Clean(merged.ExpandPath(unit, text))
 	return result, !strings.Contains(result, "%")
 }
 
@@ -173,10 +174,10 @@ func (c *contract) runsAs(cmd cmdline.Command) string {
 func userChanged(c *contract) (all []fault) {
 	a, start := c.binary()
 	owner, main := c.runsAs(cmdline.Command{}), c.runsAs(start)
-	if other := start.Becomes(); other != "" && main != owner && main != "root" && len(c.service.list("Service", "RuntimeDirectory")) > 0 {
+	if other := start.Becomes(); other != "" && main != owner && main != "root" && len(c.service.List("Service", "RuntimeDirectory")) > 0 {
 		return wrongf(c.service, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
 	}
-	for _, r := range c.service.list("Service", "ExecReload") {
+	for _, r := range c.service.List("Service", "ExecReload") {
 		if who := c.runsAs(cmdline.Parse(r.Value)); who != "root" && who != main {
 			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
 		}

@@ -3,6 +3,8 @@ package units
 import (
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // nameRules are on names of sections and settings.
@@ -17,9 +19,9 @@ var nameRules = []*rule{{
 		Bad:    "[Service]\nExecRelaod=/usr/bin/myapp reload\n",
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: inAll(func(m *merged) (all []fault) {
+	find: inAll(func(m *merged.Unit) (all []fault) {
 		var seen []string
-		for _, a := range m.all {
+		for _, a := range m.All {
 			known := directivesOf(a.Section)
 			switch {
 			case strings.HasPrefix(a.Section, "X-") || strings.HasPrefix(a.Key, "X-"):

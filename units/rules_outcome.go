@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on settings that make a failure look like success, or a recovery impossible.
@@ -68,7 +69,7 @@ var outcomeRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecReload") {
+		for _, a := range c.service.List("Service", "ExecReload") {
 			if why := c.ends(cmdline.Parse(a.Value)); why != "" {
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " " + why})
 			}
@@ -118,7 +119,7 @@ var crashes = strings.Fields("1 2 FAILURE INVALIDARGUMENT KILL ABRT SEGV BUS FPE
 
 // crashesIn finds crashes in a list of exit statuses and signals.
 func (c *contract) crashesIn(key string) (all []fault) {
-	for _, a := range c.service.list("Service", key) {
+	for _, a := range c.service.List("Service", key) {
 		for word := range strings.FieldsSeq(a.Value) {
 			if slices.Contains(crashes, strings.TrimPrefix(word, "SIG")) {
 				all = append(all, fault{c.service, a, key + "=" + a.Value + " has " + word})
@@ -149,8 +150,8 @@ func (c *contract) ends(cmd cmdline.Command) string {
 // names reports whether a command names the service itself.
 func (c *contract) names(words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
-		word = expand(c.service.name, strings.TrimPrefix(word, "string:")) // of dbus-send
-		return slices.ContainsFunc(c.service.names(), func(name string) bool {
+		word = merged.Expand(c.service.Name, strings.TrimPrefix(word, "string:")) // of dbus-send
+		return slices.ContainsFunc(c.service.Names(), func(name string) bool {
 			return word == name || word == strings.TrimSuffix(name, ".service")
 		})
 	})
@@ -171,7 +172,7 @@ func isRestart(word string) bool {
 // reloadsNothing finds an ExecReload= that starts the program anew, and one of which
 // no line can ask the program.
 func reloadsNothing(c *contract) (all []fault) {
-	lines := c.service.list("Service", "ExecReload")
+	lines := c.service.List("Service", "ExecReload")
 	_, start := c.binary()
 	asks := false
 	for _, a := range lines {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on the paths of unix sockets: below which directories they do not stay.
@@ -25,7 +26,7 @@ var pathRules = []*rule{{
 		for _, p := range c.systemdBinds() {
 			for _, d := range c.directories() {
 				if d.removed && within(p.path, d.path) {
-					all = append(all, wrongf(p.unit, p.at, "%s=%s lies in %s=%s of %s", p.at.Key, p.at.Value, d.at.Key, d.at.Value, d.of.name)...)
+					all = append(all, wrongf(p.unit, p.at, "%s=%s lies in %s=%s of %s", p.at.Key, p.at.Value, d.at.Key, d.at.Value, d.of.Name)...)
 				}
 			}
 		}
@@ -46,7 +47,7 @@ var pathRules = []*rule{{
 		for _, p := range append(c.systemdBinds(), c.programBinds()...) {
 			for _, d := range c.directories() {
 				if d.private && within(p.path, d.path) && (p.unit != c.service || d.of == c.service) {
-					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s of %s, which has DynamicUser=", p.path, d.at.Key, d.at.Value, d.of.name)...)
+					all = append(all, wrongf(p.unit, p.at, "%s lies in %s=%s of %s, which has DynamicUser=", p.path, d.at.Key, d.at.Value, d.of.Name)...)
 				}
 			}
 		}
@@ -116,7 +117,7 @@ var pathRules = []*rule{{
 func (c *contract) directories() (all []directory) {
 	all = directories(c.service)
 	for _, m := range c.others {
-		if m.name != c.service.name && kindOf(m.name) == "service" {
+		if m.Name != c.service.Name && merged.Kind(m.Name) == "service" {
 			all = append(all, directories(m)...)
 		}
 	}
@@ -126,7 +127,7 @@ func (c *contract) directories() (all []directory) {
 // pathDeleted finds commands of the service that delete the path of a socket.
 func pathDeleted(c *contract) (all []fault) {
 	places := append(c.systemdBinds(), c.programBinds()...)
-	for _, a := range c.service.lists("Service", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost") {
+	for _, a := range c.service.Lists("Service", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop", "ExecStopPost") {
 		steps, _ := cmdline.Parse(a.Value).Steps()
 		for _, s := range steps {
 			for _, word := range s.Removes() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on commands that systemd executes as root.
@@ -26,16 +27,16 @@ var privilegeRules = []*rule{{
 		Mended: "[Service]\nStateDirectory=myapp\nExecReload=/var/lib/myapp/current/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecReload") {
+		for _, a := range c.service.List("Service", "ExecReload") {
 			cmd := cmdline.Parse(a.Value)
 			if c.user || !strings.Contains(cmd.Prefix, "+") {
 				continue
 			}
-			if why := c.replaceable(expand(c.service.name, cmd.Binary())); why != "" {
+			if why := c.replaceable(merged.Expand(c.service.Name, cmd.Binary())); why != "" {
 				all = append(all, wrongf(c.service, a, "ExecReload=%s runs as root, and %s", a.Value, why)...)
 			}
-			for _, e := range c.service.list("Service", "EnvironmentFile") {
-				if why := c.replaceable(expand(c.service.name, strings.TrimPrefix(e.Value, "-"))); why != "" {
+			for _, e := range c.service.List("Service", "EnvironmentFile") {
+				if why := c.replaceable(merged.Expand(c.service.Name, strings.TrimPrefix(e.Value, "-"))); why != "" {
 					all = append(all, wrongf(c.service, e, "EnvironmentFile=%s is for ExecReload=%s, too, which runs as root, and %s", e.Value, a.Value, why)...)
 				}
 			}
@@ -54,7 +55,7 @@ var privilegeRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecReload") {
+		for _, a := range c.service.List("Service", "ExecReload") {
 			if prefix := cmdline.Parse(a.Value).Prefix; strings.Count(prefix, "!") == 1 && !strings.Contains(prefix, "+") {
 				all = append(all, wrongf(c.service, a, "ExecReload=%s", a.Value)...)
 			}

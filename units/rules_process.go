@@ -92,7 +92,7 @@ var processRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		switch a := c.of("RestartKillSignal"); {
-		case isSignal(a.Value, "USR2", "12") && c.program.Conns == 0 && c.service.sections[facts] != 0:
+		case isSignal(a.Value, "USR2", "12") && c.program.Conns == 0 && c.service.Sections[facts] != 0:
 			return wrongf(c.service, a, "RestartKillSignal=%s, and no Conns= that says that the program knows it", a.Value)
 		case isSignal(a.Value, "USR2", "12"):
 			return nil
@@ -285,7 +285,7 @@ func (c *contract) startTimeout() (unitfile.Assignment, time.Duration) {
 // systemd's default is 90 s.
 func (c *contract) timeout(key string) (unitfile.Assignment, time.Duration) {
 	own, both := c.of(key), c.of("TimeoutSec")
-	for _, a := range slices.Backward(c.service.all) {
+	for _, a := range slices.Backward(c.service.All) {
 		if a.Value != "" && (a == own || a == both) {
 			d, _ := unitfile.Span(a.Value)
 			return a, d
@@ -295,14 +295,14 @@ func (c *contract) timeout(key string) (unitfile.Assignment, time.Duration) {
 }
 
 func startLimit(c *contract) []fault {
-	at := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitIntervalSec"},
+	at := c.service.LastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitIntervalSec"},
 		unitfile.Assignment{Section: "Unit", Key: "StartLimitInterval"}, unitfile.Assignment{Section: "Service", Key: "StartLimitInterval"}) // the name until 229
 	interval, err := unitfile.Span(at.Value)
 	if err != nil {
 		interval = 10 * time.Second
 	}
 	burst := 5
-	count := c.service.lastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitBurst"}, unitfile.Assignment{Section: "Service", Key: "StartLimitBurst"})
+	count := c.service.LastOf(unitfile.Assignment{Section: "Unit", Key: "StartLimitBurst"}, unitfile.Assignment{Section: "Service", Key: "StartLimitBurst"})
 	if n, err := strconv.Atoi(count.Value); err == nil {
 		burst = n
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // releaseRules are rules on files that an upgrade picks up in part or not at all: a new release
@@ -26,7 +27,7 @@ var releaseRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a := c.of("WorkingDirectory")
-		if link := c.linkIn(expand(c.service.name, strings.TrimLeft(a.Value, "-+!"))); link != "" {
+		if link := c.linkIn(merged.Expand(c.service.Name, strings.TrimLeft(a.Value, "-+!"))); link != "" {
 			return wrongf(c.service, a, "WorkingDirectory=%s goes through the link %s", a.Value, link)
 		}
 		return nil
@@ -74,13 +75,13 @@ var releaseRules = []*rule{{
 // releaseMounted finds mounts of the binaries whose source is behind a link.
 func releaseMounted(c *contract) (all []fault) {
 	if a := c.of("RootDirectory"); a.Value != "" {
-		if link := c.linkIn(expand(c.service.name, a.Value)); link != "" {
+		if link := c.linkIn(merged.Expand(c.service.Name, a.Value)); link != "" {
 			all = append(all, wrongf(c.service, a, "RootDirectory=%s goes through the link %s", a.Value, link)...)
 		}
 	}
 	for _, b := range binds(c.service) {
 		has := func(program string) bool { return within(program, b.target) && program != b.target } // a file is binary-pinned
-		if link := c.linkIn(expand(c.service.name, b.source)); link != "" && slices.ContainsFunc(c.programs(), has) {
+		if link := c.linkIn(merged.Expand(c.service.Name, b.source)); link != "" && slices.ContainsFunc(c.programs(), has) {
 			all = append(all, wrongf(c.service, b.at, "%s=%s goes through the link %s", b.at.Key, b.at.Value, link)...)
 		}
 	}

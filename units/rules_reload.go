@@ -6,6 +6,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on how the service becomes ready and is replaced.
@@ -40,7 +41,7 @@ var reloadRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		if t := c.of("Type").Value; t != "notify" && c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, lastWritten(c.service, "Type"), "Type=notify-reload alone, the unit is for systemd %d", c.systemd)
+			return wrongf(c.service, c.service.LastWritten("Type"), "Type=notify-reload alone, the unit is for systemd %d", c.systemd)
 		}
 		return nil
 	},
@@ -56,7 +57,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.list("Service", "ExecReload")) == 0 {
+		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.List("Service", "ExecReload")) == 0 {
 			return wrongf(c.service, a, "Type=notify-reload")
 		}
 		return nil
@@ -73,7 +74,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
 	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.list("Service", "ExecReload")) > 0 {
+		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.List("Service", "ExecReload")) > 0 {
 			return wrongf(c.service, a, "Type=notify-reload beside ExecReload=")
 		}
 		return nil
@@ -106,8 +107,8 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) []fault {
-		if len(c.service.list("Service", "ExecReload")) == 0 && c.of("Type").Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, lastWritten(c.service, "ExecReload"), "no ExecReload=")
+		if len(c.service.List("Service", "ExecReload")) == 0 && c.of("Type").Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
+			return wrongf(c.service, c.service.LastWritten("ExecReload"), "no ExecReload=")
 		}
 		return nil
 	},
@@ -123,7 +124,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecReload") {
+		for _, a := range c.service.List("Service", "ExecReload") {
 			if cmdline.Parse(a.Value).Asynchronous() {
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " does not wait for the upgrade"})
 			}
@@ -141,7 +142,7 @@ var reloadRules = []*rule{{
 		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.list("Service", "ExecReload") {
+		for _, a := range c.service.List("Service", "ExecReload") {
 			switch cmd := cmdline.Parse(a.Value); {
 			case strings.Contains(cmd.Prefix, "-") && c.mayAsk(a):
 				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " begins with -"})
@@ -178,7 +179,7 @@ func (c *contract) mayAsk(a unitfile.Assignment) bool {
 		programs, _ := asking(other)
 		return !strings.Contains(cmdline.Parse(other.Value).Prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
 	}
-	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.list("Service", "ExecReload"), counts)
+	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.List("Service", "ExecReload"), counts)
 }
 
 // asking returns the programs of a command that may ask a daemon for something. known is false
@@ -203,15 +204,5 @@ func is(key, value, fallback string) string {
 
 // notYet reports whether the unit says value of key, which its systemd does not know.
 func (c *contract) notYet(key, value string) bool {
-	return lastWritten(c.service, key).Value == value && !values[key].known(value, c.systemd)
-}
-
-// lastWritten is the last line of [Service] on key, also one that does not count.
-func lastWritten(m *merged, key string) unitfile.Assignment {
-	for _, a := range slices.Backward(m.all) {
-		if a.Section == "Service" && a.Key == key {
-			return a
-		}
-	}
-	return m.missing("Service", key)
+	return c.service.LastWritten(key).Value == value && !merged.KnownIn(key, value, c.systemd)
 }

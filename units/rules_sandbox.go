@@ -19,7 +19,7 @@ var sandboxRules = []*rule{{
 		Mended: "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n",
 	},
 	find: func(c *contract) []fault {
-		lines := c.service.list("Service", "RestrictAddressFamilies")
+		lines := c.service.List("Service", "RestrictAddressFamilies")
 		if len(lines) == 0 || newFilter(lines, familyNames).allows("AF_UNIX") {
 			return nil
 		}
@@ -38,7 +38,7 @@ var sandboxRules = []*rule{{
 		Mended: "[Service]\nSystemCallFilter=@system-service\n",
 	},
 	find: func(c *contract) []fault {
-		lines := c.service.list("Service", "SystemCallFilter")
+		lines := c.service.List("Service", "SystemCallFilter")
 		filter := newFilter(lines, callGroups)
 		var taken []string
 		for _, call := range neededCalls {
@@ -81,7 +81,7 @@ var sandboxRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		a, on := c.on("PrivateNetwork")
-		chosen := c.of("NetworkNamespacePath").Value != "" || len(c.service.list("Unit", "JoinsNamespaceOf")) > 0
+		chosen := c.of("NetworkNamespacePath").Value != "" || len(c.service.List("Unit", "JoinsNamespaceOf")) > 0
 		if on && (c.program.Network || len(c.sockets) == 0) && !chosen {
 			return wrongf(c.service, a, "PrivateNetwork=%s", a.Value)
 		}
@@ -198,7 +198,7 @@ var sandboxRules = []*rule{{
 		Mended: "[Service]\nRootDirectory=/srv/myapp\n[X-Cutover]\nSystemd=252\n",
 	},
 	find: func(c *contract) (all []fault) {
-		images := c.service.lists("Service", "ExtensionImages", "ExtensionDirectories")
+		images := c.service.Lists("Service", "ExtensionImages", "ExtensionDirectories")
 		if a := c.of("RootImage"); a.Value != "" {
 			images = append(images, a)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // Rules on .socket units.
@@ -23,12 +24,12 @@ var socketRules = []*rule{{
 		Mended: "[Unit]\nRequires=myapp.socket\n",
 	},
 	find: func(c *contract) []fault {
-		needed := slices.Concat(c.service.unitNames("Unit", "Requires", "BindsTo"), c.service.unitNames("Service", "Sockets"))
-		return c.each(func(s *merged) []fault {
-			if slices.Contains(needed, s.name) {
+		needed := slices.Concat(c.service.UnitNames("Unit", "Requires", "BindsTo"), c.service.UnitNames("Service", "Sockets"))
+		return c.each(func(s *merged.Unit) []fault {
+			if slices.Contains(needed, s.Name) {
 				return nil
 			}
-			return wrongf(c.service, c.service.missing("Unit", "Requires"), "nothing requires %s", s.name)
+			return wrongf(c.service, c.service.Missing("Unit", "Requires"), "nothing requires %s", s.Name)
 		})
 	},
 }, {
@@ -72,7 +73,7 @@ var socketRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, s := range c.strays {
-			all = append(all, wrongf(s, s.last("Socket", "Service"), "Service=%s, not %s", socketService(s), c.service.name)...)
+			all = append(all, wrongf(s, s.Last("Socket", "Service"), "Service=%s, not %s", s.SocketService(), c.service.Name)...)
 		}
 		return all
 	},
@@ -87,9 +88,9 @@ var socketRules = []*rule{{
 		Mended: "[Socket]\nFileDescriptorName=http\n",
 	},
 	find: func(c *contract) []fault {
-		return c.each(func(s *merged) []fault {
-			if a := s.last("Socket", "FileDescriptorName"); a.Value == "" {
-				return wrongf(s, a, "no FileDescriptorName=, which means %s", s.name)
+		return c.each(func(s *merged.Unit) []fault {
+			if a := s.Last("Socket", "FileDescriptorName"); a.Value == "" {
+				return wrongf(s, a, "no FileDescriptorName=, which means %s", s.Name)
 			}
 			return nil
 		})
@@ -106,8 +107,8 @@ var socketRules = []*rule{{
 		Mended: "[Socket]\nFileDescriptorName=http-8080\n",
 	},
 	find: func(c *contract) []fault {
-		return c.each(func(s *merged) []fault {
-			a := s.last("Socket", "FileDescriptorName")
+		return c.each(func(s *merged.Unit) []fault {
+			a := s.Last("Socket", "FileDescriptorName")
 			if why := badSocketName(unliteral(a.Value)); a.Value != "" && why != "" {
 				return wrongf(s, a, "FileDescriptorName=%s: %s", a.Value, why)
 			}
@@ -126,11 +127,11 @@ var socketRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		first := map[string]string{}
-		return c.each(func(s *merged) []fault {
-			a := s.last("Socket", "FileDescriptorName")
-			name := expand(s.name, a.Value)
+		return c.each(func(s *merged.Unit) []fault {
+			a := s.Last("Socket", "FileDescriptorName")
+			name := merged.Expand(s.Name, a.Value)
 			other, again := first[name]
-			first[name] = s.name
+			first[name] = s.Name
 			if !again || a.Value == "" {
 				return nil
 			}
@@ -149,11 +150,11 @@ var socketRules = []*rule{{
 	},
 	find: func(c *contract) []fault {
 		var before []listenLine
-		return c.each(func(s *merged) (all []fault) {
-			for _, a := range listening(s) {
+		return c.each(func(s *merged.Unit) (all []fault) {
+			for _, a := range s.Listening() {
 				line := listenLine{s, a}
 				if i := slices.IndexFunc(before, line.collides); i >= 0 {
-					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.Key, a.Value, before[i].at.Key, before[i].at.Value, before[i].unit.name)...)
+					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.Key, a.Value, before[i].at.Key, before[i].at.Value, before[i].unit.Name)...)
 				}
 				before = append(before, line)
 			}
@@ -183,10 +184,10 @@ var socketRules = []*rule{{
 		Mended: "[Socket]\nListenStream=/run/myapp.sock\n# no RemoveOnStop=\n",
 	},
 	find: func(c *contract) []fault {
-		return c.each(func(s *merged) []fault {
-			a, on := s.is("Socket", "RemoveOnStop")
-			hasPath := slices.ContainsFunc(listening(s), func(l unitfile.Assignment) bool { return strings.HasPrefix(l.Value, "/") })
-			if !on || !hasPath && len(s.list("Socket", "Symlinks")) == 0 {
+		return c.each(func(s *merged.Unit) []fault {
+			a, on := s.Is("Socket", "RemoveOnStop")
+			hasPath := slices.ContainsFunc(s.Listening(), func(l unitfile.Assignment) bool { return strings.HasPrefix(l.Value, "/") })
+			if !on || !hasPath && len(s.List("Socket", "Symlinks")) == 0 {
 				return nil
 			}
 			return wrongf(s, a, "RemoveOnStop=%s", a.Value)
@@ -217,18 +218,11 @@ var socketRules = []*rule{{
 	find: triggerLimit,
 }}
 
-// listening returns the addresses of socket unit s in their order. An empty line of any kind
-// removes all addresses before it.
-func listening(s *merged) []unitfile.Assignment {
-	return s.list("Socket", "ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial",
-		"ListenNetlink", "ListenMessageQueue", "ListenUSBFunction")
-}
-
 // onSocket finds a boolean setting of sockets that is on.
 func onSocket(key string) func(*contract) []fault {
 	return func(c *contract) []fault {
-		return c.each(func(s *merged) []fault {
-			if a, on := s.is("Socket", key); on {
+		return c.each(func(s *merged.Unit) []fault {
+			if a, on := s.Is("Socket", key); on {
 				return wrongf(s, a, "%s=%s", key, a.Value)
 			}
 			return nil
@@ -237,11 +231,11 @@ func onSocket(key string) func(*contract) []fault {
 }
 
 func backlog(c *contract) []fault {
-	return c.each(func(s *merged) []fault {
-		if !slices.ContainsFunc(listening(s), func(l unitfile.Assignment) bool { return l.Key == "ListenStream" || l.Key == "ListenSequentialPacket" }) {
+	return c.each(func(s *merged.Unit) []fault {
+		if !slices.ContainsFunc(s.Listening(), func(l unitfile.Assignment) bool { return l.Key == "ListenStream" || l.Key == "ListenSequentialPacket" }) {
 			return nil // datagrams wait elsewhere
 		}
-		a := s.last("Socket", "Backlog")
+		a := s.Last("Socket", "Backlog")
 		n, err := strconv.ParseUint(a.Value, 10, 32)
 		switch {
 		case err != nil && c.systemd >= 252:
@@ -256,13 +250,13 @@ func backlog(c *contract) []fault {
 }
 
 func triggerLimit(c *contract) []fault {
-	return c.each(func(s *merged) []fault {
-		at := s.last("Socket", "TriggerLimitBurst")
+	return c.each(func(s *merged.Unit) []fault {
+		at := s.Last("Socket", "TriggerLimitBurst")
 		burst, err := strconv.Atoi(at.Value)
 		if err != nil {
-			burst, at = 20, s.last("Socket", "TriggerLimitIntervalSec")
+			burst, at = 20, s.Last("Socket", "TriggerLimitIntervalSec")
 		}
-		interval, err := unitfile.Span(s.last("Socket", "TriggerLimitIntervalSec").Value)
+		interval, err := unitfile.Span(s.Last("Socket", "TriggerLimitIntervalSec").Value)
 		if err != nil {
 			interval = 2 * time.Second
 		}

@@ -1,6 +1,9 @@
 package units
 
-import "github.com/cutover-go/cutover/internal/unitfile"
+import (
+	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/merged"
+)
 
 // softRebootRules is about units that are to stay over `systemctl soft-reboot`: those that
 // sdunits new -survive soft-reboot has written, and changes of them.
@@ -28,11 +31,11 @@ var softRebootRules = []*rule{{
 }}
 
 // endsAtSoftReboot finds the lines of a unit, or their absence, by which a soft-reboot ends it.
-func endsAtSoftReboot(m *merged) (all []fault) {
-	if a := m.last("Unit", "DefaultDependencies"); !unitfile.IsNo(a.Value) {
+func endsAtSoftReboot(m *merged.Unit) (all []fault) {
+	if a := m.Last("Unit", "DefaultDependencies"); !unitfile.IsNo(a.Value) {
 		all = append(all, wrongf(m, a, "%s", is("DefaultDependencies", a.Value, "yes"))...)
 	}
-	if a, on := m.is("Unit", "IgnoreOnIsolate"); !on {
+	if a, on := m.Is("Unit", "IgnoreOnIsolate"); !on {
 		all = append(all, wrongf(m, a, "%s", is("IgnoreOnIsolate", a.Value, "no"))...)
 	}
 	return all

@@ -59,7 +59,7 @@ var storeRules = []*rule{{
 		_, store := c.number("FileDescriptorStoreMax", 0)
 		need := store + 16
 		for _, s := range c.sockets {
-			need += len(listening(s))
+			need += len(s.Listening())
 		}
 		if a := c.of("LimitNOFILE"); softLimit(a.Value) < need {
 			return wrongf(c.service, a, "%s, a start can be handed %d descriptors", is("LimitNOFILE", a.Value, "1024:524288"), need)

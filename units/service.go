@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
 // stopMargin is the time of a stop besides the drain: a predecessor answers for a crashed
@@ -121,7 +122,7 @@ func (d Daemon) runtimeDirectory() []setting {
 	const s = "Service"
 	own := "/run/" + d.Name
 	for _, socket := range d.Sockets {
-		if slices.ContainsFunc(socket.Listen, func(address string) bool { return within(expand("", literal(address)), own) }) {
+		if slices.ContainsFunc(socket.Listen, func(address string) bool { return within(merged.Expand("", literal(address)), own) }) {
 			return []setting{{s, "RuntimeDirectory", d.Name + controlDirectory,
 				"Where the control socket lies. systemd removes it at each restart, and only the last part: the sockets in\n" + own + " stay."}}
 		}

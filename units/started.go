@@ -38,5 +38,5 @@ func (c *contract) isDaemon(start cmdline.Command) bool {
 		argv := cmdline.Parse(a.Value).Argv
 		return len(argv) == 2 && argv[0] == name && !strings.HasPrefix(argv[1], "-") && !path.IsAbs(argv[1])
 	}
-	return slices.ContainsFunc(c.service.list("Service", "ExecReload"), asks) && !slices.ContainsFunc(start.Argv[1:], path.IsAbs)
+	return slices.ContainsFunc(c.service.List("Service", "ExecReload"), asks) && !slices.ContainsFunc(start.Argv[1:], path.IsAbs)
 }

@@ -1,4 +1,4 @@
-package units
+package merged
 
 import (
 	"errors"
@@ -23,32 +23,9 @@ var searchDirs = []string{
 	"/run/systemd/generator.late",
 }
 
-// Load reads unit files with their drop-ins, without asking a running systemd. A name is
-//
-//   - a directory: Load reads all units in it, at least one;
-//   - a file, which is a path with a slash or a name that exists: Load reads the file, its
-//     drop-ins, and the .service or .socket of the same name beside it; for a drop-in it
-//     reads the unit;
-//   - otherwise a unit as for `systemctl cat`: Load reads it and the units that belong to it
-//     from /etc, /run and /usr/lib below root. "" is the machine's own root.
-//
-// The first file of a name counts, so the result can be passed to Check. For a name without
-// a file Load returns an error wrapping fs.ErrNotExist.
-func Load(root string, names ...string) ([]File, error) {
-	var all []File
-	for _, name := range names {
-		files, err := load(root, name)
-		if err != nil {
-			return nil, fmt.Errorf("units: %w", err)
-		}
-		for _, f := range files {
-			all = append(all, File(f))
-		}
-	}
-	return all, nil
-}
-
-func load(root, name string) ([]unitfile.File, error) {
+// Load reads the files of a unit, of a file or of a directory called name, as package units
+// documents for its Load.
+func Load(root, name string) ([]unitfile.File, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
@@ -63,7 +40,7 @@ func load(root, name string) ([]unitfile.File, error) {
 	case strings.ContainsRune(name, filepath.Separator) || !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	return installed(root, name)
+	return Installed(root, name)
 }
 
 // withoutAliases leaves out links to other units among files, as systemctl enable makes them
@@ -98,7 +75,7 @@ func loadFile(path string) ([]unitfile.File, error) {
 	if !slices.Contains(unitKinds, strings.TrimPrefix(filepath.Ext(base), ".")) {
 		return nil, fmt.Errorf("%s is no unit file: the name must end in .service, .socket or another kind of unit", path)
 	}
-	f, err := readFile(path, base)
+	f, err := ReadFile(path, base)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +107,8 @@ func aboutQuadlets(dir string) string {
 	return ""
 }
 
-// installed reads the unit called name and its siblings from the standard directories.
-func installed(root, name string) ([]unitfile.File, error) {
+// Installed reads the unit called name and its siblings from the standard directories.
+func Installed(root, name string) ([]unitfile.File, error) {
 	if !slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
 		name += ".service"
 	}
@@ -186,7 +163,7 @@ func belongs(f unitfile.File, names []string) bool {
 		if isDropIn(f.Name) && slices.Contains(dropInDirs(name), filepath.Dir(f.Name)) {
 			return true
 		}
-		if strings.HasSuffix(f.Name, ".socket") && socketService(merge(f.Name, []*unitfile.File{&f})) == name {
+		if strings.HasSuffix(f.Name, ".socket") && Merge(f.Name, []*unitfile.File{&f}).SocketService() == name {
 			return true
 		}
 	}
@@ -219,7 +196,7 @@ func readDir(dir string) (files []unitfile.File, err error) {
 
 func readFiles(paths []string, parent string) (files []unitfile.File, err error) {
 	for _, path := range paths {
-		f, err := readFile(path, filepath.Join(parent, filepath.Base(path)))
+		f, err := ReadFile(path, filepath.Join(parent, filepath.Base(path)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a dangling link, such as one of a removed package
 		}
@@ -234,7 +211,8 @@ func readFiles(paths []string, parent string) (files []unitfile.File, err error)
 // maxFile is larger than any unit file.
 const maxFile = 1 << 20
 
-func readFile(path, name string) (unitfile.File, error) {
+// ReadFile reads a unit file, which is called name for systemd.
+func ReadFile(path, name string) (unitfile.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return unitfile.File{}, err

@@ -1,4 +1,4 @@
-package units
+package merged
 
 import (
 	"cmp"
@@ -9,10 +9,10 @@ import (
 	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
-// grouped puts unit files and their drop-ins together, in the order of files. Of two
+// Group puts unit files and their drop-ins together, in the order of files. Of two
 // files with one name the first counts, as /etc comes before /usr/lib.
-func grouped(files []unitfile.File) []*merged {
-	var units []*merged
+func Group(files []unitfile.File) []*Unit {
+	var units []*Unit
 	seen := map[string]bool{}
 	for i := range files {
 		f := &files[i]
@@ -20,16 +20,16 @@ func grouped(files []unitfile.File) []*merged {
 			continue
 		}
 		seen[f.Name] = true
-		units = append(units, merge(f.Name, append([]*unitfile.File{f}, dropIns(f.Name, files)...)))
+		units = append(units, Merge(f.Name, append([]*unitfile.File{f}, DropIns(f.Name, files)...)))
 	}
 	return units
 }
 
 func isDropIn(name string) bool { return strings.HasSuffix(path.Dir(name), ".d") }
 
-// dropIns returns the drop-ins of a unit in the order of their file names. A drop-in in a more
+// DropIns returns the drop-ins of a unit in the order of their file names. A drop-in in a more
 // specific directory hides a drop-in of the same name.
-func dropIns(unit string, files []unitfile.File) []*unitfile.File {
+func DropIns(unit string, files []unitfile.File) []*unitfile.File {
 	byBase := map[string]*unitfile.File{}
 	for _, dir := range dropInDirs(unit) {
 		for i := range files {

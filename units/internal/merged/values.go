@@ -1,4 +1,4 @@
-package units
+package merged
 
 import (
 	"slices"
@@ -45,6 +45,13 @@ func (v *valueSet) has(value string) bool {
 func (v *valueSet) known(value string, systemd int) bool {
 	return v == nil || systemd == 0 || v.since[value] <= systemd
 }
+
+// Accepts reports whether systemd takes value for a setting. It returns true for a setting
+// without a table here.
+func Accepts(key, value string) bool { return values[key].has(value) }
+
+// KnownIn reports whether a version of systemd knows value of a setting; 0 is the newest.
+func KnownIn(key, value string, systemd int) bool { return values[key].known(value, systemd) }
 
 func oneOf(words string) *valueSet { return &valueSet{words: strings.Fields(words)} }
 
