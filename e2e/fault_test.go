@@ -18,7 +18,7 @@ import (
 var faults = flag.String("faults", "sample", "which faults to cause: sample (with -full a larger one), all, or those whose setup/point/action matches the regular `expression`")
 
 // faultSample has one fault of each kind: both processes, both sides of the commit, both
-// halves of a restart. Without -full the first few are caused.
+// halves of a restart. On another systemd without -full the first few are caused.
 var faultSample = []string{
 	"overlap/restored/panic", "overlap/mainpid-said/kill", "overlap/committed-heard/stop",
 	"overlap/stop-gates-shut/exit0", "in-place/become/kill", "last-good/falling-back/kill",
@@ -43,6 +43,7 @@ var (
 // nobody is left without an answer but by the process that died, one generation
 // serves in the end, nothing is left over, and the next upgrade works.
 func TestKillAnywhere(t *testing.T) {
+	longForm(t, "stories kill the processes of an upgrade, and tests of reexec do so during the commit")
 	queues := faultCases(t)
 	table := new(faultTable)
 	t.Run("on", func(t *testing.T) { // returns when all machines are done

@@ -29,6 +29,14 @@ func depending[T any](long, short T) T {
 // with -full, or when one is asked about.
 func thorough() bool { return *full || *everySystemd || *systemdVersion != 0 }
 
+// longForm skips a story whose behaviour other tests hold, unless stories are told whole.
+func longForm(t *testing.T, held string) {
+	t.Helper()
+	if !thorough() && *faults == "sample" {
+		t.Skip("told with -full: " + held)
+	}
+}
+
 // several is how many upgrades a load goes through.
 func several() int {
 	if thorough() {

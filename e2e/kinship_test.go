@@ -35,6 +35,7 @@ func ordinaryChild(t testing.TB) string {
 // TestOrdinaryChildIsRefused has a predecessor that cannot make its successor the
 // manager's child: it does not hand over to a process that nobody would watch.
 func TestOrdinaryChildIsRefused(t *testing.T) {
+	longForm(t, "it compiles all packages again; reexec/internal/generation tests the refusal")
 	t.Parallel()
 	s := newSite(t)
 	s.ownReload(server(t, "v1"))
@@ -62,6 +63,7 @@ func TestOrdinaryChildIsRefused(t *testing.T) {
 // it says that it is the manager's. The manager notices the death of the ordinary
 // one when the predecessor has gone, and not before.
 func TestWhatCloneParentIsFor(t *testing.T) {
+	longForm(t, "it compiles all packages again; TestThePredecessorAcceptsAfterACrashDuringTheDrain has the child of the manager")
 	const alien = "which is not our child"
 	for _, kin := range []struct {
 		name        string

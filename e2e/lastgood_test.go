@@ -25,6 +25,7 @@ var calm = []load.Class{
 
 // A version that crashes after each commit: the version before serves again, in each sandbox.
 func TestTheLastGoodProgramServesInEachPreset(t *testing.T) {
+	longForm(t, "tests of reexec start the last good program after each failure")
 	eachSystemd(t, func(t *testing.T, root machine.Root) {
 		outer := emptySite(t, root)
 		for _, p := range presets {

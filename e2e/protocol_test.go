@@ -46,7 +46,7 @@ func TestVersion1ComesAndGoes(t *testing.T) {
 	t.Parallel()
 	s := newProtocolSite(t, version1(t, ""))
 	run := s.load(lively()...)
-	for round := range depending(20, 3) {
+	for round := range depending(20, 1) {
 		s.to(head(t))
 		s.wantMain("head", 2*round+2)
 		if got, want := s.get("/hit").rest, "hits="+strconv.Itoa(round+1); got != want {
@@ -66,6 +66,7 @@ func TestVersion1ComesAndGoes(t *testing.T) {
 // TestHintsAndUnknownFieldsAreSkipped upgrades from a chatty program and to it: it
 // sends hints, with a descriptor each, and fields that no program knows.
 func TestHintsAndUnknownFieldsAreSkipped(t *testing.T) {
+	longForm(t, "tests of internal/handover receive hints and unknown fields")
 	t.Parallel()
 	s := newProtocolSite(t, version1(t, "-chatty"))
 	var inside []string

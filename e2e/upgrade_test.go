@@ -47,6 +47,7 @@ func TestKeptConnectionsOutliveUpgrades(t *testing.T) {
 }
 
 func TestUpgradesBehindASlowAcceptLoseNothing(t *testing.T) {
+	longForm(t, "a test of reexec/rehttp has a slow Accept")
 	t.Parallel()
 	s := newSite(t)
 	versions := []string{server(t, "v1"), server(t, "v2")}
@@ -80,6 +81,7 @@ func (s *site) upgrades(n int, versions []string) {
 // must have stayed non-blocking, or an old Accept would steal connections from a
 // later generation, and nothing may have piled up.
 func TestUpgradesLeaveNothingBehind(t *testing.T) {
+	longForm(t, "tests of reexec count what is left after each of many generations")
 	t.Parallel()
 	s := newSite(t)
 	s.start(server(t, "v1"))

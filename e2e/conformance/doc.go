@@ -2,7 +2,7 @@
 // package upgradetest, with the behaviour of systemd. One suite of scenarios runs on
 // the fake and on every real version.
 //
-//	go test ./e2e/conformance               # the host's own systemd, and the fake
+//	go test ./e2e/conformance               # all scenarios on the fake, some on the host's own systemd
 //	go test ./e2e/conformance -matrix       # every version, see e2e/roots
 //	go test ./e2e/conformance -systemd=257  # this one instead of the host's own
 //	go test ./e2e/conformance -bench=. -run='^$'

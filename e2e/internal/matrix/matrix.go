@@ -46,6 +46,9 @@ func Define(flags *flag.FlagSet) *Selection {
 // All reports whether the run is about every version.
 func (s *Selection) All() bool { return s.all }
 
+// Host reports whether the run is about the host's systemd because no flag says otherwise.
+func (s *Selection) Host() bool { return !s.all && s.version == 0 }
+
 // Each runs f for each selected version, as the subtest systemd-VERSION. A version
 // that is not selected or not there is a skipped subtest.
 func (s *Selection) Each(t *testing.T, f func(t *testing.T, root machine.Root)) {

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 // inShort is a plan of seconds, with little load: other tests run at the same time. An
 // upgrade comes while the processes before still have answers to finish.
 func inShort(t *testing.T) plan {
-	return plan{kind: "auto", upgrades: 3, part: 0.3, window: 1500 * time.Millisecond, log: t.Output(), detail: true}
+	return plan{kind: "auto", upgrades: 2, part: 0.15, window: 1500 * time.Millisecond, log: t.Output(), detail: true}
 }
 
 // TestTheRecipeIsMeasuredByTheSameRules: http.Server.Shutdown closes what is idle, the
@@ -27,7 +27,7 @@ func TestTheRecipeIsMeasuredByTheSameRules(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	p := inShort(t)
-	p.kind, p.only = "alone", "recipe"
+	p.kind, p.only, p.upgrades = "alone", "recipe", 1
 	got, err := p.run(ctx)
 	if err != nil {
 		t.Fatal(err)
