@@ -25,13 +25,13 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.receiveAll(u.conns.received)
 		u.conns.received = nil
 		u.becomeMain(p)
-		u.answerCommand()
+		u.answerReloadCommand()
 	},
 	lifecycle.ActAdopt: func(u *Upgrader, p *loopState, _ event) {
 		u.takeOver(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
-		u.answerCommand()
+		u.answerReloadCommand()
 	},
 	lifecycle.ActOpenGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.Open() },
 	lifecycle.ActShutGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.Shut() },
@@ -96,7 +96,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActSaveForExec: func(u *Upgrader, _ *loopState, e event) { u.saveForExec(e.moving) },
 	lifecycle.ActStore:       func(u *Upgrader, p *loopState, e event) { u.storeConnection(p, e.moving) },
 	lifecycle.ActStay: func(_ *Upgrader, _ *loopState, e event) {
-		e.moving.Refuse(errors.New("no other process has taken over"))
+		e.moving.Stay(errors.New("no other process has taken over"))
 	},
 	lifecycle.ActStayAll: func(u *Upgrader, _ *loopState, e event) {
 		u.conns.outbox.StayAll(e.err)
@@ -137,7 +137,7 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	},
 	lifecycle.ActTellStopping: func(u *Upgrader, p *loopState, _ event) {
 		u.endings.Stops()
-		u.leaveCommand(p.state)
+		u.dropReloadCommand(p.state)
 	},
 	lifecycle.ActMoveIdle:  func(u *Upgrader, p *loopState, _ event) { u.moveIdle(p) },
 	lifecycle.ActAwaitWork: func(u *Upgrader, _ *loopState, _ event) { u.drain.NotifyIdle() },

@@ -75,13 +75,13 @@ func (u *Upgrader) tellCommitted(p *loopState) {
 	}
 }
 
-// leaveCommand hangs up on the reload command that waits, when this process does not become
+// dropReloadCommand hangs up on the reload command that waits, when this process does not become
 // the main one. If the predecessor lives, it answers the command.
-func (u *Upgrader) leaveCommand(s lifecycle.State) {
+func (u *Upgrader) dropReloadCommand(s lifecycle.State) {
 	if s != lifecycle.Stopping {
 		return
 	}
-	if c := u.pred.TakeCommand(); c != nil {
+	if c := u.pred.TakeReloadCommand(); c != nil {
 		_ = c.Close() // the predecessor has the conversation, too
 	}
 }

@@ -64,12 +64,12 @@ func (u *Upgrader) describe(i *image.Writer, p *loopState) error {
 		program, _ := u.manager.good.Dup() // without it the new program keeps none for its successor
 		i.LastGood(names, program)
 	}
-	if r := p.request; r != nil && r.command != nil {
-		c, err := r.command.Dup()
+	if r := p.request; r != nil && r.reload != nil {
+		c, err := r.reload.Dup()
 		if err != nil {
 			return err
 		}
-		i.Command(c)
+		i.ReloadCommand(c)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (u *Upgrader) inherit(i *image.Reader) error {
 	u.conns.received = i.Connections()
 	u.manager.good.Inherit(i.LastGood())
 	var err error
-	if f := i.Command(); f != nil {
+	if f := i.ReloadCommand(); f != nil {
 		u.commands.waiting, err = control.Adopt(f)
 	}
 	if err := errors.Join(err, i.Err()); err != nil {
@@ -97,10 +97,10 @@ func (u *Upgrader) inherit(i *image.Reader) error {
 	return nil
 }
 
-// answerCommand answers the reload command that asked the earlier program, or that asked the
+// answerReloadCommand answers the reload command that asked the earlier program, or that asked the
 // predecessor if that was killed before its answer.
-func (u *Upgrader) answerCommand() {
-	for _, c := range []*control.Conn{u.commands.waiting, u.pred.TakeCommand()} {
+func (u *Upgrader) answerReloadCommand() {
+	for _, c := range []*control.Conn{u.commands.waiting, u.pred.TakeReloadCommand()} {
 		if c != nil {
 			_ = c.Answer(ask.Answer{Generation: u.launch.generation, PID: os.Getpid()}) // the command may have gone
 			_ = c.Close()

@@ -36,7 +36,7 @@ func (u *Upgrader) serveSaved() {
 // error.
 func (u *Upgrader) storeConnection(p *loopState, m *outbox.Conn) {
 	if !p.main || !p.restart {
-		m.Refuse(errors.New("this process ends and no other process takes the connection"))
+		m.Stay(errors.New("this process ends and no other process takes the connection"))
 		return
 	}
 	if !m.Decide() {

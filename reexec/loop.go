@@ -35,15 +35,15 @@ type event struct {
 
 // request is a request for an upgrade.
 type request struct {
-	answer  chan error    // buffered, gets one value
-	command *control.Conn // the reload command that waits, nil if there is none
+	answer chan error    // buffered, gets one value
+	reload *control.Conn // the reload command that waits, nil if there is none
 }
 
 // reply gives the result to the command and to the goroutine that wait for it. It writes to
 // the command before it returns, because the program may end as soon as the generation drains.
 func (r *request) reply(result error, generation int) {
-	if r.command != nil {
-		_ = r.command.Answer(answerTo(result, generation)) // the command may have gone
+	if r.reload != nil {
+		_ = r.reload.Answer(answerTo(result, generation)) // the command may have gone
 	}
 	r.answer <- result
 }

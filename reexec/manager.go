@@ -75,7 +75,7 @@ func (u *Upgrader) takeOver(p *loopState) {
 // RELOADING=1 the manager would then wait for READY=1 of a main process that has died: systemd
 // 257 waits until the reload times out, and 247.3 does if it sees the command end first.
 func (u *Upgrader) sayBegun(p *loopState) {
-	p.reloading = p.request == nil || p.request.command == nil
+	p.reloading = p.request == nil || p.request.reload == nil
 	if p.reloading {
 		u.tellManager(append([]notify.Assignment{notify.Reloading()}, u.underWay()...)...)
 		return
@@ -171,7 +171,7 @@ func (u *Upgrader) statusText(p *loopState) string {
 // for an undone upgrade.
 func (u *Upgrader) commit(p *loopState, e event) {
 	s := p.succ
-	u.passCommand(p)
+	u.passReloadCommand(p)
 	err := u.checkFollowed(s.Process.PID)
 	if err == nil {
 		err = u.handStore(s)
@@ -200,13 +200,13 @@ func (u *Upgrader) commit(p *loopState, e event) {
 	close(e.told)
 }
 
-// passCommand gives the successor the reload command that waits. The successor answers it if
+// passReloadCommand gives the successor the reload command that waits. The successor answers it if
 // this process is killed first.
-func (u *Upgrader) passCommand(p *loopState) {
-	if p.request == nil || p.request.command == nil {
+func (u *Upgrader) passReloadCommand(p *loopState) {
+	if p.request == nil || p.request.reload == nil {
 		return
 	}
-	f, err := p.request.command.Dup()
+	f, err := p.request.reload.Dup()
 	if err == nil {
 		defer f.Close()
 		err = p.succ.Say(u.tasks.life, handover.Command{FDs: []*fd.FD{f}})

@@ -54,7 +54,7 @@ func TestAProcessThatDoesNotBecomeMainHangsUpOnTheCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ours.Close() // dup is the same
-	m.pred.KeepCommand(handover.Command{FDs: []*fd.FD{dup}})
+	m.pred.KeepReloadCommand(handover.Command{FDs: []*fd.FD{dup}})
 	m.p.state = lifecycle.Stopping
 	m.enter(m.p)
 	if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {

@@ -29,7 +29,7 @@ func (u *Upgrader) takePassed(set *activation.Set) {
 			}
 		} else if stored.Collect(d.Name, func() *fd.FD { return fd.New(d.Release()) }) {
 			continue
-		} else if n, ok := storename.ParseState(d.Name); ok {
+		} else if n, ok := storename.ParseSavedState(d.Name); ok {
 			u.states.PutStored(n, d.File())
 		} else {
 			passed = append(passed, d)

@@ -80,7 +80,7 @@ func TestAnUpgradeThatLastsExtendsTheTimeout(t *testing.T) {
 		request      *request
 		begun, lasts string
 	}{
-		{"for a reload command", &request{command: &control.Conn{}}, "", under},
+		{"for a reload command", &request{reload: &control.Conn{}}, "", under},
 		{"for a signal", nil, "RELOADING=1 MONOTONIC_USEC=0 " + under, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -184,7 +184,7 @@ func (u *Upgrader) release(main bool) error {
 		errs = append(errs, u.commands.socket.Close(main))
 	}
 	u.pred.Forget()
-	if c := u.pred.TakeCommand(); c != nil {
+	if c := u.pred.TakeReloadCommand(); c != nil {
 		_ = c.Close() // the predecessor answers it
 	}
 	errs = append(errs, u.states.Close())

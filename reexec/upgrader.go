@@ -252,9 +252,9 @@ func (u *Upgrader) run() {
 // ctx undoes an upgrade that is not committed yet.
 func (u *Upgrader) Upgrade(ctx context.Context) error { return u.upgrade(ctx, nil) }
 
-// upgrade is Upgrade. command is the reload command that waits for the result, or nil.
-func (u *Upgrader) upgrade(ctx context.Context, command *control.Conn) error {
-	r := &request{answer: make(chan error, 1), command: command}
+// upgrade is Upgrade. reload is the reload command that waits for the result, or nil.
+func (u *Upgrader) upgrade(ctx context.Context, reload *control.Conn) error {
+	r := &request{answer: make(chan error, 1), reload: reload}
 	if !u.loop.post(event{kind: lifecycle.EvUpgrade, request: r}) {
 		r.reply(ErrStopped, 0)
 	}

@@ -11,9 +11,9 @@ import (
 // process has none left and must do something all the same. All methods are safe for
 // concurrent use. The zero Reserve holds none.
 type Reserve struct {
-	mu   sync.Mutex
-	held []*FD
-	size int
+	mu    sync.Mutex
+	spare []*FD
+	size  int
 }
 
 // Open makes r hold n descriptors, or as many as the process can have.
@@ -28,19 +28,19 @@ func (r *Reserve) Open(n int) {
 func (r *Reserve) Fill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.held) < r.size {
+	for len(r.spare) < r.size {
 		d, err := r.another()
 		if err != nil {
 			return // there is none, or no null device
 		}
-		r.held = append(r.held, d)
+		r.spare = append(r.spare, d)
 	}
 }
 
 // another opens one more descriptor of the null device.
 func (r *Reserve) another() (*FD, error) {
-	if len(r.held) > 0 {
-		return r.held[0].Dup()
+	if len(r.spare) > 0 {
+		return r.spare[0].Dup()
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -54,10 +54,10 @@ func (r *Reserve) another() (*FD, error) {
 func (r *Reserve) Lend(n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n = min(n, len(r.held))
-	first := len(r.held) - n
-	CloseAll(r.held[first:])
-	r.held = r.held[:first]
+	n = min(n, len(r.spare))
+	first := len(r.spare) - n
+	CloseAll(r.spare[first:])
+	r.spare = r.spare[:first]
 	return n > 0
 }
 
@@ -65,7 +65,7 @@ func (r *Reserve) Lend(n int) bool {
 func (r *Reserve) Close() {
 	r.mu.Lock()
 	r.size = 0
-	n := len(r.held)
+	n := len(r.spare)
 	r.mu.Unlock()
 	r.Lend(n)
 }

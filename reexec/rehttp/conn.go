@@ -59,10 +59,10 @@ type conn struct {
 	name   string // of the listener, empty if there is none
 
 	// Of the goroutine of net/http that reads. Its hooks run on it, or wait for it.
-	in    framing
-	begun int // requests that net/http has begun
-	skip  int // line ends to ignore before the first request
-	taken taken
+	in      framing
+	begun   int // requests that net/http has begun
+	skip    int // line ends to ignore before the first request
+	pending pendingRead
 
 	limited bool // the bytes that are read now end at the end of a request
 
@@ -183,7 +183,7 @@ func (c *conn) readLimited(p []byte) (int, error) {
 		if !c.stays.Load() && c.canMove() && c.move() {
 			return 0, io.EOF
 		}
-		return c.take(p) // tryTake has the limit
+		return c.take(p) // tryRead has the limit
 	}
 	n, err := c.allowed(p)
 	if err != nil {

@@ -96,8 +96,8 @@ func (t *tracker) own(nc net.Conn, name, data string) net.Conn {
 	}
 	c.socket = s
 	c.client.t, c.name = t, name
-	c.taken.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
-	c.taken.try = c.tryTake
+	c.pending.rc, _ = c.socket.SyscallConn() // fails on a closed socket only, which Read reports
+	c.pending.try = c.tryRead
 	c.client.conn, c.client.own, c.release = nc, c, t.u.Hold()
 	c.stays.Store(true) // until net/http reports StateNew
 	if data != "" {

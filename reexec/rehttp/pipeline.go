@@ -135,9 +135,9 @@ func (b *buffered) wait(k *client) {
 	b.split = unread > 0
 }
 
-// arrive notes a request that has begun. first says that it is the first one of its
+// begun notes a request that has begun. first says that it is the first one of its
 // connection.
-func (b *buffered) arrive(k *client, r *http.Request, first bool) {
+func (b *buffered) begun(k *client, r *http.Request, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, _, ok := consumed(k.conn)

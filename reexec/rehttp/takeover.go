@@ -116,7 +116,7 @@ func (h *handler) Logf(format string, args ...any) { h.t.logf(format, args...) }
 func (t *tracker) answerTo(w http.ResponseWriter, r *http.Request, k *client) (http.ResponseWriter, *answer) {
 	if k != nil && r.ProtoMajor == 1 {
 		if k.own == nil || !k.own.plain.Load() {
-			k.estimate().arrive(k, r, k.isNew())
+			k.estimate().begun(k, r, k.isNew())
 		}
 	}
 	return newAnswer(w, func() bool {

@@ -15,10 +15,10 @@ import (
 // successor while the goroutine of net/http waits, because that goroutine reads only
 // under conn.mu.
 
-// taken holds a read by the goroutine of net/http.
-type taken struct {
+// pendingRead is a read by the goroutine of net/http.
+type pendingRead struct {
 	rc  syscall.RawConn
-	try func(raw uintptr) bool // the method tryTake
+	try func(raw uintptr) bool // the method tryRead
 	p   []byte                 // buffer of the read
 	n   int                    // result of the read
 	err error                  // result of the read
@@ -27,21 +27,21 @@ type taken struct {
 // receive reads from the socket. Between two requests it waits such that the connection
 // can move.
 func (c *conn) receive(p []byte) (int, error) {
-	if c.taken.rc == nil || !c.between() {
+	if c.pending.rc == nil || !c.between() {
 		return c.socket.Read(p)
 	}
-	c.taken.p = p
-	err := c.taken.rc.Read(c.taken.try)
-	c.taken.p = nil
+	c.pending.p = p
+	err := c.pending.rc.Read(c.pending.try)
+	c.pending.p = nil
 	if err == nil {
-		return c.taken.n, c.taken.err
+		return c.pending.n, c.pending.err
 	}
 	return 0, c.stopWaiting(err)
 }
 
-// tryTake is called with the descriptor of the socket at first, and whenever the socket
+// tryRead is called with the descriptor of the socket at first, and whenever the socket
 // may be readable. It returns false to wait again.
-func (c *conn) tryTake(raw uintptr) bool {
+func (c *conn) tryRead(raw uintptr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = false
@@ -51,7 +51,7 @@ func (c *conn) tryTake(raw uintptr) bool {
 	if c.moving || c.moved {
 		return false // the process that keeps the connection reads the bytes
 	}
-	n, ok, err := c.takeFrom(raw)
+	n, ok, err := c.readFrom(raw)
 	c.waiting = !ok
 	c.arrived.Store(n > 0) // until take knows whether it is a whole header
 	switch {
@@ -60,13 +60,13 @@ func (c *conn) tryTake(raw uintptr) bool {
 	case n == 0:
 		err = io.EOF
 	}
-	c.taken.n, c.taken.err = n, err
+	c.pending.n, c.pending.err = n, err
 	return ok
 }
 
-// takeFrom reads from the socket. If c.limited is true it stops at the end of a request.
-func (c *conn) takeFrom(raw uintptr) (n int, ok bool, err error) {
-	p := c.taken.p
+// readFrom reads from the socket. If c.limited is true it stops at the end of a request.
+func (c *conn) readFrom(raw uintptr) (n int, ok bool, err error) {
+	p := c.pending.p
 	if c.limited {
 		k, ok, err := fd.Peek(raw, p)
 		if err != nil || !ok || k == 0 {
@@ -102,11 +102,11 @@ func (c *conn) readError(err error) error {
 // moved ones are closed here when all have an answer, because closing takes longer than
 // moving.
 type offering struct {
-	mu    sync.Mutex
-	open  int           // number of offers without an answer, plus 1 while offerAll runs
-	moved []*conn       // moved connections that are not closed here
-	taken bool          // take was called: connections that move later are closed at once
-	over  chan struct{} // closed when open is 0
+	mu       sync.Mutex
+	open     int           // number of offers without an answer, plus 1 while offerAll runs
+	moved    []*conn       // moved connections that are not closed here
+	finished bool          // finish was called: connections that move later are closed at once
+	over     chan struct{} // closed when open is 0
 }
 
 // offerAll lets idle connections move. A connection that does not wait is woken instead,
@@ -124,23 +124,23 @@ func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 		case <-o.over:
 		case <-over:
 		}
-		for _, c := range o.take() {
-			c.part()
+		for _, c := range o.finish() {
+			c.closeMoved()
 			runtime.Gosched() // lets its goroutine end, and leaves processors to the new process
 		}
 	})
 }
 
-// take returns the moved connections.
-func (o *offering) take() []*conn {
+// finish returns the moved connections.
+func (o *offering) finish() []*conn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.taken = true
+	o.finished = true
 	return o.moved
 }
 
-// part closes the descriptor of a moved connection, which ends the wait of its goroutine.
-func (c *conn) part() { _ = c.socket.Close() }
+// closeMoved closes the descriptor of a moved connection, which ends the wait of its goroutine.
+func (c *conn) closeMoved() { _ = c.socket.Close() }
 
 // offer offers the connection to the next process and returns true, if its goroutine
 // waits for a request and it can move.
@@ -184,9 +184,9 @@ func (c *conn) offer(o *offering) bool {
 func (o *offering) answered(moved ...*conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.taken {
+	if o.finished {
 		for _, c := range moved {
-			c.part()
+			c.closeMoved()
 		}
 	} else {
 		o.moved = append(o.moved, moved...)

@@ -30,11 +30,11 @@ type tickets struct {
 
 	// mu guards the fields below. The loop of the Upgrader may call save, so no method of
 	// the Upgrader may be called with mu held.
-	mu     sync.Mutex
-	keys   keys
-	config *tls.Config // the result of keys.config
-	kept   bool        // the fd store has the keys
-	again  time.Time   // time of the next attempt to store the keys
+	mu           sync.Mutex
+	keys         keys
+	config       *tls.Config // the result of keys.config
+	checkpointed bool        // the fd store has the keys
+	again        time.Time   // time of the next attempt to store the keys
 }
 
 func newTickets() *tickets {
@@ -81,7 +81,7 @@ func (t *tickets) keep() {
 	err := t.checkpoint(ctx) // after a failure the service works; only a crash would lose the keys
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kept, t.again = err == nil, time.Now().Add(checkpointPause)
+	t.checkpointed, t.again = err == nil, time.Now().Add(checkpointPause)
 }
 
 // settled reports whether keep has nothing to do now.
@@ -89,7 +89,7 @@ func (t *tickets) settled() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	return !t.keys.due(now) && (t.kept || now.Before(t.again))
+	return !t.keys.due(now) && (t.checkpointed || now.Before(t.again))
 }
 
 func (t *tickets) rotate() {
@@ -118,6 +118,6 @@ func (t *tickets) restore(s reexec.State) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.set(k)
-	t.kept = true
+	t.checkpointed = true
 	return nil
 }

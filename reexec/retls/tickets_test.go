@@ -230,7 +230,7 @@ func TestUnreadableKeysAreReplaced(t *testing.T) {
 		if err := d.restore(s); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if string(d.keys.Current.Secret) != before || d.kept || !d.accepts(d.issue()) {
+		if string(d.keys.Current.Secret) != before || d.checkpointed || !d.accepts(d.issue()) {
 			t.Errorf("%s: the keys are not new ones", name)
 		}
 	}

@@ -44,7 +44,7 @@ type conn struct {
 	reply   *reply // the answer to the handshake, while the library writes it
 	leaving bool   // no message may begin
 	shut    bool   // nothing may be written
-	held    []byte // a close frame that was written after ErrMoving
+	late    []byte // a close frame that was written after ErrMoving
 
 	dmu      sync.Mutex
 	deadline time.Time // for reading, as the library wants it

@@ -32,8 +32,8 @@ func (c *conn) writeFrames(p []byte) (int, error) {
 		return 0, ErrMoving
 	case !c.webSocket:
 		return c.Conn.Write(p)
-	case c.held != nil || c.suspended.Load() && between && p[0]&0xf == opClose:
-		c.held = append(c.held, p...) // the reaction to ErrMoving; the connection may move
+	case c.late != nil || c.suspended.Load() && between && p[0]&0xf == opClose:
+		c.late = append(c.late, p...) // the reaction to ErrMoving; the connection may move
 		return len(p), nil
 	}
 	n, err := c.Conn.Write(p)
@@ -64,7 +64,7 @@ func (c *conn) quiesce() bool {
 	}
 	ok := c.out.between()
 	if ok {
-		c.shut, c.held = true, nil
+		c.shut, c.late = true, nil
 	}
 	c.wmu.Unlock()
 	if ok {
@@ -121,12 +121,12 @@ const maxFarewell = 5 * time.Second
 func (c *conn) bidFarewell() error {
 	defer c.s.srv.remove(c)
 	c.wmu.Lock()
-	frame := c.held
+	frame := c.late
 	if frame == nil {
 		frame = serviceRestart
 	}
 	told := c.out.closing
-	c.shut, c.held = true, nil
+	c.shut, c.late = true, nil
 	c.wmu.Unlock()
 	c.stopReading()
 	_ = c.Conn.SetDeadline(time.Now().Add(min(maxFarewell, c.s.srv.g.DrainTime()/4))) // as in stopReading

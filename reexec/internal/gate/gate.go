@@ -27,9 +27,9 @@ type Gate struct {
 
 // A Connection was accepted by another process or listener, and waits for Accept.
 type Connection interface {
-	// Open returns the connection for Accept. If no descriptor is free, the error is EMFILE
-	// or ENFILE and Open may be called again.
-	Open() (net.Conn, error)
+	// Accept returns the open connection to the program. If no descriptor is free, the error is EMFILE
+	// or ENFILE and Accept may be called again.
+	Accept() (net.Conn, error)
 
 	// Discard closes a connection that Accept does not return.
 	Discard()

@@ -15,8 +15,8 @@ type delivery struct {
 	taken chan struct{} // closed when Accept has returned the result, or it was discarded
 }
 
-// Open returns the result.
-func (d *delivery) Open() (net.Conn, error) {
+// Accept returns the result.
+func (d *delivery) Accept() (net.Conn, error) {
 	close(d.taken)
 	return d.conn, d.err
 }

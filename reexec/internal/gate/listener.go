@@ -45,10 +45,10 @@ func (g *Listener) Accept() (net.Conn, error) {
 	for {
 		first, ok := g.Enter()
 		if d, ok := first.(*delivery); ok {
-			return d.Open()
+			return d.Accept()
 		}
 		if first != nil {
-			c, err := first.Open()
+			c, err := first.Accept()
 			if err == nil {
 				return c, nil
 			}

@@ -303,7 +303,7 @@ func TestAPredecessorHearsTheReasonOfAFailure(t *testing.T) {
 	none.Decline(errors.New("no configuration"))
 	none.Forget()
 	none.HungUp()
-	if err := none.Say(t.Context(), handover.Serving{}); err != nil || none.PID() != 0 || none.Trying() || none.TakeCommand() != nil {
+	if err := none.Say(t.Context(), handover.Serving{}); err != nil || none.PID() != 0 || none.Trying() || none.TakeReloadCommand() != nil {
 		t.Errorf("the first generation has a predecessor: %v", err)
 	}
 }

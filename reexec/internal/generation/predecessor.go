@@ -123,16 +123,16 @@ func (p *Predecessor) HungUp() {
 	}
 }
 
-// TakeCommand removes and returns the reload command that waits, nil if there is none.
-func (p *Predecessor) TakeCommand() *control.Conn {
+// TakeReloadCommand removes and returns the reload command that waits, nil if there is none.
+func (p *Predecessor) TakeReloadCommand() *control.Conn {
 	if p == nil {
 		return nil
 	}
 	return p.command.Swap(nil)
 }
 
-// KeepCommand keeps the reload command of m, which waits for the upgrade.
-func (p *Predecessor) KeepCommand(m handover.Command) {
+// KeepReloadCommand keeps the reload command of m, which waits for the upgrade.
+func (p *Predecessor) KeepReloadCommand(m handover.Command) {
 	if len(m.FDs) != 1 {
 		fd.CloseAll(m.FDs)
 		return
@@ -169,7 +169,7 @@ func (p *Predecessor) Listen(post Post, states *saved.States, set *sockets.Set, 
 		case handover.Forgotten:
 			set.Forget(m.Entries)
 		case handover.Command:
-			p.KeepCommand(m)
+			p.KeepReloadCommand(m)
 		case handover.LastGood:
 			good.Receive(m)
 		default:

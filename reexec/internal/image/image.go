@@ -87,8 +87,8 @@ func (w *Writer) LastGood(names []string, program *fd.FD) {
 	}
 }
 
-// Command adds the reload command that waits.
-func (w *Writer) Command(f *fd.FD) { w.keep, w.of.Command = append(w.keep, f), f.Raw() }
+// ReloadCommand adds the reload command that waits.
+func (w *Writer) ReloadCommand(f *fd.FD) { w.keep, w.of.Command = append(w.keep, f), f.Raw() }
 
 // Seal writes the image. It returns the descriptors that the program must inherit, and the
 // variable for its environment.
@@ -200,8 +200,8 @@ func (r *Reader) LastGood() (names []string, program *fd.FD) {
 	return r.of.Good, r.take(r.of.GoodProgram)
 }
 
-// Command returns the reload command that waits, nil if there is none.
-func (r *Reader) Command() *fd.FD {
+// ReloadCommand returns the reload command that waits, nil if there is none.
+func (r *Reader) ReloadCommand() *fd.FD {
 	if r.of.Command == 0 {
 		return nil
 	}

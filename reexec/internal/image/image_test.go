@@ -61,7 +61,7 @@ func TestTheNextProgramGetsEveryDescriptor(t *testing.T) {
 	w.States(handover.States{Names: []string{"a"}, Stored: []string{"cutover.state.1.a"}, FDs: []*fd.FD{file(t, "state")}})
 	w.Connection(handover.Connection{Name: "http", Format: "f/1", Data: []byte("d")}, file(t, "connection"))
 	w.LastGood([]string{"good"}, file(t, "program"))
-	w.Command(file(t, "command"))
+	w.ReloadCommand(file(t, "command"))
 	inherited, variable, err := w.Seal() // r owns the descriptors, as after execve
 	if err != nil || len(inherited) != 6 {
 		t.Fatalf("%d descriptors, %v, want 6", len(inherited), err)
@@ -93,7 +93,7 @@ func TestTheNextProgramGetsEveryDescriptor(t *testing.T) {
 		t.Errorf("last good programs: %q", names)
 	}
 	contains(t, program, "program")
-	contains(t, r.Command(), "command")
+	contains(t, r.ReloadCommand(), "command")
 	if err := r.Err(); err != nil {
 		t.Error(err)
 	}
@@ -149,7 +149,7 @@ func TestADescriptorThatIsNotOpenIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = r.Command().Close() // not open
+	_ = r.ReloadCommand().Close() // not open
 	if r.Err() == nil {
 		t.Error("no error for a descriptor that is not open")
 	}

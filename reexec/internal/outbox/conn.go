@@ -34,8 +34,8 @@ func (m *Conn) Wait(ctx context.Context, result <-chan error) error {
 // Withdraw takes m back. It returns false if m was sent or answered.
 func (m *Conn) Withdraw() bool { return m.decided.CompareAndSwap(false, true) }
 
-// Refuse answers m, which is not sent, with why, unless m was withdrawn.
-func (m *Conn) Refuse(why error) {
+// Stay answers m, which is not sent, with why, unless m was withdrawn.
+func (m *Conn) Stay(why error) {
 	if m.decided.CompareAndSwap(false, true) {
 		m.Answer(why)
 	}

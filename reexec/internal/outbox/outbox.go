@@ -80,7 +80,7 @@ const maxBatch = 64 << 10
 // connections of Offer and the idle ones, of which there may be thousands.
 func (o *Outbox) Offer(m *Conn) {
 	if !o.known() {
-		m.Refuse(errEnded) // CanMove was true when it was offered
+		m.Stay(errEnded) // CanMove was true when it was offered
 		return
 	}
 	place := len(o.waiting)
@@ -227,7 +227,7 @@ func (o *Outbox) Taken(t handover.Taken) {
 	}
 	if t.Ending {
 		o.retry(refused)
-		o.refuseWaited()
+		o.stayWaited()
 		return
 	}
 	o.answer(&refused, errors.New("the other process does not take it"))
@@ -255,11 +255,11 @@ func (o *Outbox) retry(sent []*Conn) {
 	o.waiting = slices.Insert(o.waiting, o.firstOffered(), again...)
 }
 
-// refuseWaited answers the connections of Move that were not sent.
-func (o *Outbox) refuseWaited() {
+// stayWaited answers the connections of Move that were not sent.
+func (o *Outbox) stayWaited() {
 	n := o.firstOffered()
 	for _, m := range o.waiting[:n] {
-		m.Refuse(errEnded)
+		m.Stay(errEnded)
 	}
 	o.waiting = o.waiting[n:]
 }
@@ -290,5 +290,5 @@ func (o *Outbox) Abandon(reason error) {
 	o.StayAll(reason)
 }
 
-// RefuseWaiting answers the connections that were not sent with reason.
-func (o *Outbox) RefuseWaiting(reason error) { o.answer(&o.waiting, reason) }
+// StayWaiting answers the connections that were not sent with reason.
+func (o *Outbox) StayWaiting(reason error) { o.answer(&o.waiting, reason) }

@@ -35,7 +35,7 @@ type Probation struct {
 	Good       *lastgood.Programs
 	Log        *slog.Logger
 
-	kept atomic.Pointer[generation.Successor] // the last successor for which Keep stored an entry
+	storedFor atomic.Pointer[generation.Successor] // the last successor for which Keep stored an entry
 }
 
 // Settle removes the entries that have no use in this main process, and starts the probation if
@@ -110,7 +110,7 @@ func (p *Probation) Keep(ctx context.Context, s *generation.Successor) {
 	if identity == "" || identity == p.Good.Me {
 		return
 	}
-	if err := p.Store.KeepLastGood(ctx, identity, func() { p.kept.Store(s) }); err != nil {
+	if err := p.Store.KeepLastGood(ctx, identity, func() { p.storedFor.Store(s) }); err != nil {
 		p.Log.Warn("the last good program is not kept, so a crash starts the program on disk", "error", err)
 	}
 }
@@ -121,7 +121,7 @@ func (p *Probation) Judge(ctx context.Context, s *generation.Successor, blamed b
 	switch {
 	case blamed:
 		p.Keep(ctx, s)
-	case p.kept.Load() == s:
+	case p.storedFor.Load() == s:
 		p.Store.DropLastGood(ctx, s.Identity())
 	}
 }

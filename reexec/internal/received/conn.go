@@ -44,8 +44,8 @@ type Queued struct {
 	Wrap func(net.Conn, handover.Connection) net.Conn
 }
 
-// Open returns the connection for Accept.
-func (q Queued) Open() (net.Conn, error) {
+// Accept returns the open connection to the program.
+func (q Queued) Accept() (net.Conn, error) {
 	conn, err := q.NetConn()
 	if err != nil {
 		return nil, err

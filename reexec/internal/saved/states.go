@@ -94,9 +94,9 @@ func (s *States) Put(name string, file *os.File) {
 // PutStored is Put for a file of the fd store, which it consumes. A process that died
 // between storing a newer state and removing the older one has left both. PutStored keeps
 // the newer one.
-func (s *States) PutStored(n storename.State, file *os.File) {
+func (s *States) PutStored(n storename.SavedState, file *os.File) {
 	newer := func(other string) bool {
-		o, _ := storename.ParseState(other) // the zero value counts as older
+		o, _ := storename.ParseSavedState(other) // the zero value counts as older
 		return o.Name == n.Name && o.Sequence > n.Sequence
 	}
 	if slices.ContainsFunc(s.stored, newer) {

@@ -106,7 +106,7 @@ func TestNewerOfTwoStoredStatesIsKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.PutStored(storename.State{Sequence: n, Name: "a"}, f)
+			s.PutStored(storename.SavedState{Sequence: n, Name: "a"}, f)
 		}
 		var got saved.State
 		_ = s.OnRestore("a", func(s saved.State) error { got = s; return nil })

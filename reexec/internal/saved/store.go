@@ -40,13 +40,13 @@ func (s *States) sweep(ctx context.Context, n *notify.Notifier) error {
 	defer s.mu.Unlock()
 	newest := map[string]int{}
 	for _, stored := range s.stored {
-		if o, ok := storename.ParseState(stored); ok && s.files[o.Name] != nil {
+		if o, ok := storename.ParseSavedState(stored); ok && s.files[o.Name] != nil {
 			newest[o.Name] = max(newest[o.Name], o.Sequence)
 		}
 	}
 	var errs []error
 	s.stored = slices.DeleteFunc(s.stored, func(stored string) bool {
-		o, ok := storename.ParseState(stored)
+		o, ok := storename.ParseSavedState(stored)
 		if sequence, known := newest[o.Name]; ok && known && sequence == o.Sequence {
 			return false
 		}
@@ -70,11 +70,11 @@ func (s *States) keepOne(ctx context.Context, n *notify.Notifier, name string) e
 	defer s.mu.Unlock()
 	sequence := 1
 	for _, stored := range s.stored {
-		if o, ok := storename.ParseState(stored); ok && o.Name == name {
+		if o, ok := storename.ParseSavedState(stored); ok && o.Name == name {
 			sequence = max(sequence, o.Sequence+1)
 		}
 	}
-	stored := storename.State{Sequence: sequence, Name: name}.String()
+	stored := storename.SavedState{Sequence: sequence, Name: name}.String()
 	if err := storeCopy(ctx, n, stored, s.files[name]); err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (s *Set) claimNext(name string, inherit func(*fd.FD) (claimed, error)) (*so
 		return nil, nil
 	}
 	var err error
-	if k.use, err = inherit(fd.New(k.held.Release())); err != nil {
+	if k.use, err = inherit(fd.New(k.unclaimed.Release())); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -96,13 +96,13 @@ func (s *Set) next(name string) *socket {
 	if s.waiting == nil { // a socket that is added later is claimed
 		s.waiting = map[string][]*socket{}
 		for _, k := range s.all {
-			if k.held.Raw() >= 0 {
+			if k.unclaimed.Raw() >= 0 {
 				s.waiting[k.Name] = append(s.waiting[k.Name], k)
 			}
 		}
 	}
 	queue := s.waiting[name]
-	for len(queue) > 0 && queue[0].held.Raw() < 0 {
+	for len(queue) > 0 && queue[0].unclaimed.Raw() < 0 {
 		queue = queue[1:]
 	}
 	s.waiting[name] = queue

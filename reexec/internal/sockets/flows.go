@@ -16,7 +16,7 @@ import (
 func (s *Set) takeFlows(of handover.Entry) (inboxes, outlets []flow.End) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.all[:0]
+	rest := s.all[:0]
 	for _, k := range s.all {
 		switch {
 		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginInbox:
@@ -24,11 +24,11 @@ func (s *Set) takeFlows(of handover.Entry) (inboxes, outlets []flow.End) {
 		case k.Name == storename.Flow(of.Name, of.Index) && k.Origin == handover.OriginOutlet:
 			outlets = append(outlets, k.end())
 		default:
-			kept = append(kept, k)
+			rest = append(rest, k)
 		}
 	}
-	clear(s.all[len(kept):])
-	s.all, s.waiting = kept, nil
+	clear(s.all[len(rest):])
+	s.all, s.waiting = rest, nil
 	return inboxes, outlets
 }
 
@@ -61,5 +61,5 @@ func (s *Set) AwaitRoutes(ctx context.Context) error {
 
 // end releases the descriptor of an inbox or an outlet.
 func (k *socket) end() flow.End {
-	return flow.End{Owner: uint32(k.Index), FD: fd.New(k.held.Release())}
+	return flow.End{Owner: uint32(k.Index), FD: fd.New(k.unclaimed.Release())}
 }

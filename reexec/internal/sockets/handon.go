@@ -30,16 +30,16 @@ func (s *Set) HandOn() (entries []handover.Entry, files []syscall.Conn, own []*f
 	s.handed, s.forgotten = true, nil
 	for _, k := range s.all {
 		file, err := k.file()
-		switch held, ok := file.(*fd.FD); {
+		switch unclaimed, ok := file.(*fd.FD); {
 		case errors.Is(err, net.ErrClosed): // closed when a claim failed
 			continue
 		case err != nil:
 			return nil, nil, own, fmt.Errorf("socket %q: %w", k.Name, err)
 		case ok:
-			own = append(own, held)
+			own = append(own, unclaimed)
 		}
 		e := k.Entry
-		e.Unstored = !k.kept
+		e.Unstored = !k.stored
 		entries, files = append(entries, e), append(files, file)
 		if c, ok := k.use.(*flow.Conn); ok {
 			e, f, err := c.HandOn(storename.Flow(k.Name, k.Index))
@@ -60,10 +60,10 @@ func (k *socket) file() (syscall.Conn, error) {
 	if k.use != nil {
 		return k.use, nil
 	}
-	if k.held.Raw() < 0 {
+	if k.unclaimed.Raw() < 0 {
 		return nil, net.ErrClosed
 	}
-	return k.held.Dup()
+	return k.unclaimed.Dup()
 }
 
 // Export returns an entry and a duplicate for every socket. The caller closes the
@@ -117,8 +117,8 @@ func (s *Set) Forget(entries []handover.Entry) {
 		if isFile {
 			_ = file.Close() // the program may have closed it
 		}
-		_ = k.held.Close() // no open descriptor if it was claimed
-		if k.kept && k.Origin == handover.OriginOwn {
+		_ = k.unclaimed.Close() // no open descriptor if it was claimed
+		if k.stored && k.Origin == handover.OriginOwn {
 			s.obsolete = append(s.obsolete, storename.Socket(k.Name, k.Index))
 		}
 		return true

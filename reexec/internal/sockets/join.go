@@ -36,10 +36,10 @@ func (s *Set) unclaimedListeners() (all []*socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if k.Origin != handover.OriginUnit || k.held.Raw() < 0 {
+		if k.Origin != handover.OriginUnit || k.unclaimed.Raw() < 0 {
 			continue
 		}
-		if info, err := fd.Inspect(k.held); err == nil && info.Kind == fd.KindListener {
+		if info, err := fd.Inspect(k.unclaimed); err == nil && info.Kind == fd.KindListener {
 			all = append(all, k)
 		}
 	}
@@ -50,7 +50,7 @@ func (s *Set) unclaimedListeners() (all []*socket) {
 func (s *Set) use(k *socket, inherit func(*fd.FD) (claimed, error)) (claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	use, err := inherit(fd.New(k.held.Release()))
+	use, err := inherit(fd.New(k.unclaimed.Release()))
 	if err == nil {
 		k.use = use
 	}

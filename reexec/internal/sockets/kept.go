@@ -87,7 +87,7 @@ func (s *Set) remove(k *socket) (stored string, ok bool) {
 	if s.handed {
 		s.forgotten = append(s.forgotten, k.Entry)
 	}
-	if k.kept && k.Origin == handover.OriginOwn {
+	if k.stored && k.Origin == handover.OriginOwn {
 		stored = storename.Socket(k.Name, k.Index)
 	}
 	return stored, true

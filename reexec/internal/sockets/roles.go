@@ -88,7 +88,7 @@ func (s *Set) Close() error {
 	defer s.mu.Unlock()
 	errs = append(errs, s.converter.Close())
 	for _, k := range s.all {
-		errs = append(errs, k.held.Close())
+		errs = append(errs, k.unclaimed.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -49,13 +49,13 @@ type Set struct {
 	strays strays
 }
 
-// socket is one named descriptor of this process. It is held until the program claims it, and
+// socket is one named descriptor of this process: unclaimed until the program claims it, and
 // in use from then on.
 type socket struct {
 	handover.Entry
-	held *fd.FD  // the descriptor until it is claimed
-	use  claimed // the claimed socket, nil before
-	kept bool    // the fd store or a .socket unit has it, too
+	unclaimed *fd.FD  // the descriptor until it is claimed
+	use       claimed // the claimed socket, nil before
+	stored    bool    // the fd store or a .socket unit has it, too
 
 	info *fd.Info // description of a claimed file, nil until keptSockets needs it
 }
@@ -83,7 +83,7 @@ func FromManager(passed []*activation.Descriptor, obsolete []string, d *drain.Co
 			e.Index = units[p.Name]
 			units[p.Name]++
 		}
-		s.all = append(s.all, &socket{Entry: e, held: fd.New(p.Release()), kept: true})
+		s.all = append(s.all, &socket{Entry: e, unclaimed: fd.New(p.Release()), stored: true})
 	}
 	s.sort()
 	return s
@@ -93,7 +93,7 @@ func FromManager(passed []*activation.Descriptor, obsolete []string, d *drain.Co
 func FromPredecessor(entries []handover.Entry, fds []*fd.FD, d *drain.Counter, log *slog.Logger) *Set {
 	s := &Set{drain: d, log: log}
 	for i, e := range entries {
-		s.all = append(s.all, &socket{Entry: e, held: fds[i], kept: !e.Unstored})
+		s.all = append(s.all, &socket{Entry: e, unclaimed: fds[i], stored: !e.Unstored})
 	}
 	s.sort()
 	return s

@@ -17,7 +17,7 @@ func (s *Set) Own() int { return s.count(func(*socket) bool { return true }) }
 
 // InStore counts the sockets in the fd store, including those that will be removed.
 func (s *Set) InStore() int {
-	n := s.count(func(k *socket) bool { return k.kept })
+	n := s.count(func(k *socket) bool { return k.stored })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return n + len(s.obsolete)
@@ -46,7 +46,7 @@ func (s *Set) Store(store func(name string, file syscall.Conn) error) error {
 		if err != nil {
 			return err
 		}
-		s.stored(k)
+		s.noteStored(k)
 	}
 	return nil
 }
@@ -56,18 +56,18 @@ func (s *Set) unkept() (all []*socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if !k.kept && k.use != nil {
+		if !k.stored && k.use != nil {
 			all = append(all, k)
 		}
 	}
 	return all
 }
 
-// stored notes that the fd store has k.
-func (s *Set) stored(k *socket) {
+// noteStored notes that the fd store has k.
+func (s *Set) noteStored(k *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k.kept = true
+	k.stored = true
 }
 
 // Sweep makes later claims fail. It closes the sockets that an earlier process of the program
@@ -93,11 +93,11 @@ func (s *Set) unwanted() (names []string) {
 	defer s.mu.Unlock()
 	s.sealed = true
 	s.all = slices.DeleteFunc(s.all, func(k *socket) bool {
-		if k.held.Raw() < 0 || k.Origin != handover.OriginOwn {
+		if k.unclaimed.Raw() < 0 || k.Origin != handover.OriginOwn {
 			return false
 		}
-		_ = k.held.Close() // the program does not use it
-		if k.kept {
+		_ = k.unclaimed.Close() // the program does not use it
+		if k.stored {
 			s.obsolete = append(s.obsolete, storename.Socket(k.Name, k.Index))
 		}
 		return true

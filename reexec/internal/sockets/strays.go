@@ -107,11 +107,11 @@ func (s *Set) unclaimed() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.all {
-		if k.Origin != handover.OriginUnit || k.held.Raw() < 0 {
+		if k.Origin != handover.OriginUnit || k.unclaimed.Raw() < 0 {
 			continue
 		}
 		name := fmt.Sprintf("socket %q", k.Name)
-		if info, err := fd.Inspect(k.held); err == nil && info.Addr != nil {
+		if info, err := fd.Inspect(k.unclaimed); err == nil && info.Addr != nil {
 			name += " at " + info.Addr.String()
 		}
 		names = append(names, name)

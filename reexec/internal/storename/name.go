@@ -64,24 +64,24 @@ func Check(name string) error {
 // leaves two entries instead of none.
 const statePrefix = Prefix + "state."
 
-// State is the name of a state.
-type State struct {
+// SavedState is the name of a saved state.
+type SavedState struct {
 	Sequence int
 	Name     string
 }
 
 // String returns the name in the fd store.
-func (n State) String() string { return statePrefix + strconv.Itoa(n.Sequence) + "." + n.Name }
+func (n SavedState) String() string { return statePrefix + strconv.Itoa(n.Sequence) + "." + n.Name }
 
-// ParseState returns the name of a state. ok is false for other entries.
-func ParseState(s string) (n State, ok bool) {
+// ParseSavedState returns the name of a state. ok is false for other entries.
+func ParseSavedState(s string) (n SavedState, ok bool) {
 	rest, ok := strings.CutPrefix(s, statePrefix)
 	if !ok {
 		return n, false
 	}
 	number, name, ok := strings.Cut(rest, ".")
 	sequence, err := strconv.Atoi(number)
-	n = State{sequence, name}
+	n = SavedState{sequence, name}
 	return n, ok && err == nil && sequence >= 0 && n.String() == s
 }
 

@@ -27,7 +27,7 @@ func TestStoreNames(t *testing.T) {
 	tests := []struct{ got, want string }{
 		{storename.Socket("http", 0), "cutover.0.http"},
 		{storename.Socket("a.b", 12), "cutover.12.a.b"},
-		{storename.State{7, "sessions"}.String(), "cutover.state.7.sessions"},
+		{storename.SavedState{7, "sessions"}.String(), "cutover.state.7.sessions"},
 		{storename.Connection{Sequence: 3, Format: "chat/1", Name: "chat"}.String(), "cutover.conn.3!chat/1!chat"},
 		{storename.Connection{Sequence: 3, Format: "chat/1", Name: "chat"}.Data(), "cutover.data.3"},
 		{storename.Flow("quic", 1), "cutover.flows.1.quic"},
@@ -51,7 +51,7 @@ func TestForeignStoreNames(t *testing.T) {
 		if name, index, ok := storename.ParseSocket(s); ok {
 			t.Errorf("%q is taken for socket %d of %q", s, index, name)
 		}
-		if n, ok := storename.ParseState(s); ok {
+		if n, ok := storename.ParseSavedState(s); ok {
 			t.Errorf("%q is taken for state %+v", s, n)
 		}
 	}
@@ -68,20 +68,20 @@ func FuzzStoreNames(f *testing.F) {
 		if name, index, ok := storename.ParseSocket(s); ok && storename.Socket(name, index) != s {
 			t.Errorf("%q is read as %q, %d", s, name, index)
 		}
-		if n, ok := storename.ParseState(s); ok && n.String() != s {
+		if n, ok := storename.ParseSavedState(s); ok && n.String() != s {
 			t.Errorf("%q is read as %+v", s, n)
 		}
 		if storename.Check(s) != nil || i < 0 {
 			return
 		}
-		stored, state := storename.Socket(s, i), storename.State{i, s}.String()
+		stored, state := storename.Socket(s, i), storename.SavedState{i, s}.String()
 		if name, index, ok := storename.ParseSocket(stored); !ok || name != s || index != i {
 			t.Errorf("%q is read as %q, %d, %v", stored, name, index, ok)
 		}
-		if n, ok := storename.ParseState(state); !ok || n != (storename.State{i, s}) {
+		if n, ok := storename.ParseSavedState(state); !ok || n != (storename.SavedState{i, s}) {
 			t.Errorf("%q is read as %+v, %v", state, n, ok)
 		}
-		if _, ok := storename.ParseState(stored); ok {
+		if _, ok := storename.ParseSavedState(stored); ok {
 			t.Errorf("socket %q is taken for state", stored)
 		}
 		if _, _, ok := storename.ParseSocket(state); ok {

@@ -38,10 +38,10 @@ func (k *socket) addr() net.Addr {
 	case interface{ LocalAddr() net.Addr }:
 		return use.LocalAddr()
 	}
-	if k.held.Raw() < 0 {
+	if k.unclaimed.Raw() < 0 {
 		return nil
 	}
-	info, err := fd.Inspect(k.held)
+	info, err := fd.Inspect(k.unclaimed)
 	if err != nil {
 		return nil
 	}

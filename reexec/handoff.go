@@ -30,7 +30,7 @@ func (u *Upgrader) handOff(p *loopState) {
 // drainReplies handles the messages of the successor up to the answer to our last batch, and then
 // stops reading the line. It postpones all other events.
 func (u *Upgrader) drainReplies(p *loopState) {
-	u.conns.outbox.RefuseWaiting(ErrStopped)
+	u.conns.outbox.StayWaiting(ErrStopped)
 	u.conns.outbox.DeliverIdle() // else the idle connections would be sent next
 	ctx, cancel := timeout.Message(u.tasks.life)
 	defer cancel()
