@@ -9,6 +9,7 @@ import (
 
 // TestALongReasonUndoesTheUpgrade like a short one, and is cut.
 func TestALongReasonUndoesTheUpgrade(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{arrived, claimed, restores, onTrial} {
 		for text, count := range map[string]string{"<": "40000", "unhealthy ": "20000"} {
 			t.Run(place+" "+count, func(t *testing.T) {

@@ -374,6 +374,7 @@ func TestAGenerationWithoutFlowsHandsThemOn(t *testing.T) {
 // TestFlowsAreFinishedAtAStop, of all generations, in whatever order they end, and no
 // new ones are begun.
 func TestFlowsAreFinishedAtAStop(t *testing.T) {
+	t.Parallel()
 	for _, supervised := range []bool{false, true} {
 		for _, mainFirst := range []bool{false, true} {
 			t.Run(fmt.Sprintf("supervised %v, main first %v", supervised, mainFirst), func(t *testing.T) {

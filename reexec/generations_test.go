@@ -75,6 +75,7 @@ func TestTheLastButOneServesAgainAfterACrash(t *testing.T) {
 
 // TestTheLastOneThatIsLeftServesAgain has the generations in between leave first.
 func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
+	t.Parallel()
 	leaves := map[string][]int{
 		"of three, the second":                  {1},
 		"of four, the third and the second":     {2, 1},

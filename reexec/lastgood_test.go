@@ -114,6 +114,7 @@ func (b *probation) fallsBack() *process {
 }
 
 func TestADeathInTheProbationStartsTheLastGoodProgram(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{247, 257} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			b, one := newProbation(t, version)

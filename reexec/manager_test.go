@@ -12,6 +12,7 @@ import (
 )
 
 func TestAReloadReplacesTheMainProcess(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{247, 252, 257, 262} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			s := newScene(t)
@@ -79,6 +80,7 @@ func TestTheReloadOfTypeNotifyReload(t *testing.T) {
 // TestAMainProcessThatDiesInAReloadIsRestarted, at once and not when the reload has
 // timed out.
 func TestAMainProcessThatDiesInAReloadIsRestarted(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{247, 252, 257, 262} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			s := newScene(t)

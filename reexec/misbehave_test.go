@@ -47,6 +47,7 @@ func TestSaveThatPanicsUndoesTheUpgrade(t *testing.T) {
 }
 
 func TestSaveThatBlocksUndoesTheUpgradeAndDoesNotKeepTheProcess(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"{}", `{"Mode":"in-place"}`} {
 		t.Run(mode, func(t *testing.T) {
 			s := newScene(t)

@@ -122,6 +122,7 @@ func TestAClientWithAFlowStaysWithItsProcess(t *testing.T) {
 }
 
 func TestSilentFlowsHoldNoProcess(t *testing.T) {
+	t.Parallel()
 	for service, end := range map[string]func(*process){
 		"short flows": func(r *process) { r.replacedBy(`{}`, "flows") },
 		"flows":       func(r *process) { r.Do("stop") },

@@ -11,6 +11,7 @@ import (
 // TestATrialThatEndsCutsNothing that the successor has accepted, whoever ends it,
 // as long as the successor lives.
 func TestATrialThatEndsCutsNothing(t *testing.T) {
+	t.Parallel()
 	ends := []struct {
 		name, why string
 		end       func(*attempt)

@@ -42,6 +42,7 @@ func (r *process) executable() string {
 // TestTheProgramIsFoundWhereItWasStartedFrom, whatever its argv[0] looks like and
 // wherever the process has gone since.
 func TestTheProgramIsFoundWhereItWasStartedFrom(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, argv0, dir string }{
 		{"absolute", "DIR/bin/program", "/"},
 		{"relative", "bin/program", "DIR"},
@@ -245,6 +246,7 @@ func TestADirectoryThatIsThereAgainIsUsed(t *testing.T) {
 // TestTheReloadCommandSaysWhereTheUnitWorksNow by its own directory, if the manager has
 // started it for the same invocation of the unit and no shell has come in between.
 func TestTheReloadCommandSaysWhereTheUnitWorksNow(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, more string
 		follows    bool
@@ -343,6 +345,7 @@ func TestASuccessorHasTheEnvironmentOfTheStart(t *testing.T) {
 // TestAProgramMayClearItsEnvironment before it calls New and after that, in every
 // generation: the manager is told, and the control socket found.
 func TestAProgramMayClearItsEnvironment(t *testing.T) {
+	t.Parallel()
 	for _, options := range []string{signals, inPlace} {
 		t.Run(options, func(t *testing.T) {
 			s := newScene(t)

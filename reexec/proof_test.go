@@ -143,6 +143,7 @@ func TestASuccessorShowsThatItIsTheMainProcess(t *testing.T) {
 
 // TestARefusedMainPIDIsUndone: the barrier passes all the same.
 func TestARefusedMainPIDIsUndone(t *testing.T) {
+	t.Parallel()
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NotifyAccess=all: %v", all), func(t *testing.T) {
 			s := newScene(t)

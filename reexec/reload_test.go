@@ -62,6 +62,7 @@ func (s *scene) withRuntimeDirectory() {
 }
 
 func TestTheReloadCommandEndsWhenTheNewProgramServes(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(*scene){"abstract": func(*scene) {}, "runtime directory": (*scene).withRuntimeDirectory} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)

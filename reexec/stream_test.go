@@ -109,6 +109,7 @@ func (s *scene) replaced(options, service string, before func(one *process, addr
 }
 
 func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
+	t.Parallel()
 	for _, service := range []string{"talk", "background", "graceful"} {
 		t.Run(service, func(t *testing.T) {
 			s := newScene(t)

@@ -34,6 +34,7 @@ func midCommit(t *testing.T, store *fakeStore, refuses bool) (*lineage, *supervi
 // The manager ignores the first request to remove the mark, so that generation 2 is killed
 // before it knows more than generation 1.
 func TestAGenerationDoesNotAcceptBesideAMainProcessThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	for _, ignored := range []int{0, 1} {
 		t.Run(fmt.Sprint(ignored, " ignored"), func(t *testing.T) {
 			l, v := midCommit(t, &fakeStore{room: 8, ignored: ignored}, false)
@@ -58,6 +59,7 @@ func TestAGenerationDoesNotAcceptBesideAMainProcessThatItDoesNotKnow(t *testing.
 
 // The manager has not taken MAINPID=, so the death of generation 2 ends the unit.
 func TestAGenerationCoversForASuccessorThatDiedBeforeItsCommit(t *testing.T) {
+	t.Parallel()
 	for _, ends := range []string{"the manager stops the unit", "generation 3 dies", "generation 2 takes the commit back"} {
 		t.Run(ends, func(t *testing.T) {
 			l, v := midCommit(t, &fakeStore{room: 8}, true)

@@ -107,6 +107,7 @@ func phaseAt(place string) string {
 const trial = `{"NoSignals":false,"Trial":` + hour + `}`
 
 func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
+	t.Parallel()
 	ends := []struct {
 		name, why string
 		end       func(*process)
@@ -128,6 +129,7 @@ func TestASuccessorThatDiesIsANonEvent(t *testing.T) {
 }
 
 func TestASuccessorThatGivesUpIsANonEvent(t *testing.T) {
+	t.Parallel()
 	for _, place := range places[1:] {
 		t.Run(place+" fails", func(t *testing.T) {
 			s := newScene(t)
@@ -191,6 +193,7 @@ func TestTheReasonOfAFailureIsTold(t *testing.T) {
 }
 
 func TestASuccessorThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{started, arrived, claimed} {
 		t.Run(place, func(t *testing.T) {
 			s := newScene(t)

@@ -189,6 +189,7 @@ func TestAFileForgottenOnTrialLeavesTheStore(t *testing.T) {
 
 // TestAFileForgottenDuringTheCommitLeavesTheStore, and both processes forget it.
 func TestAFileForgottenDuringTheCommitLeavesTheStore(t *testing.T) {
+	t.Parallel()
 	for _, refuses := range []bool{false, true} {
 		t.Run(fmt.Sprint("MAINPID= is refused: ", refuses), func(t *testing.T) {
 			s := newScene(t)
@@ -224,6 +225,7 @@ func TestAFileForgottenDuringTheCommitLeavesTheStore(t *testing.T) {
 
 // TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor.
 func TestAFileForgottenDuringAnUpgradeIsForgottenByTheSuccessor(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{claimed, onTrial} {
 		t.Run(place, func(t *testing.T) {
 			s := newScene(t)
