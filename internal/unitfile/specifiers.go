@@ -2,7 +2,6 @@ package unitfile
 
 import (
 	"cmp"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,16 +20,29 @@ func Expand(unit, runtime, text string) string {
 
 // unescapeName undoes the escapes of a unit's name (systemd-escape(1)): - is a slash, \x2d a dash.
 func unescapeName(name string) string {
-	return nameEscapes.ReplaceAllStringFunc(name, func(escape string) string {
-		if escape == "-" {
-			return "/"
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if code, ok := escapedByte(name[i:]); ok {
+			b.WriteByte(code)
+			i += len(`\x2d`) - 1
+		} else if name[i] == '-' {
+			b.WriteByte('/')
+		} else {
+			b.WriteByte(name[i])
 		}
-		code, _ := strconv.ParseUint(escape[2:], 16, 8) // two hexadecimal digits
-		return string([]byte{byte(code)})
-	})
+	}
+	return b.String()
 }
 
-var nameEscapes = regexp.MustCompile(`-|\\x[0-9a-fA-F]{2}`)
+// escapedByte returns the byte that text begins with as \x and two hexadecimal digits.
+func escapedByte(text string) (byte, bool) {
+	digits, ok := strings.CutPrefix(text, `\x`)
+	if !ok || len(digits) < 2 {
+		return 0, false
+	}
+	code, err := strconv.ParseUint(digits[:2], 16, 8)
+	return byte(code), err == nil
+}
 
 // CutLast is strings.Cut at the last sep: the name of a unit has its kind behind the last dot.
 func CutLast(s, sep string) (before, after string, found bool) {
