@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
@@ -314,7 +315,7 @@ func (s Socket) check() error {
 		if address == "" || control.MatchString(address) || strings.TrimSpace(address) != address || strings.HasSuffix(address, `\`) {
 			return fmt.Errorf("socket %q: address %q", s.Name, address)
 		}
-		if why := badAddress(s.Kind, address); why != "" {
+		if why := listen.BadAddress(s.Kind, address); why != "" {
 			return fmt.Errorf("socket %q: address %q: %s", s.Name, address, why)
 		}
 	}

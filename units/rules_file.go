@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
@@ -24,7 +25,7 @@ var fileRules = []*rule{&syntaxRule, {
 			if a.Value != "" && !merged.Accepts(a.Key, a.Value) && (a.Section == "Service" || a.Section == "Socket") {
 				all = append(all, fault{m, a, a.Key + "=" + a.Value + " is no value of it"})
 			}
-			if why := badListen(m, a); why != "" {
+			if why := listen.BadLine(m, a); why != "" {
 				all = append(all, wrongf(m, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
 		}

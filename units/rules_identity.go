@@ -107,7 +107,7 @@ func sharedDirectory(c *contract) (all []fault) {
 	for _, a := range c.service.List("Service", "RuntimeDirectory") {
 		for _, dir := range wordsOf(a.Value) {
 			dir, _, _ = strings.Cut(dir, ":")
-			if isTemplate(c.service.Name) && !perInstance(dir) {
+			if isTemplate(c.service.Name) && !merged.PerInstance(dir) {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.Name)...)
 			} else if other := c.sharing(dir); other != "" {
 				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
@@ -118,12 +118,6 @@ func sharedDirectory(c *contract) (all []fault) {
 }
 
 func isTemplate(unit string) bool { return strings.Contains(unit, "@") }
-
-// perInstance reports whether a text differs between the instances of a template.
-func perInstance(text string) bool {
-	text = strings.ReplaceAll(text, "%%", "")
-	return slices.ContainsFunc([]string{"%i", "%I", "%n", "%N"}, func(specifier string) bool { return strings.Contains(text, specifier) })
-}
 
 // sharing returns the name of another service whose runtime directory is dir, or is
 // above or below it.

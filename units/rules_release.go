@@ -60,7 +60,7 @@ var releaseRules = []*rule{{
 		for _, key := range []string{"StandardOutput", "StandardError"} {
 			a := c.of(key)
 			kind, file, ok := strings.Cut(a.Value, ":")
-			if ok && !within(file, "/dev") && slices.Contains(fileOutputs, kind) {
+			if ok && !within(file, "/dev") && slices.Contains(merged.FileOutputs, kind) {
 				all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
 			}
 		}
@@ -87,9 +87,6 @@ func releaseMounted(c *contract) (all []fault) {
 	}
 	return all
 }
-
-// fileOutputs are the kinds of StandardOutput= that open a file.
-var fileOutputs = []string{"append", "file", "truncate"}
 
 // releaseLinks are common names of the link to a release.
 var releaseLinks = strings.Fields("current latest live active release")

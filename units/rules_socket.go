@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
+	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
@@ -149,12 +150,12 @@ var socketRules = []*rule{{
 		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
 	},
 	find: func(c *contract) []fault {
-		var before []listenLine
+		var before []listen.Line
 		return c.each(func(s *merged.Unit) (all []fault) {
 			for _, a := range s.Listening() {
-				line := listenLine{s, a}
-				if i := slices.IndexFunc(before, line.collides); i >= 0 {
-					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.Key, a.Value, before[i].at.Key, before[i].at.Value, before[i].unit.Name)...)
+				line := listen.Line{Unit: s, At: a}
+				if i := slices.IndexFunc(before, line.Collides); i >= 0 {
+					all = append(all, wrongf(s, a, "%s=%s, and %s=%s in %s", a.Key, a.Value, before[i].At.Key, before[i].At.Value, before[i].Unit.Name)...)
 				}
 				before = append(before, line)
 			}

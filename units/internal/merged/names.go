@@ -75,3 +75,9 @@ func AnInstance(unit string) string {
 	}
 	return unit
 }
+
+// PerInstance reports whether a text differs between the instances of a template.
+func PerInstance(text string) bool {
+	text = strings.ReplaceAll(text, "%%", "")
+	return slices.ContainsFunc([]string{"%i", "%I", "%n", "%N"}, func(specifier string) bool { return strings.Contains(text, specifier) })
+}

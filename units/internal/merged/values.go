@@ -164,3 +164,6 @@ var values = map[string]*valueSet{
 	"ProtectHome":              yesNoOr("read-only tmpfs"),
 	"ProcSubset":               oneOf("all pid"),
 }
+
+// FileOutputs are the kinds of StandardOutput= that open a file.
+var FileOutputs = []string{"append", "file", "truncate"}

@@ -1,4 +1,4 @@
-package units
+package running
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ import (
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// replaced returns a fault if the main process p executes another program than the file that a
+// replaced returns a difference if the main process p executes another program than the file that a
 // start would execute. It compares the bytes of the two, because an operator who goes back to the
 // program that serves makes a new file.
-func (u *loadedUnit) replaced(m *merged.Unit, p process) []fault {
+func (u *Unit) replaced(m *merged.Unit, p process) []difference {
 	at := m.LastWritten("ExecStart")
 	if text := u.one("StatusText"); strings.Contains(text, " serves as the last good program, ") {
-		return wrongf(m, at, "STATUS= of the main process: %s", text)
+		return differs(ProgramDiffers, at, "STATUS= of the main process: %s", text)
 	}
 	name, ok := u.startedAs(p)
 	process := filepath.Join("/proc", strconv.Itoa(p.pid))
@@ -32,16 +32,16 @@ func (u *loadedUnit) replaced(m *merged.Unit, p process) []fault {
 	same, err := sameProgram(process+"/exe", process+"/root"+name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return wrongf(m, at, "%s does not exist, and the main process (%d) serves without it", name, p.pid)
+		return differs(ProgramDiffers, at, "%s does not exist, and the main process (%d) serves without it", name, p.pid)
 	case err != nil || same:
 		return nil
 	}
-	return wrongf(m, at, "%s is another program than the one that the main process (%d) executes", name, p.pid)
+	return differs(ProgramDiffers, at, "%s is another program than the one that the main process (%d) executes", name, p.pid)
 }
 
 // startedAs returns the file that ExecStart= executes in the end. ok is false if that is not
 // known, and if ExecStart= has changed since the start, which restart-needed reports.
-func (u *loadedUnit) startedAs(p process) (name string, ok bool) {
+func (u *Unit) startedAs(p process) (name string, ok bool) {
 	words, argv := cmdline.ShellWords(u.commandLine()), u.program()
 	switch {
 	case len(p.argv) == 0 || len(words) == 0:
@@ -78,7 +78,7 @@ func sum(program string) ([]byte, error) {
 }
 
 // commandLine returns ExecStart= as systemctl shows it.
-func (u *loadedUnit) commandLine() string {
+func (u *Unit) commandLine() string {
 	_, rest, _ := strings.Cut(u.one("ExecStart"), "argv[]=")
 	line, _, _ := strings.Cut(rest, " ; ignore_errors=")
 	return line
@@ -86,7 +86,7 @@ func (u *loadedUnit) commandLine() string {
 
 // program returns the program that ExecStart= executes in the end, with its arguments, or nil if
 // that is not known: a program in between may have other arguments than the process.
-func (u *loadedUnit) program() []string {
+func (u *Unit) program() []string {
 	last, stays := cmdline.Follow("", cmdline.ShellWords(u.commandLine()))
 	if stays != nil {
 		return nil

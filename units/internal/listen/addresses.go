@@ -1,4 +1,4 @@
-package units
+package listen
 
 import (
 	"net/netip"
@@ -11,23 +11,21 @@ import (
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// Addresses that systemd reads, and addresses that cannot both be listened on.
-
-// badListen says why systemd ignores a Listen line, "" if it reads the line or a specifier
+// BadLine says why systemd ignores a Listen line, "" if it reads the line or a specifier
 // hides the address.
-func badListen(m *merged.Unit, a unitfile.Assignment) string {
+func BadLine(m *merged.Unit, a unitfile.Assignment) string {
 	kind, listens := strings.CutPrefix(a.Key, "Listen")
 	value := merged.Expand(m.Name, a.Value)
 	unknown := strings.Contains(value, "%") && !strings.Contains(a.Value, "%%")
-	if a.Section != "Socket" || !listens || a.Value == "" || unknown || merged.AnInstance(m.Name) != m.Name && perInstance(a.Value) {
+	if a.Section != "Socket" || !listens || a.Value == "" || unknown || merged.AnInstance(m.Name) != m.Name && merged.PerInstance(a.Value) {
 		return ""
 	}
-	return badAddress(kind, value)
+	return BadAddress(kind, value)
 }
 
-// badAddress says why systemd cannot listen on address for a setting such as ListenStream=,
+// BadAddress says why systemd cannot listen on address for a setting such as ListenStream=,
 // whose kind is Stream. "" means that it can.
-func badAddress(kind, address string) string {
+func BadAddress(kind, address string) string {
 	isPath := strings.HasPrefix(address, "/") && path.Clean(address) != "/"
 	switch kind {
 	case "FIFO", "Special", "MessageQueue", "USBFunction":
@@ -84,22 +82,22 @@ func isVsock(address string) bool {
 	return len(parts) == 3 && slices.Contains(families, parts[0]) && (parts[1] == "" || number(parts[1])) && number(parts[2])
 }
 
-// A listenLine is a Listen line of a .socket unit.
-type listenLine struct {
-	unit *merged.Unit
-	at   unitfile.Assignment
+// A Line is a Listen line of a .socket unit.
+type Line struct {
+	Unit *merged.Unit
+	At   unitfile.Assignment
 }
 
-// collides reports whether the kernel does not let l and other listen at once.
-func (l listenLine) collides(other listenLine) bool {
-	if unitfile.IsYes(l.unit.Last("Socket", "ReusePort").Value) && unitfile.IsYes(other.unit.Last("Socket", "ReusePort").Value) {
+// Collides reports whether the kernel does not let l and other listen at once.
+func (l Line) Collides(other Line) bool {
+	if unitfile.IsYes(l.Unit.Last("Socket", "ReusePort").Value) && unitfile.IsYes(other.Unit.Last("Socket", "ReusePort").Value) {
 		return false
 	}
-	e, ok := endpointOf(l.unit, l.at)
-	f, okOther := endpointOf(other.unit, other.at)
+	e, ok := EndpointOf(l.Unit, l.At)
+	f, okOther := EndpointOf(other.Unit, other.At)
 	switch {
 	case !ok || !okOther:
-		return ok == okOther && l.at.Key == other.at.Key && merged.Expand(l.unit.Name, l.at.Value) == merged.Expand(other.unit.Name, other.at.Value)
+		return ok == okOther && l.At.Key == other.At.Key && merged.Expand(l.Unit.Name, l.At.Value) == merged.Expand(other.Unit.Name, other.At.Value)
 	case e.network != f.network:
 		return false
 	case e.network == "unix":
@@ -111,14 +109,14 @@ func (l listenLine) collides(other listenLine) bool {
 }
 
 // wild reports whether e is a port on all addresses.
-func (l listenLine) wild(e endpoint) bool { return e.at.Addr().IsUnspecified() }
+func (l Line) wild(e Endpoint) bool { return e.at.Addr().IsUnspecified() }
 
 // both reports whether e takes a port of IPv4 and of IPv6.
-func (l listenLine) both(e endpoint) bool {
-	return l.wild(e) && e.at.Addr().Is6() && l.unit.Last("Socket", "BindIPv6Only").Value != "ipv6-only"
+func (l Line) both(e Endpoint) bool {
+	return l.wild(e) && e.at.Addr().Is6() && l.Unit.Last("Socket", "BindIPv6Only").Value != "ipv6-only"
 }
 
 // covers reports whether e takes the port of f among those of all addresses.
-func (l listenLine) covers(e, f endpoint) bool {
+func (l Line) covers(e, f Endpoint) bool {
 	return l.wild(e) && (e.at.Addr().Is4() == f.at.Addr().Is4() || l.both(e))
 }

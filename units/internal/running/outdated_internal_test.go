@@ -1,4 +1,4 @@
-package units
+package running
 
 import (
 	"net"
@@ -63,7 +63,7 @@ func TestSocketUnitIsComparedWithItsListeners(t *testing.T) {
 		{"ListenDatagram=" + tcp, false},
 	} {
 		found := elsewhere(socketUnit(c.line), readProcess(os.Getpid()))
-		if (len(found) == 0) != c.is || !c.is && !strings.Contains(found[0].wrong, "listens on ") {
+		if (len(found) == 0) != c.is || !c.is && !strings.Contains(found[0].Wrong, "listens on ") {
 			t.Errorf("%s: %v, want the process to listen there: %v", c.line, found, c.is)
 		}
 	}

@@ -1,4 +1,4 @@
-package units
+package running
 
 import (
 	"os"
@@ -56,9 +56,9 @@ func TestTheMainProcessIsComparedWithTheFileOnDisk(t *testing.T) {
 		{other, "myapp", differs},
 		{dir + "/gone", dir + "/gone", gone},
 	} {
-		u := loadedUnit{properties: properties{"ExecStart": {"{ path=" + tt.argv + " ; argv[]=" + tt.argv + " ; ignore_errors=no }"}}}
+		u := Unit{properties: properties{"ExecStart": {"{ path=" + tt.argv + " ; argv[]=" + tt.argv + " ; ignore_errors=no }"}}}
 		got := u.replaced(m, process{pid: os.Getpid(), argv: []string{tt.runs}})
-		if (len(got) > 0) != (tt.want != "") || len(got) > 0 && !strings.Contains(got[0].wrong, tt.want) {
+		if (len(got) > 0) != (tt.want != "") || len(got) > 0 && !strings.Contains(got[0].Wrong, tt.want) {
 			t.Errorf("ExecStart=%s, argv[0] %s: %v, want %q", tt.argv, tt.runs, got, tt.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package units
+package running
 
 import (
 	"cmp"
@@ -15,58 +15,75 @@ import (
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/applied"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
+	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// outdated returns the settings of a unit that its main process p does not have. It compares
-// the settings that /proc shows. Other settings, such as most of a sandbox, count as changed if
-// the file that sets them is newer than the start.
-func (u *loadedUnit) outdated(m *merged.Unit, p process) (findings []Finding) {
-	section, r, known := "Service", restartRule, map[string]bool{}
+// A Kind of difference between the main process and the files of its unit.
+type Kind int
+
+const (
+	SettingDiffers Kind = iota // of a service, which an upgrade does not pick up
+	SocketDiffers              // a setting or an address of a .socket unit
+	ProgramDiffers             // the process executes another program than the file on disk
+	SocketStray                // STATUS= says that a socket serves another address
+)
+
+// A difference is a line of a unit of which the main process has something else.
+type difference struct {
+	Kind  Kind
+	At    unitfile.Assignment
+	Wrong string
+}
+
+// Outdated returns the differences between the files of unit u and the main process of its
+// service, which is one of all. It compares the settings that /proc shows. Other settings, such
+// as most of a sandbox, count as changed if the file that sets them is newer than the start.
+func (u *Unit) Outdated(all []Unit) (found []difference) {
+	m, p := u.Merged(), mainProcess(*u, all)
+	section, known := "Service", map[string]bool{}
 	switch merged.Kind(m.Name) {
 	case "socket":
-		section, r = "Socket", socketRestartRule
+		section = "Socket"
 		if p.pid == 0 {
 			break
 		}
-		for _, f := range elsewhere(m, p) {
-			known[f.at.Key] = true
-			findings = append(findings, r.finding(f))
+		for _, d := range elsewhere(m, p) {
+			known[d.At.Key] = true
+			found = append(found, d)
 		}
 	case "service":
 		if p.pid == 0 {
 			return nil
 		}
-		for _, f := range u.differences(m, p, known) {
-			findings = append(findings, r.finding(f))
-		}
-		for _, f := range u.replaced(m, p) {
-			findings = append(findings, replacedRule.finding(f))
-		}
+		found = append(u.differences(m, p, known), u.replaced(m, p)...)
 		for _, text := range strays(u.one("StatusText")) {
-			findings = append(findings, strayRule.finding(wrongf(m, m.LastWritten("ExecStart"), "STATUS= of the main process: %s", text)[0]))
+			found = append(found, differs(SocketStray, m.LastWritten("ExecStart"), "STATUS= of the main process: %s", text)...)
 		}
 	default:
 		return nil
 	}
 	if started, ok := u.started(); ok {
-		for _, f := range newer(m, section, started, known) {
-			findings = append(findings, r.finding(f))
-		}
+		found = append(found, newer(m, section, started, known)...)
 	}
-	return findings
+	return found
+}
+
+// differs returns one difference.
+func differs(k Kind, at unitfile.Assignment, format string, args ...any) []difference {
+	return []difference{{k, at, fmt.Sprintf(format, args...)}}
 }
 
 // differences compares the process with the unit, and adds the settings that it could compare
 // to known.
-func (u *loadedUnit) differences(m *merged.Unit, p process, known map[string]bool) (all []fault) {
+func (u *Unit) differences(m *merged.Unit, p process, known map[string]bool) (all []difference) {
 	compare := func(key, want, has string, decided bool) {
 		if !decided {
 			return
 		}
 		known[key] = true
 		if want != has {
-			all = append(all, wrongf(m, m.LastWritten(key), "%s= is %s, the main process (%d) has %s", key, quoteEmpty(want), p.pid, quoteEmpty(has))...)
+			all = append(all, differs(SettingDiffers, m.LastWritten(key), "%s= is %s, the main process (%d) has %s", key, quoteEmpty(want), p.pid, quoteEmpty(has))...)
 		}
 	}
 	manager := p.parent()
@@ -119,7 +136,7 @@ func (p process) outputs(m *merged.Unit) map[string][2]string {
 		kind, name, _ := strings.Cut(m.LastWritten(key).Value, ":")
 		open := filepath.Join("/proc", strconv.Itoa(p.pid), "fd", descriptor)
 		has, err := os.Readlink(open)
-		if err != nil || !slices.Contains(fileOutputs, kind) {
+		if err != nil || !slices.Contains(merged.FileOutputs, kind) {
 			continue // another user's process, or no file
 		}
 		name = merged.Expand(m.Name, name)
@@ -134,7 +151,7 @@ func (p process) outputs(m *merged.Unit) map[string][2]string {
 
 // arguments compares the arguments of the process with ExecStart=. ok is false if another
 // program starts the daemon.
-func (u *loadedUnit) arguments(p process) (want, has string, ok bool) {
+func (u *Unit) arguments(p process) (want, has string, ok bool) {
 	wanted := u.program()
 	if len(wanted) == 0 || len(p.argv) == 0 || strings.Contains(u.commandLine(), "$") {
 		return "", "", false
@@ -148,7 +165,7 @@ func (u *loadedUnit) arguments(p process) (want, has string, ok bool) {
 
 // environment returns pairs for the variables that differ: the one of the unit and the one of
 // the process.
-func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]string) {
+func (u *Unit) environment(p process, known map[string]bool) (all [][2]string) {
 	if p.environ == nil || u.one("EnvironmentFiles") != "" || u.one("UnsetEnvironment") != "" {
 		return nil // it cannot be read, or does not come from Environment= alone
 	}
@@ -168,16 +185,17 @@ func (u *loadedUnit) environment(p process, known map[string]bool) (all [][2]str
 	return all
 }
 
-// newer returns one fault for each file of the unit that was changed after the start and has
+// newer returns one difference for each file of the unit that was changed after the start and has
 // a setting that needs a start, and for each environment file that was changed.
-func newer(m *merged.Unit, section string, started time.Time, known map[string]bool) (all []fault) {
+func newer(m *merged.Unit, section string, started time.Time, known map[string]bool) (all []difference) {
+	k := map[string]Kind{"Service": SettingDiffers, "Socket": SocketDiffers}[section]
 	first, keys := map[*unitfile.File]unitfile.Assignment{}, map[*unitfile.File][]string{}
 	for _, a := range m.All {
 		if a.Section != section || applied.ByManager(a.Key) {
 			continue
 		}
 		if a.Key == "EnvironmentFile" {
-			all = append(all, newerEnvironment(m, a, started)...)
+			all = append(all, newerEnvironment(a, started)...)
 		}
 		if known[a.Key] || !changedAfter(a.File.Path, started) {
 			continue
@@ -190,20 +208,20 @@ func newer(m *merged.Unit, section string, started time.Time, known map[string]b
 		}
 	}
 	for f, a := range first {
-		all = append(all, wrongf(m, a, "the file has changed since the start at %s, perhaps also: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
+		all = append(all, differs(k, a, "the file has changed since the start at %s, perhaps also: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
 	}
-	slices.SortFunc(all, func(a, b fault) int {
-		return cmp.Or(cmp.Compare(a.at.File.Path, b.at.File.Path), cmp.Compare(a.at.Line, b.at.Line))
+	slices.SortFunc(all, func(a, b difference) int {
+		return cmp.Or(cmp.Compare(a.At.File.Path, b.At.File.Path), cmp.Compare(a.At.Line, b.At.Line))
 	})
 	return all
 }
 
-func newerEnvironment(m *merged.Unit, a unitfile.Assignment, started time.Time) []fault {
+func newerEnvironment(a unitfile.Assignment, started time.Time) []difference {
 	// A bad pattern has no files, as for systemd.
 	names, _ := filepath.Glob(strings.TrimPrefix(a.Value, "-"))
 	for _, name := range names {
 		if changedAfter(name, started) {
-			return wrongf(m, a, "%s was changed since the start at %s", name, started.Format(time.DateTime))
+			return differs(SettingDiffers, a, "%s was changed since the start at %s", name, started.Format(time.DateTime))
 		}
 	}
 	return nil
@@ -218,7 +236,7 @@ func changedAfter(name string, started time.Time) bool {
 
 // user returns the uid of User=, or of the manager without User=. It returns "" for a name that
 // cannot be looked up, such as a name of DynamicUser=.
-func (u *loadedUnit) user(manager process) (uid string) {
+func (u *Unit) user(manager process) (uid string) {
 	name := u.one("User")
 	if name == "" {
 		return manager.uid()
@@ -234,3 +252,28 @@ func (u *loadedUnit) user(manager process) (uid string) {
 }
 
 func quoteEmpty(s string) string { return cmp.Or(s, fmt.Sprintf("%q", s)) }
+
+// elsewhere returns a difference for each address of .socket unit s that the main process p does
+// not listen on. A process whose sockets cannot be read, or that has none, has none.
+func elsewhere(s *merged.Unit, p process) (all []difference) {
+	has := listen.EndpointsOf(p.pid)
+	if len(has) == 0 {
+		return nil
+	}
+	for _, a := range s.Listening() {
+		wanted, ok := listen.EndpointOf(s, a)
+		if ok && !slices.ContainsFunc(has, func(e listen.Endpoint) bool { return e.Serves(wanted) }) {
+			all = append(all, differs(SocketDiffers, a, "%s=%s, the main process (%d) listens on %s, not there", a.Key, a.Value, p.pid, join(has))...)
+		}
+	}
+	return all
+}
+
+func join(all []listen.Endpoint) string {
+	words := make([]string, len(all))
+	for i, e := range all {
+		words[i] = e.String()
+	}
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), " and ")
+}
