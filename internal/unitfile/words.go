@@ -17,6 +17,30 @@ var ErrQuotes = errors.New("unbalanced quotes")
 //
 // With ErrQuotes the last word goes on to the end of the text.
 func Words(text string) (words []string, err error) {
+	words, open := split(text, blanks, func(text string, _ byte) (string, int) { return unescape(text) })
+	if open {
+		err = ErrQuotes
+	}
+	return words, err
+}
+
+// ShellWords splits text that is quoted as for a shell, such as the lists in the output of
+// systemctl show. A backslash stands for the next character, except between single quotes. An
+// open quote ends at the end of the text.
+func ShellWords(text string) []string {
+	words, _ := split(text, " \t", func(text string, quote byte) (string, int) {
+		if quote == '\'' {
+			return `\`, 0
+		}
+		_, n := utf8.DecodeRuneInString(text)
+		return text[:n], n
+	})
+	return words
+}
+
+// split splits text at separators outside of quotes. decode returns the meaning of a backslash,
+// by the text that follows it and the quote around it, and the length of its part of that text.
+func split(text, separators string, decode func(text string, quote byte) (string, int)) (words []string, open bool) {
 	var word strings.Builder
 	var quote byte
 	inWord := false
@@ -24,14 +48,14 @@ func Words(text string) (words []string, err error) {
 		switch c := text[i]; {
 		case c == '\\':
 			inWord = true
-			decoded, n := unescape(text[i+1:])
+			decoded, n := decode(text[i+1:], quote)
 			word.WriteString(decoded)
 			i += n
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == '"' || c == '\''):
 			inWord, quote = true, c
-		case quote == 0 && strings.IndexByte(blanks, c) >= 0:
+		case quote == 0 && strings.IndexByte(separators, c) >= 0:
 			if inWord {
 				words = append(words, word.String())
 			}
@@ -45,10 +69,7 @@ func Words(text string) (words []string, err error) {
 	if inWord {
 		words = append(words, word.String())
 	}
-	if quote != 0 {
-		err = ErrQuotes
-	}
-	return words, err
+	return words, quote != 0
 }
 
 // simpleEscapes are the escapes of one character, and their meaning in the same place.

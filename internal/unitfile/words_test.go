@@ -40,6 +40,19 @@ func TestOpenQuoteIsAnError(t *testing.T) {
 	}
 }
 
+func TestShellWordsHaveQuotesOfAShell(t *testing.T) {
+	for text, want := range map[string][]string{
+		`a\nb 'a\nb' "a\"b"`:    {"anb", `a\nb`, `a"b`},
+		`A="1 2"\ 3 "" 'open d`: {"A=1 2 3", "", "open d"},
+		`\ä \`:                  {"ä", ""},
+		"a\tb\nc":               {"a", "b\nc"},
+	} {
+		if got := unitfile.ShellWords(text); !slices.Equal(got, want) {
+			t.Errorf("ShellWords(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLineIsSplitIntoCommands(t *testing.T) {
 	for value, want := range map[string][]string{
 		"/a b ; /c ; ; /d": {"/a b", "/c", "/d"},

@@ -67,46 +67,12 @@ func arguments(line string) []string {
 	return words
 }
 
-// ShellWords splits text that is quoted as for a shell, such as the lists in the output of
-// systemctl show. It knows the C escapes that stand for the next character.
-func ShellWords(line string) (words []string) {
-	var word strings.Builder
-	var quote rune
-	var inWord, escaped bool
-	for _, r := range line {
-		switch {
-		case escaped:
-			word.WriteRune(r)
-			escaped = false
-		case r == '\\' && quote != '\'':
-			inWord, escaped = true, true
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote == 0 && (r == '"' || r == '\''):
-			inWord, quote = true, r
-		case quote == 0 && (r == ' ' || r == '\t'):
-			if inWord {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			inWord = false
-		default:
-			inWord = true
-			word.WriteRune(r)
-		}
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words
-}
-
 // Words returns the words of a command line, and those in a line for a shell.
 func (c Command) Words() (all []string) {
 	all = slices.Clone(c.Argv)
 	for _, word := range c.Argv {
 		if strings.ContainsAny(word, " \t") {
-			all = append(all, ShellWords(word)...)
+			all = append(all, unitfile.ShellWords(word)...)
 		}
 	}
 	return all

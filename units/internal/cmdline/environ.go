@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Takes returns the variables among read that programs before the last one remove or replace.
@@ -13,7 +15,7 @@ func (c Command) Takes(root string, read []string) (names []string) {
 		names = append(names, taken(words, read)...)
 	}
 	for _, p := range splitScript(commandLines(c.Text(root))) {
-		if words := simple(ShellWords(p.text)); len(words) > 0 && words[0] == "unset" {
+		if words := simple(unitfile.ShellWords(p.text)); len(words) > 0 && words[0] == "unset" {
 			names = append(names, words[1:]...)
 		}
 	}

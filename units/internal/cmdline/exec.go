@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cutover-go/cutover/internal/unitfile"
 )
 
 // Which program a shell becomes: the one after exec. Tried on Debian 11 to 13: bash also
@@ -61,7 +63,7 @@ func (f *follower) followScript(shell, text string, executesLast bool) (last []s
 	for _, p := range parts {
 		alone := before != "|" && p.operator != "|" && p.operator != "&"
 		before = p.operator
-		if program := executed(ShellWords(p.text)); alone && len(program) > 0 {
+		if program := executed(unitfile.ShellWords(p.text)); alone && len(program) > 0 {
 			branches++
 			if last, stays = f.follow(program); stays == nil {
 				return last, nil // of several branches one is right
@@ -111,7 +113,7 @@ func lastCommand(parts []part) []string {
 	if n == 0 || parts[n-1].operator == "&" || n > 1 && parts[n-2].operator == "|" {
 		return nil
 	}
-	words := ShellWords(parts[n-1].text)
+	words := unitfile.ShellWords(parts[n-1].text)
 	for len(words) > 0 && isAssignment(words[0]) {
 		words = words[1:]
 	}
@@ -158,7 +160,7 @@ func beforeExec(words []string) []string {
 		case words[0] == "case" && in > 0: // case X in A) exec
 			words = words[in+1:]
 		case words[0] == "eval":
-			words = ShellWords(strings.Join(words[1:], " "))
+			words = unitfile.ShellWords(strings.Join(words[1:], " "))
 		case isAssignment(words[0]) || slices.Contains(strings.Fields("then else do { command builtin"), words[0]):
 			words = words[1:]
 		case strings.HasSuffix(words[0], ")") && !strings.Contains(words[0], "("): // a pattern of case
@@ -173,7 +175,7 @@ func beforeExec(words []string) []string {
 // Renamed returns the argv[0] that exec -a gives a program in a shell's text, and the program.
 func Renamed(text string) (name, program string, ok bool) {
 	for _, p := range splitScript(commandLines(text)) {
-		words := beforeExec(ShellWords(p.text))
+		words := beforeExec(unitfile.ShellWords(p.text))
 		i := slices.Index(words, "-a")
 		if last := executed(words); i > 0 && i+1 < len(words) && words[0] == "exec" && len(last) > 0 && slices.Index(words, last[0]) > i {
 			return words[i+1], last[0], true
@@ -192,7 +194,7 @@ func isRedirection(word string) bool {
 // it executes, "" if there is none.
 func RedirectsTo(text string) string {
 	for _, p := range splitScript(text) {
-		words := ShellWords(p.text)
+		words := unitfile.ShellWords(p.text)
 		for i, word := range words {
 			_, file, _ := strings.Cut(word, ">")
 			file = strings.TrimLeft(file, ">|")

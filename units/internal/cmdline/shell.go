@@ -79,7 +79,7 @@ func (c Command) Steps() (all []Step, errexit bool) {
 	}
 	before := ""
 	for _, part := range splitScript(line) {
-		words := ShellWords(part.text)
+		words := unitfile.ShellWords(part.text)
 		for len(words) > 0 && (words[0] == "exec" || words[0] == "command" || isAssignment(words[0])) {
 			words = words[1:]
 		}
@@ -190,7 +190,7 @@ func (c Command) Asynchronous() bool {
 	if !isShell {
 		return sendsSignal(c.Argv)
 	}
-	return slices.ContainsFunc(splitScript(line), func(p part) bool { return p.operator == "&" || sendsSignal(simple(ShellWords(p.text))) })
+	return slices.ContainsFunc(splitScript(line), func(p part) bool { return p.operator == "&" || sendsSignal(simple(unitfile.ShellWords(p.text))) })
 }
 
 func sendsSignal(words []string) bool {

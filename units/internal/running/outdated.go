@@ -14,7 +14,6 @@ import (
 
 	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/applied"
-	"github.com/cutover-go/cutover/units/internal/cmdline"
 	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
@@ -160,7 +159,7 @@ func (u *Unit) arguments(p process) (want, has string, ok bool) {
 		return "", "", false // argv[0] is the name after @, or a program in PATH
 	}
 	// The output of systemctl does not show where an argument with blanks begins and ends.
-	return strings.Join(wanted, " "), strings.Join(cmdline.ShellWords(strings.Join(p.argv, " ")), " "), true
+	return strings.Join(wanted, " "), strings.Join(unitfile.ShellWords(strings.Join(p.argv, " ")), " "), true
 }
 
 // environment returns pairs for the variables that differ: the one of the unit and the one of
@@ -170,7 +169,7 @@ func (u *Unit) environment(p process, known map[string]bool) (all [][2]string) {
 		return nil // it cannot be read, or does not come from Environment= alone
 	}
 	known["Environment"] = true
-	for _, variable := range cmdline.ShellWords(u.one("Environment")) {
+	for _, variable := range unitfile.ShellWords(u.one("Environment")) {
 		name, _, _ := strings.Cut(variable, "=")
 		has := "no " + name
 		for _, v := range p.environ {

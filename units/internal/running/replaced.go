@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
@@ -42,7 +43,7 @@ func (u *Unit) replaced(m *merged.Unit, p process) []difference {
 // startedAs returns the file that ExecStart= executes in the end. ok is false if that is not
 // known, and if ExecStart= has changed since the start, which restart-needed reports.
 func (u *Unit) startedAs(p process) (name string, ok bool) {
-	words, argv := cmdline.ShellWords(u.commandLine()), u.program()
+	words, argv := unitfile.ShellWords(u.commandLine()), u.program()
 	switch {
 	case len(p.argv) == 0 || len(words) == 0:
 		return "", false
@@ -87,7 +88,7 @@ func (u *Unit) commandLine() string {
 // program returns the program that ExecStart= executes in the end, with its arguments, or nil if
 // that is not known: a program in between may have other arguments than the process.
 func (u *Unit) program() []string {
-	last, stays := cmdline.Follow("", cmdline.ShellWords(u.commandLine()))
+	last, stays := cmdline.Follow("", unitfile.ShellWords(u.commandLine()))
 	if stays != nil {
 		return nil
 	}

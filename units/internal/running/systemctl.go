@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
-	"github.com/cutover-go/cutover/units/internal/cmdline"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
@@ -154,7 +153,7 @@ func (u *Unit) read() error {
 	if u.one("FragmentPath") == "" {
 		return nil // a unit without a file, to which another unit refers
 	}
-	paths := append([]string{u.one("FragmentPath")}, cmdline.ShellWords(u.one("DropInPaths"))...)
+	paths := append([]string{u.one("FragmentPath")}, unitfile.ShellWords(u.one("DropInPaths"))...)
 	for i, p := range paths {
 		name := u.one("Id")
 		if i > 0 {
