@@ -10,11 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/cutover-go/cutover/internal/unitfile"
-	"github.com/cutover-go/cutover/units/internal/applied"
-	"github.com/cutover-go/cutover/units/internal/listen"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
@@ -28,8 +25,8 @@ const (
 	SocketStray                // STATUS= says that a socket serves another address
 )
 
-// A difference is a line of a unit of which the main process has something else.
-type difference struct {
+// A Difference is a line of a unit of which the main process has something else.
+type Difference struct {
 	Kind  Kind
 	At    unitfile.Assignment
 	Wrong string
@@ -38,7 +35,7 @@ type difference struct {
 // Outdated returns the differences between the files of unit u and the main process of its
 // service, which is one of all. It compares the settings that /proc shows. Other settings, such
 // as most of a sandbox, count as changed if the file that sets them is newer than the start.
-func (u *Unit) Outdated(all []Unit) (found []difference) {
+func (u *Unit) Outdated(all []Unit) (found []Difference) {
 	m, p := u.Merged(), mainProcess(*u, all)
 	section, known := "Service", map[string]bool{}
 	switch merged.Kind(m.Name) {
@@ -69,13 +66,13 @@ func (u *Unit) Outdated(all []Unit) (found []difference) {
 }
 
 // differs returns one difference.
-func differs(k Kind, at unitfile.Assignment, format string, args ...any) []difference {
-	return []difference{{k, at, fmt.Sprintf(format, args...)}}
+func differs(k Kind, at unitfile.Assignment, format string, args ...any) []Difference {
+	return []Difference{{k, at, fmt.Sprintf(format, args...)}}
 }
 
 // differences compares the process with the unit, and adds the settings that it could compare
 // to known.
-func (u *Unit) differences(m *merged.Unit, p process, known map[string]bool) (all []difference) {
+func (u *Unit) differences(m *merged.Unit, p process, known map[string]bool) (all []Difference) {
 	compare := func(key, want, has string, decided bool) {
 		if !decided {
 			return
@@ -184,55 +181,6 @@ func (u *Unit) environment(p process, known map[string]bool) (all [][2]string) {
 	return all
 }
 
-// newer returns one difference for each file of the unit that was changed after the start and has
-// a setting that needs a start, and for each environment file that was changed.
-func newer(m *merged.Unit, section string, started time.Time, known map[string]bool) (all []difference) {
-	k := map[string]Kind{"Service": SettingDiffers, "Socket": SocketDiffers}[section]
-	first, keys := map[*unitfile.File]unitfile.Assignment{}, map[*unitfile.File][]string{}
-	for _, a := range m.All {
-		if a.Section != section || applied.ByManager(a.Key) {
-			continue
-		}
-		if a.Key == "EnvironmentFile" {
-			all = append(all, newerEnvironment(a, started)...)
-		}
-		if known[a.Key] || !changedAfter(a.File.Path, started) {
-			continue
-		}
-		if keys[a.File] == nil {
-			first[a.File] = a
-		}
-		if !slices.Contains(keys[a.File], a.Key+"=") {
-			keys[a.File] = append(keys[a.File], a.Key+"=")
-		}
-	}
-	for f, a := range first {
-		all = append(all, differs(k, a, "the file has changed since the start at %s, perhaps also: %s", started.Format(time.DateTime), strings.Join(keys[f], " "))...)
-	}
-	slices.SortFunc(all, func(a, b difference) int {
-		return cmp.Or(cmp.Compare(a.At.File.Path, b.At.File.Path), cmp.Compare(a.At.Line, b.At.Line))
-	})
-	return all
-}
-
-func newerEnvironment(a unitfile.Assignment, started time.Time) []difference {
-	// A bad pattern has no files, as for systemd.
-	names, _ := filepath.Glob(strings.TrimPrefix(a.Value, "-"))
-	for _, name := range names {
-		if changedAfter(name, started) {
-			return differs(SettingDiffers, a, "%s was changed since the start at %s", name, started.Format(time.DateTime))
-		}
-	}
-	return nil
-}
-
-// changedAfter compares seconds, because systemctl shows no fractions. A change in the second
-// of the start counts as earlier.
-func changedAfter(name string, started time.Time) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.ModTime().Truncate(time.Second).After(started)
-}
-
 // user returns the uid of User=, or of the manager without User=. It returns "" for a name that
 // cannot be looked up, such as a name of DynamicUser=.
 func (u *Unit) user(manager process) (uid string) {
@@ -251,28 +199,3 @@ func (u *Unit) user(manager process) (uid string) {
 }
 
 func quoteEmpty(s string) string { return cmp.Or(s, fmt.Sprintf("%q", s)) }
-
-// elsewhere returns a difference for each address of .socket unit s that the main process p does
-// not listen on. A process whose sockets cannot be read, or that has none, has none.
-func elsewhere(s *merged.Unit, p process) (all []difference) {
-	has := listen.EndpointsOf(p.pid)
-	if len(has) == 0 {
-		return nil
-	}
-	for _, a := range s.Listening() {
-		wanted, ok := listen.EndpointOf(s, a)
-		if ok && !slices.ContainsFunc(has, func(e listen.Endpoint) bool { return e.Serves(wanted) }) {
-			all = append(all, differs(SocketDiffers, a, "%s=%s, the main process (%d) listens on %s, not there", a.Key, a.Value, p.pid, join(has))...)
-		}
-	}
-	return all
-}
-
-func join(all []listen.Endpoint) string {
-	words := make([]string, len(all))
-	for i, e := range all {
-		words[i] = e.String()
-	}
-	slices.Sort(words)
-	return strings.Join(slices.Compact(words), " and ")
-}

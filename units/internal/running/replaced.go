@@ -20,7 +20,7 @@ import (
 // replaced returns a difference if the main process p executes another program than the file that a
 // start would execute. It compares the bytes of the two, because an operator who goes back to the
 // program that serves makes a new file.
-func (u *Unit) replaced(m *merged.Unit, p process) []difference {
+func (u *Unit) replaced(m *merged.Unit, p process) []Difference {
 	at := m.LastWritten("ExecStart")
 	if text := u.one("StatusText"); strings.Contains(text, " serves as the last good program, ") {
 		return differs(ProgramDiffers, at, "STATUS= of the main process: %s", text)
