@@ -47,6 +47,9 @@ func TestCompromisedServiceCannotMisuseTheReloadCommand(t *testing.T) {
 			t.Run(a.name, func(t *testing.T) { outer.in(t).suffer(a, root.Version) })
 		}
 		for prefix, want := range prefixes {
+			if prefix != "!" && !thorough() {
+				continue // reloads without a prefix and with + succeed in other stories
+			}
 			t.Run("prefix "+prefix, func(t *testing.T) { outer.in(t).reloadWith(prefix, want, root.Version) })
 		}
 		if text, err := outer.machine.Log(outer.ctx, "other.service"); err != nil || strings.Contains(text, "connected") {

@@ -93,9 +93,20 @@ func answer(c net.PacketConn, line string) {
 	}
 }
 
-// ask prints the answer of one socket, which has two seconds.
-func ask(ctx context.Context) error {
-	network, address := os.Args[2], os.Args[3]
+// ask prints the answers of sockets.
+func ask(ctx context.Context) (err error) {
+	for i := 2; i+1 < len(os.Args); i += 2 {
+		fmt.Printf("%s %s: ", os.Args[i], os.Args[i+1])
+		if failed := askOne(ctx, os.Args[i], os.Args[i+1]); failed != nil {
+			err = errors.Join(err, failed)
+			fmt.Println(failed)
+		}
+	}
+	return err
+}
+
+// askOne prints the answer of one socket, which has two seconds.
+func askOne(ctx context.Context, network, address string) error {
 	if network == "vsock" {
 		return askVsock(address)
 	}
