@@ -3,6 +3,7 @@ package units
 import (
 	"strings"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
@@ -38,7 +39,7 @@ var commandRules = []*rule{{
 		ID: "exec-program", Severity: Error,
 		Title: "a command line begins with a program",
 		Why: "The first word of a command is an absolute path, or the name of a program in the PATH of systemd. systemd replaces specifiers in it, but no variables. " +
-			"It refuses a unit with a relative path or the path of a directory, and looks for a program that is called like the variable.",
+			"It refuses a unit with a relative path, the path of a directory or an open quote, and looks for a program that is called like the variable.",
 		Effect: "systemd does not load the unit (LoadState=bad-setting), or the command fails with 203/EXEC",
 		Write:  "the absolute path of the program",
 		Bad:    "[Service]\nExecStart=bin/myapp\n",
@@ -46,7 +47,7 @@ var commandRules = []*rule{{
 	},
 	find: func(c *contract) (all []fault) {
 		for _, a := range c.service.Lists("Service", merged.CommandKeys...) {
-			if why := badProgram(cmdline.Parse(a.Value)); why != "" {
+			if why := badProgram(a.Value); why != "" {
 				all = append(all, wrongf(c.service, a, "%s=%s: %s", a.Key, a.Value, why)...)
 			}
 		}
@@ -73,10 +74,14 @@ var commandRules = []*rule{{
 	},
 }}
 
-// badProgram says why the first word of a command is no program, "" if it can be one. The
+// badProgram says why systemd finds no program in a command line, "" if it can find one. The
 // prefix | (258) gives the line to a shell.
-func badProgram(cmd cmdline.Command) string {
+func badProgram(line string) string {
+	cmd := cmdline.Parse(line)
 	name := cmd.Binary()
+	if _, err := unitfile.Words(line); err != nil {
+		return "a quote is open at the end"
+	}
 	switch {
 	case strings.Contains(cmd.Prefix, "|") || strings.HasPrefix(name, "%"):
 		return ""

@@ -48,6 +48,7 @@ func TestCommandLinesAreReadAsSystemdDoes(t *testing.T) {
 		{"ExecStart=\nExecStart=/usr/bin/", "exec-program"},
 		{"ExecStart=\nExecStart=${BIN} -v", "exec-program"},
 		{"ExecStart=\nExecStart=@", "exec-program"},
+		{"ExecStart=\nExecStart=/usr/bin/myapp -name \"a", "exec-program"},
 		{"ExecStart=\nExecStart=%h/myapp", ""},
 		{"ExecStart=\nExecStart=myapp", ""},
 		{reloadsBy("bin/myapp reload"), "exec-program"},
