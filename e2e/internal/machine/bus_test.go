@@ -29,7 +29,7 @@ func checkShow(t *testing.T, m *machine.Machine, units ...string) {
 }
 
 func TestAFailedStopIsAnError(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	if err := m.Stop(t.Context(), "no-such.service"); err == nil || !strings.Contains(err.Error(), "no-such.service not loaded") {
 		t.Errorf("Stop of a missing unit = %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func TestCommandRunsInside(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	cmd := m.Command(t.Context(), "sh", "-c", `cat; echo "$1 $EXTRA $(cat /etc/hostname /proc/1/comm)"; grep ^0:: /proc/self/cgroup`, "sh", "an argument")
 	cmd.Env = append(cmd.Env, "EXTRA=variable")
 	cmd.Stdin = strings.NewReader("input\n")
@@ -29,7 +29,7 @@ func TestCommandRunsInside(t *testing.T) {
 }
 
 func TestCommandTellsHowItEnded(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	for _, tt := range []struct {
 		command []string
 		code    int
@@ -48,7 +48,7 @@ func TestCommandTellsHowItEnded(t *testing.T) {
 }
 
 func TestRunIsInsideAndTellsHowItEnded(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	const where = `cat /etc/hostname /proc/1/comm; readlink /proc/self/ns/*; grep ^0:: /proc/self/cgroup; pwd; id -u; env | sort`
 	of := regexp.MustCompile(`/operator/[0-9a-f]+|OLDPWD=.*\n|_=.*\n`)
 	out, err := m.Run(t.Context(), "sh", "-c", where)
@@ -67,7 +67,7 @@ func TestRunIsInsideAndTellsHowItEnded(t *testing.T) {
 }
 
 func TestCommandPassesSignalsOn(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	cmd := m.Command(t.Context(), "sh", "-c", `trap "exit 9" HUP; echo ready; while :; do read line; done`)
 	lines := startAndRead(t, cmd)
 	if _, err := lines.ReadString('\n'); err != nil {
@@ -93,7 +93,7 @@ func startAndRead(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
 }
 
 func TestFailedSystemctlIsAnExitError(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	err := m.Start(t.Context(), "no-such.service")
 	var exit *machine.ExitError
 	if !errors.As(err, &exit) {
@@ -105,7 +105,7 @@ func TestFailedSystemctlIsAnExitError(t *testing.T) {
 }
 
 func TestFilesArePutInsideAndReplaced(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	file := filepath.Join(t.TempDir(), "program")
 	must(t, os.WriteFile(file, []byte("#!/bin/sh\necho new\n"), 0o755))
 	// /var/run leads to /run: the machine's, not the host's.

@@ -14,7 +14,7 @@ func TestDialCostsLessThanAMillisecond(t *testing.T) {
 	m := boot(t, machine.Options{})
 	installGreeter(t, m, "hello")
 	must(t, m.Start(t.Context(), "greeter.service"))
-	const callers, calls = 16, 250
+	const callers, calls = 16, 50
 	before := processorTime(t)
 	var group sync.WaitGroup
 	for range callers {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
-
-	"github.com/cutover-go/cutover/e2e/internal/machine"
 )
 
 func TestDialRefusesWhatWouldBeDialledOutside(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	if c, err := m.DialContext(t.Context(), "tcp", "localhost:7000"); err == nil {
 		c.Close()
 		t.Error("DialContext takes a name")
@@ -21,7 +19,7 @@ func TestDialRefusesWhatWouldBeDialledOutside(t *testing.T) {
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := m.DialContext(ctx, "tcp", "127.0.0.1:7000"); !errors.Is(err, context.Canceled) && err == nil {

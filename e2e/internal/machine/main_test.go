@@ -48,6 +48,12 @@ func counted(m *testing.M) int {
 	programs = dir
 	openBefore, runningBefore := openFiles(), runtime.NumGoroutine()
 	code := m.Run()
+	if common.m != nil {
+		if err := common.m.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	if n := openFiles() - openBefore; n > 0 {
 		fmt.Fprintf(os.Stderr, "the tests left %d descriptors open\n", n)
 		return 1
@@ -98,6 +104,29 @@ func build(name string) (string, error) {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return file, nil
+}
+
+// common is the machine of the tests that call shared, closed after the last test.
+var common struct {
+	sync.Mutex
+	m *machine.Machine
+}
+
+// shared returns a machine of the host's systemd for tests that leave it as it is. A boot takes
+// more processor time than such a test.
+func shared(t *testing.T) *machine.Machine {
+	t.Helper()
+	needs.That(t, machine.Available())
+	common.Lock()
+	defer common.Unlock()
+	if common.m == nil {
+		m, err := machine.Boot(t.Context(), machine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		common.m = m
+	}
+	return common.m
 }
 
 // boot boots a machine for t.

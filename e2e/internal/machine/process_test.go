@@ -30,7 +30,7 @@ func TestProcessesAreKnownByTheirNumbersInside(t *testing.T) {
 }
 
 func TestSignalReachesAProcessInside(t *testing.T) {
-	m := boot(t, machine.Options{})
+	m := shared(t)
 	cmd := m.Command(t.Context(), "sh", "-c", `echo $$; exec sleep 1000`)
 	line, err := startAndRead(t, cmd).ReadString('\n')
 	must(t, err)
