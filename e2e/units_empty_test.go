@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units"
 )
 
@@ -32,7 +34,27 @@ func TestEmptyAssignmentsHaveTheEffectOfTheTable(t *testing.T) {
 					r.key, without, set, r.value, emptied, r.left)
 			}
 		}
+		s.readsWords()
 	})
+}
+
+// readsWords compares the words of a command, a time span and a size with those of systemd.
+func (s *site) readsWords() {
+	s.Helper()
+	const command, span, size = `/bin/echo 'a\x41\sb' \d ";" \; \u00e4 a"b c"d \101\ e`, "1.5y 2.9us", "1G 512.5M"
+	s.put([]units.File{{Name: "words.service", Text: "[Service]\nExecStart=" + command + "\nTimeoutStopSec=" + span + "\nMemoryMax=" + size + "\n"}})
+	out, ok := s.run("systemctl", "show", "--property=ExecStart,TimeoutStopUSec,MemoryMax", "words.service")
+	argv, err := unitfile.Arguments(command)
+	d, errSpan := unitfile.Span(span)
+	bytes, errSize := unitfile.Size(size)
+	if err := errors.Join(err, errSpan, errSize); err != nil || !ok {
+		s.Fatalf("%v; %s", err, out)
+	}
+	for _, want := range []string{"argv[]=" + strings.Join(argv, " ") + " ; ", "TimeoutStopUSec=" + unitfile.FormatSpan(d) + "\n", fmt.Sprintf("MemoryMax=%d\n", bytes)} {
+		if !strings.Contains(out+"\n", want) {
+			s.Errorf("systemctl show lacks %q:\n%s", want, out)
+		}
+	}
 }
 
 // showAll returns what each row's units have of its property: the words in order, since
