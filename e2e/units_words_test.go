@@ -39,9 +39,9 @@ var failuresToTell = []mishap{
 			s.Errorf("after the drain ActiveState=%s, want the service stopped with its predecessor", state)
 		}
 	}},
-	{rule: "watchdog", dropIn: "[Service]\nWatchdogSec=1s\nRestart=no\n", happens: func(s *site) {
+	{rule: "watchdog", dropIn: "[Service]\nWatchdogSec=4s\nRestart=no\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=10s")
+		long := s.background("/sleep?d=30s")
 		s.must(s.machine.Reload(s.ctx, unitName))
 		successor := s.mainPID()
 		s.must(s.machine.Signal(successor, syscall.SIGSTOP)) // as a machine out of breath does for a while
@@ -53,10 +53,10 @@ var failuresToTell = []mishap{
 			s.Errorf("Result=%s, want watchdog", r)
 		}
 	}},
-	{rule: "start-timeout", dropIn: "[Service]\nTimeoutStartSec=1s\nRestart=no\n", happens: func(s *site) {
+	{rule: "start-timeout", dropIn: "[Service]\nTimeoutStartSec=4s\nRestart=no\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.CopyFile(example(s, "v2"), "/usr/local/bin/cutover-v2"))
-		s.deploy(script(s, 0o755, `[ "$1" = reload ] || sleep 2; exec /usr/local/bin/cutover-v2 "$@"`))
+		s.deploy(script(s, 0o755, `[ "$1" = reload ] || sleep 5; exec /usr/local/bin/cutover-v2 "$@"`))
 		s.must(s.machine.Reload(s.ctx, unitName))
 		if a := s.get("/"); a.version != "v2" {
 			s.Errorf("%+v answers, want an upgrade that waits", a)
