@@ -16,6 +16,8 @@ type Command struct {
 // execPrefixes are those of systemd.service(5), "Special executable prefixes".
 const execPrefixes = "@-:+!|"
 
+// Parse takes the value of a setting such as ExecStart= apart. An open quote ends at the end of
+// the value.
 func Parse(value string) Command {
 	plain := strings.TrimLeft(value, execPrefixes)
 	return Command{Prefix: value[:len(value)-len(plain)], Argv: arguments(plain)}

@@ -74,7 +74,7 @@ func onlyAdds(section, key string) bool {
 var dependencies = strings.Fields("After Before BindsTo Conflicts JoinsNamespaceOf OnFailure OnSuccess PartOf PropagatesReloadTo " +
 	"PropagatesStopTo ReloadPropagatedFrom Requires Requisite StopPropagatedFrom Upholds Wants")
 
-// Words returns the values of list, split at blanks.
+// Words returns the values of List, split at blanks.
 func (m *Unit) Words(section, key string) (words []string) {
 	for _, a := range m.List(section, key) {
 		words = append(words, strings.Fields(a.Value)...)
@@ -103,7 +103,7 @@ func (m *Unit) Last(section, key string) unitfile.Assignment {
 	return m.LastOf(unitfile.Assignment{Section: section, Key: key})
 }
 
-// LastOf is last for a setting with several names. The first is the current name.
+// LastOf is Last for a setting with several names. The first is the current name.
 func (m *Unit) LastOf(names ...unitfile.Assignment) unitfile.Assignment {
 	for _, a := range slices.Backward(m.All) {
 		named := func(n unitfile.Assignment) bool { return n.Section == a.Section && n.Key == a.Key }
@@ -135,7 +135,8 @@ func (m *Unit) LastWritten(key string) unitfile.Assignment {
 	return m.Missing("Service", key)
 }
 
-// Effective returns the value of a setting after all its lines.
+// Effective returns the value of a setting after all its lines: the last line, or the words of all
+// lines of a list.
 func (m *Unit) Effective(section, key string) string {
 	if !slices.Contains(lists, key) && !onlyAdds(section, key) {
 		return m.Last(section, key).Value

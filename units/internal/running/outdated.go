@@ -15,7 +15,7 @@ import (
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// A Kind of difference between the main process and the files of its unit.
+// A Kind is a kind of difference between the main process and the files of its unit.
 type Kind int
 
 const (
@@ -28,8 +28,8 @@ const (
 // A Difference is a line of a unit of which the main process has something else.
 type Difference struct {
 	Kind  Kind
-	At    unitfile.Assignment
-	Wrong string
+	At    unitfile.Assignment // the line
+	Wrong string              // the value in the unit, and the one of the process
 }
 
 // Outdated returns the differences between the files of unit u and the main process of its
