@@ -49,10 +49,10 @@ var failuresToRun = []mishap{
 		s.must(s.machine.Start(s.ctx, "other.service"))
 		s.becomes("inactive")
 	}},
-	{rule: "job-timeout", dropIn: "[Unit]\nJobTimeoutSec=1s\n", happens: func(s *site) {
+	{rule: "job-timeout", dropIn: "[Unit]\nJobTimeoutSec=3s\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.CopyFile(example(s, "v2"), "/usr/local/bin/cutover-v2"))
-		s.deploy(script(s, 0o755, `[ "$1" = reload ] || sleep 3; exec /usr/local/bin/cutover-v2 "$@"`))
+		s.deploy(script(s, 0o755, `[ "$1" = reload ] || sleep 6; exec /usr/local/bin/cutover-v2 "$@"`))
 		if err := s.machine.Reload(s.ctx, unitName); err == nil {
 			s.Error("the reload says success")
 		}
@@ -60,7 +60,7 @@ var failuresToRun = []mishap{
 		}
 		s.must(s.ctx.Err())
 	}},
-	{rule: "runtime-max", dropIn: "[Service]\nRuntimeMaxSec=1s\n", happens: func(s *site) {
+	{rule: "runtime-max", dropIn: "[Service]\nRuntimeMaxSec=3s\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Reload(s.ctx, unitName))
 		for s.ctx.Err() == nil && s.show("NRestarts") == "0" { // systemctl is slow enough

@@ -10,7 +10,7 @@ import (
 	"github.com/cutover-go/cutover/units"
 )
 
-const short = "\nTimeoutStartSec=1s\nRestart=no\n"
+const short = "\nTimeoutStartSec=2s\nRestart=no\n"
 
 // failuresToStart are faults of units that do not start, or start with the wrong state.
 var failuresToStart = []mishap{
