@@ -26,7 +26,8 @@ type Outbox struct {
 	next atomic.Pointer[map[string][]string] // formats of the next process; nil if there is none
 	send func(handover.Connections) error    // sends to the next process; nil if there is no line to it
 
-	waiting     []*Conn
+	moves       []*Conn // connections of Move that were not sent; they go first
+	waiting     []*Conn // the other connections that were not sent
 	sent        []*Conn
 	drain       time.Duration // time in which this process finishes its work
 	portion     int           // number of idle connections in a portion
@@ -83,11 +84,11 @@ func (o *Outbox) Offer(m *Conn) {
 		m.Stay(errEnded) // CanMove was true when it was offered
 		return
 	}
-	place := len(o.waiting)
 	if m.Waited {
-		place = o.firstOffered()
+		o.moves = append(o.moves, m)
+	} else {
+		o.waiting = append(o.waiting, m)
 	}
-	o.waiting = slices.Insert(o.waiting, place, m)
 	o.SendMore()
 }
 
@@ -97,14 +98,6 @@ func (o *Outbox) SendMore() {
 	if len(o.sent) == 0 && o.HasReceiver() {
 		o.sendBatches()
 	}
-}
-
-// firstOffered returns the index after the waiting connections of Move.
-func (o *Outbox) firstOffered() int {
-	if i := slices.IndexFunc(o.waiting, func(m *Conn) bool { return !m.Waited }); i >= 0 {
-		return i
-	}
-	return len(o.waiting)
 }
 
 // sendBatches sends the next batch, if there is one. Idle connections leave when no
@@ -167,8 +160,8 @@ func (o *Outbox) sendBatch(batch []*Conn) bool {
 		m.Answer(net.ErrClosed)
 	}
 	if err != nil {
-		o.answer(&o.sent, err)    // no part of a failed message was sent
-		o.answer(&o.waiting, err) // the next message would fail, too
+		o.answer(&o.sent, err) // no part of a failed message was sent
+		o.StayWaiting(err)     // the next message would fail, too
 		o.DeliverIdle()
 	}
 	return len(closed) < len(batch)
@@ -177,12 +170,19 @@ func (o *Outbox) sendBatch(batch []*Conn) bool {
 // nextBatch removes the next batch from the waiting connections, without the withdrawn ones.
 func (o *Outbox) nextBatch() (batch []*Conn) {
 	size := 0
-	for len(o.waiting) > 0 && len(batch) < fd.MaxRights {
-		m := o.waiting[0]
+	for len(batch) < fd.MaxRights {
+		queue := &o.moves
+		if len(*queue) == 0 {
+			queue = &o.waiting
+		}
+		if len(*queue) == 0 {
+			break
+		}
+		m := (*queue)[0]
 		if size += len(m.Name) + len(m.Format) + len(m.Data) + 64; size > maxBatch && len(batch) > 0 {
 			break
 		}
-		o.waiting = o.waiting[1:]
+		*queue = (*queue)[1:]
 		if m.Decide() {
 			batch = append(batch, m)
 		}
@@ -252,24 +252,20 @@ func (o *Outbox) retry(sent []*Conn) {
 		m.decided.Store(false)
 		again = append(again, m)
 	}
-	o.waiting = slices.Insert(o.waiting, o.firstOffered(), again...)
+	o.waiting = append(again, o.waiting...)
 }
 
 // stayWaited answers the connections of Move that were not sent.
 func (o *Outbox) stayWaited() {
-	n := o.firstOffered()
-	for _, m := range o.waiting[:n] {
+	for _, m := range o.moves {
 		m.Stay(errEnded)
 	}
-	o.waiting = o.waiting[n:]
+	o.moves = nil
 }
 
-// answer answers all connections of list with result, and empties the list.
+// answer answers all connections of list, which were sent, with result, and empties the list.
 func (o *Outbox) answer(list *[]*Conn, result error) {
 	for _, m := range *list {
-		if m.decided.Swap(true) && list == &o.waiting {
-			continue // withdrawn
-		}
 		m.Answer(result)
 	}
 	*list = nil
@@ -280,7 +276,7 @@ func (o *Outbox) answer(list *[]*Conn, result error) {
 func (o *Outbox) StayAll(reason error) {
 	o.next.Store(nil)
 	o.answer(&o.sent, reason)
-	o.answer(&o.waiting, reason)
+	o.StayWaiting(reason)
 }
 
 // Abandon answers the unanswered connections when this process ends. Sent connections are in
@@ -291,4 +287,11 @@ func (o *Outbox) Abandon(reason error) {
 }
 
 // StayWaiting answers the connections that were not sent with reason.
-func (o *Outbox) StayWaiting(reason error) { o.answer(&o.waiting, reason) }
+func (o *Outbox) StayWaiting(reason error) {
+	for _, list := range []*[]*Conn{&o.moves, &o.waiting} {
+		for _, m := range *list {
+			m.Stay(reason)
+		}
+		*list = nil
+	}
+}
