@@ -84,7 +84,7 @@ func unescape(text string) (decoded string, n int) {
 	if i := strings.IndexByte(simpleEscapes, text[0]); i >= 0 {
 		return theirMeaning[i : i+1], 1
 	}
-	length, base, size := 0, 16, 8
+	lead, length, base, size := 1, 0, 16, 8 // lead is the length of x, u or U
 	switch c := text[0]; {
 	case c == 'x':
 		length = 3
@@ -93,13 +93,13 @@ func unescape(text string) (decoded string, n int) {
 	case c == 'U':
 		length, size = 9, 32
 	case '0' <= c && c <= '7':
-		length, base = 3, 8
+		lead, length, base = 0, 3, 8
 	}
 	_, first := utf8.DecodeRuneInString(text)
 	if length == 0 || len(text) < length {
 		return `\` + text[:first], first
 	}
-	code, err := strconv.ParseUint(strings.TrimLeft(text[:length], "xuU"), base, size)
+	code, err := strconv.ParseUint(text[lead:length], base, size)
 	switch {
 	case err != nil || code == 0 || size == 32 && !utf8.ValidRune(rune(code)):
 		return `\` + text[:first], first

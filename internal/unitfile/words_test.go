@@ -10,21 +10,21 @@ import (
 
 func TestWordsHaveQuotesAndEscapesOfSystemd(t *testing.T) {
 	for text, want := range map[string][]string{
-		"":                                nil,
-		" a  b\tc ":                       {"a", "b", "c"},
-		`"a b" 'c d'`:                     {"a b", "c d"},
-		`a"b c"d`:                         {"ab cd"},
-		`"" ''`:                           {"", ""},
-		`"it's" '"'`:                      {"it's", `"`},
-		`a\tb \\ \" \' \s`:                {"a\tb", `\`, `"`, "'", " "},
-		`'a\nb' "a\nb"`:                   {"a\nb", "a\nb"}, // also between single quotes
-		`\x41 \101 \u00e4 \U0001f600`:     {"A", "A", "ä", "😀"},
-		`\xff`:                            {"\xff"},
-		`\d \ b`:                          {`\d`, `\ b`}, // no escapes: the backslash stays
-		`\x4 \x00 \000 \400 \ud800 \8 \ü`: {`\x4`, `\x00`, `\000`, `\400`, `\ud800`, `\8`, `\ü`},
-		`a \; b`:                          {"a", `\;`, "b"},
-		`a\`:                              {`a\`},
-		`A=%n $B ${C} $$`:                 {"A=%n", "$B", "${C}", "$$"},
+		"":                                     nil,
+		" a  b\tc ":                            {"a", "b", "c"},
+		`"a b" 'c d'`:                          {"a b", "c d"},
+		`a"b c"d`:                              {"ab cd"},
+		`"" ''`:                                {"", ""},
+		`"it's" '"'`:                           {"it's", `"`},
+		`a\tb \\ \" \' \s`:                     {"a\tb", `\`, `"`, "'", " "},
+		`'a\nb' "a\nb"`:                        {"a\nb", "a\nb"}, // also between single quotes
+		`\x41 \101 \u00e4 \U0001f600`:          {"A", "A", "ä", "😀"},
+		`\xff`:                                 {"\xff"},
+		`\d \ b`:                               {`\d`, `\ b`}, // no escapes: the backslash stays
+		`\xx4 \x4 \x00 \000 \400 \ud800 \8 \ü`: {`\xx4`, `\x4`, `\x00`, `\000`, `\400`, `\ud800`, `\8`, `\ü`},
+		`a \; b`:                               {"a", `\;`, "b"},
+		`a\`:                                   {`a\`},
+		`A=%n $B ${C} $$`:                      {"A=%n", "$B", "${C}", "$$"},
 	} {
 		if got, err := unitfile.Words(text); !slices.Equal(got, want) || err != nil {
 			t.Errorf("Words(%q) = %q, %v, want %q", text, got, err, want)
