@@ -39,7 +39,7 @@ func TestAnUpgradeStepByStep(t *testing.T) {
 	s := newScene(t)
 	one, address := s.open("{}")
 	s.hosted(address, one)
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 
 	upgrade := one.Begin("upgrade")
 	two := s.next()
@@ -60,8 +60,8 @@ func TestAnUpgradeStepByStep(t *testing.T) {
 	one.Begin("upgrade").Fails("this generation has been replaced")
 
 	drain := one.Begin("drain")
-	guest.talk()
-	guest.leave()
+	client.talk()
+	client.leave()
 	drain.Text()
 	one.Do("close")
 	one.Begin("upgrade").Fails("this process is stopping")

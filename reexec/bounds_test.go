@@ -34,7 +34,7 @@ func TestManyLongNamesUpgrade(t *testing.T) {
 	one.Do("receive", "a")
 	address := one.Do("listen", "a", "tcp", anywhere)
 	one.Do("ready")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	upgrade := one.Begin("upgrade")
 	two := s.next()
 	two.Do("new", signals)
@@ -43,7 +43,7 @@ func TestManyLongNamesUpgrade(t *testing.T) {
 	two.Do("listen", "a", "tcp", anywhere)
 	two.Do("ready")
 	upgrade.Text()
-	guest.talk()
+	client.talk()
 	s.hosted(address, two)
 }
 

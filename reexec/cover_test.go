@@ -14,7 +14,7 @@ import (
 func TestTheNewestThatDrainsCovers(t *testing.T) {
 	s := newScene(t)
 	s.supervise()
-	l := s.lineage(3, signals)
+	l := s.startGenerations(3, signals)
 	l.all[2].kill()
 	l.all[1].state("failback")
 	l.served(1, 2)
@@ -24,7 +24,7 @@ func TestTheNewestThatDrainsCovers(t *testing.T) {
 	l.served(1, 2)
 	newer := s.visit("tcp", l.address)
 	drain := l.all[1].Begin("drain")
-	l.guests[1].leave() // the old work is done: no more is begun
+	l.clients[1].leave() // the old work is done: no more is begun
 	l.all[1].state("stopping")
 	waits, err := net.Dial("tcp", l.address) // in the queue, for the manager's next one
 	s.must(err)
@@ -40,7 +40,7 @@ func TestTheNewestThatDrainsCovers(t *testing.T) {
 func TestTheOldestCoversWhenTheOthersAreGone(t *testing.T) {
 	s := newScene(t)
 	s.supervise()
-	l := s.lineage(4, signals)
+	l := s.startGenerations(4, signals)
 	l.retire(1)
 	l.retire(2)
 	l.all[3].kill()
@@ -54,7 +54,7 @@ func TestTheOldestCoversWhenTheOthersAreGone(t *testing.T) {
 func TestAStopIsNotCovered(t *testing.T) {
 	s := newScene(t)
 	s.supervise()
-	l := s.lineage(2, signals)
+	l := s.startGenerations(2, signals)
 	s.must(unix.Kill(-l.all[0].PID, unix.SIGTERM))
 	l.all[0].state("stopping")
 	l.all[1].state("stopping")
@@ -71,7 +71,7 @@ func TestAStopIsNotCovered(t *testing.T) {
 func TestNobodyCoversAfterTheDrainsDeadline(t *testing.T) {
 	s := newScene(t)
 	s.supervise()
-	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
+	l := s.startGenerations(2, `{"NoSignals":false,"Drain":1000000}`)
 	l.all[0].Begin("drain").Fails("drain deadline reached with 1 held")
 	l.all[0].state("stopping")
 	l.all[1].kill()

@@ -8,25 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lineage is a program with several generations, of which the older ones drain:
-// each has a guest.
-type lineage struct {
+// generations is a program with several generations, of which the older ones drain:
+// each has a client.
+type generations struct {
 	*scene
 	address string
 	all     []*process
-	guests  []*guest
+	clients []*testClient
 }
 
-func (s *scene) lineage(n int, options string) *lineage {
+func (s *scene) startGenerations(n int, options string) *generations {
 	s.Helper()
 	one, address := s.open(options)
-	l := &lineage{scene: s, address: address, all: []*process{one}}
+	l := &generations{scene: s, address: address, all: []*process{one}}
 	for i := range n {
 		g := s.visit("tcp", address)
 		if g.host != l.all[i].PID {
 			s.Fatalf("process %d accepts, want %d", g.host, l.all[i].PID)
 		}
-		l.guests = append(l.guests, g)
+		l.clients = append(l.clients, g)
 		if i+1 < n {
 			l.all = append(l.all, l.all[i].handOver(options))
 			l.all[i].state("draining")
@@ -36,21 +36,21 @@ func (s *scene) lineage(n int, options string) *lineage {
 }
 
 // retire lets a generation that drains come to its end.
-func (l *lineage) retire(i int) {
+func (l *generations) retire(i int) {
 	l.Helper()
 	drain := l.all[i].Begin("drain")
-	l.guests[i].leave()
+	l.clients[i].leave()
 	drain.Text()
 	l.all[i].Do("close")
 	l.all[i].Exit(0)
 }
 
 // served checks that generation i, counted from 0, accepts alone, and that all
-// guests but those of the generations in gone are still served.
-func (l *lineage) served(i int, gone ...int) {
+// clients but those of the generations in gone are still served.
+func (l *generations) served(i int, gone ...int) {
 	l.Helper()
 	l.hosted(l.address, l.all[i])
-	for j, g := range l.guests {
+	for j, g := range l.clients {
 		lost := false
 		for _, k := range gone {
 			lost = lost || j == k
@@ -63,7 +63,7 @@ func (l *lineage) served(i int, gone ...int) {
 
 func TestTheLastButOneServesAgainAfterACrash(t *testing.T) {
 	s := newScene(t)
-	l := s.lineage(3, "{}")
+	l := s.startGenerations(3, "{}")
 	l.all[2].kill()
 	l.all[1].state("serving")
 	l.served(1, 2)
@@ -86,16 +86,16 @@ func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			last := len(order) + 1
-			l := s.lineage(last+1, "{}")
+			l := s.startGenerations(last+1, "{}")
 			for _, i := range order {
 				l.retire(i)
 				l.hosted(l.address, l.all[last])
 			}
-			l.guests[0].talk()
+			l.clients[0].talk()
 			l.all[last].kill()
 			l.all[0].state("serving")
 			l.hosted(l.address, l.all[0])
-			l.guests[0].talk()
+			l.clients[0].talk()
 		})
 	}
 }
@@ -104,7 +104,7 @@ func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 // know the main process by it.
 func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) {
 	s := newScene(t)
-	l := s.lineage(3, signals)
+	l := s.startGenerations(3, signals)
 	l.all[1].signal(unix.SIGTERM)
 	l.all[1].state("stopping")
 	l.all = append(l.all, l.all[2].handOver(signals))
@@ -116,7 +116,7 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) 
 
 func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
 	s := newScene(t)
-	l := s.lineage(3, signals)
+	l := s.startGenerations(3, signals)
 	l.all[1].signal(unix.SIGTERM)
 	l.all[1].state("stopping")
 	l.all = append(l.all, l.all[2].handOver(signals))
@@ -125,13 +125,13 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnAGoodbye(t *testing.T) {
 	l.all[3].kill()
 	l.all[0].state("serving")
 	l.hosted(l.address, l.all[0])
-	l.guests[0].talk()
+	l.clients[0].talk()
 }
 
 // TestACrashOfAnOldGenerationMeansNothing to those before it.
 func TestACrashOfAnOldGenerationMeansNothing(t *testing.T) {
 	s := newScene(t)
-	l := s.lineage(3, "{}")
+	l := s.startGenerations(3, "{}")
 	l.all[1].kill()
 	l.served(2, 1)
 	l.all[0].Begin("upgrade").Fails("has been replaced")
@@ -149,7 +149,7 @@ func TestAStopIsNoCrash(t *testing.T) {
 	for name, order := range orders {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
-			l := s.lineage(3, signals)
+			l := s.startGenerations(3, signals)
 			l.all[2].signal(unix.SIGTERM)
 			for _, i := range order {
 				l.all[i].state("stopping")
@@ -181,12 +181,12 @@ func TestTheEndOfAPredecessor(t *testing.T) {
 	t.Run(onTrial, func(t *testing.T) {
 		s := newScene(t)
 		a := s.attempt(onTrial, trial)
-		guest := s.visit("tcp", a.address)
+		client := s.visit("tcp", a.address)
 		drain := a.two.Begin("drain")
 		a.one.kill()
 		a.two.state("stopping")
-		guest.talk() // what it has accepted it answers
-		guest.leave()
+		client.talk() // what it has accepted it answers
+		client.leave()
 		drain.Text()
 		a.two.Do("close")
 	})
@@ -202,7 +202,7 @@ func TestTheEndOfAPredecessor(t *testing.T) {
 func TestTooManyGenerationsAreRefused(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
-	l := s.lineage(3, `{"MaxDraining":2}`)
+	l := s.startGenerations(3, `{"MaxDraining":2}`)
 	l.all[2].Begin("upgrade").Fails("too many older generations still drain: 2 of at most 2")
 	l.retire(0)
 	v.await(l.all[2].PID, "STATUS=generation 3, draining 1 connection of generation 2, ") // the news goes by the second
@@ -214,10 +214,10 @@ func TestTooManyGenerationsAreRefused(t *testing.T) {
 func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
-	l := s.lineage(2, `{"NoSignals":false,"Drain":1000000}`)
+	l := s.startGenerations(2, `{"NoSignals":false,"Drain":1000000}`)
 	l.all[0].Await("drain deadline reached: Accept and ReadFrom return net.ErrClosed, and this process should end", "held=1")
 	v.await(l.all[1].PID, "STATUS=generation 2, draining 1 connection of generation 1, past the drain deadline")
-	l.guests[0].talk()
+	l.clients[0].talk()
 	l.all[0].Do("close")
 	v.await(l.all[1].PID, "STATUS=generation 2 serves")
 }
@@ -226,14 +226,14 @@ func TestTheManagerIsToldWhoDoesNotEnd(t *testing.T) {
 func TestTheManagerIsToldWhoDrains(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
-	l := s.lineage(3, `{"NoSignals":false,"Drain":`+hour+`}`)
+	l := s.startGenerations(3, `{"NoSignals":false,"Drain":`+hour+`}`)
 	main := l.all[2].PID
 	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 3600 s left")
 	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 359")
 	l.retire(0)
 	v.await(main, "STATUS=generation 3, draining 1 connection of generation 2, ")
 	another := s.visit("tcp", l.address)
-	l.guests[1].leave()
+	l.clients[1].leave()
 	v.await(main, "STATUS=generation 3, draining generation 2, ")
 	l.all[1].Do("close")
 	v.await(main, "STATUS=generation 3 serves")

@@ -150,7 +150,7 @@ func TestAGoodbyeLeavesWhatIsSaidAfterIt(t *testing.T) {
 	}
 }
 
-// TestAGoodbyeSendsNoMore of what is parked: whoever gets the line would hear the answer.
+// Idle connections stay, because the process that gets the line would hear the answer.
 func TestAGoodbyeSendsNoMore(t *testing.T) {
 	m := newMiddle(t)
 	g := m.idle(t)
@@ -172,11 +172,11 @@ func TestAGoodbyeSendsNoMore(t *testing.T) {
 	if err := <-c; err != nil || m.conns.outbox.HasUnanswered() {
 		t.Errorf("what was sent: %v; more is sent: %v", err, m.conns.outbox.HasUnanswered())
 	}
-	parked, err := g.Accept()
+	conn, err := g.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = parked.Close()
+	_ = conn.Close()
 }
 
 // TestAnOfferThatIsWithdrawnHasNoAnswer, wherever it is found so.

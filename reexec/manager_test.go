@@ -104,17 +104,17 @@ func TestARestartKeepsClientsWaiting(t *testing.T) {
 	s := newScene(t)
 	v := s.service(252)
 	one, addresses := v.start(1)
-	guest := s.visit("tcp", addresses[0])
+	client := s.visit("tcp", addresses[0])
 	job := v.job(v.manager.Restart)
 	one.state("stopping")
-	guest.talk()
+	client.talk()
 	waits := make(chan welcome, 1)
 	go func() { // ends with the test
 		g, err := s.tryVisit("tcp", addresses[0])
 		waits <- welcome{g, err}
 	}()
 	drain := one.Begin("drain")
-	guest.leave()
+	client.leave()
 	drain.Text()
 	one.Do("close")
 	one.Exit(0)
@@ -123,16 +123,16 @@ func TestARestartKeepsClientsWaiting(t *testing.T) {
 		t.Errorf("after the restart the socket is at %s, want %s", got[0], addresses[0])
 	}
 	v.succeeds(job)
-	if w := <-waits; w.err != nil || w.guest.host != two.PID {
-		t.Errorf("who came in between got %+v, %v", w.guest, w.err)
+	if w := <-waits; w.err != nil || w.client.host != two.PID {
+		t.Errorf("who came in between got %+v, %v", w.client, w.err)
 	}
 	v.shows(mainPID(two), "ActiveState=active", "NRestarts=0")
 }
 
 // A welcome is what becomes of a visit in the background.
 type welcome struct {
-	guest *guest
-	err   error
+	client *testClient
+	err    error
 }
 
 // TestACrashIsCoveredUntilTheManagerHasRestarted.
@@ -140,7 +140,7 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 	s := newScene(t)
 	v := s.service(252, "RestartSec=0")
 	one, addresses := v.start(1)
-	guest := s.visit("tcp", addresses[0])
+	client := s.visit("tcp", addresses[0])
 	job := v.job(v.manager.Reload)
 	two := s.next()
 	two.Do("new", signals)
@@ -153,8 +153,8 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 	s.hosted(addresses[0], one)
 	v.shows("ActiveState=deactivating")
 	drain := one.Begin("drain")
-	guest.talk()
-	guest.leave()
+	client.talk()
+	client.leave()
 	drain.Text()
 	one.Do("close")
 	one.Exit(0)
@@ -174,7 +174,7 @@ func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
 	address := one.Do("listen", "a", "tcp", anywhere)
 	one.Do("ready")
 	v.succeeds(job)
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	job = v.job(v.manager.Reload)
 	two := s.next()
 	two.Do("new", signals)
@@ -184,8 +184,8 @@ func TestARestartAfterACrashWaitsNoLongerThanAStop(t *testing.T) {
 	two.state("serving")
 	two.kill()
 	one.state("failback")
-	one.state("stopping") // although the guest stays
-	guest.leave()
+	one.state("stopping") // although the client stays
+	client.leave()
 	one.Do("drain")
 	one.Do("close")
 }

@@ -56,23 +56,23 @@ func (r *process) finished() {
 }
 
 // say sends a part of a line.
-func (g *guest) say(text string) {
+func (g *testClient) say(text string) {
 	g.Helper()
 	_, err := fmt.Fprint(g.conn, text)
 	g.must(err)
 }
 
 // hears checks the next line.
-func (g *guest) hears(want string) {
+func (g *testClient) hears(want string) {
 	g.Helper()
 	if line, err := g.lines.ReadString('\n'); err != nil || line != want+"\n" {
-		g.Errorf("guest of process %d hears %q, %v, want %q", g.host, line, err, want)
+		g.Errorf("client of process %d hears %q, %v, want %q", g.host, line, err, want)
 	}
 }
 
-// knows checks who serves the guest, and that this one knows how many lines it has
+// knows checks who serves the client, and that this one knows how many lines it has
 // said.
-func (g *guest) knows(r *process, lines int) {
+func (g *testClient) knows(r *process, lines int) {
 	g.Helper()
 	g.say("who?\n")
 	g.hears(fmt.Sprintf("%d %d", r.PID, lines))
@@ -81,7 +81,7 @@ func (g *guest) knows(r *process, lines int) {
 // eitherWay runs a story with connections that the next process serves at once, and
 // with such as it parks until they speak.
 func eitherWay(t *testing.T, story func(*scene)) {
-	for name, receive := range map[string]string{"served": "receive", "parked": "receive idle"} {
+	for name, receive := range map[string]string{"served": "receive", "idle": "receive idle"} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			s.receive = receive
@@ -97,17 +97,17 @@ func TestConnectionsMove(t *testing.T) { eitherWay(t, (*scene).connectionsMove) 
 func (s *scene) connectionsMove() {
 	s.Helper()
 	one, address := s.openMoving("{}")
-	guests := make([]*guest, 600)
-	for i := range guests {
-		guests[i] = s.visit("tcp", address)
+	clients := make([]*testClient, 600)
+	for i := range clients {
+		clients[i] = s.visit("tcp", address)
 		if i%3 == 0 {
-			guests[i].talk()
-			guests[i].say("half ")
+			clients[i].talk()
+			clients[i].say("half ")
 		}
 	}
 	two := one.handOverMoving("{}")
 	one.finished() // before, it might answer itself
-	for i, g := range guests {
+	for i, g := range clients {
 		if i%3 == 0 {
 			g.say("a line\n")
 			g.hears("half a line")
@@ -118,7 +118,7 @@ func (s *scene) connectionsMove() {
 	}
 	three := two.handOverMoving("{}")
 	two.finished()
-	for i, g := range guests {
+	for i, g := range clients {
 		g.talk()
 		if i%3 == 0 {
 			g.knows(three, 3)
@@ -131,12 +131,12 @@ func (s *scene) connectionsMove() {
 func TestConnectionsStayWhereNobodyReceivesThem(t *testing.T) {
 	s := newScene(t)
 	one, address := s.openMoving("{}")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	two := one.handOver("{}")
 	one.Await("stays", "no other process receives")
-	guest.knows(one, 0)
+	client.knows(one, 0)
 	s.hosted(address, two)
-	guest.leave()
+	client.leave()
 	one.finished()
 }
 
@@ -145,7 +145,7 @@ func TestConnectionsOfASuccessorThatDiesBeforeItHasThem(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
 	one, address := s.openMoving("{}")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	v.fallMute()
 	two, _ := one.beginMoving("{}")
 	two.Do("ready")
@@ -155,7 +155,7 @@ func TestConnectionsOfASuccessorThatDiesBeforeItHasThem(t *testing.T) {
 	one.state("draining")
 	two.kill()
 	one.Await("stays", "")
-	guest.knows(one, 0)
+	client.knows(one, 0)
 	s.hosted(address, one)
 }
 
@@ -165,18 +165,18 @@ func TestConnectionsMoveOn(t *testing.T) { eitherWay(t, (*scene).connectionsMove
 func (s *scene) connectionsMoveOn() {
 	s.Helper()
 	one, address := s.openMoving("{}")
-	guests := make([]*guest, 100) // too many to leave at once
-	for i := range guests {
-		guests[i] = s.visit("tcp", address)
+	clients := make([]*testClient, 100) // too many to leave at once
+	for i := range clients {
+		clients[i] = s.visit("tcp", address)
 	}
 	two := one.handOverMoving("{}")
 	three := two.handOverMoving("{}")
 	one.finished()
 	two.finished()
-	guests[0].knows(three, 0)
+	clients[0].knows(three, 0)
 	four := three.handOverMoving("{}")
 	three.finished()
-	for _, g := range guests {
+	for _, g := range clients {
 		g.knows(four, 0)
 	}
 }
@@ -190,8 +190,8 @@ func TestConnectionsMoveOverThoseThatHaveGone(t *testing.T) {
 func (s *scene) connectionsMoveOverThoseThatHaveGone() {
 	s.Helper()
 	one, address := s.openMoving("{}")
-	guest := s.visit("tcp", address)
-	guest.say("wait\n")
+	client := s.visit("tcp", address)
+	client.say("wait\n")
 	two := one.handOverMoving("{}")
 	three := two.handOverMoving("{}")
 	two.finished()
@@ -199,21 +199,21 @@ func (s *scene) connectionsMoveOverThoseThatHaveGone() {
 	three.finished()
 	one.Do("go on")
 	one.finished()
-	guest.knows(four, 0)
+	client.knows(four, 0)
 }
 
 // TestConnectionsOfAnUpgradeThatIsUndone are not asked for.
 func TestConnectionsOfAnUpgradeThatIsUndone(t *testing.T) {
 	s := newScene(t)
 	one, address := s.openMoving("{}")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	two, upgrade := one.beginMoving("{}")
 	two.kill()
 	upgrade.Fails("the successor ")
-	guest.knows(one, 0)
+	client.knows(one, 0)
 	three := one.handOverMoving("{}")
 	one.finished()
-	guest.knows(three, 0)
+	client.knows(three, 0)
 }
 
 // inPlace are the options of a program that is replaced in its process.
@@ -225,8 +225,8 @@ func TestConnectionsAreInherited(t *testing.T) { eitherWay(t, (*scene).connectio
 func (s *scene) connectionsAreInherited() {
 	s.Helper()
 	one, address := s.openMoving(inPlace)
-	guest := s.visit("tcp", address)
-	guest.talk()
+	client := s.visit("tcp", address)
+	client.talk()
 	tried, upgrade := one.beginMoving(inPlace)
 	tried.Begin("ready").Fails("tried and found good")
 	tried.Exit(0)
@@ -239,7 +239,7 @@ func (s *scene) connectionsAreInherited() {
 	two.Do(s.receive, "a")
 	two.Do("ready")
 	upgrade.Unanswered()
-	guest.knows(two, 1)
+	client.knows(two, 1)
 	s.hosted(address, two)
 }
 
@@ -268,8 +268,8 @@ func (s *scene) connectionsComeBackWhereExecveFails() {
 	s.hosted(address, one)
 }
 
-// stays reports whether r has said that the guest's connection stays.
-func (g *guest) stays(r *process) bool {
+// stays reports whether r has said that the client's connection stays.
+func (g *testClient) stays(r *process) bool {
 	return slices.ContainsFunc(r.Events(), func(e testproc.Event) bool {
 		return e.What == "stays" && strings.HasPrefix(e.About, g.conn.LocalAddr().String()+" ")
 	})
@@ -292,17 +292,17 @@ func (s *scene) connectionsOutliveARestart() {
 	one.Do(s.receive, "a")
 	one.Do("ready")
 	v.succeeds(start)
-	guests := make([]*guest, 40) // the store of 64 has room for 31 with their data
-	for i := range guests {
-		guests[i] = s.visit("tcp", address)
-		guests[i].talk()
+	clients := make([]*testClient, 40) // the store of 64 has room for 31 with their data
+	for i := range clients {
+		clients[i] = s.visit("tcp", address)
+		clients[i].talk()
 	}
 	restart := v.job(v.manager.Restart)
 	for range 9 {
 		one.Await("stays", "no room")
 	}
-	var moved []*guest
-	for _, g := range guests {
+	var moved []*testClient
+	for _, g := range clients {
 		if !g.stays(one) {
 			g.say("who?\n") // and is answered after the restart
 			moved = append(moved, g)

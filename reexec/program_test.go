@@ -152,9 +152,9 @@ func TestClosedStandardDescriptorsStayClosed(t *testing.T) {
 			s := newScene(t)
 			one, address := s.open(options)
 			one.Do("close standard")
-			var guests []*guest
+			var clients []*testClient
 			for range 4 {
-				guests = append(guests, s.visit("tcp", address))
+				clients = append(clients, s.visit("tcp", address))
 			}
 			upgrade := one.Begin("upgrade")
 			two := s.next()
@@ -164,7 +164,7 @@ func TestClosedStandardDescriptorsStayClosed(t *testing.T) {
 			if options == inPlace {
 				two.Begin("ready").Fails("tried and found good")
 				two.Exit(0)
-				for _, g := range guests {
+				for _, g := range clients {
 					g.leave()
 				}
 				two = s.next()

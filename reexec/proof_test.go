@@ -150,7 +150,7 @@ func TestARefusedMainPIDIsUndone(t *testing.T) {
 			v := s.supervise()
 			v.withStore(&fakeStore{room: 8, all: all})
 			one, address := s.open(signals)
-			guest := s.visit("tcp", address)
+			client := s.visit("tcp", address)
 			v.refuse(true)
 			upgrade := one.Begin("upgrade")
 			two := s.next()
@@ -159,7 +159,7 @@ func TestARefusedMainPIDIsUndone(t *testing.T) {
 			two.Do("ready")
 			upgrade.Fails("(commit, process ", fmt.Sprintf("refused MAINPID=%d", two.PID))
 			one.state("serving")
-			guest.talk()
+			client.talk()
 			s.hosted(address, one)
 			two.endAt(onTrial)
 			v.refuse(false)
@@ -222,11 +222,11 @@ func TestASuccessorThatFinishesItsAnswersLeavesNoMarks(t *testing.T) {
 	v := s.supervise()
 	v.withStore(&fakeStore{room: 8})
 	a := s.attempt(onTrial, trial)
-	guest := s.visit("tcp", a.address)
+	client := s.visit("tcp", a.address)
 	a.two.Do("fail", "no configuration")
 	a.undone("(trial, process ", "no configuration")
 	v.awaitNames("cutover.0.a", "cutover.state.1.state")
-	a.part(guest)
+	a.part(client)
 }
 
 // awaitNames returns when the store has the entries called want, and no other.

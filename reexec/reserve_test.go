@@ -21,7 +21,7 @@ func TestAnUpgradeNeedsNoFreeDescriptor(t *testing.T) {
 		one.Do("listen", "many", "tcp", anywhere)
 	}
 	one.Do("ready")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	feed := one.starve()
 	for range 3 { // they wait in the queue, for a descriptor
 		go func() { _, _ = s.tryVisit("tcp", address) }() // ends with the test
@@ -35,7 +35,7 @@ func TestAnUpgradeNeedsNoFreeDescriptor(t *testing.T) {
 	}
 	two.Do("ready")
 	one.state("draining")
-	guest.talk()
+	client.talk()
 	s.hosted(address, two)
 	feed()
 	v.caughtUp()

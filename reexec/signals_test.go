@@ -100,13 +100,13 @@ func TestAStopBeforeReady(t *testing.T) {
 func TestAStopRefusesClients(t *testing.T) {
 	s := newScene(t)
 	r, address := s.open(signals)
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	drain := r.Begin("drain")
 	r.signal(unix.SIGTERM)
 	r.state("stopping")
 	s.deserted(address)
-	guest.talk()
-	guest.leave()
+	client.talk()
+	client.leave()
 	drain.Text()
 	r.signal(unix.SIGTERM) // again changes nothing
 	r.Do("close")

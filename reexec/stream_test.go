@@ -81,14 +81,14 @@ func (g *graceful) shutdown(ctx context.Context) error {
 }
 
 // reads checks the next line that the client gets; "" is the end of the connection.
-func (g *guest) reads(want string) {
+func (g *testClient) reads(want string) {
 	g.Helper()
 	line, err := g.lines.ReadString('\n')
 	switch {
 	case want == "" && (err == nil || line != ""):
-		g.Errorf("guest of process %d gets %q, want the end", g.host, line)
+		g.Errorf("client of process %d gets %q, want the end", g.host, line)
 	case want != "" && line != want+"\n":
-		g.Errorf("guest of process %d gets %q, %v, want %q", g.host, line, err, want)
+		g.Errorf("client of process %d gets %q, %v, want %q", g.host, line, err, want)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 	for _, service := range []string{"talk", "background", "graceful"} {
 		t.Run(service, func(t *testing.T) {
 			s := newScene(t)
-			visit := func(r *process, address string) *guest {
+			visit := func(r *process, address string) *testClient {
 				var admitted *testproc.Call
 				if service == "graceful" {
 					admitted = r.Begin("go on")
@@ -127,7 +127,7 @@ func TestAStreamServesOnWhenItsSuccessorDies(t *testing.T) {
 				}
 				return g
 			}
-			var g *guest
+			var g *testClient
 			one, two, running, address := s.replaced("{}", service, func(one *process, address string) { g = visit(one, address) })
 			if service == "graceful" {
 				g.reads("goodbye")
@@ -154,7 +154,7 @@ func TestADrainDeadlineCutsAStreamAndIsLogged(t *testing.T) {
 	for _, service := range []string{"talk", "graceful"} {
 		t.Run(service, func(t *testing.T) {
 			s := newScene(t)
-			var g *guest
+			var g *testClient
 			one, _, running, _ := s.replaced(`{"Drain":1000000}`, service, func(one *process, address string) {
 				if service == "graceful" {
 					defer one.Begin("go on").Text()
@@ -173,7 +173,7 @@ func TestADrainDeadlineCutsAStreamAndIsLogged(t *testing.T) {
 
 func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
 	s := newScene(t)
-	var g *guest
+	var g *testClient
 	one, two, running, address := s.replaced("{}", "brief", func(_ *process, address string) { g = s.visit("tcp", address) })
 	g.reads("")
 	running.Text()
@@ -183,7 +183,7 @@ func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
 
 func TestAStreamServerIsToldOfTheDrainAndItsEnd(t *testing.T) {
 	s := newScene(t)
-	var g *guest
+	var g *testClient
 	one, two, running, _ := s.replaced("{}", "told", func(_ *process, address string) { g = s.visit("tcp", address) })
 	one.Said("server told: draining true")
 	two.signal(unix.SIGKILL)

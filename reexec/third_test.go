@@ -12,12 +12,12 @@ import (
 
 // midCommit has generation 1 drain and generation 2 commit generation 3: the manager was sent
 // MAINPID=, may refuse it, and answers no barrier.
-func midCommit(t *testing.T, store *fakeStore, refuses bool) (*lineage, *supervisor) {
+func midCommit(t *testing.T, store *fakeStore, refuses bool) (*generations, *supervisor) {
 	t.Helper()
 	s := newScene(t)
 	v := s.supervise()
 	v.withStore(store)
-	l := s.lineage(2, signals)
+	l := s.startGenerations(2, signals)
 	v.refuse(refuses)
 	v.fallMute()
 	l.all[1].Begin("upgrade")

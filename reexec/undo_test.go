@@ -229,7 +229,7 @@ func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
 	const many = 20
 	s := newScene(t)
 	one, address := s.open("{}")
-	guest := s.visit("tcp", address)
+	client := s.visit("tcp", address)
 	before := one.inside()
 	for range many {
 		upgrade := one.Begin("upgrade")
@@ -239,7 +239,7 @@ func TestAGoodProgramUpgradesAfterBadOnes(t *testing.T) {
 	one.comesBackTo(before)
 	two := one.handOver("{}")
 	s.hosted(address, two)
-	guest.talk()
+	client.talk()
 }
 
 // TestNothingPilesUpOverGenerations has each replaced as soon as it serves.

@@ -28,7 +28,7 @@ func costs(t testing.TB) (bare, ours string) {
 		srv.Close()
 		<-served
 	})
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.handler = handler
 	d.begin()
 	t.Cleanup(d.end)

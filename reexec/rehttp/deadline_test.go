@@ -128,8 +128,8 @@ func pair(t *testing.T) (net.Conn, *tcpConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dynasty{TB: t}
-	tr := newTracker(newReign(d), &http.Server{})
+	d := &fakeProgram{TB: t}
+	tr := newTracker(newFakeGeneration(d), &http.Server{})
 	c := tr.own(server, "http", "").(*tcpConn)
 	t.Cleanup(func() { c.Close() })
 	return client, c

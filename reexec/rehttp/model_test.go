@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// A guest is a client that does what clients do, at random, and knows what it has to
+// A modelClient is a client that does what clients do, at random, and knows what it has to
 // get: one answer to each request, in the order in which it has asked.
-type guest struct {
-	*dynasty
+type modelClient struct {
+	*fakeProgram
 	*rand.Rand
 	name    string
 	plain   bool // it gives no reason to close its connection
@@ -43,20 +43,20 @@ func TestEveryRequestHasOneAnswer(t *testing.T) {
 		"moves fail":    func() bool { return rand.IntN(3) == 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDynasty(t)
+			d := newFakeProgram(t)
 			d.refuse = refuse
 			d.begin()
-			var guests sync.WaitGroup
+			var clients sync.WaitGroup
 			var left atomic.Int64
 			for i := range 12 {
-				g := &guest{dynasty: d, Rand: rand.New(rand.NewPCG(rand.Uint64(), uint64(i))), name: fmt.Sprint(i), plain: i%4 != 0}
+				g := &modelClient{fakeProgram: d, Rand: rand.New(rand.NewPCG(rand.Uint64(), uint64(i))), name: fmt.Sprint(i), plain: i%4 != 0}
 				left.Add(1)
-				guests.Go(func() {
+				clients.Go(func() {
 					defer d.progress()
 					defer left.Add(-1)
 					g.live(25)
 					if moves := name == "moves succeed"; moves && g.plain && g.dialled != 1 {
-						t.Errorf("guest %s has dialled %d times, want once", g.name, g.dialled)
+						t.Errorf("client %s has dialled %d times, want once", g.name, g.dialled)
 					}
 				})
 			}
@@ -64,7 +64,7 @@ func TestEveryRequestHasOneAnswer(t *testing.T) {
 				<-d.stepped
 				d.upgrade()
 			}
-			guests.Wait()
+			clients.Wait()
 			d.end()
 			d.checkRuns()
 			if d.moved.Load() == 0 {
@@ -76,7 +76,7 @@ func TestEveryRequestHasOneAnswer(t *testing.T) {
 }
 
 // checkRuns checks that no request was run twice.
-func (d *dynasty) checkRuns() {
+func (d *fakeProgram) checkRuns() {
 	d.runs.Range(func(number, runs any) bool {
 		if n := runs.(*atomic.Int64).Load(); n != 1 {
 			d.Errorf("request %v was run %d times", number, n)
@@ -85,7 +85,7 @@ func (d *dynasty) checkRuns() {
 	})
 }
 
-func (g *guest) live(steps int) {
+func (g *modelClient) live(steps int) {
 	for range steps {
 		if g.Failed() {
 			break
@@ -104,7 +104,7 @@ func (g *guest) live(steps int) {
 	}
 }
 
-func (g *guest) dial() {
+func (g *modelClient) dial() {
 	c, err := net.Dial("tcp", g.ln.Addr().String())
 	if err != nil {
 		g.Error(err)
@@ -114,13 +114,13 @@ func (g *guest) dial() {
 	g.dialled++
 }
 
-func (g *guest) leave() {
+func (g *modelClient) leave() {
 	_ = g.conn.Close()
 	g.conn, g.due = nil, nil
 }
 
 // step does one thing of those that clients do.
-func (g *guest) step() {
+func (g *modelClient) step() {
 	switch n := g.IntN(20); {
 	case n < 6:
 		g.send(g.request())
@@ -157,7 +157,7 @@ func (g *guest) step() {
 }
 
 // request makes a request, whose answer is due.
-func (g *guest) request() []byte {
+func (g *modelClient) request() []byte {
 	g.asked++
 	number := fmt.Sprintf("%s.%d", g.name, g.asked)
 	header, size := "Host: test\r\nNumber: "+number+"\r\n", 0
@@ -192,7 +192,7 @@ func (g *guest) request() []byte {
 }
 
 // send writes p in pieces.
-func (g *guest) send(p []byte) {
+func (g *modelClient) send(p []byte) {
 	for len(p) > 0 && !g.ended {
 		n := min(len(p), 1+g.IntN(1+g.IntN(5000)))
 		if _, err := g.conn.Write(p[:n]); err != nil {
@@ -202,7 +202,7 @@ func (g *guest) send(p []byte) {
 	}
 }
 
-func (g *guest) sendWhileHearing(p []byte) {
+func (g *modelClient) sendWhileHearing(p []byte) {
 	sent := make(chan struct{})
 	go func() { // joined below
 		defer close(sent)
@@ -214,15 +214,15 @@ func (g *guest) sendWhileHearing(p []byte) {
 
 // cut ends a connection that the server has closed. That is right after it has said
 // so, which hear notes, and never before.
-func (g *guest) cut(err error) {
+func (g *modelClient) cut(err error) {
 	if !g.ended {
-		g.Errorf("guest %s: %v, with %d answers due", g.name, err, len(g.due))
+		g.Errorf("client %s: %v, with %d answers due", g.name, err, len(g.due))
 		g.ended = true
 	}
 }
 
 // hear reads the answers that are due.
-func (g *guest) hear() {
+func (g *modelClient) hear() {
 	for len(g.due) > 0 && !g.ended {
 		_ = g.conn.SetDeadline(time.Now().Add(patience)) // or the read says why not
 		r, err := http.ReadResponse(g.in, nil)
@@ -234,24 +234,24 @@ func (g *guest) hear() {
 	}
 }
 
-func (g *guest) check(r *http.Response) {
+func (g *modelClient) check(r *http.Response) {
 	body, err := io.ReadAll(r.Body)
 	_ = r.Body.Close()
 	want := g.due[0]
 	g.due = g.due[1:]
 	if err != nil || r.StatusCode != http.StatusOK || string(body) != want.answer {
-		g.Errorf("guest %s: answer %d %q, %v, want %q", g.name, r.StatusCode, body, err, want.answer)
+		g.Errorf("client %s: answer %d %q, %v, want %q", g.name, r.StatusCode, body, err, want.answer)
 	}
 	g.ended = r.Close // what was sent after that is not answered, nor run: the client knows it
 }
 
 // expect waits for the server to want the body.
-func (g *guest) expect() {
+func (g *modelClient) expect() {
 	g.asked++
 	number := fmt.Sprintf("%s.%d", g.name, g.asked)
 	g.send([]byte("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\nNumber: " + number + "\r\n\r\n"))
 	if line, err := g.in.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
-		g.Errorf("guest %s expects %q, %v", g.name, line, err)
+		g.Errorf("client %s expects %q, %v", g.name, line, err)
 	}
 	if _, err := g.in.ReadString('\n'); err != nil {
 		g.Error(err)
@@ -263,7 +263,7 @@ func (g *guest) expect() {
 }
 
 // garbage is answered by 400, after what was asked before it.
-func (g *guest) garbage() {
+func (g *modelClient) garbage() {
 	g.send(append(g.request(), "\x00 garbage\r\n\r\n"...))
 	g.hear()
 	if g.ended {
@@ -271,12 +271,12 @@ func (g *guest) garbage() {
 	}
 	g.ended = true
 	if r, err := http.ReadResponse(g.in, nil); err != nil || r.StatusCode != http.StatusBadRequest {
-		g.Errorf("guest %s: garbage is answered %v, %v", g.name, r, err)
+		g.Errorf("client %s: garbage is answered %v, %v", g.name, r, err)
 	}
 }
 
 // halfClose asks and sends no more: the answers come, and the end.
-func (g *guest) halfClose() {
+func (g *modelClient) halfClose() {
 	for range 1 + g.IntN(3) {
 		g.send(g.request())
 	}
@@ -295,12 +295,12 @@ func (g *guest) halfClose() {
 	}
 	g.ended = true
 	if _, err := g.in.ReadByte(); !errors.Is(err, io.EOF) {
-		g.Errorf("guest %s: %v after a half-close, want the end", g.name, err)
+		g.Errorf("client %s: %v after a half-close, want the end", g.name, err)
 	}
 }
 
 // checkLeft is check where the server may have noticed that no more will be sent.
-func (g *guest) checkLeft(r *http.Response) {
+func (g *modelClient) checkLeft(r *http.Response) {
 	body, err := io.ReadAll(r.Body)
 	_ = r.Body.Close()
 	r.Body = io.NopCloser(strings.NewReader(strings.TrimSuffix(string(body), " left")))

@@ -22,7 +22,7 @@ import (
 )
 
 // call opens a connection.
-func (d *dynasty) call() *caller {
+func (d *fakeProgram) call() *caller {
 	c, err := net.Dial("tcp", d.ln.Addr().String())
 	if err != nil {
 		d.Fatal(err)
@@ -33,14 +33,14 @@ func (d *dynasty) call() *caller {
 }
 
 type caller struct {
-	*dynasty
+	*fakeProgram
 	net.Conn
 	in *bufio.Reader
 }
 
 func (c *caller) secure(config *tls.Config) *caller {
 	s := tls.Client(c.Conn, config)
-	return &caller{c.dynasty, s, bufio.NewReader(s)}
+	return &caller{c.fakeProgram, s, bufio.NewReader(s)}
 }
 
 // ask sends a request, for answer to answer.
@@ -91,7 +91,7 @@ func TestConnectionsThatMayNotMoveStay(t *testing.T) {
 		"two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDynasty(t)
+			d := newFakeProgram(t)
 			d.handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", "4")
 				_, _ = io.WriteString(w, "here")
@@ -119,7 +119,7 @@ func TestConnectionsThatMayNotMoveStay(t *testing.T) {
 // process reads those requests.
 func TestTheLastAnswerArrives(t *testing.T) {
 	const size = 256 << 10
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.refuse = func() bool { return true }
 	goOn := make(chan struct{})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -163,8 +163,8 @@ func TestTLSStays(t *testing.T) {
 	u := httptest.NewUnstartedServer(nil) // for its certificate
 	u.StartTLS()
 	defer u.Close()
-	d := newDynasty(t)
-	r := newReign(d)
+	d := newFakeProgram(t)
+	r := newFakeGeneration(d)
 	srv := &http.Server{Handler: http.HandlerFunc(d.answer)}
 	known := make(chan struct{}, 10)
 	srv.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -190,7 +190,7 @@ func TestTLSStays(t *testing.T) {
 	for range 3 {
 		<-known
 	}
-	r.next = newReign(d)
+	r.next = newFakeGeneration(d)
 	close(r.draining)
 	drained := make(chan error, 1)
 	go func() { drained <- s.Drain(t.Context()) }() // joined below
@@ -222,7 +222,7 @@ func awaitMark(t *tracker) {
 
 // net/http skips line ends only if it has read the POST before.
 func TestALineEndAfterAPostIsSkippedByTheSuccessor(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.begin()
 	c := d.call()
 	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nNumber: 1\r\n\r\na")
@@ -245,7 +245,7 @@ func TestALineEndAfterAPostIsSkippedByTheSuccessor(t *testing.T) {
 }
 
 func TestAHijackedConnectionIsLikeThatOfNetHTTP(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	hijacked := make(chan net.Conn, 1)
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
@@ -303,7 +303,7 @@ func TestAHijackedConnectionIsLikeThatOfNetHTTP(t *testing.T) {
 
 // While this generation drains, net/http reads nothing behind the request.
 func TestAHandlerNoticesThatItsClientLeaves(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	begun, noticed := make(chan struct{}, 2), make(chan struct{})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun <- struct{}{}
@@ -366,7 +366,7 @@ func TestAFileIsSentByTheKernel(t *testing.T) {
 	if err := f.Truncate(size); err != nil {
 		t.Fatal(err)
 	}
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, f.Name()) })
 	d.begin()
 	runtime.LockOSThread() // whose reads are counted apart
@@ -413,7 +413,7 @@ func reads(t *testing.T) int {
 
 // The connection moves at the end of a request although the next ones have arrived.
 func TestAConnectionWithEndlessPipeliningMoves(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for range 100 { // net/http reads behind the request meanwhile
 			runtime.Gosched()

@@ -34,7 +34,7 @@ func TestTheHandlerGetsAMovedWebSocketThatWasReset(t *testing.T) {
 		_, err = c.Read(make([]byte, 1))
 		readError <- err
 	}))}
-	r := newReign(&dynasty{TB: t})
+	r := newFakeGeneration(&fakeProgram{TB: t})
 	l := &listener{Listener: r, t: newTracker(r, srv), name: "http"}
 	head := "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
 	l.resume(&reexec.Moved{
@@ -69,7 +69,7 @@ func TestRewsBelowAnotherHandlerIsReportedOnce(t *testing.T) {
 		var text strings.Builder
 		srv := &http.Server{Handler: c.handler, ErrorLog: log.New(&text, "", 0)}
 		if c.served {
-			newTracker(newReign(&dynasty{TB: t}), srv)
+			newTracker(newFakeGeneration(&fakeProgram{TB: t}), srv)
 		}
 		for _, upgrade := range []string{"", "websocket", "websocket"} {
 			r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, srv), http.MethodGet, "/", nil)

@@ -19,7 +19,7 @@ func TestIdleConnectionsDelayNoOtherMove(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
 			const idle = 24
-			d := newDynasty(t)
+			d := newFakeProgram(t)
 			trying, goOn := make(chan struct{}, idle+1), make(chan struct{})
 			d.refuse = func() bool {
 				trying <- struct{}{}
@@ -66,7 +66,7 @@ func TestIdleConnectionsDelayNoOtherMove(t *testing.T) {
 
 // The successor ends and has refused the connection.
 func TestAConnectionMovesToTheProcessAfterTheSuccessor(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	refused := make(chan struct{})
 	d.refuse = func() bool {
 		if closed(refused) {
@@ -98,7 +98,7 @@ func TestAConnectionMovesToTheProcessAfterTheSuccessor(t *testing.T) {
 
 // The successor has drained, and the next process takes the connection later.
 func TestAnswersDoNotSayCloseBeforeTheNextProcessIsKnown(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	d.drain = patience
 	working, goOn := make(chan struct{}, 10), make(chan struct{})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,15 +137,15 @@ func TestAnswersDoNotSayCloseBeforeTheNextProcessIsKnown(t *testing.T) {
 
 // A successor that hangs does not answer for the connections.
 func TestADrainEndsIfNoMoveIsAnswered(t *testing.T) {
-	d := newDynasty(t)
+	d := newFakeProgram(t)
 	offered, never := make(chan struct{}), make(chan struct{})
 	d.refuse = func() bool {
 		close(offered)
 		<-never
 		return true
 	}
-	r := newReign(d)
-	r.next = newReign(d)
+	r := newFakeGeneration(d)
+	r.next = newFakeGeneration(d)
 	idle := make(chan struct{})
 	srv := &http.Server{Handler: http.HandlerFunc(d.answer), ConnState: func(_ net.Conn, s http.ConnState) {
 		if s == http.StateIdle {

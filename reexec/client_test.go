@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A guest is a client with one connection.
-type guest struct {
+// A testClient is a client with one connection.
+type testClient struct {
 	*scene
 	conn  net.Conn
 	lines *bufio.Reader
@@ -25,7 +25,7 @@ type guest struct {
 }
 
 // visit connects, and returns when somebody has accepted.
-func (s *scene) visit(network, address string) *guest {
+func (s *scene) visit(network, address string) *testClient {
 	s.Helper()
 	g, err := s.tryVisit(network, address)
 	if err != nil {
@@ -34,12 +34,12 @@ func (s *scene) visit(network, address string) *guest {
 	return g
 }
 
-func (s *scene) tryVisit(network, address string) (*guest, error) {
+func (s *scene) tryVisit(network, address string) (*testClient, error) {
 	conn, err := new(net.Dialer).DialContext(s.ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{scene: s, conn: conn, lines: bufio.NewReader(conn)}
+	g := &testClient{scene: s, conn: conn, lines: bufio.NewReader(conn)}
 	g.stop = context.AfterFunc(s.ctx, func() { conn.Close() })
 	s.Cleanup(g.leave)
 	line, err := g.lines.ReadString('\n')
@@ -51,18 +51,18 @@ func (s *scene) tryVisit(network, address string) (*guest, error) {
 }
 
 // talk checks that the connection still works.
-func (g *guest) talk() {
+func (g *testClient) talk() {
 	g.Helper()
 	if _, err := fmt.Fprintln(g.conn, "still there?"); err != nil {
-		g.Errorf("guest of process %d: %v", g.host, err)
+		g.Errorf("client of process %d: %v", g.host, err)
 		return
 	}
 	if line, err := g.lines.ReadString('\n'); err != nil || line != "still there?\n" {
-		g.Errorf("guest of process %d: %q, %v", g.host, line, err)
+		g.Errorf("client of process %d: %q, %v", g.host, line, err)
 	}
 }
 
-func (g *guest) leave() {
+func (g *testClient) leave() {
 	g.stop()
 	_ = g.conn.Close() // it was only read
 }
@@ -83,7 +83,7 @@ func (s *scene) hosted(address string, r *process) {
 }
 
 // deserted checks that nobody listens any more. A process that ends closes its
-// descriptors one after the other, and can have a guest in its queue when it does.
+// descriptors one after the other, and can have a client in its queue when it does.
 func (s *scene) deserted(address string) {
 	s.Helper()
 	g, err := s.tryVisit("tcp", address)

@@ -22,33 +22,33 @@ import (
 // patience bounds whatever a test waits for: it says that something hangs.
 const patience = 60 * time.Second
 
-// A dynasty is a line of generations in one process, with one listener. Connections
+// A fakeProgram has generations in one process, with one listener. Connections
 // move as between processes: by a descriptor for the same open file.
-type dynasty struct {
+type fakeProgram struct {
 	testing.TB
 	ln      net.Listener
-	refuse  func() bool        // whether a move fails
-	prepare func(*http.Server) // nil: as it is
-	ending  atomic.Bool        // whoever takes connections is about to end
-	drain   time.Duration      // 0: without turns
-	format  string             // what generations receive, "http/1.1" if empty
-	handler http.Handler       // nil: answer
-	accepts chan *reign        // the one that accepts, buffered
-	served  sync.WaitGroup     // generations that have not ended
-	moved   atomic.Int64       // connections that have
-	runs    sync.Map           // request number: *atomic.Int64, how often it was run
-	turn    chan struct{}      // closed and replaced with each upgrade; of mu
-	stepped chan struct{}      // something was done since the last upgrade, buffered
+	refuse  func() bool          // whether a move fails
+	prepare func(*http.Server)   // nil: as it is
+	ending  atomic.Bool          // whoever takes connections is about to end
+	drain   time.Duration        // 0: without turns
+	format  string               // what generations receive, "http/1.1" if empty
+	handler http.Handler         // nil: answer
+	accepts chan *fakeGeneration // the one that accepts, buffered
+	served  sync.WaitGroup       // generations that have not ended
+	moved   atomic.Int64         // connections that have
+	runs    sync.Map             // request number: *atomic.Int64, how often it was run
+	turn    chan struct{}        // closed and replaced with each upgrade; of mu
+	stepped chan struct{}        // something was done since the last upgrade, buffered
 	mu      sync.Mutex
 	number  int // of the generation that accepts
 }
 
-// reign is a generation, and the listener of its server.
-type reign struct {
-	*dynasty
+// fakeGeneration is a generation, and the listener of its server.
+type fakeGeneration struct {
+	*fakeProgram
 	number             int
 	t                  *tracker
-	next               *reign // set before draining is closed
+	next               *fakeGeneration // set before draining is closed
 	draining, stopping chan struct{}
 	closed             chan struct{}
 	in                 chan queued
@@ -65,27 +65,27 @@ type queued struct {
 	release func()
 }
 
-func newReign(d *dynasty) *reign {
-	return &reign{dynasty: d, draining: make(chan struct{}), stopping: make(chan struct{}), closed: make(chan struct{}), in: make(chan queued, 1000), changed: make(chan struct{})}
+func newFakeGeneration(d *fakeProgram) *fakeGeneration {
+	return &fakeGeneration{fakeProgram: d, draining: make(chan struct{}), stopping: make(chan struct{}), closed: make(chan struct{}), in: make(chan queued, 1000), changed: make(chan struct{})}
 }
 
-func newDynasty(t testing.TB) *dynasty {
+func newFakeProgram(t testing.TB) *fakeProgram {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dynasty{TB: t, ln: ln, refuse: func() bool { return false }, accepts: make(chan *reign, 1), turn: make(chan struct{}), stepped: make(chan struct{}, 1)}
+	d := &fakeProgram{TB: t, ln: ln, refuse: func() bool { return false }, accepts: make(chan *fakeGeneration, 1), turn: make(chan struct{}), stepped: make(chan struct{}, 1)}
 	return d
 }
 
 // begin starts the first generation.
-func (d *dynasty) begin() {
-	first := d.crown()
+func (d *fakeProgram) begin() {
+	first := d.startGeneration()
 	d.accepts <- first
 	go d.accept() // ends with the listener, which end closes
 }
 
-func (d *dynasty) accept() {
+func (d *fakeProgram) accept() {
 	for {
 		c, err := d.ln.Accept()
 		if err != nil {
@@ -97,9 +97,9 @@ func (d *dynasty) accept() {
 	}
 }
 
-// crown starts a generation that does not accept yet.
-func (d *dynasty) crown() *reign {
-	r := newReign(d)
+// startGeneration starts a generation that does not accept yet.
+func (d *fakeProgram) startGeneration() *fakeGeneration {
+	r := newFakeGeneration(d)
 	srv := &http.Server{Handler: d.handler}
 	if srv.Handler == nil {
 		srv.Handler = http.HandlerFunc(d.answer)
@@ -121,8 +121,8 @@ func (d *dynasty) crown() *reign {
 }
 
 // upgrade replaces the generation that accepts.
-func (d *dynasty) upgrade() {
-	next := d.crown()
+func (d *fakeProgram) upgrade() {
+	next := d.startGeneration()
 	old := <-d.accepts
 	old.next, next.number = next, old.number+1
 	d.accepts <- next
@@ -135,7 +135,7 @@ func (d *dynasty) upgrade() {
 }
 
 // progress lets an upgrade come.
-func (d *dynasty) progress() {
+func (d *fakeProgram) progress() {
 	select {
 	case d.stepped <- struct{}{}:
 	default:
@@ -143,7 +143,7 @@ func (d *dynasty) progress() {
 }
 
 // after waits for n upgrades.
-func (d *dynasty) after(n int) {
+func (d *fakeProgram) after(n int) {
 	for range n {
 		d.mu.Lock()
 		turn := d.turn
@@ -159,7 +159,7 @@ func (d *dynasty) after(n int) {
 }
 
 // end stops the last generation and waits for all.
-func (d *dynasty) end() {
+func (d *fakeProgram) end() {
 	d.Helper()
 	d.ln.Close()
 	r := <-d.accepts
@@ -176,7 +176,7 @@ func (d *dynasty) end() {
 }
 
 // answer counts how often each request is run, and says which it was.
-func (d *dynasty) answer(w http.ResponseWriter, r *http.Request) {
+func (d *fakeProgram) answer(w http.ResponseWriter, r *http.Request) {
 	number := r.Header.Get("Number")
 	runs, _ := d.runs.LoadOrStore(number, new(atomic.Int64))
 	runs.(*atomic.Int64).Add(1)
@@ -196,22 +196,22 @@ func (d *dynasty) answer(w http.ResponseWriter, r *http.Request) {
 
 var errNotMoved = errors.New("connection stays with this process")
 
-func (r *reign) Ready(context.Context) error { return nil }
-func (r *reign) Stop()                       {}
-func (r *reign) Draining() <-chan struct{}   { return r.draining }
-func (r *reign) Stopping() <-chan struct{}   { return r.stopping }
-func (r *reign) Resumed() <-chan struct{}    { return nil }
-func (r *reign) DrainTime() time.Duration    { return r.drain }
+func (r *fakeGeneration) Ready(context.Context) error { return nil }
+func (r *fakeGeneration) Stop()                       {}
+func (r *fakeGeneration) Draining() <-chan struct{}   { return r.draining }
+func (r *fakeGeneration) Stopping() <-chan struct{}   { return r.stopping }
+func (r *fakeGeneration) Resumed() <-chan struct{}    { return nil }
+func (r *fakeGeneration) DrainTime() time.Duration    { return r.drain }
 
-func (r *reign) Receive(string, ...string) error { return nil }
+func (r *fakeGeneration) Receive(string, ...string) error { return nil }
 
-func (r *reign) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
+func (r *fakeGeneration) ReceiveIdle(string, func([]byte) time.Duration, ...string) error { return nil }
 
-func (r *reign) CanMove(name, what string) bool {
+func (r *fakeGeneration) CanMove(name, what string) bool {
 	return closed(r.draining) && !r.ending.Load() && r.next != nil && name == "http" && (what == r.format || r.format == "")
 }
 
-func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, data []byte) error {
+func (r *fakeGeneration) Move(_ context.Context, name string, c net.Conn, what string, data []byte) error {
 	err := r.move(name, c, what, data)
 	if err == nil {
 		_ = c.Close()
@@ -219,7 +219,7 @@ func (r *reign) Move(_ context.Context, name string, c net.Conn, what string, da
 	return err
 }
 
-func (r *reign) move(name string, c net.Conn, what string, data []byte) error {
+func (r *fakeGeneration) move(name string, c net.Conn, what string, data []byte) error {
 	if !r.CanMove(name, what) || r.refuse() {
 		return errNotMoved
 	}
@@ -242,7 +242,7 @@ func (r *reign) move(name string, c net.Conn, what string, data []byte) error {
 	return nil
 }
 
-func (r *reign) Offer(name string, c net.Conn, what string, data []byte, done func(error)) (withdraw func() bool) {
+func (r *fakeGeneration) Offer(name string, c net.Conn, what string, data []byte, done func(error)) (withdraw func() bool) {
 	var decided atomic.Bool
 	go func() { // ends by itself
 		if decided.CompareAndSwap(false, true) {
@@ -252,7 +252,7 @@ func (r *reign) Offer(name string, c net.Conn, what string, data []byte, done fu
 	return func() bool { return decided.CompareAndSwap(false, true) }
 }
 
-func (r *reign) Hold() (release func()) {
+func (r *fakeGeneration) Hold() (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held++
@@ -265,7 +265,7 @@ func (r *reign) Hold() (release func()) {
 	})
 }
 
-func (r *reign) Drain(ctx context.Context) error {
+func (r *fakeGeneration) Drain(ctx context.Context) error {
 	<-r.draining
 	for {
 		r.mu.Lock()
@@ -282,14 +282,14 @@ func (r *reign) Drain(ctx context.Context) error {
 	}
 }
 
-func (r *reign) Name() string   { return "http" }
-func (r *reign) Addr() net.Addr { return r.ln.Addr() }
-func (r *reign) Close() error {
+func (r *fakeGeneration) Name() string   { return "http" }
+func (r *fakeGeneration) Addr() net.Addr { return r.ln.Addr() }
+func (r *fakeGeneration) Close() error {
 	r.shut.Do(func() { close(r.closed) })
 	return nil
 }
 
-func (r *reign) Accept() (net.Conn, error) {
+func (r *fakeGeneration) Accept() (net.Conn, error) {
 	if r.last != nil {
 		r.last()
 	}
