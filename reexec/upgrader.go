@@ -42,14 +42,14 @@ import (
 // Locks. A goroutine that holds a lock takes only locks further to the right:
 //
 //	Store.mu -> Set.mu -> flow.Conn.turning -> Gate.mu -> Counter.mu
-//	Store.mu -> states.mu
+//	Store.mu -> States.mu
 //	Store.mu -> Programs.mu
 //	Set.mu -> flow.Conn.turning -> outlets.mu
 //	Set.mu -> Readers.mu -> Counter.mu
 //	IdleSet.mu -> Gate.mu -> Counter.mu
 //
-// No other lock is taken under receivers.mu, strays.mu, routes.mu and queue.mu. No function
-// of the program runs under a lock. Store.mu, of the fd store, and states.mu are held while the
+// No other lock is taken under Formats.mu, strays.mu, routes.mu and Queue.mu. No function
+// of the program runs under a lock. Store.mu, of the fd store, and States.mu are held while the
 // manager is sent a message. Set.mu, of the sockets, is held while Shut waits for the calls
 // inside a gate, so a call inside takes none but Gate.mu, Readers.mu, routes.mu and Counter.mu.
 
