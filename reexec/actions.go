@@ -27,10 +27,14 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.becomeMain(p)
 		u.answerReloadCommand()
 	},
-	lifecycle.ActAdopt: func(u *Upgrader, p *loopState, _ event) {
+	lifecycle.ActAdopt: func(u *Upgrader, p *loopState, e event) {
 		u.takeOver(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
+		if e.kind == lifecycle.EvOrphaned && u.manager.notifier != nil {
+			u.answerForTheDead()
+			return
+		}
 		u.answerReloadCommand()
 	},
 	lifecycle.ActOpenGates:     func(u *Upgrader, _ *loopState, _ event) { u.sockets.Open() },

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
+	"github.com/cutover-go/cutover/internal/ask"
 	"github.com/cutover-go/cutover/internal/handover"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
+	"github.com/cutover-go/cutover/reexec/internal/proof"
 	"github.com/cutover-go/cutover/reexec/internal/timeout"
 )
 
@@ -84,4 +87,26 @@ func (u *Upgrader) dropReloadCommand(s lifecycle.State) {
 	if c := u.pred.TakeReloadCommand(); c != nil {
 		_ = c.Close() // the predecessor has the conversation, too
 	}
+}
+
+// answerForTheDead answers the reload command of a predecessor that was killed during the commit. If
+// the manager has not read MAINPID=, it stops this process and starts the unit again.
+func (u *Upgrader) answerForTheDead() {
+	c := u.pred.TakeReloadCommand()
+	if c == nil {
+		return
+	}
+	u.tasks.Go(func() { // ends within the time of one message
+		defer c.Close()
+		ctx, cancel := timeout.Message(u.tasks.life)
+		defer cancel()
+		a := ask.Answer{Generation: u.launch.generation, PID: os.Getpid()}
+		switch verdict := proof.OfMain(ctx, u.manager.notifier, u.barrier, u.tasks.Go); {
+		case verdict == proof.Refused:
+			a = failure(errors.New("reexec: the old process died before systemd took the new one for the main process: systemd starts the unit again"))
+		case u.tasks.life.Err() != nil:
+			return // the manager has stopped this process: the command fails without an answer
+		}
+		_ = c.Answer(a) // the command may have gone
+	})
 }

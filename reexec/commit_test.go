@@ -251,20 +251,34 @@ func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 	s.hosted(address, three)
 }
 
-// TestAReloadWhosePredecessorIsKilledIsAnswered by the successor, which is main.
+// The successor answers. If the manager has not taken MAINPID=, it starts the unit again.
 func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
-	s := newScene(t)
-	v := s.supervise()
-	one, address := s.open(signals)
-	v.fallMute()
-	reload := one.reload()
-	two := s.next()
-	two.Do("new", signals)
-	two.Do("listen", "a", "tcp", anywhere)
-	two.Do("ready")
-	v.await(one.PID, "MAINPID=")
-	two.state("adopting")
-	one.kill()
-	reload.ends("")
-	s.hosted(address, two)
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		refuses bool // the manager, MAINPID=
+		answer  string
+	}{
+		{"as the main process", false, ""},
+		{"not as the main process", true, "the old process died before systemd took the new one for the main process"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			v := s.supervise()
+			v.withStore(&fakeStore{room: 10, refuses: tt.refuses})
+			one, address := s.open(signals)
+			v.fallMute()
+			reload := one.reload()
+			two := s.next()
+			two.Do("new", signals)
+			two.Do("listen", "a", "tcp", anywhere)
+			two.Do("ready")
+			v.await(one.PID, "MAINPID=")
+			two.state("adopting")
+			one.kill()
+			v.speak()
+			reload.ends(tt.answer)
+			s.hosted(address, two)
+		})
+	}
 }

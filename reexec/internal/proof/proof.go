@@ -125,6 +125,27 @@ func (m *Marks) Close() {
 	}
 }
 
+// OfMain tells whether the manager takes this process for the main one: it stores no mark of another
+// process, but closes it. The end of ctx makes the verdict Unknown. The parameters are
+// those of Store.
+func OfMain(ctx context.Context, n *notify.Notifier, barrier func(context.Context) error, run func(func())) Verdict {
+	m, err := storeMark(ctx, n, storename.SuccessorMark, run)
+	if err != nil {
+		return Unknown
+	}
+	defer m.Close()
+	if err := barrier(ctx); err != nil {
+		return Unknown
+	}
+	switch gone, err := fd.HungUp(m.conn.(*net.UnixConn)); {
+	case err != nil:
+		return Unknown
+	case gone:
+		return Refused
+	}
+	return Obeyed
+}
+
 // Verdict is the result of MAINPID=.
 type Verdict string
 
