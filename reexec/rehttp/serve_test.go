@@ -229,6 +229,8 @@ func TestCutErrorNamesTheCutRequests(t *testing.T) {
 	h.open(t.Context(), h.ln)
 	working, idle, taken := h.call(), h.call(), h.call()
 	h.wants(idle, "/", "here", false)
+	for <-h.states != http.StateIdle { // net/http reports it after the answer
+	}
 	if err := errors.Join(working.ask("/work?secret"), taken.ask("/hijack")); err != nil {
 		t.Fatal(err)
 	}

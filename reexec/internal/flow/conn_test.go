@@ -152,8 +152,12 @@ func TestEachDatagramIsReadByItsOwner(t *testing.T) {
 	go func() { // ends after its turns; joined below
 		defer close(turned)
 		for turn := range turns {
-			all[processes-1-turn%2].Shut()
-			all[processes-2+turn%2].Open()
+			old, next := all[processes-1-turn%2], all[processes-2+turn%2]
+			old.Shut()
+			if err := old.AwaitRoutes(t.Context()); err != nil { // else it may pass a datagram on after Open
+				t.Error(err)
+			}
+			next.Open()
 		}
 	}()
 	for i := range datagrams {
