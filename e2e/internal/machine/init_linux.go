@@ -15,9 +15,10 @@ import (
 const self = "/proc/self/exe"
 
 // The roles that this program plays inside a machine, told by its argument 0: unlike a
-// variable of the environment, no program that is started later inherits it.
+// variable of the environment, no program that is started later inherits it. A soft-reboot kills
+// no process of root whose argument 0 begins with @ (systemd: "Storage Daemons for the Root File System").
 const (
-	rolePrefix = "cutover-machine: "
+	rolePrefix = "@cutover-machine: "
 	roleInit   = rolePrefix + "init"  // becomes PID 1
 	roleEnter  = rolePrefix + "enter" // runs a command in the machine
 	roleBus    = rolePrefix + "bus"   // connects to systemd for the owner
