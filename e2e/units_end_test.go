@@ -24,7 +24,8 @@ var failuresToRun = []mishap{
 		long := s.background("/sleep?d=3s")
 		restarted := make(chan error, 1)
 		go func() { restarted <- s.machine.Restart(s.ctx, unitName) }()
-		for s.ctx.Err() == nil && s.show("ActiveState") != "deactivating" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("ActiveState") != "deactivating" {
+			s.wait()
 		}
 		if a, err := s.tryGet("/"); err == nil {
 			s.Errorf("a client that waits in the queue is answered: %+v", a)
@@ -63,7 +64,8 @@ var failuresToRun = []mishap{
 	{rule: "runtime-max", dropIn: "[Service]\nRuntimeMaxSec=3s\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Reload(s.ctx, unitName))
-		for s.ctx.Err() == nil && s.show("NRestarts") == "0" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("NRestarts") == "0" {
+			s.wait()
 		}
 		if a := s.get("/"); a.generation != 1 {
 			s.Errorf("%+v answers, want a process that systemd has started", a)
@@ -83,7 +85,8 @@ var failuresToRun = []mishap{
 		s.must(s.machine.Start(s.ctx, unitName))
 		main := s.mainPID()
 		s.must(s.machine.Signal(main, syscall.SIGSTOP))
-		for s.ctx.Err() == nil && s.show("Result") != "watchdog" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("Result") != "watchdog" {
+			s.wait()
 		}
 		if sub := s.show("SubState"); sub != "stop-watchdog" {
 			s.Errorf("SubState=%s, want systemd to wait for a process that does not end", sub)
@@ -103,8 +106,9 @@ const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n"
 // becomes waits until the service is in state.
 func (s *site) becomes(state string) {
 	s.Helper()
-	for s.show("ActiveState") != state { // systemctl is slow enough
+	for s.show("ActiveState") != state {
 		s.must(s.ctx.Err())
+		s.wait()
 	}
 }
 

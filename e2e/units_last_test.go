@@ -115,7 +115,8 @@ func stays(state string) func(*site) {
 		s.Helper()
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
-		for s.ctx.Err() == nil && s.show("MainPID") != "0" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("MainPID") != "0" {
+			s.wait()
 		}
 		if got := s.show("ActiveState"); got != state {
 			s.Errorf("ActiveState=%s, want %s", got, state)
@@ -133,12 +134,18 @@ func (s *site) socketFails(result string) {
 	s.refused()
 }
 
+// refused waits until the port is closed. A socket unit may stop a moment after its service.
 func (s *site) refused() {
 	s.Helper()
-	if conn, err := s.dial(s.ctx, "tcp", address); err == nil {
+	for s.ctx.Err() == nil {
+		conn, err := s.dial(s.ctx, "tcp", address)
+		if err != nil {
+			return
+		}
 		conn.Close()
-		s.Error("the port is open")
+		s.wait()
 	}
+	s.Error("the port is open")
 }
 
 // queue connects n times at once and returns how many were taken into the queue: a

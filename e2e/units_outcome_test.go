@@ -14,7 +14,8 @@ var failuresToReport = []mishap{
 	{rule: "remain-after-exit", dropIn: "[Service]\nRemainAfterExit=yes\nRestart=always\nNotifyAccess=all\n", happens: func(s *site) {
 		s.deploy(script(s, 0o755, "systemd-notify --ready; exit 0"))
 		s.must(s.machine.Start(s.ctx, unitName))
-		for s.ctx.Err() == nil && s.show("SubState") != "exited" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("SubState") != "exited" {
+			s.wait()
 		}
 		if s.answersWithin(time.Second, address) || s.show("ActiveState") != "active" {
 			s.Errorf("ActiveState=%s, want an active service that does not answer", s.show("ActiveState"))
@@ -35,7 +36,8 @@ var failuresToReport = []mishap{
 	{rule: "restart-pause", dropIn: "[Service]\nRestartSec=1h\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
-		for s.ctx.Err() == nil && s.show("SubState") != "auto-restart" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("SubState") != "auto-restart" {
+			s.wait()
 		}
 		if s.show("ActiveState") != "activating" {
 			s.Errorf("ActiveState=%s, want activating", s.show("ActiveState"))

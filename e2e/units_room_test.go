@@ -14,7 +14,8 @@ var failuresToFit = []mishap{
 	{rule: "oom-policy", controller: "memory", dropIn: "[Service]\nOOMPolicy=stop\n" + littleMemory, happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
 		s.predecessorOutOfMemory()
-		for s.ctx.Err() == nil && s.show("MainPID") != "0" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("MainPID") != "0" {
+			s.wait()
 		}
 		if r := s.show("Result"); r != "oom-kill" {
 			s.Errorf("Result=%s, want the service stopped by the end of its predecessor", r)

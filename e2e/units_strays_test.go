@@ -113,11 +113,12 @@ func TestStatusNamesSocketsThatServeOtherwise(t *testing.T) {
 func (s *site) statusSays(words string, want bool) {
 	s.Helper()
 	text := ""
-	for range 50 { // systemctl is slow enough
+	for s.ctx.Err() == nil {
 		text = s.show("StatusText")
 		if strings.Contains(text, words) == want {
 			return
 		}
+		s.wait()
 	}
 	s.Errorf("STATUS=%s: has %q: %v, want %v", text, words, !want, want)
 }

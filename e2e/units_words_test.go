@@ -16,7 +16,8 @@ var failuresToTell = []mishap{
 		// A helper, as the program might have started one.
 		s.run("sh", "-c", "for f in $(find /sys/fs/cgroup -path '*/"+unitName+"/cgroup.procs'); do echo $$ > $f; done; "+
 			"NOTIFY_SOCKET=/run/systemd/notify systemd-notify STOPPING=1; true")
-		for s.ctx.Err() == nil && s.show("MainPID") != "0" { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.show("MainPID") != "0" {
+			s.wait()
 		}
 		if r := s.show("Result"); r != "timeout" {
 			s.Errorf("Result=%s, want the service stopped, and killed since it did not know", r)
@@ -33,7 +34,8 @@ var failuresToTell = []mishap{
 			s.Errorf("after the upgrade MainPID=%d, %+v answers, want the predecessor %d still the main process", pid, a, first)
 		}
 		<-long
-		for s.ctx.Err() == nil && s.mainPID() == first { // systemctl is slow enough
+		for s.ctx.Err() == nil && s.mainPID() == first {
+			s.wait()
 		}
 		if state := s.show("ActiveState"); state != "deactivating" && state != "inactive" {
 			s.Errorf("after the drain ActiveState=%s, want the service stopped with its predecessor", state)
@@ -77,8 +79,9 @@ var failuresToTell = []mishap{
 	}},
 	{rule: "notify-reload-twice", since: 253, until: 258, dropIn: "[Service]\nType=notify-reload\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		err := s.machine.Reload(s.ctx, unitName)                      // the result is not certain
-		for s.ctx.Err() == nil && s.show("ActiveState") != "active" { // systemctl is slow enough
+		err := s.machine.Reload(s.ctx, unitName) // the result is not certain
+		for s.ctx.Err() == nil && s.show("ActiveState") != "active" {
+			s.wait()
 		}
 		if a := s.get("/"); err == nil && a.generation != 3 || err != nil && a.generation == 1 {
 			s.Errorf("reload: %v, and %+v answers; want two upgrades, or one beside a failure", err, a)

@@ -44,6 +44,7 @@ func mainPIDScenarios() []scenario {
 			p.Do("await", child.ID())
 			p.Do("barrier")
 			s.shows("ActiveState=active", "MainPID="+child.ID())
+			p.Do("reap", child.ID()) // else systemd may see the exit as well
 			p.Exit(0)
 			s.ends()
 			s.shows("ActiveState=inactive", "Result=success", "NRestarts=0")
