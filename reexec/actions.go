@@ -31,8 +31,8 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.takeOver(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
-		if e.kind == lifecycle.EvOrphaned && u.manager.notifier != nil {
-			u.answerForTheDead()
+		if e.kind == lifecycle.EvOrphaned && u.pred.Marked() {
+			u.answerOrphaned()
 			return
 		}
 		u.answerReloadCommand()

@@ -89,9 +89,9 @@ func (u *Upgrader) dropReloadCommand(s lifecycle.State) {
 	}
 }
 
-// answerForTheDead answers the reload command of a predecessor that was killed during the commit. If
+// answerOrphaned answers the reload command of a predecessor that was killed during the commit. If
 // the manager has not read MAINPID=, it stops this process and starts the unit again.
-func (u *Upgrader) answerForTheDead() {
+func (u *Upgrader) answerOrphaned() {
 	c := u.pred.TakeReloadCommand()
 	if c == nil {
 		return
@@ -101,10 +101,9 @@ func (u *Upgrader) answerForTheDead() {
 		ctx, cancel := timeout.Message(u.tasks.life)
 		defer cancel()
 		a := ask.Answer{Generation: u.launch.generation, PID: os.Getpid()}
-		switch verdict := proof.OfMain(ctx, u.manager.notifier, u.barrier, u.tasks.Go); {
-		case verdict == proof.Refused:
+		if proof.OfMain(ctx, u.manager.notifier, u.barrier, u.tasks.Go) == proof.Refused {
 			a = failure(errors.New("reexec: the old process died before systemd took the new one for the main process: systemd starts the unit again"))
-		case u.tasks.life.Err() != nil:
+		} else if u.tasks.life.Err() != nil {
 			return // the manager has stopped this process: the command fails without an answer
 		}
 		_ = c.Answer(a) // the command may have gone

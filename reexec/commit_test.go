@@ -255,17 +255,19 @@ func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name    string
-		refuses bool // the manager, MAINPID=
-		answer  string
+		name   string
+		store  fakeStore
+		answer string
 	}{
-		{"as the main process", false, ""},
-		{"not as the main process", true, "the old process died before systemd took the new one for the main process"},
+		{"as the main process", fakeStore{room: 10}, ""},
+		{"as the main process, with room for the listener and two marks", fakeStore{room: 3}, ""},
+		{"without room for marks", fakeStore{}, ""},
+		{"not as the main process", fakeStore{room: 10, refuses: true}, "the old process died before systemd took the new one for the main process"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScene(t)
 			v := s.supervise()
-			v.withStore(&fakeStore{room: 10, refuses: tt.refuses})
+			v.withStore(&tt.store)
 			one, address := s.open(signals)
 			v.fallMute()
 			reload := one.reload()

@@ -178,7 +178,7 @@ func (u *Upgrader) commit(p *loopState, e event) {
 	}
 	if err == nil {
 		u.handLastGood(s)
-		err = s.Say(u.tasks.life, handover.Committing{})
+		err = s.Say(u.tasks.life, handover.Committing{Marked: e.marks != nil})
 	}
 	if err != nil {
 		p.self = append(p.self, event{kind: lifecycle.EvCommitFailed, from: s, err: err})

@@ -69,7 +69,7 @@
 //	   5  Failed       reason
 //	   6  Go
 //	   7  Serving
-//	   8  Committing
+//	   8  Committing   marked (the fd store has two marks)
 //	   9  Committed
 //	  10  Stopping
 //	  11  Superseded

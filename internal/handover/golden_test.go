@@ -68,6 +68,7 @@ var golden = []struct {
 	{"CO\x01\x01" + `{"min":1,"max":1,"pid":4712,"ppid":1,"program":"8-1f-2-3"}`, 0,
 		handover.Hello{MinVersion: 1, MaxVersion: 1, PID: 4712, ParentPID: 1, Program: "8-1f-2-3"}},
 	{"CO\x01\x87" + `{"names":["cutover.0.cutover.good.8-1f-2-3"]}`, 1, handover.LastGood{Names: []string{"cutover.0.cutover.good.8-1f-2-3"}}},
+	{"CO\x01\x08" + `{"marked":true}`, 0, handover.Committing{Marked: true}},
 	{"CO\x01\x87" + `{"names":["a"]}`, 0, handover.LastGood{Names: []string{"a"}}},
 	{"CO\x01\x0c" + `{"pid":4713}`, 2, handover.Goodbye{PID: 4713}},
 	{"CO\x01\x0c" + `{"pid":4714,"superseded":true}`, 2, handover.Goodbye{PID: 4714, Superseded: true}},

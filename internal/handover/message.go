@@ -138,8 +138,11 @@ type LastGood struct {
 }
 
 // Committing says that MAINPID= is sent next. If the predecessor ends after Committing,
-// the successor is the main process.
-type Committing struct{}
+// the successor is the main process. Marked says that the fd store has two marks of this
+// upgrade.
+type Committing struct {
+	Marked bool `json:"marked,omitempty"`
+}
 
 // Acknowledge follows Committing after MAINPID= was sent. It asks the successor to show
 // that the manager takes it for the main process.

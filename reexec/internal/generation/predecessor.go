@@ -27,6 +27,7 @@ type Predecessor struct {
 	generation int
 	trying     bool
 	gone       bool // Forget was called
+	marked     bool // Committing said so; Listen writes it before EvCommitting
 
 	over chan struct{} // closed by HungUp
 
@@ -94,6 +95,10 @@ func (p *Predecessor) Decline(err error) {
 	_ = p.Say(context.Background(), handover.Failed{Reason: err.Error()}) // if this fails, hanging up is enough
 	_ = p.line.Close()
 }
+
+// Marked reports whether the predecessor has stored marks before it began the commit. Only the
+// loop may call it, after EvCommitting.
+func (p *Predecessor) Marked() bool { return p.marked }
 
 // Say sends m.
 func (p *Predecessor) Say(ctx context.Context, m handover.Message) error {
@@ -172,6 +177,9 @@ func (p *Predecessor) Listen(post Post, states *saved.States, set *sockets.Set, 
 			p.KeepReloadCommand(m)
 		case handover.LastGood:
 			good.Receive(m)
+		case handover.Committing:
+			p.marked = m.Marked
+			post.message(m, fromPredecessor)
 		default:
 			_, goes := m.(handover.Go)
 			restoring = restoring || goes
