@@ -178,12 +178,9 @@ func TestReasonOutlivesADrain(t *testing.T) {
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
 		t.Error("systemctl reload with /bin/false succeeded")
 	}
-	before := s.show("StatusText")
 	drains := regexp.MustCompile(`^generation 2, draining 1 connection of generation 1, \d+ s left(; upgrade undone .+)$`)
+	before := s.awaitStatus(drains)
 	reason := drains.FindStringSubmatch(before)
-	if reason == nil {
-		t.Fatalf("StatusText=%q, want %v", before, drains)
-	}
 	for s.show("StatusText") == before { // until a second has passed
 		s.wait()
 	}

@@ -20,6 +20,7 @@ func (s *site) awaitStatus(want *regexp.Regexp) string {
 		if text = s.show("StatusText"); want.MatchString(text) {
 			return text
 		}
+		s.wait()
 	}
 	s.Fatalf("StatusText=%q, want %v", text, want)
 	return ""

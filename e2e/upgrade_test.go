@@ -144,10 +144,7 @@ func TestDrainingGenerationsAreBounded(t *testing.T) {
 	if got := s.status(); !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("status: %q, want %s", got, want)
 	}
-	want = `^generation 3, draining 2 connections of 2 generations, \d+ s left$`
-	if got := s.show("StatusText"); !regexp.MustCompile(want).MatchString(got) {
-		t.Errorf("StatusText is %q, want %s", got, want)
-	}
+	s.awaitStatus(regexp.MustCompile(`^generation 3, draining 2 connections of 2 generations, \d+ s left$`))
 	if err := s.machine.Reload(s.ctx, unitName); err == nil {
 		t.Error("a third generation may drain, want two")
 	}
