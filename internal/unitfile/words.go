@@ -123,11 +123,11 @@ func Commands(value string) (lines []string) {
 	return lines
 }
 
-// Arguments is Words for one command, in which \; is a ; that ends nothing.
+// Arguments is Words for one command, in which \; without quotes is a ; that ends nothing.
 func Arguments(command string) ([]string, error) {
 	words, err := Words(command)
-	for i, word := range words {
-		if word == `\;` {
+	for i, raw := range RawWords(command) {
+		if raw == `\;` {
 			words[i] = ";"
 		}
 	}

@@ -65,8 +65,8 @@ func TestLineIsSplitIntoCommands(t *testing.T) {
 			t.Errorf("Commands(%q) = %q, want %q", value, got, want)
 		}
 	}
-	want := []string{"/a", ";", ";", "b c"}
-	if got, err := unitfile.Arguments(`/a \; ";" 'b c'`); !slices.Equal(got, want) || err != nil {
+	want := []string{"/a", ";", ";", "b c", `\;`, `\;`, `a\;`}
+	if got, err := unitfile.Arguments(`/a \; ";" 'b c' \\; '\;' a\;`); !slices.Equal(got, want) || err != nil {
 		t.Errorf("Arguments = %q, %v, want %q", got, err, want)
 	}
 }

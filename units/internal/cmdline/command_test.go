@@ -11,7 +11,7 @@ import (
 )
 
 func TestQuoteIsTheInverseOfParse(t *testing.T) {
-	argv := []string{"/usr/bin/my app", "", ";", "%n", "$HOME", `a\b "c" 'd'`, "ä"}
+	argv := []string{"/usr/bin/my app", "", ";", `\;`, `\\;`, `a\;`, "%n", "$HOME", `a\b "c" 'd'`, "ä"}
 	if got := cmdline.Parse("-@" + cmdline.Quote(argv...)); !slices.Equal(got.Argv, argv) || got.Prefix != "-@" {
 		t.Errorf("Parse(-@%s) = %q", cmdline.Quote(argv...), got)
 	}
