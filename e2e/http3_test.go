@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 )
@@ -28,6 +29,12 @@ func TestHTTP3UpgradesLoseNothing(t *testing.T) {
 		s.must(err)
 		return v
 	}
+	type result struct {
+		Requests    int64
+		Generations map[string]int64
+		Dials       int64
+		Lost        []string
+	}
 	var out, problems bytes.Buffer
 	load := s.machine.Command(s.ctx, "/usr/local/bin/load", "-clients", "4", "-streams", "2")
 	load.Stdout, load.Stderr = &out, &problems
@@ -39,19 +46,18 @@ func TestHTTP3UpgradesLoseNothing(t *testing.T) {
 		if now := pid(); now == before {
 			t.Fatalf("upgrade %d: MainPID is %s, as before", i+1, now)
 		}
-		s.command("/usr/local/bin/load", "-clients", "1", "-streams", "1", "-requests", "50") // on the new one
+		var now result
+		s.must(json.Unmarshal([]byte(s.command("/usr/local/bin/load", "-clients", "1", "-streams", "1", "-requests", "50")), &now))
+		if newest := strconv.Itoa(i + 2); len(now.Generations) != 1 || now.Generations[newest] == 0 {
+			t.Errorf("a new client has answers by %v, want generation %s", now.Generations, newest)
+		}
 	}
 	s.must(load.Process.Signal(syscall.SIGTERM))
 	err := load.Wait()
-	var r struct {
-		Requests    int64
-		Generations map[string]int64
-		Dials       int64
-		Lost        []string
-	}
+	var r result
 	s.must(json.Unmarshal(out.Bytes(), &r))
 	t.Logf("%d requests by %d generations, %d connections", r.Requests, len(r.Generations), r.Dials)
-	if err != nil || len(r.Lost) > 0 || len(r.Generations) != *upgrades+1 {
+	if err != nil || len(r.Lost) > 0 || len(r.Generations) <= *upgrades/2 { // some are replaced before the clients move on
 		t.Errorf("%v, %s; lost %q, answers by %v", err, problems.String(), r.Lost, r.Generations)
 	}
 	s.must(s.machine.Stop(s.ctx, service))
