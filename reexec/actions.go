@@ -28,10 +28,11 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 		u.answerReloadCommand()
 	},
 	lifecycle.ActAdopt: func(u *Upgrader, p *loopState, e event) {
+		stored := u.manager.store.Stored()
 		u.takeOver(p)
 		fault.At(fault.StoreSettled)
 		u.becomeMain(p)
-		if e.kind == lifecycle.EvOrphaned && u.pred.Marked() {
+		if e.kind == lifecycle.EvOrphaned && u.pred.Marked() && u.manager.store.Stored() <= stored {
 			u.answerOrphaned()
 			return
 		}

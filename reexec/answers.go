@@ -90,7 +90,8 @@ func (u *Upgrader) dropReloadCommand(s lifecycle.State) {
 }
 
 // answerOrphaned answers the reload command of a predecessor that was killed during the commit. If
-// the manager has not read MAINPID=, it stops this process and starts the unit again.
+// the manager has not read MAINPID=, it stops this process and starts the unit again. The marks of
+// the predecessor have left two places in the fd store, and no other entry may have taken one.
 func (u *Upgrader) answerOrphaned() {
 	c := u.pred.TakeReloadCommand()
 	if c == nil {

@@ -257,12 +257,14 @@ func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		store  fakeStore
+		adds   []string // listeners of the successor
 		answer string
 	}{
-		{"as the main process", fakeStore{room: 10}, ""},
-		{"as the main process, with room for the listener and two marks", fakeStore{room: 3}, ""},
-		{"without room for marks", fakeStore{}, ""},
-		{"not as the main process", fakeStore{room: 10, refuses: true}, "the old process died before systemd took the new one for the main process"},
+		{"as the main process", fakeStore{room: 10}, nil, ""},
+		{"as the main process, with room for the listener and two marks", fakeStore{room: 3}, nil, ""},
+		{"as the main process, which fills the store", fakeStore{room: 3}, []string{"b", "c"}, ""},
+		{"without room for marks", fakeStore{}, nil, ""},
+		{"not as the main process", fakeStore{room: 10, refuses: true}, nil, "the old process died before systemd took the new one for the main process"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScene(t)
@@ -273,7 +275,9 @@ func TestAReloadWhosePredecessorIsKilledIsAnswered(t *testing.T) {
 			reload := one.reload()
 			two := s.next()
 			two.Do("new", signals)
-			two.Do("listen", "a", "tcp", anywhere)
+			for _, name := range append(tt.adds, "a") {
+				two.Do("listen", name, "tcp", anywhere)
+			}
 			two.Do("ready")
 			v.await(one.PID, "MAINPID=")
 			two.state("adopting")

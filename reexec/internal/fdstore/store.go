@@ -195,5 +195,8 @@ func (s *Store) checkRoom(ctx context.Context) func() error {
 	}
 }
 
+// Stored returns the number of states in the store, and of sockets that stay there.
+func (s *Store) Stored() int { return s.Sockets.Stored() + s.States.InStore() }
+
 // used returns the number of sockets and states in the store.
 func (s *Store) used() int { return s.Sockets.InStore() + s.States.InStore() }

@@ -125,10 +125,10 @@ func (m *Marks) Close() {
 	}
 }
 
-// OfMain tells whether the manager takes this process for the main one, after the death of the
-// predecessor, which had stored both marks, and after their removal: the store has room. The manager
-// stores no mark of another process, but closes it. The end of ctx makes the verdict Unknown. The
-// parameters are those of Store.
+// OfMain tells whether the manager takes this process for the main one. The manager stores no mark
+// of another process, but closes it. It does so as well without room, so the caller must know that
+// the store has room. With NotifyAccess=all the manager stores a mark of each process of the unit, and
+// the verdict is Obeyed. The end of ctx makes it Unknown. The parameters are those of Store.
 func OfMain(ctx context.Context, n *notify.Notifier, barrier func(context.Context) error, run func(func())) Verdict {
 	m, err := storeMark(ctx, n, storename.SuccessorMark, run)
 	if err != nil {

@@ -17,11 +17,14 @@ func (s *Set) Own() int { return s.count(func(*socket) bool { return true }) }
 
 // InStore counts the sockets in the fd store, including those that will be removed.
 func (s *Set) InStore() int {
-	n := s.count(func(k *socket) bool { return k.stored })
+	n := s.Stored()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return n + len(s.obsolete)
 }
+
+// Stored counts the sockets in the fd store that stay there.
+func (s *Set) Stored() int { return s.count(func(k *socket) bool { return k.stored }) }
 
 // count counts the sockets of the program, not of a unit, for which is returns true.
 func (s *Set) count(is func(*socket) bool) (n int) {
