@@ -107,6 +107,10 @@ var (
 	lightKept  = load.Class{Name: "kept", Rate: 100, Conns: 8, Body: []byte("kept")}
 	lightFresh = load.Class{Name: "new", Rate: 60, Body: []byte("new")}
 	light      = []load.Class{lightKept, lightFresh, {Name: "slow", Rate: 4, Path: "/sleep?d=2s"}}
+
+	// For stories with several machines, or with handshakes.
+	sparse    = load.Class{Name: "kept", Rate: 10, Conns: 1}
+	sparseTLS = load.Class{Name: "tls", Rate: 20, Conns: 2, Timeout: patience}
 )
 
 func (c *client) load(classes ...load.Class) *load.Run {

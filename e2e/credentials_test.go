@@ -39,8 +39,9 @@ func TestARenewedKeyIsServed(t *testing.T) {
 		first, second := newPair(t, trust, 1), newPair(t, trust, 2)
 		s.renew(first)
 		s.must(s.machine.Start(s.ctx, unitName))
-		run := s.load(load.Class{Name: "tls", Rate: 20, Conns: 4, TLS: &tls.Config{RootCAs: trust, ServerName: "example.com"}, Timeout: patience},
-			load.Class{Name: "tls-new", Rate: 5, TLS: &tls.Config{RootCAs: trust, ServerName: "example.com"}, Timeout: patience})
+		secure := sparseTLS
+		secure.TLS = &tls.Config{RootCAs: trust, ServerName: "example.com"}
+		run := s.load(secure, load.Class{Name: "tls-new", Rate: 5, TLS: &tls.Config{RootCAs: trust, ServerName: "example.com"}, Timeout: patience})
 		s.servesKey(trust, 1, 1)
 
 		s.renew(second)

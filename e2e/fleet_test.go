@@ -30,7 +30,7 @@ func TestAPlayEndsAtTheFirstFailedReload(t *testing.T) {
 		if i > 0 {
 			s.start(v1)
 		}
-		runs = append(runs, s.load(load.Class{Name: "kept", Rate: 10, Conns: 2}, load.Class{Name: "new", Rate: 10}))
+		runs = append(runs, s.load(sparse, load.Class{Name: "new", Rate: 10}))
 	}
 
 	bad := script(t, 0o755, `[ "$1" != reload ] || exec /usr/local/bin/ctl reload; echo "no configuration"; exit 1`)
