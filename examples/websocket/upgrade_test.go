@@ -30,18 +30,18 @@ func newSite(t *testing.T, args ...string) *site {
 }
 
 func TestConnectionsMoveThroughUpgrades(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, "-push", "1ms")
 	s.moves(6, s.Reload)
 }
 
 func TestConnectionsMoveInPlace(t *testing.T) {
-	s := newSite(t, "-inplace")
+	s := newSite(t, "-inplace", "-push", "1ms")
 	s.moves(3, s.Reload)
 }
 
-// The connections go through the fd store. A process serves for a few milliseconds.
+// The connections go through the fd store.
 func TestConnectionsMoveOverRestarts(t *testing.T) {
-	s := newSite(t, "-push", "5ms")
+	s := newSite(t, "-push", "1ms")
 	s.moves(3, s.Restart)
 }
 
