@@ -8,7 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cutover-go/cutover/internal/leak"
 )
@@ -26,6 +28,28 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 		t.Errorf("exit status %d with a descriptor left", code)
 	}
 	left.Close()
+}
+
+// TestATimerIsNoLeak has a timer that fires all the time, so a goroutine of it can start
+// after any look at the goroutines.
+func TestATimerIsNoLeak(t *testing.T) {
+	for range 20 {
+		var timer *time.Timer
+		var stopped atomic.Bool
+		ready := make(chan struct{})
+		timer = time.AfterFunc(time.Microsecond, func() {
+			if <-ready; !stopped.Load() {
+				timer.Reset(100 * time.Microsecond)
+			}
+		})
+		if code := leak.Check(func() int {
+			close(ready)
+			return 0
+		}); code != 0 {
+			t.Errorf("exit status %d with a timer", code)
+		}
+		stopped.Store(true)
+	}
 }
 
 // TestSplicePipesAreNone copies from one TCP connection to another, which package net
