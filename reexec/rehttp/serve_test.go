@@ -128,7 +128,7 @@ func TestAConnectionOfASlowAcceptIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(slow.goOn)
-	h.hears(c, "here", true)
+	h.hearsClose(c)
 	if err := h.ends(); err != nil {
 		t.Error(err)
 	}

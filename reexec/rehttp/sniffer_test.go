@@ -67,7 +67,7 @@ func TestConnectionsThatASnifferHasAcceptedAreAnswered(t *testing.T) {
 	h.u.Stop()
 	<-protocol.Of(h.u).Stopping()
 	for _, c := range callers {
-		h.wants(c, "/", "here", true)
+		h.isToldToClose(c)
 	}
 	if err := h.ends(); err != nil {
 		t.Error(err)
