@@ -48,10 +48,10 @@ func check(all []*merged.Unit, o Options) (findings []Finding, applied int) {
 			findings = append(findings, syntaxRule.finding(f))
 		}
 	}
-	ours := contracts(all, o)
-	for _, c := range ours {
+	ours := services(all, o)
+	for _, svc := range ours {
 		for _, r := range rules() {
-			for _, f := range r.found(c) {
+			for _, f := range r.found(svc) {
 				findings = append(findings, r.finding(f))
 			}
 		}
@@ -62,11 +62,11 @@ func check(all []*merged.Unit, o Options) (findings []Finding, applied int) {
 	return findings, len(ours)
 }
 
-func (r *rule) found(c *contract) []fault {
+func (r *rule) found(svc *service) []fault {
 	if r.find == nil {
 		return nil
 	}
-	return r.find(c)
+	return r.find(svc)
 }
 
 // Rules returns all rules, grouped by subject.

@@ -14,25 +14,25 @@ import (
 // another version of systemd. The result does not contain changes that were made by hand.
 func Describe(files []File) (Daemon, error) {
 	all := group(files)
-	i := slices.IndexFunc(all, func(m *merged.Unit) bool { return m.Sections[facts] != 0 })
+	i := slices.IndexFunc(all, func(m *merged.Unit) bool { return m.Sections[metadata] != 0 })
 	if i < 0 {
 		return Daemon{}, errors.New("units: none of the units has an [X-Cutover] section, so they cannot be written anew: begin with `sdunits new`")
 	}
 	m := all[i]
-	c := &contract{service: m}
-	c.claim(all)
-	d := readFacts(m)
+	svc := &service{unit: m}
+	svc.claim(all)
+	d := readMetadata(m)
 	d.Description = unliteral(m.Last("Unit", "Description").Value)
-	d.User = c.of("User").Value
-	for _, a := range c.service.List("Service", "LoadCredential") {
+	d.User = svc.of("User").Value
+	for _, a := range svc.unit.List("Service", "LoadCredential") {
 		d.Credentials = append(d.Credentials, unliteral(a.Value))
 	}
-	_, start := c.binary()
+	_, start := svc.binary()
 	d.Binary = start.Binary()
 	if len(start.Argv) > 1 {
 		d.Args = start.Argv[1:]
 	}
-	if reload := c.service.List("Service", "ExecReload"); len(reload) > 0 {
+	if reload := svc.unit.List("Service", "ExecReload"); len(reload) > 0 {
 		cmd := cmdline.Parse(reload[0].Value)
 		if cmd.Binary() != d.Binary && len(cmd.Argv) == 1 {
 			d.Reload, d.ReloadCommand = nil, cmd.Binary()
@@ -40,7 +40,7 @@ func Describe(files []File) (Daemon, error) {
 			d.Reload = cmd.Argv[1:]
 		}
 	}
-	for _, s := range inOrder(c.sockets, m.Words("Unit", "Requires")) {
+	for _, s := range inOrder(svc.sockets, m.Words("Unit", "Requires")) {
 		d.Sockets = append(d.Sockets, describeSocket(s))
 	}
 	d.Watch = slices.ContainsFunc(all, func(m *merged.Unit) bool { return m.Name == d.Name+"-upgrade.path" })

@@ -17,22 +17,22 @@ var systemdVariables = strings.Fields("NOTIFY_SOCKET LISTEN_PID LISTEN_FDS LISTE
 // reloadVariables are those that the reload command reads.
 var reloadVariables = []string{"MAINPID", "RUNTIME_DIRECTORY"}
 
-func environmentTaken(c *contract) (all []fault) {
-	for _, a := range c.service.Lists("Service", "Environment", "UnsetEnvironment") {
+func environmentTaken(svc *service) (all []fault) {
+	for _, a := range svc.unit.Lists("Service", "Environment", "UnsetEnvironment") {
 		for _, word := range wordsOf(a.Value) {
 			name, _, assigned := strings.Cut(word, "=")
 			if slices.Contains(systemdVariables, name) && (assigned == (a.Key == "Environment")) {
-				all = append(all, fault{c.service, a, a.Key + "=" + a.Value + " takes " + name + " away from the library"})
+				all = append(all, fault{svc.unit, a, a.Key + "=" + a.Value + " takes " + name + " away from the library"})
 			}
 		}
 	}
-	for _, a := range c.service.Lists("Service", "ExecStart", "ExecReload") {
+	for _, a := range svc.unit.Lists("Service", "ExecStart", "ExecReload") {
 		read := systemdVariables
 		if a.Key == "ExecReload" {
 			read = reloadVariables
 		}
-		if names := cmdline.Parse(a.Value).Takes(c.root, read); len(names) > 0 {
-			all = append(all, fault{c.service, a, a.Key + "=" + a.Value + " takes " + strings.Join(names, ", ") + " away from the program"})
+		if names := cmdline.Parse(a.Value).Takes(svc.root, read); len(names) > 0 {
+			all = append(all, fault{svc.unit, a, a.Key + "=" + a.Value + " takes " + strings.Join(names, ", ") + " away from the program"})
 		}
 	}
 	return all

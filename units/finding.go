@@ -30,7 +30,7 @@ type Finding struct {
 	Line     int      `json:"line"` // from 1; the line of the section for a missing setting
 	Wrong    string   `json:"wrong"`
 	Effect   string   `json:"effect"` // the effect on the service
-	Write    string   `json:"write"`  // the correct setting
+	Fix      string   `json:"fix"`    // the correct setting
 }
 
 // String returns the finding as one line in the format of compilers.
@@ -40,7 +40,7 @@ func (f Finding) String() string {
 
 // Report returns the finding with its effect and the correct setting, in three lines.
 func (f Finding) Report() string {
-	return fmt.Sprintf("%v\n\twill happen: %s\n\twrite:       %s", f, f.Effect, f.Write)
+	return fmt.Sprintf("%v\n\twill happen: %s\n\twrite:       %s", f, f.Effect, f.Fix)
 }
 
 // A Rule describes one way to break the contract with systemd.
@@ -50,17 +50,17 @@ type Rule struct {
 	Title    string // the rule in a few words
 	Why      string // the behaviour of systemd, with versions
 	Effect   string // Finding.Effect
-	Write    string // Finding.Write
+	Fix      string // Finding.Fix
 
-	// Bad has settings that break the rule, Mended the correct ones. Both replace settings of
+	// Bad has settings that break the rule, Fixed the correct ones. Both replace settings of
 	// a good unit, and a comment stands for a setting that must be missing. Both are tested.
-	Bad, Mended string
+	Bad, Fixed string
 }
 
 // A rule is a Rule with its code.
 type rule struct {
 	Rule
-	find func(*contract) []fault
+	find func(*service) []fault
 }
 
 // A fault is a line that breaks a rule.
@@ -78,7 +78,7 @@ func wrongf(unit *merged.Unit, at unitfile.Assignment, format string, args ...an
 // finding returns the Finding for a fault.
 func (r *Rule) finding(f fault) Finding {
 	return Finding{
-		Rule: r.ID, Severity: r.Severity, Effect: r.Effect, Write: r.Write,
+		Rule: r.ID, Severity: r.Severity, Effect: r.Effect, Fix: r.Fix,
 		Unit: f.unit.Name, Wrong: f.wrong,
 		File: cmp.Or(f.at.File.Path, f.at.File.Name), Line: f.at.Line,
 	}
@@ -91,11 +91,11 @@ func (r Rule) Page() string {
 	for _, line := range wrap(r.Why, 78) {
 		fmt.Fprintf(&page, "%s\n", line)
 	}
-	for _, part := range [][2]string{{"Will happen: ", r.Effect}, {"Write:       ", r.Write}} {
+	for _, part := range [][2]string{{"Will happen: ", r.Effect}, {"Fix:         ", r.Fix}} {
 		fmt.Fprintf(&page, "\n%s%s.", part[0], strings.Join(wrap(part[1], 78-len(part[0])), "\n             "))
 	}
 	page.WriteByte('\n')
-	fmt.Fprintf(&page, "\nWrong:\n%s\nRight:\n%s", indent(r.Bad), indent(r.Mended))
+	fmt.Fprintf(&page, "\nWrong:\n%s\nRight:\n%s", indent(r.Bad), indent(r.Fixed))
 	return page.String()
 }
 

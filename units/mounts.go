@@ -32,8 +32,8 @@ func within(name, dir string) bool {
 // programs returns the binaries of ExecStart= and ExecReload= that systemd executes in the
 // sandbox, each once. It leaves out shells, because the distribution's links lead to other
 // paths.
-func (c *contract) programs() (paths []string) {
-	for _, a := range c.service.Lists("Service", "ExecStart", "ExecReload") {
+func (svc *service) programs() (paths []string) {
+	for _, a := range svc.unit.Lists("Service", "ExecStart", "ExecReload") {
 		cmd := cmdline.Parse(a.Value)
 		binary := cmd.Binary()
 		if !strings.Contains(cmd.Prefix, "+") && path.IsAbs(binary) && !cmdline.IsShell(binary) && !slices.Contains(paths, binary) {
@@ -68,29 +68,29 @@ func bound(m *merged.Unit, name string) bool {
 }
 
 // hides returns the setting that hides name from the service.
-func (c *contract) hides(name string) (unitfile.Assignment, bool) {
-	if bound(c.service, name) {
+func (svc *service) hides(name string) (unitfile.Assignment, bool) {
+	if bound(svc.unit, name) {
 		return unitfile.Assignment{}, false
 	}
-	if dir, a := covering(c.service, name, "InaccessiblePaths", "InaccessibleDirectories"); dir != "" {
+	if dir, a := covering(svc.unit, name, "InaccessiblePaths", "InaccessibleDirectories"); dir != "" {
 		return a, true
 	}
-	if a, emptied := c.empties(name); emptied {
+	if a, emptied := svc.empties(name); emptied {
 		return a, true
 	}
-	return c.hidesHome(name)
+	return svc.hidesHome(name)
 }
 
 // hidesHome is hides for ProtectHome= and PrivateTmp=.
-func (c *contract) hidesHome(name string) (unitfile.Assignment, bool) {
+func (svc *service) hidesHome(name string) (unitfile.Assignment, bool) {
 	in := func(dirs ...string) bool {
 		return slices.ContainsFunc(dirs, func(dir string) bool { return within(name, dir) })
 	}
-	home := c.of("ProtectHome")
+	home := svc.of("ProtectHome")
 	if (unitfile.IsYes(home.Value) || home.Value == "tmpfs") && in("/home", "/root", "/run/user") {
 		return home, true
 	}
-	tmp := c.of("PrivateTmp")
+	tmp := svc.of("PrivateTmp")
 	if (unitfile.IsYes(tmp.Value) || tmp.Value == "disconnected") && in("/tmp", "/var/tmp") {
 		return tmp, true
 	}
@@ -99,10 +99,10 @@ func (c *contract) hidesHome(name string) (unitfile.Assignment, bool) {
 
 // otherRoot returns the setting by which name is in another root than that of the host.
 // Directories that systemd makes are in both.
-func (c *contract) otherRoot(name string) (unitfile.Assignment, bool) {
-	shared := slices.ContainsFunc(directories(c.service), func(d directory) bool { return within(name, d.path) })
+func (svc *service) otherRoot(name string) (unitfile.Assignment, bool) {
+	shared := slices.ContainsFunc(directories(svc.unit), func(d directory) bool { return within(name, d.path) })
 	for _, key := range []string{"RootDirectory", "RootImage"} {
-		if a := c.of(key); a.Value != "" && a.Value != "/" && !shared && !bound(c.service, name) {
+		if a := svc.of(key); a.Value != "" && a.Value != "/" && !shared && !bound(svc.unit, name) {
 			return a, true
 		}
 	}
@@ -110,8 +110,8 @@ func (c *contract) otherRoot(name string) (unitfile.Assignment, bool) {
 }
 
 // empties returns the TemporaryFileSystem= over name.
-func (c *contract) empties(name string) (unitfile.Assignment, bool) {
-	for _, a := range c.service.List("Service", "TemporaryFileSystem") {
+func (svc *service) empties(name string) (unitfile.Assignment, bool) {
+	for _, a := range svc.unit.List("Service", "TemporaryFileSystem") {
 		for _, word := range strings.Fields(a.Value) {
 			if dir, _, _ := strings.Cut(word, ":"); within(name, path.Clean(dir)) {
 				return a, true
@@ -122,7 +122,7 @@ func (c *contract) empties(name string) (unitfile.Assignment, bool) {
 }
 
 // rooted reports whether the service has another file at name than the host.
-func (c *contract) rooted(name string) bool {
-	_, emptied := c.empties(path.Dir(name))
-	return emptied || c.of("RootDirectory").Value != ""
+func (svc *service) rooted(name string) bool {
+	_, emptied := svc.empties(path.Dir(name))
+	return emptied || svc.of("RootDirectory").Value != ""
 }

@@ -32,7 +32,7 @@ func TestRulesAreWrittenWithTheirFindings(t *testing.T) {
 	page.WriteString(rulesHead)
 	for _, r := range units.Rules() {
 		fmt.Fprintf(&page, "\n## %s\n\n%s: %s\n\n%s\n\n```ini\n%s```\n\n```\n%s\n```\n\n```ini\n%s```\n",
-			r.ID, r.Severity, r.Title, r.Why, r.Bad, reportOf(t, r), r.Mended)
+			r.ID, r.Severity, r.Title, r.Why, r.Bad, reportOf(t, r), r.Fixed)
 	}
 	if *update {
 		if err := os.WriteFile(rulesFile, []byte(page.String()), 0o644); err != nil {

@@ -65,8 +65,8 @@ type place struct {
 }
 
 // systemdBinds returns the paths that the .socket units listen on or link to.
-func (c *contract) systemdBinds() (all []place) {
-	for _, s := range c.sockets {
+func (svc *service) systemdBinds() (all []place) {
+	for _, s := range svc.sockets {
 		for _, a := range slices.Concat(s.Listening(), s.List("Socket", "Symlinks")) {
 			for _, word := range wordsOf(a.Value) {
 				if p := merged.ExpandPath(s.Name, word); strings.HasPrefix(p, "/") {
@@ -80,14 +80,14 @@ func (c *contract) systemdBinds() (all []place) {
 
 // programBinds returns the paths of sockets that the program is told of, by its arguments
 // or its environment, and that no .socket unit has.
-func (c *contract) programBinds() (all []place) {
-	passed := c.systemdBinds()
-	for _, a := range c.service.Lists("Service", "ExecStart", "Environment") {
+func (svc *service) programBinds() (all []place) {
+	passed := svc.systemdBinds()
+	for _, a := range svc.unit.Lists("Service", "ExecStart", "Environment") {
 		for _, word := range cmdline.Parse(a.Value).Words() {
-			p := socketPath(c.path(word))
+			p := socketPath(svc.path(word))
 			known := func(other place) bool { return other.path == p }
 			if p != "" && !slices.ContainsFunc(passed, known) {
-				all = append(all, place{p, c.service, a})
+				all = append(all, place{p, svc.unit, a})
 			}
 		}
 	}
@@ -95,9 +95,9 @@ func (c *contract) programBinds() (all []place) {
 }
 
 // path returns text with specifiers replaced, and variables such as ${RUNTIME_DIRECTORY}.
-func (c *contract) path(text string) string {
+func (svc *service) path(text string) string {
 	for key, base := range directoryBases {
-		names := c.service.Words("Service", key)
+		names := svc.unit.Words("Service", key)
 		variable := strings.ToUpper(strings.TrimSuffix(key, "Directory")) + "_DIRECTORY"
 		if len(names) == 1 && strings.Contains(text, variable) {
 			name, _, _ := strings.Cut(names[0], ":")
@@ -105,7 +105,7 @@ func (c *contract) path(text string) string {
 			text = strings.NewReplacer("${"+variable+"}", dir, "$"+variable, dir).Replace(text)
 		}
 	}
-	return merged.ExpandPath(c.service.Name, text)
+	return merged.ExpandPath(svc.unit.Name, text)
 }
 
 var (

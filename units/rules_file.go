@@ -16,9 +16,9 @@ var fileRules = []*rule{&syntaxRule, {
 		Title:  "systemd does not know this value",
 		Why:    "systemd logs a warning and goes on with the line before it, or with the default. The unit loads, starts, and does something else.",
 		Effect: "systemd ignores the line; what counts is an earlier one, or the default",
-		Write:  "a value that the setting has; systemd-analyze verify names them",
+		Fix:    "a value that the setting has; systemd-analyze verify names them",
 		Bad:    "[Service]\nKillMode=controlgroup\n",
-		Mended: "[Service]\nKillMode=control-group\n",
+		Fixed:  "[Service]\nKillMode=control-group\n",
 	},
 	find: inAll(func(m *merged.Unit) (all []fault) {
 		for _, a := range m.All {
@@ -37,9 +37,9 @@ var fileRules = []*rule{&syntaxRule, {
 		Title:  "the setting belongs into another section",
 		Why:    "A setting in a section that does not have it is ignored, with a warning in the log. StartLimitIntervalSec= in [Service], where it was until 229, is the usual one. So is a section of another kind of unit, such as [Socket] in a .service file.",
 		Effect: "systemd ignores the line",
-		Write:  "the same line in the section that has the setting",
+		Fix:    "the same line in the section that has the setting",
 		Bad:    "[Unit]\nKillMode=control-group\n",
-		Mended: "[Service]\nKillMode=control-group\n",
+		Fixed:  "[Service]\nKillMode=control-group\n",
 	},
 	find: inAll(misplaced),
 }, {
@@ -48,19 +48,19 @@ var fileRules = []*rule{&syntaxRule, {
 		Title:  "older versions of systemd ignore this setting",
 		Why:    "The units are for a range of versions, from Systemd= in [X-Cutover], or -systemd, up. A version that does not know a setting warns and leaves it out.",
 		Effect: "the oldest systemd that the unit is for ignores the line",
-		Write:  "nothing that depends on the line, or a newer Systemd= in [X-Cutover]",
+		Fix:    "nothing that depends on the line, or a newer Systemd= in [X-Cutover]",
 		Bad:    "[Service]\nExecReloadPost=/usr/bin/true\n",
-		Mended: "[Service]\n# no ExecReloadPost=\n",
+		Fixed:  "[Service]\n# no ExecReloadPost=\n",
 	},
-	find: func(c *contract) []fault {
+	find: func(svc *service) []fault {
 		return inAll(func(m *merged.Unit) (all []fault) {
 			for _, a := range m.All {
-				if since[a.Key] > c.systemd && (a.Section == "Service" || a.Section == "Socket") {
-					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.Key, since[a.Key], c.systemd)...)
+				if since[a.Key] > svc.systemd && (a.Section == "Service" || a.Section == "Socket") {
+					all = append(all, wrongf(m, a, "%s= is new in systemd %d, the unit is for %d", a.Key, since[a.Key], svc.systemd)...)
 				}
 			}
 			return all
-		})(c)
+		})(svc)
 	},
 }}
 
@@ -108,9 +108,9 @@ var syntaxRule = rule{Rule: Rule{
 	Title:  "systemd cannot read this line",
 	Why:    "A line without =, before the first section, or a header without ] is skipped with a warning in the log. The rest of the file counts.",
 	Effect: "systemd ignores the line",
-	Write:  "KEY=VALUE below a [Section]; a comment begins with #",
+	Fix:    "KEY=VALUE below a [Section]; a comment begins with #",
 	Bad:    "[Service]\nKillMode control-group\n",
-	Mended: "[Service]\nKillMode=control-group\n",
+	Fixed:  "[Service]\nKillMode=control-group\n",
 }}
 
 func ignoredLines(m *merged.Unit) (all []fault) {
@@ -125,6 +125,6 @@ func ignoredLines(m *merged.Unit) (all []fault) {
 }
 
 // inAll makes one find of one for the service and each of its sockets.
-func inAll(find func(*merged.Unit) []fault) func(*contract) []fault {
-	return func(c *contract) []fault { return append(find(c.service), c.each(find)...) }
+func inAll(find func(*merged.Unit) []fault) func(*service) []fault {
+	return func(svc *service) []fault { return append(find(svc.unit), svc.each(find)...) }
 }

@@ -18,13 +18,13 @@ var identityRules = []*rule{{
 		Why: "pam_systemd, which is in the session stack of most distributions, moves the main process into a session scope. systemd does not accept a process outside of the unit as main process. " +
 			"The session also belongs to the first process: PAM closes it when that process ends, which is at the end of the first drain.",
 		Effect: "the main process and each successor leave the unit: no upgrade can be committed, and `systemctl stop` does not reach them",
-		Write:  "no PAMName=; limits and environment that PAM would set go into Limit*= and Environment=",
+		Fix:    "no PAMName=; limits and environment that PAM would set go into Limit*= and Environment=",
 		Bad:    "[Service]\nPAMName=su\n",
-		Mended: "[Service]\n# no PAMName=\n",
+		Fixed:  "[Service]\n# no PAMName=\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("PAMName"); a.Value != "" {
-			return wrongf(c.service, a, "PAMName=%s", a.Value)
+	find: func(svc *service) []fault {
+		if a := svc.of("PAMName"); a.Value != "" {
+			return wrongf(svc.unit, a, "PAMName=%s", a.Value)
 		}
 		return nil
 	},
@@ -35,9 +35,9 @@ var identityRules = []*rule{{
 		Why: "systemd finds the processes of a unit by their cgroup. A successor begins in the cgroup of its predecessor, and systemd accepts a main process outside of the unit from root alone. " +
 			"cgexec, cgclassify and systemd-run --scope move processes, and so does a shell that writes to cgroup.procs. A cgroup below that of the unit (Delegate=) counts as the unit.",
 		Effect: "`systemctl stop` leaves generations that drain behind, limits of the unit do not hold, and without root no upgrade can be committed",
-		Write:  "Slice=, CPUWeight=, MemoryMax= and the like",
+		Fix:    "Slice=, CPUWeight=, MemoryMax= and the like",
 		Bad:    "[Service]\nExecStart=/usr/bin/cgexec -g cpu:web /usr/bin/myapp\n",
-		Mended: "[Service]\nExecStart=/usr/bin/myapp\nCPUWeight=200\n",
+		Fixed:  "[Service]\nExecStart=/usr/bin/myapp\nCPUWeight=200\n",
 	},
 	find: outsideCgroup,
 }, {
@@ -47,9 +47,9 @@ var identityRules = []*rule{{
 		Why: "The control socket of the main process lies in RuntimeDirectory=. Two services with one directory, such as two instances of a template, replace the socket of each other. " +
 			"When one of them stops, systemd removes the directory with all that is in it, also a subdirectory of another service.",
 		Effect: "`systemctl reload` of one service fails while another one runs; after a stop of one, the other one cannot be reloaded until it is restarted",
-		Write:  "RuntimeDirectory= with the name of the service, and with the instance in a template: RuntimeDirectory=myapp/%i",
+		Fix:    "RuntimeDirectory= with the name of the service, and with the instance in a template: RuntimeDirectory=myapp/%i",
 		Bad:    "[Service]\n# no RuntimeDirectory=\nRuntimeDirectory=myapp\n# in other.service\n[Service]\nRuntimeDirectory=myapp\n",
-		Mended: "[Service]\n# no RuntimeDirectory=\nRuntimeDirectory=myapp\n# in other.service\n[Service]\nRuntimeDirectory=other\n",
+		Fixed:  "[Service]\n# no RuntimeDirectory=\nRuntimeDirectory=myapp\n# in other.service\n[Service]\nRuntimeDirectory=other\n",
 	},
 	find: sharedDirectory,
 }, {
@@ -59,9 +59,9 @@ var identityRules = []*rule{{
 		Why: "systemd gives RuntimeDirectory= to User=, which is root if it is not set. A program that setpriv, chpst or gosu gives another user cannot make its control socket there. " +
 			"The main process obeys its own user and root. With ExecStart=+ it is root and ignores User=, while ExecReload= comes as User=.",
 		Effect: "the program does not start, since it cannot make its control socket; or each reload is refused",
-		Write:  "User= with the user, no program that changes it, and no + or single ! before ExecStart=",
+		Fix:    "User= with the user, no program that changes it, and no + or single ! before ExecStart=",
 		Bad:    "[Service]\nUser=root\nExecStart=/usr/bin/setpriv --reuid=myapp --clear-groups /usr/bin/myapp\n",
-		Mended: "[Service]\nUser=myapp\nExecStart=/usr/bin/myapp\n",
+		Fixed:  "[Service]\nUser=myapp\nExecStart=/usr/bin/myapp\n",
 	},
 	find: userChanged,
 }, {
@@ -71,23 +71,23 @@ var identityRules = []*rule{{
 		Why: "systemd tells the program by NOTIFY_SOCKET where notifications go, by LISTEN_FDS and its like which sockets it has, by WATCHDOG_USEC how often to report, by RUNTIME_DIRECTORY where the control socket lies, " +
 			"and tells ExecReload= by MAINPID whom to ask. Environment= replaces them, UnsetEnvironment= removes them. So do env -i, env -u, setpriv --reset-env, and unset in a shell, before the program. All versions.",
 		Effect: "without NOTIFY_SOCKET the start times out, without LISTEN_FDS the program binds the addresses itself, without MAINPID or RUNTIME_DIRECTORY a reload fails",
-		Write:  "no such name in Environment= and UnsetEnvironment=, and no command that removes it",
+		Fix:    "no such name in Environment= and UnsetEnvironment=, and no command that removes it",
 		Bad:    "[Service]\nUnsetEnvironment=NOTIFY_SOCKET\n",
-		Mended: "[Service]\nUnsetEnvironment=LS_COLORS\n",
+		Fixed:  "[Service]\nUnsetEnvironment=LS_COLORS\n",
 	},
 	find: environmentTaken,
 }}
 
 // outsideCgroup finds commands that move a process of the service into another cgroup.
-func outsideCgroup(c *contract) (all []fault) {
-	for _, a := range c.service.Lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
+func outsideCgroup(svc *service) (all []fault) {
+	for _, a := range svc.unit.Lists("Service", "ExecStart", "ExecStartPost", "ExecReload") {
 		cmd := cmdline.Parse(a.Value)
 		steps, _ := cmd.Steps()
 		moves := slices.ContainsFunc(cmd.Argv, func(word string) bool { return strings.Contains(word, "cgroup.procs") && strings.Contains(word, ">") }) ||
 			slices.ContainsFunc(steps, movesCgroup)
-		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(c.service.Names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
+		inside := strings.Contains(a.Value, "/%n/") || slices.ContainsFunc(svc.unit.Names(), func(name string) bool { return strings.Contains(a.Value, "/"+name+"/") })
 		if moves && !inside {
-			all = append(all, wrongf(c.service, a, "%s=%s moves the process into another cgroup", a.Key, a.Value)...)
+			all = append(all, wrongf(svc.unit, a, "%s=%s moves the process into another cgroup", a.Key, a.Value)...)
 		}
 	}
 	return all
@@ -103,14 +103,14 @@ func movesCgroup(s cmdline.Step) bool {
 }
 
 // sharedDirectory finds a runtime directory that another instance or another unit has.
-func sharedDirectory(c *contract) (all []fault) {
-	for _, a := range c.service.List("Service", "RuntimeDirectory") {
+func sharedDirectory(svc *service) (all []fault) {
+	for _, a := range svc.unit.List("Service", "RuntimeDirectory") {
 		for _, dir := range wordsOf(a.Value) {
 			dir, _, _ = strings.Cut(dir, ":")
-			if isTemplate(c.service.Name) && !merged.PerInstance(dir) {
-				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is that of every instance of %s", dir, c.service.Name)...)
-			} else if other := c.sharing(dir); other != "" {
-				all = append(all, wrongf(c.service, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
+			if isTemplate(svc.unit.Name) && !merged.PerInstance(dir) {
+				all = append(all, wrongf(svc.unit, a, "RuntimeDirectory=%s is that of every instance of %s", dir, svc.unit.Name)...)
+			} else if other := svc.sharing(dir); other != "" {
+				all = append(all, wrongf(svc.unit, a, "RuntimeDirectory=%s is also in %s", dir, other)...)
 			}
 		}
 	}
@@ -121,10 +121,10 @@ func isTemplate(unit string) bool { return strings.Contains(unit, "@") }
 
 // sharing returns the name of another service whose runtime directory is dir, or is
 // above or below it.
-func (c *contract) sharing(dir string) (unit string) {
-	mine, ok := resolved(c.service.Name, dir)
-	for _, m := range c.others {
-		if m.Name == c.service.Name || merged.Kind(m.Name) != "service" {
+func (svc *service) sharing(dir string) (unit string) {
+	mine, ok := resolved(svc.unit.Name, dir)
+	for _, m := range svc.others {
+		if m.Name == svc.unit.Name || merged.Kind(m.Name) != "service" {
 			continue
 		}
 		for _, a := range m.List("Service", "RuntimeDirectory") {
@@ -148,9 +148,9 @@ func resolved(unit, text string) (result string, ok bool) {
 
 // runsAs returns the user of a command of the service, by its prefixes and by programs such as
 // setpriv.
-func (c *contract) runsAs(cmd cmdline.Command) string {
-	user := c.of("User").Value
-	if _, dynamic := c.on("DynamicUser"); dynamic && user == "" {
+func (svc *service) runsAs(cmd cmdline.Command) string {
+	user := svc.of("User").Value
+	if _, dynamic := svc.on("DynamicUser"); dynamic && user == "" {
 		user = "the dynamic user"
 	}
 	if strings.Contains(cmd.Prefix, "+") || strings.Count(cmd.Prefix, "!") == 1 { // !! has no effect on a kernel with ambient capabilities
@@ -165,15 +165,15 @@ func (c *contract) runsAs(cmd cmdline.Command) string {
 	return user
 }
 
-func userChanged(c *contract) (all []fault) {
-	a, start := c.binary()
-	owner, main := c.runsAs(cmdline.Command{}), c.runsAs(start)
-	if other := start.Becomes(); other != "" && main != owner && main != "root" && len(c.service.List("Service", "RuntimeDirectory")) > 0 {
-		return wrongf(c.service, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
+func userChanged(svc *service) (all []fault) {
+	a, start := svc.binary()
+	owner, main := svc.runsAs(cmdline.Command{}), svc.runsAs(start)
+	if other := start.Becomes(); other != "" && main != owner && main != "root" && len(svc.unit.List("Service", "RuntimeDirectory")) > 0 {
+		return wrongf(svc.unit, a, "ExecStart= changes to %s, and RuntimeDirectory= belongs to %s", main, owner)
 	}
-	for _, r := range c.service.List("Service", "ExecReload") {
-		if who := c.runsAs(cmdline.Parse(r.Value)); who != "root" && who != main {
-			all = append(all, wrongf(c.service, r, "ExecReload= runs as %s, the program as %s", who, main)...)
+	for _, r := range svc.unit.List("Service", "ExecReload") {
+		if who := svc.runsAs(cmdline.Parse(r.Value)); who != "root" && who != main {
+			all = append(all, wrongf(svc.unit, r, "ExecReload= runs as %s, the program as %s", who, main)...)
 		}
 	}
 	return all

@@ -15,9 +15,9 @@ var nameRules = []*rule{{
 		Why: "systemd logs a warning for a name that no version knows, and goes on without the line. Names of sections and settings are case-sensitive. " +
 			"Names that begin with X- are for other programs, and systemd ignores them silently.",
 		Effect: "systemd ignores the line, and for a section all lines in it",
-		Write:  "the name that was meant, or one that begins with X-",
+		Fix:    "the name that was meant, or one that begins with X-",
 		Bad:    "[Service]\nExecRelaod=/usr/bin/myapp reload\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: inAll(func(m *merged.Unit) (all []fault) {
 		var seen []string

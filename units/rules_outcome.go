@@ -19,15 +19,15 @@ var outcomeRules = []*rule{{
 		Why: "A Go program that panics exits with 2, and one that gives up with 1. The kernel sends SIGKILL when memory runs out, and SIGSYS for a forbidden system call. " +
 			"With Restart=on-failure systemd restarts after failures only, and SuccessExitStatus= takes these from them.",
 		Effect: "after a crash the unit is inactive with Result=success, and systemd does not restart it",
-		Write:  "no SuccessExitStatus=, or only statuses by which the program says that it wants to end",
+		Fix:    "no SuccessExitStatus=, or only statuses by which the program says that it wants to end",
 		Bad:    "[Service]\nSuccessExitStatus=2 SIGKILL\n",
-		Mended: "[Service]\nSuccessExitStatus=143\n",
+		Fixed:  "[Service]\nSuccessExitStatus=143\n",
 	},
-	find: func(c *contract) []fault {
-		if c.of("Restart").Value == "always" {
+	find: func(svc *service) []fault {
+		if svc.of("Restart").Value == "always" {
 			return nil // systemd restarts after a success, too
 		}
-		return c.crashesIn("SuccessExitStatus")
+		return svc.crashesIn("SuccessExitStatus")
 	},
 }, {
 	Rule: Rule{
@@ -35,11 +35,11 @@ var outcomeRules = []*rule{{
 		Title:  "RestartPreventExitStatus= must not have the status of a crash",
 		Why:    "A Go program that panics exits with 2, and one that gives up with 1. The kernel sends SIGKILL when memory runs out. RestartPreventExitStatus= keeps systemd from a restart whatever Restart= says.",
 		Effect: "after a crash the unit stays failed: the fd store is emptied, and clients of sockets that the program has bound are refused",
-		Write:  "no RestartPreventExitStatus=, or only statuses after which a restart cannot help",
+		Fix:    "no RestartPreventExitStatus=, or only statuses after which a restart cannot help",
 		Bad:    "[Service]\nRestartPreventExitStatus=SIGKILL\n",
-		Mended: "[Service]\nRestartPreventExitStatus=78\n",
+		Fixed:  "[Service]\nRestartPreventExitStatus=78\n",
 	},
-	find: func(c *contract) []fault { return c.crashesIn("RestartPreventExitStatus") },
+	find: func(svc *service) []fault { return svc.crashesIn("RestartPreventExitStatus") },
 }, {
 	Rule: Rule{
 		ID: "remain-after-exit", Severity: Warning,
@@ -47,13 +47,13 @@ var outcomeRules = []*rule{{
 		Why: "With yes the unit stays active (exited) when the main process ends with status 0, whatever Restart= says. systemd does not start the program for a client of the .socket unit, " +
 			"because the service is active already, and `systemctl start` does nothing.",
 		Effect: "a program that ends with status 0 is not started again, and its unit stays active while clients wait",
-		Write:  "no RemainAfterExit=",
+		Fix:    "no RemainAfterExit=",
 		Bad:    "[Service]\nRemainAfterExit=yes\n",
-		Mended: "[Service]\n# no RemainAfterExit=\n",
+		Fixed:  "[Service]\n# no RemainAfterExit=\n",
 	},
-	find: func(c *contract) []fault {
-		if a, on := c.on("RemainAfterExit"); on {
-			return wrongf(c.service, a, "RemainAfterExit=%s", a.Value)
+	find: func(svc *service) []fault {
+		if a, on := svc.on("RemainAfterExit"); on {
+			return wrongf(svc.unit, a, "RemainAfterExit=%s", a.Value)
 		}
 		return nil
 	},
@@ -64,14 +64,14 @@ var outcomeRules = []*rule{{
 		Why: "A reload that restarts is no upgrade: a new program that is broken stops the service, and each request in work waits for the drain. A restart from inside of ExecReload= also cancels the reload job, " +
 			"which then reports success. A signal such as SIGTERM, which kill sends if none is named, stops the program, and SIGKILL cuts off all that it has in work.",
 		Effect: "`systemctl reload` stops or restarts the service instead of upgrading it, and may say success or wait for itself",
-		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Fix:    "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
 		Bad:    "[Service]\nExecReload=/usr/bin/systemctl restart myapp.service\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.List("Service", "ExecReload") {
-			if why := c.ends(cmdline.Parse(a.Value)); why != "" {
-				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " " + why})
+	find: func(svc *service) (all []fault) {
+		for _, a := range svc.unit.List("Service", "ExecReload") {
+			if why := svc.ends(cmdline.Parse(a.Value)); why != "" {
+				all = append(all, fault{svc.unit, a, "ExecReload=" + a.Value + " " + why})
 			}
 		}
 		return all
@@ -83,9 +83,9 @@ var outcomeRules = []*rule{{
 		Why: "systemd takes the exit status of ExecReload= for the result of the reload. A command such as true, echo or touch always succeeds and does not ask for an upgrade. The command line of ExecStart= starts the program a second time, " +
 			"which finds neither its sockets nor an end.",
 		Effect: "`systemctl reload` says success, and the old program goes on; or it starts a second server that no upgrade knows",
-		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Fix:    "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
 		Bad:    "[Service]\nExecReload=/bin/true\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
 	find: reloadsNothing,
 }, {
@@ -94,16 +94,16 @@ var outcomeRules = []*rule{{
 		Title:  "RestartSec= should be short",
 		Why:    "After a crash systemd waits RestartSec= before it starts the program again, and with RestartSteps= (254) up to RestartMaxDelaySec=. The program does not accept in that time. Clients wait in the queue of the socket, and most of them give up after 10 to 60 s. RestartSteps= counts the crashes since the last start by an operator: after some, each single crash has the longest pause. RESTART_RESET=1 (258) begins the count anew.",
 		Effect: "after a crash clients get no answer for as long",
-		Write:  "RestartSec=100ms, which is the default, or a few seconds",
+		Fix:    "RestartSec=100ms, which is the default, or a few seconds",
 		Bad:    "[Service]\nRestartSec=5min\n",
-		Mended: "[Service]\nRestartSec=2s\n",
+		Fixed:  "[Service]\nRestartSec=2s\n",
 	},
-	find: func(c *contract) (all []fault) {
-		_, steps := c.number("RestartSteps", 0)
+	find: func(svc *service) (all []fault) {
+		_, steps := svc.number("RestartSteps", 0)
 		for _, key := range []string{"RestartSec", "RestartMaxDelaySec", "RestartRandomizedDelaySec"} {
-			a, pause := c.span(key, 0)
-			if pause > longestPause && (key != "RestartMaxDelaySec" || steps > 0) && since[key] <= max(c.systemd, oldest) {
-				all = append(all, wrongf(c.service, a, "%s=%s", key, a.Value)...)
+			a, pause := svc.span(key, 0)
+			if pause > longestPause && (key != "RestartMaxDelaySec" || steps > 0) && since[key] <= max(svc.systemd, oldest) {
+				all = append(all, wrongf(svc.unit, a, "%s=%s", key, a.Value)...)
 			}
 		}
 		return all
@@ -118,11 +118,11 @@ const longestPause = 10 * time.Second
 var crashes = strings.Fields("1 2 FAILURE INVALIDARGUMENT KILL ABRT SEGV BUS FPE ILL SYS TRAP QUIT XCPU XFSZ")
 
 // crashesIn finds crashes in a list of exit statuses and signals.
-func (c *contract) crashesIn(key string) (all []fault) {
-	for _, a := range c.service.List("Service", key) {
+func (svc *service) crashesIn(key string) (all []fault) {
+	for _, a := range svc.unit.List("Service", key) {
 		for word := range strings.FieldsSeq(a.Value) {
 			if slices.Contains(crashes, strings.TrimPrefix(word, "SIG")) {
-				all = append(all, fault{c.service, a, key + "=" + a.Value + " has " + word})
+				all = append(all, fault{svc.unit, a, key + "=" + a.Value + " has " + word})
 				break
 			}
 		}
@@ -131,14 +131,14 @@ func (c *contract) crashesIn(key string) (all []fault) {
 }
 
 // ends says how a command stops or restarts its own service, "" if it does not.
-func (c *contract) ends(cmd cmdline.Command) string {
+func (svc *service) ends(cmd cmdline.Command) string {
 	all, _ := cmd.Steps()
 	for _, s := range all {
 		signal, sends := s.Signal()
 		switch {
 		case sends && signal != "HUP" && signal != "0" && signal != "CONT" && signal != "WINCH" && signal != "CHLD":
 			return "sends SIG" + signal + " to the program"
-		case c.names(s.Words) && (asksManager(s) || s.Program() == "systemctl" && slices.ContainsFunc(s.Core(), isRestart)):
+		case svc.names(s.Words) && (asksManager(s) || s.Program() == "systemctl" && slices.ContainsFunc(s.Core(), isRestart)):
 			return "asks systemd for another job of this service"
 		case (s.Program() == "service" || s.Program() == "invoke-rc.d" || path.Dir(s.Words[0]) == "/etc/init.d") && slices.ContainsFunc(s.Core(), isRestart):
 			return "restarts a service"
@@ -148,10 +148,10 @@ func (c *contract) ends(cmd cmdline.Command) string {
 }
 
 // names reports whether a command names the service itself.
-func (c *contract) names(words []string) bool {
+func (svc *service) names(words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
-		word = merged.Expand(c.service.Name, strings.TrimPrefix(word, "string:")) // of dbus-send
-		return slices.ContainsFunc(c.service.Names(), func(name string) bool {
+		word = merged.Expand(svc.unit.Name, strings.TrimPrefix(word, "string:")) // of dbus-send
+		return slices.ContainsFunc(svc.unit.Names(), func(name string) bool {
 			return word == name || word == strings.TrimSuffix(name, ".service")
 		})
 	})
@@ -171,15 +171,15 @@ func isRestart(word string) bool {
 
 // reloadsNothing finds an ExecReload= that starts the program anew, and one of which
 // no line can ask the program.
-func reloadsNothing(c *contract) (all []fault) {
-	lines := c.service.List("Service", "ExecReload")
-	_, start := c.binary()
+func reloadsNothing(svc *service) (all []fault) {
+	lines := svc.unit.List("Service", "ExecReload")
+	_, start := svc.binary()
 	asks := false
 	for _, a := range lines {
 		cmd := cmdline.Parse(a.Value)
 		steps, _ := cmd.Steps()
 		if len(start.Argv) > 0 && slices.Equal(cmd.Argv, start.Argv) {
-			all = append(all, wrongf(c.service, a, "ExecReload=%s is the command of ExecStart=", a.Value)...)
+			all = append(all, wrongf(svc.unit, a, "ExecReload=%s is the command of ExecStart=", a.Value)...)
 		}
 		asks = asks || len(steps) == 0 || slices.ContainsFunc(steps, func(s cmdline.Step) bool {
 			return !s.IsSilent() && !(s.Program() == "systemctl" && slices.Contains(s.Words, "daemon-reload"))
@@ -187,16 +187,16 @@ func reloadsNothing(c *contract) (all []fault) {
 	}
 	if len(lines) > 0 && !asks && len(all) == 0 {
 		last := lines[len(lines)-1]
-		all = append(all, wrongf(c.service, last, "ExecReload=%s does not ask for an upgrade", last.Value)...)
+		all = append(all, wrongf(svc.unit, last, "ExecReload=%s does not ask for an upgrade", last.Value)...)
 	}
 	return all
 }
 
 // ignoresFailure reports whether a shell's line succeeds though the program in it has
 // failed: myapp reload || true.
-func (c *contract) ignoresFailure(cmd cmdline.Command) bool {
+func (svc *service) ignoresFailure(cmd cmdline.Command) bool {
 	all, errexit := cmd.Steps()
-	_, start := c.binary()
+	_, start := svc.binary()
 	own := func(s cmdline.Step) bool { return s.Program() == path.Base(start.Binary()) }
 	named := slices.ContainsFunc(all, own)
 	for i, s := range all {

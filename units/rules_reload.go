@@ -18,13 +18,13 @@ var reloadRules = []*rule{{
 		Why: "Only with Type=notify does systemd wait for the program to be ready. With Type=simple the start has succeeded before the program has tried anything. " +
 			"And unless something else sets it, NotifyAccess= is none then: systemd ignores MAINPID=, and the unit ends with the predecessor.",
 		Effect: "a start succeeds before the program serves, also if it never will; without NotifyAccess=main no upgrade can be committed",
-		Write:  "Type=notify",
+		Fix:    "Type=notify",
 		Bad:    "[Service]\nType=simple\n",
-		Mended: "[Service]\nType=notify\n",
+		Fixed:  "[Service]\nType=notify\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.Value != "notify" && a.Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, a, "%s", is("Type", a.Value, "simple"))
+	find: func(svc *service) []fault {
+		if a := svc.of("Type"); a.Value != "notify" && a.Value != "notify-reload" && !svc.notYet("Type", "notify-reload") {
+			return wrongf(svc.unit, a, "%s", is("Type", a.Value, "simple"))
 		}
 		return nil
 	},
@@ -35,13 +35,13 @@ var reloadRules = []*rule{{
 		Why: "systemd 247 and 252 ignore the line, and without another Type= the service silently becomes Type=simple with NotifyAccess=none: " +
 			"no NOTIFY_SOCKET, no reload. Two lines, Type=notify and then Type=notify-reload, do the best of both.",
 		Effect: "before 253 the service is Type=simple: systemd ignores READY=1, and a reload is not possible",
-		Write:  "Type=notify and ExecReload=, which all versions have",
+		Fix:    "Type=notify and ExecReload=, which all versions have",
 		Bad:    "[Service]\nType=notify-reload\n# no ExecReload=\n",
-		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: func(c *contract) []fault {
-		if t := c.of("Type").Value; t != "notify" && c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, c.service.LastWritten("Type"), "Type=notify-reload alone, the unit is for systemd %d", c.systemd)
+	find: func(svc *service) []fault {
+		if t := svc.of("Type").Value; t != "notify" && svc.notYet("Type", "notify-reload") {
+			return wrongf(svc.unit, svc.unit.LastWritten("Type"), "Type=notify-reload alone, the unit is for systemd %d", svc.systemd)
 		}
 		return nil
 	},
@@ -52,13 +52,13 @@ var reloadRules = []*rule{{
 		Why: "The protocol has no word for it: READY=1 always is success, whatever STATUS= and ERRNO= say, on every version up to 262. " +
 			"Only the exit status of ExecReload= can tell `systemctl reload` that the new program was not good.",
 		Effect: "`systemctl reload` says success for an upgrade that was undone",
-		Write:  "Type=notify and ExecReload=/usr/bin/myapp reload",
+		Fix:    "Type=notify and ExecReload=/usr/bin/myapp reload",
 		Bad:    "[Service]\nType=notify-reload\n# no ExecReload=\n[X-Cutover]\nSystemd=257\n",
-		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
+		Fixed:  "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.List("Service", "ExecReload")) == 0 {
-			return wrongf(c.service, a, "Type=notify-reload")
+	find: func(svc *service) []fault {
+		if a := svc.of("Type"); a.Value == "notify-reload" && len(svc.unit.List("Service", "ExecReload")) == 0 {
+			return wrongf(svc.unit, a, "Type=notify-reload")
 		}
 		return nil
 	},
@@ -69,13 +69,13 @@ var reloadRules = []*rule{{
 		Why: "From 253 to 258 systemd sends the signal first, then runs ExecReload=, and the reload ends with the command unless RELOADING=1 came before; " +
 			"from 259 on the order is the other way round.",
 		Effect: "each reload asks for two upgrades: it may fail though one of them went well, and which of the two is reported depends on systemd's version",
-		Write:  "Type=notify beside ExecReload=",
+		Fix:    "Type=notify beside ExecReload=",
 		Bad:    "[Service]\nType=notify-reload\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
-		Mended: "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
+		Fixed:  "[Service]\nType=notify\nExecReload=/usr/bin/myapp reload\n[X-Cutover]\nSystemd=257\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("Type"); a.Value == "notify-reload" && len(c.service.List("Service", "ExecReload")) > 0 {
-			return wrongf(c.service, a, "Type=notify-reload beside ExecReload=")
+	find: func(svc *service) []fault {
+		if a := svc.of("Type"); a.Value == "notify-reload" && len(svc.unit.List("Service", "ExecReload")) > 0 {
+			return wrongf(svc.unit, a, "Type=notify-reload beside ExecReload=")
 		}
 		return nil
 	},
@@ -86,13 +86,13 @@ var reloadRules = []*rule{{
 		Why: "The library sends everything that matters from the main process. With all, whatever any process of the unit says counts: " +
 			"the STOPPING=1 of an old generation or of a helper would stop the unit, its READY=1 end a start. It also costs 0.1 in systemd-analyze security.",
 		Effect: "any process of the unit can stop it, or make itself the main process",
-		Write:  "NotifyAccess=main",
+		Fix:    "NotifyAccess=main",
 		Bad:    "[Service]\nNotifyAccess=all\n",
-		Mended: "[Service]\nNotifyAccess=main\n",
+		Fixed:  "[Service]\nNotifyAccess=main\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("NotifyAccess"); a.Value == "all" {
-			return wrongf(c.service, a, "NotifyAccess=all")
+	find: func(svc *service) []fault {
+		if a := svc.of("NotifyAccess"); a.Value == "all" {
+			return wrongf(svc.unit, a, "NotifyAccess=all")
 		}
 		return nil
 	},
@@ -102,13 +102,13 @@ var reloadRules = []*rule{{
 		Title:  "ExecReload= must ask for the upgrade",
 		Why:    "`systemctl reload` of a unit without it exits with 3, and nothing has happened. reload-or-restart restarts instead, which is no upgrade.",
 		Effect: "`systemctl reload` fails, and reload-or-restart restarts",
-		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Fix:    "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
 		Bad:    "[Service]\n# no ExecReload=\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: func(c *contract) []fault {
-		if len(c.service.List("Service", "ExecReload")) == 0 && c.of("Type").Value != "notify-reload" && !c.notYet("Type", "notify-reload") {
-			return wrongf(c.service, c.service.LastWritten("ExecReload"), "no ExecReload=")
+	find: func(svc *service) []fault {
+		if len(svc.unit.List("Service", "ExecReload")) == 0 && svc.of("Type").Value != "notify-reload" && !svc.notYet("Type", "notify-reload") {
+			return wrongf(svc.unit, svc.unit.LastWritten("ExecReload"), "no ExecReload=")
 		}
 		return nil
 	},
@@ -119,14 +119,14 @@ var reloadRules = []*rule{{
 		Why: "A command that only sends a signal ends before the upgrade has begun, so `systemctl reload` says success whatever happens then. " +
 			"Up to 258 a RELOADING=1 that comes in time repairs that, from 259 on it does not. In a minimal image there is no /bin/kill either (203/EXEC).",
 		Effect: "`systemctl reload` says success before the upgrade has begun, and also when it fails",
-		Write:  "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
+		Fix:    "ExecReload=/usr/bin/myapp reload, where the program calls reexec.Reload",
 		Bad:    "[Service]\nExecReload=/bin/kill -HUP $MAINPID\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.List("Service", "ExecReload") {
+	find: func(svc *service) (all []fault) {
+		for _, a := range svc.unit.List("Service", "ExecReload") {
 			if cmdline.Parse(a.Value).Asynchronous() {
-				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " does not wait for the upgrade"})
+				all = append(all, fault{svc.unit, a, "ExecReload=" + a.Value + " does not wait for the upgrade"})
 			}
 		}
 		return all
@@ -137,17 +137,17 @@ var reloadRules = []*rule{{
 		Title:  "the failure of ExecReload= must count",
 		Why:    "The prefix - makes systemd take every exit status for success, and the exit status is all by which a reload can fail. A shell does the same with || true, with another command after the program, and with a pipe.",
 		Effect: "`systemctl reload` says success for an upgrade that was undone",
-		Write:  "the program alone, without - and without a shell",
+		Fix:    "the program alone, without - and without a shell",
 		Bad:    "[Service]\nExecReload=-/usr/bin/myapp reload\n",
-		Mended: "[Service]\nExecReload=/usr/bin/myapp reload\n",
+		Fixed:  "[Service]\nExecReload=/usr/bin/myapp reload\n",
 	},
-	find: func(c *contract) (all []fault) {
-		for _, a := range c.service.List("Service", "ExecReload") {
+	find: func(svc *service) (all []fault) {
+		for _, a := range svc.unit.List("Service", "ExecReload") {
 			switch cmd := cmdline.Parse(a.Value); {
-			case strings.Contains(cmd.Prefix, "-") && c.mayAsk(a):
-				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " begins with -"})
-			case c.ignoresFailure(cmd):
-				all = append(all, fault{c.service, a, "ExecReload=" + a.Value + " succeeds though the program in it fails"})
+			case strings.Contains(cmd.Prefix, "-") && svc.mayAsk(a):
+				all = append(all, fault{svc.unit, a, "ExecReload=" + a.Value + " begins with -"})
+			case svc.ignoresFailure(cmd):
+				all = append(all, fault{svc.unit, a, "ExecReload=" + a.Value + " succeeds though the program in it fails"})
 			}
 		}
 		return all
@@ -159,13 +159,13 @@ var reloadRules = []*rule{{
 		Why: "systemd reads the file when a reload command has ended, and when the main process exits, and takes the process that it names. The library writes none: " +
 			"the file names a process of an earlier start or of another program.",
 		Effect: "systemd takes another process for the main one than the library named, after an upgrade the predecessor: the end of that one stops the service",
-		Write:  "no PIDFile=",
+		Fix:    "no PIDFile=",
 		Bad:    "[Service]\nPIDFile=/run/myapp/pid\n",
-		Mended: "[Service]\n# no PIDFile=\n",
+		Fixed:  "[Service]\n# no PIDFile=\n",
 	},
-	find: func(c *contract) []fault {
-		if a := c.of("PIDFile"); a.Value != "" {
-			return wrongf(c.service, a, "PIDFile=%s", a.Value)
+	find: func(svc *service) []fault {
+		if a := svc.of("PIDFile"); a.Value != "" {
+			return wrongf(svc.unit, a, "PIDFile=%s", a.Value)
 		}
 		return nil
 	},
@@ -173,13 +173,13 @@ var reloadRules = []*rule{{
 
 // mayAsk reports whether the command a of ExecReload= may be the one that asks for the upgrade:
 // it does more than printing or touching files, and no command of the same program counts.
-func (c *contract) mayAsk(a unitfile.Assignment) bool {
+func (svc *service) mayAsk(a unitfile.Assignment) bool {
 	mine, known := asking(a)
 	counts := func(other unitfile.Assignment) bool {
 		programs, _ := asking(other)
 		return !strings.Contains(cmdline.Parse(other.Value).Prefix, "-") && slices.ContainsFunc(programs, func(p string) bool { return slices.Contains(mine, p) })
 	}
-	return (len(mine) > 0 || !known) && !slices.ContainsFunc(c.service.List("Service", "ExecReload"), counts)
+	return (len(mine) > 0 || !known) && !slices.ContainsFunc(svc.unit.List("Service", "ExecReload"), counts)
 }
 
 // asking returns the programs of a command that may ask a daemon for something. known is false
@@ -203,6 +203,6 @@ func is(key, value, fallback string) string {
 }
 
 // notYet reports whether the unit says value of key, which its systemd does not know.
-func (c *contract) notYet(key, value string) bool {
-	return c.service.LastWritten(key).Value == value && !merged.KnownIn(key, value, c.systemd)
+func (svc *service) notYet(key, value string) bool {
+	return svc.unit.LastWritten(key).Value == value && !merged.KnownIn(key, value, svc.systemd)
 }

@@ -20,17 +20,17 @@ var socketRules = []*rule{{
 		Why: "A .socket unit starts its service, but not the other way round: `systemctl start myapp` without Requires= gets no LISTEN_FDS. " +
 			"The program then binds the address itself, or fails if the socket listens.",
 		Effect: "started without its socket, the program binds the address itself, and the .socket unit cannot start any more",
-		Write:  "Requires= and After= with the .socket unit in [Unit]",
+		Fix:    "Requires= and After= with the .socket unit in [Unit]",
 		Bad:    "[Unit]\n# no Requires=\n",
-		Mended: "[Unit]\nRequires=myapp.socket\n",
+		Fixed:  "[Unit]\nRequires=myapp.socket\n",
 	},
-	find: func(c *contract) []fault {
-		needed := slices.Concat(c.service.UnitNames("Unit", "Requires", "BindsTo"), c.service.UnitNames("Service", "Sockets"))
-		return c.each(func(s *merged.Unit) []fault {
+	find: func(svc *service) []fault {
+		needed := slices.Concat(svc.unit.UnitNames("Unit", "Requires", "BindsTo"), svc.unit.UnitNames("Service", "Sockets"))
+		return svc.each(func(s *merged.Unit) []fault {
 			if slices.Contains(needed, s.Name) {
 				return nil
 			}
-			return wrongf(c.service, c.service.Missing("Unit", "Requires"), "nothing requires %s", s.Name)
+			return wrongf(svc.unit, svc.unit.Missing("Unit", "Requires"), "nothing requires %s", s.Name)
 		})
 	},
 }, {
@@ -39,9 +39,9 @@ var socketRules = []*rule{{
 		Title:  "Accept= must be no",
 		Why:    "With yes systemd accepts the connections and starts a process for each. There is no listener that a successor could take over.",
 		Effect: "the program gets a connection where it wants a listener, and does not start",
-		Write:  "Accept=no",
+		Fix:    "Accept=no",
 		Bad:    "[Socket]\nAccept=yes\n",
-		Mended: "[Socket]\nAccept=no\n",
+		Fixed:  "[Socket]\nAccept=no\n",
 	},
 	find: onSocket("Accept"),
 }, {
@@ -50,14 +50,14 @@ var socketRules = []*rule{{
 		Title:  "the socket must come as a descriptor, not as standard input",
 		Why:    "StandardInput=socket is for inetd's programs: the socket is descriptor 0 and not in LISTEN_FDS. StandardOutput=socket and StandardError=socket do the same with the descriptors 1 and 2.",
 		Effect: "the program finds no socket, and binds the address itself or fails",
-		Write:  "no StandardInput=socket",
+		Fix:    "no StandardInput=socket",
 		Bad:    "[Service]\nStandardInput=socket\n",
-		Mended: "[Service]\n# no StandardInput=\n",
+		Fixed:  "[Service]\n# no StandardInput=\n",
 	},
-	find: func(c *contract) (all []fault) {
+	find: func(svc *service) (all []fault) {
 		for _, key := range []string{"StandardInput", "StandardOutput", "StandardError"} {
-			if a := c.of(key); a.Value == "socket" {
-				all = append(all, wrongf(c.service, a, "%s=socket", key)...)
+			if a := svc.of(key); a.Value == "socket" {
+				all = append(all, wrongf(svc.unit, a, "%s=socket", key)...)
 			}
 		}
 		return all
@@ -68,13 +68,13 @@ var socketRules = []*rule{{
 		Title:  "Service= gives the socket to another service",
 		Why:    "A .socket unit belongs to one service: the service in Service=, or else the service of the same name.",
 		Effect: "the program does not get the socket, and cannot bind the address either",
-		Write:  "no Service=, or this service in it",
+		Fix:    "no Service=, or this service in it",
 		Bad:    "[Socket]\nService=other.service\n",
-		Mended: "[Socket]\n# no Service=\n",
+		Fixed:  "[Socket]\n# no Service=\n",
 	},
-	find: func(c *contract) (all []fault) {
-		for _, s := range c.strays {
-			all = append(all, wrongf(s, s.Last("Socket", "Service"), "Service=%s, not %s", s.SocketService(), c.service.Name)...)
+	find: func(svc *service) (all []fault) {
+		for _, s := range svc.unusedSockets {
+			all = append(all, wrongf(s, s.Last("Socket", "Service"), "Service=%s, not %s", s.SocketService(), svc.unit.Name)...)
 		}
 		return all
 	},
@@ -84,12 +84,12 @@ var socketRules = []*rule{{
 		Title:  "FileDescriptorName= should be the name that the program asks for",
 		Why:    "The default is the name of the unit, with .socket. A program that asks for \"http\" is not given \"myapp.socket\", and binds the address itself.",
 		Effect: "the program does not find the socket by its name, and binds the address itself or fails",
-		Write:  `FileDescriptorName= with the name in u.Listen(ctx, "http", ...)`,
+		Fix:    `FileDescriptorName= with the name in u.Listen(ctx, "http", ...)`,
 		Bad:    "[Socket]\n# no FileDescriptorName=\n",
-		Mended: "[Socket]\nFileDescriptorName=http\n",
+		Fixed:  "[Socket]\nFileDescriptorName=http\n",
 	},
-	find: func(c *contract) []fault {
-		return c.each(func(s *merged.Unit) []fault {
+	find: func(svc *service) []fault {
+		return svc.each(func(s *merged.Unit) []fault {
 			if a := s.Last("Socket", "FileDescriptorName"); a.Value == "" {
 				return wrongf(s, a, "no FileDescriptorName=, which means %s", s.Name)
 			}
@@ -103,12 +103,12 @@ var socketRules = []*rule{{
 		Why: "A name with a colon, a control character or more than 255 characters is ignored with a warning, and the unit's name takes its place. " +
 			"Names that begin with \"cutover.\" are the library's own in the fd store, and it leaves room for them: 200 characters.",
 		Effect: "systemd ignores the name, or the library refuses it: the program does not find its socket",
-		Write:  "FileDescriptorName=http",
+		Fix:    "FileDescriptorName=http",
 		Bad:    "[Socket]\nFileDescriptorName=http:8080\n",
-		Mended: "[Socket]\nFileDescriptorName=http-8080\n",
+		Fixed:  "[Socket]\nFileDescriptorName=http-8080\n",
 	},
-	find: func(c *contract) []fault {
-		return c.each(func(s *merged.Unit) []fault {
+	find: func(svc *service) []fault {
+		return svc.each(func(s *merged.Unit) []fault {
 			a := s.Last("Socket", "FileDescriptorName")
 			if why := badSocketName(unliteral(a.Value)); a.Value != "" && why != "" {
 				return wrongf(s, a, "FileDescriptorName=%s: %s", a.Value, why)
@@ -122,13 +122,13 @@ var socketRules = []*rule{{
 		Title:  "two .socket units of a service need two names",
 		Why:    "The order in which systemd passes the sockets of several units is not defined, and differs between versions. Only names tell them apart; several addresses in one unit keep their order.",
 		Effect: "one listener of the program has the clients of both sockets; a program that calls Listen once per socket gets them in an order that changes from start to start",
-		Write:  "another FileDescriptorName= in one of them, or both addresses in one .socket unit",
+		Fix:    "another FileDescriptorName= in one of them, or both addresses in one .socket unit",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=http\nBacklog=4096\n",
-		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
+		Fixed:  "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
 	},
-	find: func(c *contract) []fault {
+	find: func(svc *service) []fault {
 		first := map[string]string{}
-		return c.each(func(s *merged.Unit) []fault {
+		return svc.each(func(s *merged.Unit) []fault {
 			a := s.Last("Socket", "FileDescriptorName")
 			name := merged.Expand(s.Name, a.Value)
 			other, again := first[name]
@@ -145,13 +145,13 @@ var socketRules = []*rule{{
 		Title:  "an address can be listened on once",
 		Why:    "The second socket fails with \"Address already in use\", and with it the .socket unit and all that requires it. A port alone, [::] and 0.0.0.0 also take the port of each single address, and the first two that of IPv4 unless BindIPv6Only=ipv6-only.",
 		Effect: "one of the two units cannot start",
-		Write:  "each Listen*= address once",
+		Fix:    "each Listen*= address once",
 		Bad:    "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8080\nFileDescriptorName=admin\nBacklog=4096\n",
-		Mended: "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
+		Fixed:  "[Unit]\nRequires=myapp.socket admin.socket\n# in admin.socket\n[Socket]\nService=myapp.service\nListenStream=8081\nFileDescriptorName=admin\nBacklog=4096\n",
 	},
-	find: func(c *contract) []fault {
+	find: func(svc *service) []fault {
 		var before []listen.Line
-		return c.each(func(s *merged.Unit) (all []fault) {
+		return svc.each(func(s *merged.Unit) (all []fault) {
 			for _, a := range s.Listening() {
 				line := listen.Line{Unit: s, At: a}
 				if i := slices.IndexFunc(before, line.Collides); i >= 0 {
@@ -169,9 +169,9 @@ var socketRules = []*rule{{
 		Why: "The queue holds the clients that connect while no process accepts. When it is full, clients wait for seconds or are refused. From 252 on the default is the limit of the kernel; " +
 			"247 has 128 or 4096, which depends on its C library. net.core.somaxconn (4096) limits the queue: for a longer one, raise that too.",
 		Effect: "under load a restart holds clients up or refuses them; on 247 already at 128",
-		Write:  "Backlog=4096",
+		Fix:    "Backlog=4096",
 		Bad:    "[Socket]\nBacklog=16\n",
-		Mended: "[Socket]\nBacklog=4096\n",
+		Fixed:  "[Socket]\nBacklog=4096\n",
 	},
 	find: backlog,
 }, {
@@ -180,12 +180,12 @@ var socketRules = []*rule{{
 		Title:  "RemoveOnStop= should be no",
 		Why:    "With yes the path of a unix socket, FIFO or queue goes away when the .socket unit stops, as in a restart of both units, while the program still listens on it.",
 		Effect: "clients get \"no such file\" while the .socket unit is restarted, and those of a service that goes on running too",
-		Write:  "no RemoveOnStop=",
+		Fix:    "no RemoveOnStop=",
 		Bad:    "[Socket]\nListenStream=/run/myapp.sock\nRemoveOnStop=yes\n",
-		Mended: "[Socket]\nListenStream=/run/myapp.sock\n# no RemoveOnStop=\n",
+		Fixed:  "[Socket]\nListenStream=/run/myapp.sock\n# no RemoveOnStop=\n",
 	},
-	find: func(c *contract) []fault {
-		return c.each(func(s *merged.Unit) []fault {
+	find: func(svc *service) []fault {
+		return svc.each(func(s *merged.Unit) []fault {
 			a, on := s.Is("Socket", "RemoveOnStop")
 			hasPath := slices.ContainsFunc(s.Listening(), func(l unitfile.Assignment) bool { return strings.HasPrefix(l.Value, "/") })
 			if !on || !hasPath && len(s.List("Socket", "Symlinks")) == 0 {
@@ -200,9 +200,9 @@ var socketRules = []*rule{{
 		Title:  "FlushPending= must be no",
 		Why:    "With yes systemd empties the queue of the socket when the service has ended: it accepts and closes every connection that waits there for the next process.",
 		Effect: "clients that waited for the end of a restart or a crash are cut off",
-		Write:  "no FlushPending=",
+		Fix:    "no FlushPending=",
 		Bad:    "[Socket]\nFlushPending=yes\n",
-		Mended: "[Socket]\n# no FlushPending=\n",
+		Fixed:  "[Socket]\n# no FlushPending=\n",
 	},
 	find: onSocket("FlushPending"),
 }, {
@@ -212,17 +212,17 @@ var socketRules = []*rule{{
 		Why: "Each time a client comes and the service does not run, systemd counts a trigger: 20 in 2 s are the most. When that is hit the .socket unit fails (Result=trigger-limit-hit) " +
 			"and closes the listener. A program that crashes under load gets there fast.",
 		Effect: "a few crashes under load close the socket, and clients are refused until an operator starts it",
-		Write:  "no TriggerLimitBurst=, or TriggerLimitIntervalSec=0",
+		Fix:    "no TriggerLimitBurst=, or TriggerLimitIntervalSec=0",
 		Bad:    "[Socket]\nTriggerLimitBurst=3\n",
-		Mended: "[Socket]\n# no TriggerLimitBurst=\n",
+		Fixed:  "[Socket]\n# no TriggerLimitBurst=\n",
 	},
 	find: triggerLimit,
 }}
 
 // onSocket finds a boolean setting of sockets that is on.
-func onSocket(key string) func(*contract) []fault {
-	return func(c *contract) []fault {
-		return c.each(func(s *merged.Unit) []fault {
+func onSocket(key string) func(*service) []fault {
+	return func(svc *service) []fault {
+		return svc.each(func(s *merged.Unit) []fault {
 			if a, on := s.Is("Socket", key); on {
 				return wrongf(s, a, "%s=%s", key, a.Value)
 			}
@@ -231,18 +231,18 @@ func onSocket(key string) func(*contract) []fault {
 	}
 }
 
-func backlog(c *contract) []fault {
-	return c.each(func(s *merged.Unit) []fault {
+func backlog(svc *service) []fault {
+	return svc.each(func(s *merged.Unit) []fault {
 		if !slices.ContainsFunc(s.Listening(), func(l unitfile.Assignment) bool { return l.Key == "ListenStream" || l.Key == "ListenSequentialPacket" }) {
 			return nil // datagrams wait elsewhere
 		}
 		a := s.Last("Socket", "Backlog")
 		n, err := strconv.ParseUint(a.Value, 10, 32)
 		switch {
-		case err != nil && c.systemd >= 252:
+		case err != nil && svc.systemd >= 252:
 			return nil
 		case err != nil:
-			return wrongf(s, a, "no Backlog=, which systemd %d may take for 128", c.systemd)
+			return wrongf(s, a, "no Backlog=, which systemd %d may take for 128", svc.systemd)
 		case n < 128:
 			return wrongf(s, a, "Backlog=%d", n)
 		}
@@ -250,8 +250,8 @@ func backlog(c *contract) []fault {
 	})
 }
 
-func triggerLimit(c *contract) []fault {
-	return c.each(func(s *merged.Unit) []fault {
+func triggerLimit(svc *service) []fault {
+	return svc.each(func(s *merged.Unit) []fault {
 		at := s.Last("Socket", "TriggerLimitBurst")
 		burst, err := strconv.Atoi(at.Value)
 		if err != nil {

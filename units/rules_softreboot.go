@@ -15,18 +15,18 @@ var softRebootRules = []*rule{{
 			"The service and its .socket units need both lines: if only the .socket units stay, a client makes systemd start the service in the middle of the shutdown, which fails and closes the socket. " +
 			"FileDescriptorStorePreserve=yes is enough only from 261 on (258.8, 259.6, 260.2), and only for a service without .socket units: before, systemd forgets the service with its store.",
 		Effect: "`systemctl soft-reboot` closes sockets, and clients are refused until the service has started again",
-		Write:  "DefaultDependencies=no and IgnoreOnIsolate=yes in the service and in each of its .socket units, as `sdunits new -survive soft-reboot` writes them",
+		Fix:    "DefaultDependencies=no and IgnoreOnIsolate=yes in the service and in each of its .socket units, as `sdunits new -survive soft-reboot` writes them",
 		Bad:    "[Unit]\nDefaultDependencies=no\n# no IgnoreOnIsolate=\n[X-Cutover]\nSystemd=254\nSoftReboot=yes\n# in myapp.socket.d/stay.conf\n[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n",
-		Mended: "[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n[X-Cutover]\nSystemd=254\nSoftReboot=yes\n# in myapp.socket.d/stay.conf\n[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n",
+		Fixed:  "[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n[X-Cutover]\nSystemd=254\nSoftReboot=yes\n# in myapp.socket.d/stay.conf\n[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n",
 	},
-	find: func(c *contract) (all []fault) {
-		if !c.program.SoftReboot {
+	find: func(svc *service) (all []fault) {
+		if !svc.program.SoftReboot {
 			return nil
 		}
-		if a := c.of("FileDescriptorStorePreserve"); unitfile.IsYes(a.Value) && len(c.sockets) == 0 && c.systemd >= 261 {
+		if a := svc.of("FileDescriptorStorePreserve"); unitfile.IsYes(a.Value) && len(svc.sockets) == 0 && svc.systemd >= 261 {
 			return nil
 		}
-		return append(endsAtSoftReboot(c.service), c.each(endsAtSoftReboot)...)
+		return append(endsAtSoftReboot(svc.unit), svc.each(endsAtSoftReboot)...)
 	},
 }}
 

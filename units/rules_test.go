@@ -43,7 +43,7 @@ func examined(t *testing.T, rule units.Rule, example string) []units.Finding {
 	return check(apply(t, good, example))
 }
 
-func TestEachRuleFindsItsBadUnitAndPassesItMended(t *testing.T) {
+func TestEachRuleFindsItsBadUnitAndPassesItFixed(t *testing.T) {
 	rules := units.Rules()
 	if len(rules) < 25 {
 		t.Fatalf("%d rules", len(rules))
@@ -59,8 +59,8 @@ func TestEachRuleFindsItsBadUnitAndPassesItMended(t *testing.T) {
 					t.Errorf("incomplete: %+v", f)
 				}
 			}
-			if mended := examined(t, r, r.Mended); len(mended) > 0 {
-				t.Errorf("found in %q: %v", r.Mended, mended)
+			if fixed := examined(t, r, r.Fixed); len(fixed) > 0 {
+				t.Errorf("found in %q: %v", r.Fixed, fixed)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestEachRuleHasAPage(t *testing.T) {
 		}
 		seen[r.ID] = true
 		page := r.Page()
-		for _, part := range []string{r.ID, r.Title, "Will happen: ", "Write: ", "Wrong:", "Right:", "    ["} {
+		for _, part := range []string{r.ID, r.Title, "Will happen: ", "Fix: ", "Wrong:", "Right:", "    ["} {
 			if part == "" || !strings.Contains(page, part) {
 				t.Errorf("page of %s has no %q:\n%s", r.ID, part, page)
 			}

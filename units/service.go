@@ -1,171 +1,164 @@
 package units
 
 import (
-	"fmt"
+	"debug/buildinfo"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cutover-go/cutover/internal/unitfile"
 	"github.com/cutover-go/cutover/units/internal/cmdline"
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// stopMargin is the time of a stop besides the drain: a predecessor answers for a crashed
-// successor (10 s), and a margin.
-const stopMargin = 15 * time.Second
-
-// The fd store is small: one entry for each socket the program binds itself, twice
-// that while an upgrade changes them.
-const leastStore = 64
-
-// handedLimit is the soft limit of descriptors that the service starts with. A Go
-// program raises it to the hard one.
-const handedLimit = 16384
-
-// controlDirectory is the part of the runtime directory that the control socket has for
-// itself where sockets of the units lie beside it.
-const controlDirectory = "/control"
-
-// facts is the section with the Daemon that the units were written from. systemd ignores
-// sections that begin with X- (systemd.unit(5)).
-const facts = "X-Cutover"
-
-func (d Daemon) service() []setting {
-	all := []setting{{"Unit", "Description", literal(d.Description), ""}}
-	all = append(all, d.dependencies()...)
-	all = append(all, d.life()...)
-	all = append(all, d.resources()...)
-	all = append(all, d.sandbox()...)
-	all = append(all, setting{"Install", "WantedBy", "multi-user.target", ""})
-	return append(all, d.facts()...)
+// A service is a service that uses the library, with its sockets and the facts about its program.
+type service struct {
+	unit          *merged.Unit
+	sockets       []*merged.Unit
+	unusedSockets []*merged.Unit // sockets with the service's name that another service gets
+	others        []*merged.Unit // all units that were read, the service included
+	root          string         // of the files that the units name
+	program       Daemon         // from the facts in the unit; complete except for names
+	systemd       int
+	user          bool // the manager is that of a user, who has all rights that its services have
 }
 
-func (d Daemon) dependencies() (list []setting) {
-	var names []string
-	for _, s := range d.Sockets {
-		names = append(names, d.socketUnit(s))
+// services returns the services to which the rules apply. Other services may upgrade in
+// another way, in which the same settings are right.
+func services(all []*merged.Unit, o Options) []*service {
+	var list []*service
+	for _, m := range all {
+		if merged.Kind(m.Name) != "service" || !o.applies(m) {
+			continue
+		}
+		svc := &service{unit: m, program: readMetadata(m), root: o.Root, user: o.User, others: slices.Concat(all, o.neighbours)}
+		if o.Program != nil && o.Program.Name+".service" == m.Name {
+			svc.program = *o.Program
+		}
+		svc.systemd = svc.program.Systemd
+		if o.Systemd != 0 {
+			svc.systemd = o.Systemd
+		}
+		m.Systemd = svc.systemd
+		svc.claim(all)
+		list = append(list, svc)
 	}
-	if sockets := strings.Join(names, " "); sockets != "" {
-		list = append(list,
-			setting{"Unit", "Requires", sockets, "Never without its sockets: the program would bind some of its own."},
-			setting{"Unit", "After", sockets, ""})
-	}
-	list = append(list, d.survival()...)
-	return append(list, setting{"Unit", "StartLimitIntervalSec", "0", "A start limit that is hit drops the fd store and closes the sockets."})
+	return list
 }
 
-// survival returns the settings of a unit that a soft-reboot does not stop. systemd stops every
-// unit with default dependencies, which closes sockets and empties the fd store.
-func (d Daemon) survival() []setting {
-	if !d.SoftReboot {
-		return nil
-	}
-	return []setting{
-		{"Unit", "DefaultDependencies", "no", "A soft-reboot closes no socket: clients wait until the service has started again."},
-		{"Unit", "IgnoreOnIsolate", "yes", ""},
-		{"Unit", "After", "sysinit.target", ""},
-		{"Unit", "Conflicts", "reboot.target kexec.target poweroff.target halt.target", "Every other shutdown stops it."},
-		{"Unit", "Before", "reboot.target kexec.target poweroff.target halt.target", ""},
-	}
-}
-
-// life returns the settings of start, upgrade and stop.
-func (d Daemon) life() []setting {
-	const s = "Service"
-	list := []setting{
-		{s, "Type", "notify", "Not notify-reload: with that a reload cannot fail (and before 253 it is no type)."},
-		{s, "NotifyAccess", "main", ""},
-		{s, "ExecStart", cmdline.Quote(append([]string{d.Binary}, d.Args...)...), ""},
-		d.reload(),
-		{s, "TimeoutStartSec", formatSpan(d.ReadyTimeout),
-			"For a start, and for a broken new program that does not even get to ask: once it\n" +
-				"has been asked, the main process itself extends the time for the upgrade."},
-		{s, "TimeoutStopSec", formatSpan(d.StopDrain + stopMargin), fmt.Sprintf("Longer than the drain (%s).", formatSpan(d.StopDrain))},
-		{s, "KillMode", "control-group", "Both generations get SIGTERM at a stop; mixed would kill the one that drains."},
-	}
-	if d.Conns > 0 {
-		list = append(list, setting{s, "RestartKillSignal", "SIGUSR2", "Tells a restart from a stop: idle connections go to the fd store, for the next process."})
-	}
-	return append(list, setting{s, "Restart", "on-failure", ""}, setting{s, "RestartSec", "100ms", ""})
-}
-
-func (d Daemon) reload() setting {
-	s := setting{"Service", "ExecReload", cmdline.Quote(append([]string{d.Binary}, d.Reload...)...),
-		"Asks the main process to replace itself and waits; its exit status is the result."}
-	if d.ReloadCommand != "" {
-		s.value = "+" + cmdline.Quote(d.ReloadCommand)
-		s.why += "\n+: as root, without the sandbox, which takes longer to build than the upgrade takes."
-	}
-	return s
-}
-
-func (d Daemon) resources() []setting {
-	const s = "Service"
-	store, whose := max(leastStore, 2*d.Binds)+d.Conns, "For sockets that the program binds itself: they outlive its death here."
-	if d.Conns > 0 {
-		whose += "\nAnd for " + strconv.Itoa(d.Conns) + " idle connections over a restart."
-	}
-	list := []setting{
-		{s, "FileDescriptorStoreMax", strconv.Itoa(store), whose},
-		{s, "LimitNOFILE", fmt.Sprintf("%d:524288", max(handedLimit, 2*store)),
-			"More than the store and the units' sockets together, else 202/FDS at a restart."},
-		{s, "OOMPolicy", "continue", "An OOM kill of the process that drains must not stop the one that serves."},
-	}
-	return append(list, d.runtimeDirectory()...)
-}
-
-// runtimeDirectory returns the settings of the directory of the control socket. systemd removes
-// the directory and its files at a stop, so a path that clients know must be elsewhere, or the
-// directory must be kept.
-func (d Daemon) runtimeDirectory() []setting {
-	const s = "Service"
-	own := "/run/" + d.Name
-	for _, socket := range d.Sockets {
-		if slices.ContainsFunc(socket.Listen, func(address string) bool { return within(merged.Expand("", literal(address)), own) }) {
-			return []setting{{s, "RuntimeDirectory", d.Name + controlDirectory,
-				"Where the control socket lies. systemd removes it at each restart, and only the last part: the sockets in\n" + own + " stay."}}
+// claim finds the sockets of the service.
+func (svc *service) claim(all []*merged.Unit) {
+	for _, s := range all {
+		switch {
+		case merged.Kind(s.Name) != "socket":
+		case slices.Contains(svc.unit.Names(), s.SocketService()) || slices.Contains(svc.unit.UnitNames("Service", "Sockets"), s.Name):
+			s.Systemd = svc.systemd
+			svc.sockets = append(svc.sockets, s)
+		case s.Name == strings.TrimSuffix(svc.unit.Name, ".service")+".socket":
+			svc.unusedSockets = append(svc.unusedSockets, s)
 		}
 	}
-	list := []setting{{s, "RuntimeDirectory", d.Name, "Where the control socket lies."}}
-	if len(d.bindsBelow(own)) > 0 {
-		list = append(list, setting{s, "RuntimeDirectoryPreserve", "restart", "The path of a socket that the program binds lies in it, too."})
-	}
-	return list
 }
 
-// facts returns the section that Check and Describe read.
-func (d Daemon) facts() []setting {
-	list := []setting{
-		{facts, "Systemd", strconv.Itoa(d.Systemd), "What this was made from, for sdunits; systemd does not read it."},
-		{facts, "Hardening", string(d.Hardening), ""},
-		{facts, "ReadyTimeout", formatSpan(d.ReadyTimeout), ""},
-		{facts, "Trial", formatSpan(d.Trial), ""},
-		{facts, "Drain", formatSpan(d.Drain), ""},
-		{facts, "Binds", strconv.Itoa(d.Binds), ""},
-		{facts, "Conns", strconv.Itoa(d.Conns), ""},
-		{facts, "Network", yesNo(d.Network), ""},
+// applies reports whether the program of service m uses the library, by the unit or by the
+// binary.
+func (o Options) applies(m *merged.Unit) bool {
+	if o.All || m.Sections[metadata] != 0 || o.Program != nil && o.Program.Name+".service" == m.Name {
+		return true
 	}
-	if d.StopDrain != d.Drain {
-		list = append(list, setting{facts, "StopDrain", formatSpan(d.StopDrain), ""})
+	for _, a := range m.Lists("Service", "ExecStart", "ExecReload") {
+		if o.startsLibrary(cmdline.Parse(a.Value)) {
+			return true
+		}
 	}
-	if d.SoftReboot {
-		list = append(list, setting{facts, "SoftReboot", "yes", ""})
-	}
-	return list
+	return false
 }
 
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+// startsLibrary reports whether a command line has a program with the library. The program may
+// be an argument of another program.
+func (o Options) startsLibrary(cmd cmdline.Command) bool {
+	return slices.ContainsFunc(cmd.Words(), func(word string) bool {
+		name := strings.Trim(word, ";&|()")
+		return path.IsAbs(name) && usesLibrary(filepath.Join(o.Root, name))
+	})
 }
 
-// formatSpan writes a span of whole milliseconds as systemd reads it.
-func formatSpan(d time.Duration) string {
-	if d%time.Second != 0 {
-		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+const module = "github.com/cutover-go/cutover"
+
+// usesLibrary reports whether the program at path is a Go program that was built with the
+// library. It returns false for a file that cannot be read.
+func usesLibrary(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return false
 	}
-	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	for _, dep := range info.Deps {
+		if dep.Path == module {
+			return true
+		}
+	}
+	return info.Main.Path == module
+}
+
+// readMetadata returns the Daemon that the section [X-Cutover] of the unit describes. A missing
+// line counts as the zero value.
+func readMetadata(m *merged.Unit) Daemon {
+	d := Daemon{Name: strings.TrimSuffix(m.Name, ".service"), Hardening: Hardening(m.Last(metadata, "Hardening").Value)}
+	d.Systemd, _ = strconv.Atoi(m.Last(metadata, "Systemd").Value) // 0: not said
+	d.Binds, _ = strconv.Atoi(m.Last(metadata, "Binds").Value)
+	d.Conns, _ = strconv.Atoi(m.Last(metadata, "Conns").Value)
+	_, d.Network = m.Is(metadata, "Network")
+	_, d.SoftReboot = m.Is(metadata, "SoftReboot")
+	d.ReadyTimeout, _ = unitfile.Span(m.Last(metadata, "ReadyTimeout").Value)
+	d.Trial, _ = unitfile.Span(m.Last(metadata, "Trial").Value)
+	d.Drain, _ = unitfile.Span(m.Last(metadata, "Drain").Value)
+	d.StopDrain, _ = unitfile.Span(m.Last(metadata, "StopDrain").Value)
+	// Only the defaults count here, so an error about a missing field is ignored.
+	full, _ := d.complete()
+	return full
+}
+
+// of returns the last assignment of a setting in [Service].
+func (svc *service) of(key string) unitfile.Assignment { return svc.unit.Last("Service", key) }
+
+// on reports whether a boolean setting in [Service] is on.
+func (svc *service) on(key string) (unitfile.Assignment, bool) { return svc.unit.Is("Service", key) }
+
+// span returns a time setting of [Service], or its default.
+func (svc *service) span(key string, fallback time.Duration) (unitfile.Assignment, time.Duration) {
+	a := svc.of(key)
+	if d, err := unitfile.Span(a.Value); err == nil {
+		return a, d
+	}
+	return a, fallback
+}
+
+// number returns a numeric setting of [Service], or its default.
+func (svc *service) number(key string, fallback int) (unitfile.Assignment, int) {
+	a := svc.of(key)
+	if n, err := strconv.Atoi(a.Value); err == nil {
+		return a, n
+	}
+	return a, fallback
+}
+
+// binary returns the command of the last ExecStart= line.
+func (svc *service) binary() (unitfile.Assignment, cmdline.Command) {
+	list := svc.unit.List("Service", "ExecStart")
+	if len(list) == 0 {
+		return svc.unit.Missing("Service", "ExecStart"), cmdline.Command{}
+	}
+	last := list[len(list)-1]
+	return last, cmdline.Parse(last.Value)
+}
+
+// each returns the faults that find returns for each socket.
+func (svc *service) each(find func(*merged.Unit) []fault) (all []fault) {
+	for _, s := range svc.sockets {
+		all = append(all, find(s)...)
+	}
+	return all
 }

@@ -18,8 +18,8 @@ func TestLastOfSeveralNames(t *testing.T) {
 		"[Unit]\nStartLimitIntervalSec=0\nStartLimitIntervalSec=\n[Service]\n":  0,
 		"[Unit]\nStartLimitIntervalSec=0\nStartLimitIntervalSec=never\n[Unit]n": 0,
 	} {
-		c := &contract{service: merged.Merge("x.service", []*unitfile.File{{Name: "x.service", Text: text}})}
-		if got := startLimit(c); len(got) != want {
+		svc := &service{unit: merged.Merge("x.service", []*unitfile.File{{Name: "x.service", Text: text}})}
+		if got := startLimit(svc); len(got) != want {
 			t.Errorf("%q: %v, want %d", text, got, want)
 		}
 	}
@@ -27,12 +27,12 @@ func TestLastOfSeveralNames(t *testing.T) {
 
 // TestEmptyPathsTakeOthersBack has an empty setting remove the lines of its other names, too.
 func TestEmptyPathsTakeOthersBack(t *testing.T) {
-	service := merged.Merge("x.service", []*unitfile.File{{Text: "[Service]\nBindPaths=/a /b:/c\nBindReadOnlyPaths=\nBindReadOnlyPaths=/d\n" +
+	unit := merged.Merge("x.service", []*unitfile.File{{Text: "[Service]\nBindPaths=/a /b:/c\nBindReadOnlyPaths=\nBindReadOnlyPaths=/d\n" +
 		"InaccessibleDirectories=/e\nInaccessiblePaths=\n"}})
-	if got := binds(service); len(got) != 1 || got[0].target != "/d" {
+	if got := binds(unit); len(got) != 1 || got[0].target != "/d" {
 		t.Errorf("binds = %v", got)
 	}
-	if at, hidden := (&contract{service: service}).hides("/e/f"); hidden {
+	if at, hidden := (&service{unit: unit}).hides("/e/f"); hidden {
 		t.Errorf("%v hides /e/f", at)
 	}
 }

@@ -27,7 +27,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// lingers reports whether c is closed later, after linger. The end of attend waits for it.
+// lingers reports whether c is closed later, after linger. The end of watch waits for it.
 func (t *tracker) lingers(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,7 +35,7 @@ func (t *tracker) lingers(c *conn) bool {
 		return false
 	}
 	c.lingering.Store(true)
-	t.attending.Go(func() { // ends after lingering
+	t.watching.Go(func() { // ends after lingering
 		c.linger()
 		_ = c.socket.Close() // its client has all that it will get
 		t.forget(&c.client)

@@ -94,7 +94,7 @@ type conn struct {
 	arrival  arrival
 }
 
-// asClient is for meet.
+// asClient is for lookup.
 func (c *conn) asClient() *client { return &c.client }
 
 // NetConn returns the *net.TCPConn or *net.UnixConn. Only a program that has hijacked the

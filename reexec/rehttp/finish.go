@@ -111,29 +111,29 @@ func (t *tracker) guard(what string, f func()) {
 	f()
 }
 
-// attend makes connections leave when this generation ends, and hurries when the process
-// has to end; and again, where it serves on instead and ends later. It does so until
-// each caller has called stop.
-func (t *tracker) attend() (stop func()) {
+// watch makes connections leave when this generation drains, and closes idle ones when the
+// process has to end. If the generation serves again, it watches for the next drain. It
+// ends when each caller has called stop.
+func (t *tracker) watch() (stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.callers++
 	if t.callers == 1 {
 		over := make(chan struct{})
 		t.over = over
-		t.attending.Go(func() { // ends when over is closed
-			for t.attendOnce(over) {
+		t.watching.Go(func() { // ends when over is closed
+			for t.watchOnce(over) {
 			}
 		})
 	}
 	return func() {
 		if t.callEnds() {
-			t.attending.Wait()
+			t.watching.Wait()
 		}
 	}
 }
 
-// callEnds reports whether it was the last call of attend.
+// callEnds reports whether it was the last call of watch.
 func (t *tracker) callEnds() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,8 +152,8 @@ func (t *tracker) isShared() bool {
 	return t.callers > 1
 }
 
-// attendOnce reports whether this generation serves again.
-func (t *tracker) attendOnce(over <-chan struct{}) bool {
+// watchOnce reports whether this generation serves again.
+func (t *tracker) watchOnce(over <-chan struct{}) bool {
 	resumed := t.u.Resumed()
 	select {
 	case <-t.u.Draining():
@@ -163,23 +163,23 @@ func (t *tracker) attendOnce(over <-chan struct{}) bool {
 	}
 	select {
 	case <-t.u.Stopping():
-		t.hurry()
+		t.closeIdle()
 	case <-resumed:
 	case <-over:
 		return false
 	}
 	select {
 	case <-resumed:
-		t.hurried.Store(false)
+		t.closesIdle.Store(false)
 		return true
 	case <-over:
 		return false
 	}
 }
 
-// hurry closes idle connections from now on, each after its grace.
-func (t *tracker) hurry() {
-	t.hurried.Store(true)
+// closeIdle closes idle connections from now on, each after its grace.
+func (t *tracker) closeIdle() {
+	t.closesIdle.Store(true)
 	if t.upgraded != nil {
 		t.upgraded.Leave()
 	}
@@ -190,7 +190,7 @@ func (t *tracker) hurry() {
 	})
 }
 
-// awaitIdle closes idle connections as hurry does, and waits for their end, but not
+// awaitIdle closes idle connections as closeIdle does, and waits for their end, but not
 // much longer than the grace of each. It returns how many there were.
 func (t *tracker) awaitIdle() int {
 	var idle []*client
@@ -199,7 +199,7 @@ func (t *tracker) awaitIdle() int {
 			idle = append(idle, k)
 		}
 	})
-	t.hurry()
+	t.closeIdle()
 	late := time.After(freshGrace + idleGrace)
 	for t.knowsOneOf(idle) {
 		select {
@@ -211,14 +211,14 @@ func (t *tracker) awaitIdle() int {
 	return len(idle)
 }
 
-// closeIdle closes a connection that has no request in work. A request that has arrived and
+// closeIfIdle closes a connection that has no request in work. A request that has arrived and
 // is not read yet counts as in work: if the grace is over and the request is unread, this
 // process did not get the processor.
-func (t *tracker) closeIdle(k *client) {
+func (t *tracker) closeIfIdle(k *client) {
 	switch {
-	case t.life.Err() != nil || !k.idle.Load() || !t.hurried.Load():
+	case t.life.Err() != nil || !k.idle.Load() || !t.closesIdle.Load():
 	case unread(k.conn) || !closeRead(k):
-		time.AfterFunc(idleGrace, func() { t.closeIdle(k) })
+		time.AfterFunc(idleGrace, func() { t.closeIfIdle(k) })
 	}
 }
 

@@ -19,11 +19,11 @@ func TestAnIdleConnectionWithoutARequestHasMoreGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTracker(held{}, new(http.Server))
 		defer tr.end()
-		tr.hurried.Store(true)
+		tr.closesIdle.Store(true)
 		ended := func(states ...http.ConnState) <-chan struct{} {
 			ours, theirs := net.Pipe()
 			for _, s := range states {
-				tr.note(ours, s)
+				tr.onState(ours, s)
 			}
 			end := make(chan struct{})
 			go func() { // ends when closeIdle has closed the connection

@@ -64,7 +64,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return err
 	}
-	defer t.attend()()
+	defer t.watch()()
 	ln, _ = t.wrap(ln) // fails after the Ready of another server; the connections then do not move
 	served := t.serve(ln, s.secure)
 
@@ -117,7 +117,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer t.attend()()
+	defer t.watch()()
 	return t.finish(ctx)
 }
 

@@ -19,7 +19,7 @@ func TestARequestThatWasJustReadIsNotCut(t *testing.T) {
 		{"GET / HTTP/1.1\r\nHost:", true}, // the client may never send the rest
 	} {
 		client, own := pair(t)
-		own.t.note(own, http.StateNew)
+		own.t.onState(own, http.StateNew)
 		if _, err := client.Write([]byte(c.sent)); err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestARequestThatWasJustReadIsNotCut(t *testing.T) {
 		if got := own.shut(); got != c.shut {
 			t.Errorf("reading of %q was shut: %v, want %v", c.sent, got, c.shut)
 		}
-		if own.t.note(own, http.StateActive); own.shut() {
+		if own.t.onState(own, http.StateActive); own.shut() {
 			t.Errorf("reading of %q was shut after its request had begun", c.sent)
 		}
 	}
@@ -38,7 +38,7 @@ func TestARequestThatWasJustReadIsNotCut(t *testing.T) {
 // The second request was read with the first.
 func TestABufferedRequestIsNotCut(t *testing.T) {
 	client, own := pair(t)
-	own.t.note(own, http.StateNew)
+	own.t.onState(own, http.StateNew)
 	const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	if _, err := client.Write([]byte(request + request)); err != nil {
 		t.Fatal(err)
@@ -47,11 +47,11 @@ func TestABufferedRequestIsNotCut(t *testing.T) {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 	for _, state := range []http.ConnState{http.StateActive, http.StateIdle, http.StateActive} {
-		if own.t.note(own, state); own.shut() {
+		if own.t.onState(own, state); own.shut() {
 			t.Errorf("reading was shut in %v", state)
 		}
 	}
-	if own.t.note(own, http.StateIdle); !own.shut() {
+	if own.t.onState(own, http.StateIdle); !own.shut() {
 		t.Error("reading was not shut after the last request")
 	}
 }

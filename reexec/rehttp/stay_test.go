@@ -330,7 +330,7 @@ func TestAHandlerNoticesThatItsClientLeaves(t *testing.T) {
 
 func TestTheEndOfTheGraceDoesNotShutAMovingConnection(t *testing.T) {
 	client, c := pair(t)
-	c.t.note(c, http.StateNew)
+	c.t.onState(c, http.StateNew)
 	if !c.beginMove() {
 		t.Fatal("it cannot move")
 	}

@@ -54,7 +54,7 @@ func (t *tracker) takeOver(srv *http.Server) {
 	srv.Handler = &handler{t, next}
 	state, connContext := srv.ConnState, srv.ConnContext
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
-		t.note(c, s)
+		t.onState(c, s)
 		if state != nil {
 			state(c, s)
 		}
@@ -63,7 +63,7 @@ func (t *tracker) takeOver(srv *http.Server) {
 		if connContext != nil {
 			ctx = connContext(ctx, c)
 		}
-		return context.WithValue(ctx, clientKey{}, t.meet(c))
+		return context.WithValue(ctx, clientKey{}, t.lookup(c))
 	}
 }
 

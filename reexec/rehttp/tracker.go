@@ -33,14 +33,14 @@ type tracker struct {
 	life context.Context // bounds all work for connections; ends with finish
 	end  context.CancelFunc
 
-	attending sync.WaitGroup // what attend has begun
+	watching sync.WaitGroup // what watch has begun
 
-	hooks []func() // of RegisterOnShutdown, taken from srv; only attendOnce uses it
+	hooks []func() // of RegisterOnShutdown, taken from srv; only watchOnce uses it
 
 	finished sync.Once
 	result   error // of finished
 
-	hurried atomic.Bool // the process has to end
+	closesIdle atomic.Bool // the process has to end
 
 	couldMove sync.Map                  // names of listeners whose connections could move in this drain
 	lastMove  atomic.Pointer[time.Time] // until then they may do so again
@@ -53,7 +53,7 @@ type tracker struct {
 	listeners []net.Listener
 	received  map[string]bool  // names of listeners whose connections the successor may send
 	goodbyes  []func(net.Conn) // of each Server
-	callers   int              // calls of attend that are not stopped
+	callers   int              // calls of watch that are not stopped
 	over      chan struct{}    // closed by the last of them
 	loops     int              // accept loops of Serve that have not ended
 	noLoops   sync.Cond        // loops is 0
@@ -67,10 +67,10 @@ func newTracker(u generation, srv *http.Server) *tracker {
 	return t
 }
 
-// note follows a connection. net/http calls it with StateNew before Serve accepts
+// onState follows a connection. net/http calls it with StateNew before Serve accepts
 // the next one, so that after Serve has returned every connection is known.
-func (t *tracker) note(c net.Conn, s http.ConnState) {
-	k := t.meet(c)
+func (t *tracker) onState(c net.Conn, s http.ConnState) {
+	k := t.lookup(c)
 	if k.t != t {
 		return // the tracker that has accepted it follows it
 	}
@@ -104,8 +104,8 @@ func (t *tracker) note(c net.Conn, s http.ConnState) {
 	}
 }
 
-// meet returns the client of c, and makes one for a new connection.
-func (t *tracker) meet(c net.Conn) *client {
+// lookup returns the client of c, and makes one for a new connection.
+func (t *tracker) lookup(c net.Conn) *client {
 	for under := c; ; {
 		if own, ok := under.(owned); ok {
 			return own.asClient()
@@ -173,8 +173,8 @@ func (t *tracker) each(f func(*client)) {
 
 func (t *tracker) setIdle(k *client) {
 	k.idle.Store(true)
-	if t.hurried.Load() {
-		time.AfterFunc(k.grace(), func() { t.closeIdle(k) })
+	if t.closesIdle.Load() {
+		time.AfterFunc(k.grace(), func() { t.closeIfIdle(k) })
 	}
 }
 

@@ -29,7 +29,7 @@ func (l leaver) CanMove(string, string) bool { return false }
 func dial(tr *tracker, n int) (clients []net.Conn) {
 	for range n {
 		c, _ := net.Pipe()
-		tr.note(c, http.StateNew)
+		tr.onState(c, http.StateNew)
 		clients = append(clients, c)
 	}
 	return clients

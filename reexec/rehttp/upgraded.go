@@ -17,7 +17,7 @@ var _, _ hijacked.Conn = (*tcpConn)(nil), (*unixConn)(nil)
 func (l *listener) resume(m *reexec.Moved) {
 	t := l.t
 	nc := t.own(m.Conn, l.name, "")
-	k := t.meet(nc)
+	k := t.lookup(nc)
 	k.used.Store(true)
 	t.hijack(k, nc)
 	go t.upgraded.Resume(l.contextOf(nc), nc, m.Data) // ends with the handler

@@ -119,7 +119,7 @@ func (t *tracker) offerAll(idle []*conn, over <-chan struct{}) {
 		}
 	}
 	o.answered()
-	t.attending.Go(func() { // ends when each offer has an answer, or over is closed
+	t.watching.Go(func() { // ends when each offer has an answer, or over is closed
 		select {
 		case <-o.over:
 		case <-over:

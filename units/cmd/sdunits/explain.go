@@ -12,7 +12,7 @@ import (
 
 const explainText = `Usage: sdunits explain [RULE...]
 
-Prints what is known of each rule, with a unit that it finds and the same unit mended.
+Prints what is known of each rule, with a unit that breaks it and the same unit fixed.
 Without a RULE it lists all.
 `
 

@@ -64,7 +64,7 @@ func TestCheckWritesJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &findings); err != nil || status != found || len(findings) == 0 {
 		t.Fatalf("%d, %v, %s", status, err, out)
 	}
-	for _, key := range []string{"rule", "severity", "unit", "file", "line", "wrong", "effect", "write"} {
+	for _, key := range []string{"rule", "severity", "unit", "file", "line", "wrong", "effect", "fix"} {
 		if findings[0][key] == nil {
 			t.Errorf("no %s in %v", key, findings[0])
 		}
