@@ -58,9 +58,9 @@ type endpoint struct {
 	secret func() ([]byte, error)
 	ids    ids
 
-	attend  func(life context.Context, conn *quic.Conn) // serves one connection, until life ends
-	work    func() []string                             // describes the work in progress
-	serving func(*quic.Listener) (end func())           // called before the first connection, or nil
+	serveConn func(life context.Context, conn *quic.Conn) // serves one connection, until life ends
+	work      func() []string                             // describes the work in progress
+	serving   func(*quic.Listener) (end func())           // called before the first connection, or nil
 
 	conns sync.WaitGroup // open connections
 	mu    sync.Mutex
@@ -145,7 +145,7 @@ func (e *endpoint) accept(life context.Context, ln *quic.Listener) {
 			return // life is over
 		}
 		go func() { // ends with conn and its requests
-			e.attend(life, conn)
+			e.serveConn(life, conn)
 			_ = conn.CloseWithError(0, "") // has no effect on a connection that was closed
 		}()
 	}

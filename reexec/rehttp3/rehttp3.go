@@ -79,7 +79,7 @@ func serveHTTP(e *endpoint, srv *http3.Server) {
 	e.tls = http3.ConfigureTLSConfig(e.tls)
 	e.config.EnableDatagrams = e.config.EnableDatagrams || srv.EnableDatagrams
 	s := &server{endpoint: e, template: srv}
-	e.attend, e.work, e.serving = s.attend, s.requests.list, s.announce
+	e.serveConn, e.work, e.serving = s.serveConn, s.requests.list, s.announce
 }
 
 // QUIC returns a server of another protocol over QUIC as a service. It calls serve with each
@@ -97,7 +97,7 @@ func QUIC(name, address string, t *tls.Config, q *quic.Config, serve func(*quic.
 // serveConnections makes e call serve.
 func serveConnections(e *endpoint, serve func(*quic.Conn)) {
 	c := &connections{open: map[*quic.Conn]struct{}{}}
-	e.attend = func(life context.Context, conn *quic.Conn) {
+	e.serveConn = func(life context.Context, conn *quic.Conn) {
 		defer e.u.Hold()() // also when the client is gone
 		defer c.begin(conn)()
 		defer context.AfterFunc(life, func() { _ = conn.CloseWithError(0, "") })() // only the first close has an effect

@@ -83,12 +83,12 @@ func (e *endpoint) turn() time.Duration {
 	return rand.N(min(time.Duration(e.open)*apart, longest) + 1)
 }
 
-// attend serves one connection. The connection has an http3.Server to itself, so that it
+// serveConn serves one connection. The connection has an http3.Server to itself, so that it
 // gets GOAWAY at its own time.
 //
 // A request that has crossed with the GOAWAY is rejected, and not begun: its client
 // sends it again, on a new connection (RFC 9114, 5.2).
-func (s *server) attend(life context.Context, conn *quic.Conn) {
+func (s *server) serveConn(life context.Context, conn *quic.Conn) {
 	handler := s.template.Handler
 	if handler == nil {
 		handler = http.DefaultServeMux

@@ -88,10 +88,10 @@ func (s *Service) Listen(ctx context.Context, u *reexec.Upgrader) (serve func(co
 func (l *listener) serve(drain func() error) error {
 	go l.accept()        // ends when the listener is closed
 	go l.awaitSessions() // as accept
-	attended := make(chan struct{})
+	watched := make(chan struct{})
 	go func() { // as accept
-		defer close(attended)
-		l.attend()
+		defer close(watched)
+		l.watch()
 	}()
 	served, drained := make(chan error, 1), make(chan error, 1)
 	go func() { served <- l.service.Serve(l) }() // ends when the listener is closed
@@ -111,7 +111,7 @@ func (l *listener) serve(drain func() error) error {
 		case late := <-drained:
 			cut := l.cut(late)
 			_ = l.Close() // the server may have closed it
-			<-attended
+			<-watched
 			if served != nil {
 				<-served // says that the listener is closed
 			}
@@ -149,17 +149,17 @@ func (l *listener) cut(late error) error {
 	return e
 }
 
-// attend moves or ends the sessions when this generation ends, and again if it serves on and
+// watch moves or ends the sessions when this generation ends, and again if it serves on and
 // ends later.
-func (l *listener) attend() {
-	for l.attendOnce() {
+func (l *listener) watch() {
+	for l.watchOnce() {
 	}
 }
 
-// attendOnce is attend for one end. It returns false when the listener is closed. It holds this
+// watchOnce is watch for one end. It returns false when the listener is closed. It holds this
 // generation until the sessions have left, because clients that are not connected, and those
 // whose sockets are on their way, hold nothing.
-func (l *listener) attendOnce() bool {
+func (l *listener) watchOnce() bool {
 	release := l.g.Hold()
 	defer release()
 	resumed := l.g.Resumed() // before Draining

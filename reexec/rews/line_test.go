@@ -107,7 +107,7 @@ func (l *line) upgrade() *generation {
 	return old
 }
 
-// stop ends the last generation, and hurries all.
+// stop makes the last generation drain, and then stops every generation.
 func (l *line) stop() {
 	g := l.current()
 	close(g.draining)

@@ -125,9 +125,9 @@ func (p *Peers) Close() error {
 // Ended reports whether Close was called.
 func (p *Peers) Ended() bool { return p.closed.Load() }
 
-// attend forgets silent clients. When another process waits for the end of this one, a
-// client is silent after timeout.Quiet. attend returns when over is closed.
-func (p *Peers) attend(over <-chan struct{}) {
+// watch forgets silent clients. When another process waits for the end of this one, a
+// client is silent after timeout.Quiet. watch returns when over is closed.
+func (p *Peers) watch(over <-chan struct{}) {
 	for {
 		stopping, idle := p.endings.Load().Stopping, p.idle
 		if endings.Closed(stopping) {

@@ -39,7 +39,7 @@ type endable interface {
 
 // clients are the clients whose datagrams hold this generation.
 type clients interface {
-	attend(over <-chan struct{})
+	watch(over <-chan struct{})
 	cut() []string
 }
 
@@ -54,7 +54,7 @@ func (s *Server) RunFlows(p *Peers) Result { return s.read(p, p, p) }
 func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
 	served, drained, over := make(chan error, 1), s.Drain(), make(chan struct{})
 	defer close(over)
-	go q.attend(over)                     // ends with over
+	go q.watch(over)                      // ends with over
 	go func() { served <- s.Serve(pc) }() // ends when c is closed
 	for {
 		select {

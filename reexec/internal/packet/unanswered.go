@@ -93,9 +93,9 @@ func (q *Unanswered) settle() {
 	}
 }
 
-// attend gives up the datagrams without an answer, limit after this generation has begun to
+// watch gives up the datagrams without an answer, limit after this generation has begun to
 // drain. It returns when over is closed.
-func (q *Unanswered) attend(over <-chan struct{}) {
+func (q *Unanswered) watch(over <-chan struct{}) {
 	for {
 		e := q.endings.Load()
 		select {

@@ -33,7 +33,7 @@ func (s *Server) Run(ln *gate.Listener) Result {
 	l := newSessions(ln, s.Endings)
 	over := make(chan struct{})
 	defer close(over)
-	go l.attend(s.Draining, s.EndSessions, over) // ends with over
+	go l.watch(s.Draining, s.EndSessions, over) // ends with over
 	if s.Serve != nil {
 		return s.accept(l)
 	}

@@ -23,10 +23,10 @@ type sessions struct {
 	endings *endings.Current
 	closed  atomic.Bool // the server has closed the listener
 
-	mu      sync.Mutex
-	open    map[*session]struct{}
-	hurried bool // silent sessions are ended
-	brief   bool // all sessions are ended
+	mu     sync.Mutex
+	open   map[*session]struct{}
+	silent bool // silent sessions are ended
+	all    bool // all sessions are ended
 }
 
 // session is an open connection. The pointers are weak, so that the garbage collector still
@@ -64,7 +64,7 @@ func (l *sessions) Accept() (net.Conn, error) {
 	defer l.mu.Unlock()
 	l.open[s] = struct{}{}
 	accepted.Then(c, func() { l.forget(s) })
-	l.hasten(s)
+	l.endSoon(s)
 	return c, nil
 }
 
@@ -103,11 +103,11 @@ func (l *sessions) list() (all []halfCloser) {
 	return all
 }
 
-// attend ends sessions while this generation ends, and again if it serves on and ends
+// watch ends sessions while this generation ends, and again if it serves on and ends
 // later. Silent sessions are ended when another process waits for the end of this one. With
-// brief, all are ended as soon as this generation drains. attend calls tell with whether this
+// brief, all are ended as soon as this generation drains. watch calls tell with whether this
 // generation drains. It returns when over is closed.
-func (l *sessions) attend(tell func(draining bool), brief bool, over <-chan struct{}) {
+func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struct{}) {
 	for {
 		e := l.endings.Load()
 		for _, c := range []<-chan struct{}{e.Draining, e.Stopping} {
@@ -120,37 +120,37 @@ func (l *sessions) attend(tell func(draining bool), brief bool, over <-chan stru
 			if c == e.Draining {
 				tell(true)
 			}
-			l.hurry(c == e.Stopping, brief)
+			l.endSessions(c == e.Stopping, brief)
 		}
 		select {
 		case <-e.Resumed:
 			tell(false)
-			l.hurry(false, false)
+			l.endSessions(false, false)
 		case <-over:
 			return
 		}
 	}
 }
 
-// hurry sets which sessions end.
-func (l *sessions) hurry(silent, all bool) {
+// endSessions sets which sessions end.
+func (l *sessions) endSessions(silent, all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.hurried, l.brief = silent, all
+	l.silent, l.all = silent, all
 	for s := range l.open {
-		l.hasten(s)
+		l.endSoon(s)
 	}
 }
 
-// hasten ends s, now or later, if this generation is in a hurry. It runs under mu.
-func (l *sessions) hasten(s *session) {
+// endSoon ends s, now or later, if it is one that has to end. It runs under mu.
+func (l *sessions) endSoon(s *session) {
 	switch {
-	case l.brief:
+	case l.all:
 		if c := s.conn(); c != nil {
 			_ = c.CloseRead() // fails on a closed connection only
 			time.AfterFunc(timeout.Quiet, func() { l.cutBrief(s) })
 		}
-	case l.hurried:
+	case l.silent:
 		time.AfterFunc(timeout.Quiet, func() { l.endSilent(s) })
 	}
 }
@@ -161,7 +161,7 @@ func (l *sessions) endSilent(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := s.conn()
-	if _, open := l.open[s]; !open || !l.hurried || c == nil {
+	if _, open := l.open[s]; !open || !l.silent || c == nil {
 		return
 	}
 	unread, err := fd.Unread(c)
@@ -173,7 +173,7 @@ func (l *sessions) endSilent(s *session) {
 	case unknown == nil && silent < timeout.Quiet:
 		time.AfterFunc(timeout.Quiet-silent, func() { l.endSilent(s) })
 	default:
-		_ = c.CloseRead() // as in hasten
+		_ = c.CloseRead() // as in endSoon
 	}
 }
 
@@ -182,7 +182,7 @@ func (l *sessions) cutBrief(s *session) {
 	l.mu.Lock()
 	c := s.conn()
 	_, open := l.open[s]
-	if !l.brief || !open {
+	if !l.all || !open {
 		c = nil
 	}
 	l.mu.Unlock()
