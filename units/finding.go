@@ -40,7 +40,7 @@ func (f Finding) String() string {
 
 // Report returns the finding with its effect and the correct setting, in three lines.
 func (f Finding) Report() string {
-	return fmt.Sprintf("%v\n\twill happen: %s\n\twrite:       %s", f, f.Effect, f.Fix)
+	return fmt.Sprintf("%v\n\twill happen: %s\n\tfix:         %s", f, f.Effect, f.Fix)
 }
 
 // A Rule describes one way to break the contract with systemd.
