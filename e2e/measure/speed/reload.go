@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cutover-go/cutover/e2e/internal/machine"
@@ -84,9 +85,8 @@ func (b *bench) timeReloads(ctx context.Context, m *machine.Machine) error {
 		commands = append(commands, []string{"systemctl", "reload", fmt.Sprintf("speed-%d", i)})
 	}
 	took := make([][]float64, len(commands))
-	for round := range b.rounds {
-		for i := range commands {
-			i = (i + round) % len(commands)
+	for range 5 * b.rounds { // one takes a tenth of a second, and the differences are small
+		for _, i := range rand.Perm(len(commands)) { // a command may leave work for the one after it
 			began := time.Now()
 			if out, err := m.Command(ctx, commands[i][0], commands[i][1:]...).CombinedOutput(); err != nil {
 				return fmt.Errorf("%v: %w\n%s", commands[i], err, out)
