@@ -84,8 +84,8 @@ func TestBrokenSuccessorIsANonEvent(t *testing.T) {
 func TestBrokenReloadCommandIsANonEvent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=3s\n")
 	s.start(example(t, "v1"))
+	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=3s\n") // for the reloads alone
 	run := s.load(light...)
 	for _, b := range brokenInKind() {
 		s.deploy(b.path(t))
@@ -107,8 +107,8 @@ func TestBrokenReloadCommandIsANonEvent(t *testing.T) {
 func TestSlowStartIsGivenItsTime(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=2s\n")
 	s.start(example(t, "v1"))
+	s.install(unitName+".d/timeout.conf", "[Service]\nTimeoutStartSec=2s\n") // for the reload alone
 	wrapped := script(t, 0o755, `[ "$1" = reload ] || sleep 4; exec /usr/local/bin/cutover-v2 "$@"`)
 	s.must(s.machine.CopyFile(example(t, "v2"), "/usr/local/bin/cutover-v2"))
 	s.deploy(wrapped)

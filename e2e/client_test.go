@@ -94,7 +94,7 @@ func parseAnswer(line string) (a answer, err error) {
 // The load of the stories: idle enough for two cores, busy enough that anything
 // lost by an upgrade shows.
 var (
-	kept   = load.Class{Name: "kept", Rate: 400, Conns: 32, Body: []byte("kept")}
+	kept   = load.Class{Name: "kept", Rate: 400, Conns: 16, Body: []byte("kept")}
 	fresh  = load.Class{Name: "new", Rate: 250, Body: []byte("new")}
 	slow   = load.Class{Name: "slow", Rate: 8, Path: "/sleep?d=2s"}
 	normal = []load.Class{kept, fresh, slow}
@@ -104,7 +104,7 @@ var (
 	gentle = []load.Class{lightKept, lightFresh, slow}
 
 	// For stories that are not about the load, two of which run at a time.
-	lightKept  = load.Class{Name: "kept", Rate: 100, Conns: 8, Body: []byte("kept")}
+	lightKept  = load.Class{Name: "kept", Rate: 100, Conns: 4, Body: []byte("kept")}
 	lightFresh = load.Class{Name: "new", Rate: 60, Body: []byte("new")}
 	light      = []load.Class{lightKept, lightFresh, {Name: "slow", Rate: 4, Path: "/sleep?d=2s"}}
 

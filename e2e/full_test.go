@@ -50,7 +50,7 @@ func several() int {
 // waits on kept connections is sent on new ones, which cost more.
 func lively() []load.Class {
 	return []load.Class{
-		{Name: "kept", Rate: 100, Conns: 8, Body: []byte("kept")},
+		{Name: "kept", Rate: 100, Conns: 4, Body: []byte("kept")},
 		{Name: "new", Rate: 60, Body: []byte("new")},
 	}
 }

@@ -76,7 +76,7 @@ func TestAManagerThatRefusesMAINPIDIsNoticed(t *testing.T) {
 	}
 	for _, access := range access {
 		s.install(unitName+".d/access.conf", "[Service]\nNotifyAccess="+access+"\n")
-		s.start(server(t, "v1"), "-trial", "3s")
+		s.start(server(t, "v1"), "-trial", "6s") // in which the test moves it
 		main := s.mainPID()
 		run := s.load(lightKept, lightFresh)
 		reloaded := s.trying()

@@ -32,7 +32,7 @@ func TestTheStateOfTheStartOutlivesACrash(t *testing.T) {
 func TestAnOlderStateDoesNotWinAfterATrial(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.start(server(t, "v1"), "-trial", "4s")
+	s.start(server(t, "v1"), "-trial", "6s")
 	kept := &http.Client{Transport: &http.Transport{DialContext: s.dial, MaxConnsPerHost: 1}}
 	defer kept.CloseIdleConnections()
 	ask := func(path string) string {

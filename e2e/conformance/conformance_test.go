@@ -30,8 +30,8 @@ func scenarios() []scenario {
 	)
 }
 
-// machines is the number of machines that share the scenarios on one systemd: a scenario
-// mostly waits for processes.
+// machines is the number of machines, or fakes, that share the scenarios of one version: a
+// scenario mostly waits for processes.
 const machines = 2
 
 func TestConformance(t *testing.T) {
@@ -41,7 +41,12 @@ func TestConformance(t *testing.T) {
 				t.Skip("runs with -matrix; 252 runs always")
 			}
 			t.Parallel()
-			play(t, newFake(t, version), scenarios())
+			for i := range machines {
+				t.Run(fmt.Sprintf("manager-%d", i+1), func(t *testing.T) {
+					t.Parallel()
+					play(t, newFake(t, version), part(scenarios(), machines, i))
+				})
+			}
 		})
 	}
 	selected.Each(t, func(t *testing.T, root machine.Root) {

@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 	os.Exit(counted(m))
 }
 
-// playTogether lets scenarios be played to the fake and on all machines of one systemd at
+// playTogether lets scenarios be played to the fakes and on the machines of one version at
 // a time, unless -parallel says otherwise.
 func playTogether() {
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
 	if !asked {
-		_ = flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), machines+1))) // it is a number
+		_ = flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), 2*machines))) // it is a number
 	}
 }
 

@@ -67,7 +67,7 @@ func reloadScenarios() []scenario {
 		{name: "a reload that takes too long fails and harms nobody", play: func(s *scene) {
 			s.install("ExecReload=PROBE control", "Restart=always")
 			p := s.start()
-			s.install("ExecReload=PROBE control", "Restart=always", "TimeoutStartSec=2s") // in which it has to come
+			s.install("ExecReload=PROBE control", "Restart=always", "TimeoutStartSec=4s") // in which it has to come
 			outcome := s.begin(s.Reload)
 			control := s.next()
 			control.Do("stay")

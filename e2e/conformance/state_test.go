@@ -33,23 +33,23 @@ func stateScenarios() []scenario {
 			s.shows("SubState=running")
 		}},
 		{name: "EXTEND_TIMEOUT_USEC= lets a start take longer", play: func(s *scene) {
-			s.install("TimeoutStartSec=1s")
+			s.install("TimeoutStartSec=3s")
 			outcome := s.begin(s.Start)
 			p := s.next()
 			p.Send("EXTEND_TIMEOUT_USEC=60000000")
-			s.pass(1200 * time.Millisecond)
+			s.pass(3300 * time.Millisecond)
 			p.Send("READY=1")
 			s.must(outcome())
 		}},
 		{name: "EXTEND_TIMEOUT_USEC= lets a stop take longer", play: func(s *scene) {
-			s.install("TimeoutStopSec=1s")
+			s.install("TimeoutStopSec=3s")
 			p := s.start()
 			p.Do("stay")
 			outcome := s.begin(s.Stop)
 			p.AwaitSignal("SIGTERM")
 			p.Send("EXTEND_TIMEOUT_USEC=60000000")
 			s.shows("ActiveState=deactivating", "SubState=stop-sigterm")
-			s.pass(1200 * time.Millisecond)
+			s.pass(3300 * time.Millisecond)
 			p.Exit(0)
 			s.must(outcome())
 			s.shows("ActiveState=inactive", "Result=success")

@@ -2,7 +2,8 @@ package conformance_test
 
 import "time"
 
-// watchdogScenarios are about WATCHDOG= and WATCHDOG_USEC=.
+// watchdogScenarios are about WATCHDOG= and WATCHDOG_USEC=. A probe has seconds for a step that
+// has to come before the watchdog, because it waits for a processor on a busy machine.
 func watchdogScenarios() []scenario {
 	return []scenario{
 		{name: "WatchdogSec= tells the service", play: func(s *scene) {
@@ -24,17 +25,17 @@ func watchdogScenarios() []scenario {
 		{name: "WATCHDOG_USEC= starts and stops a watchdog", play: func(s *scene) {
 			s.install()
 			p := s.start()
-			p.Do("send", "WATCHDOG_USEC=500000")
+			p.Do("send", "WATCHDOG_USEC=2000000")
 			p.Send("WATCHDOG_USEC=0")
-			s.pass(800 * time.Millisecond)
+			s.pass(2300 * time.Millisecond)
 			s.shows("SubState=running", "WatchdogUSec=0")
-			p.Send("WATCHDOG_USEC=300000")
+			p.Begin("send", "WATCHDOG_USEC=300000") // which may end the probe before it can reply
 			p.AwaitSignal("SIGABRT")
 			s.ends()
 			s.shows("Result=watchdog")
 		}},
 		{name: "a service that does not ping is ended", play: func(s *scene) {
-			s.install("WatchdogSec=300ms")
+			s.install("WatchdogSec=2s") // in which the probe has to reply
 			p := s.start()
 			p.AwaitSignal("SIGABRT")
 			p.AwaitGone()
@@ -42,17 +43,17 @@ func watchdogScenarios() []scenario {
 			s.shows("ActiveState=failed", "Result=watchdog", "ExecMainStatus=134")
 		}},
 		{name: "a service that hangs is restarted", play: func(s *scene) {
-			s.install("WatchdogSec=300ms", "Restart=on-watchdog", "RestartSec=0")
+			s.install("WatchdogSec=2s", "Restart=on-watchdog", "RestartSec=0")
 			s.start().AwaitSignal("SIGABRT")
 			p := s.next()
 			p.Send("READY=1", "WATCHDOG_USEC=0")
 			s.shows("NRestarts=1", "MainPID="+p.ID())
 		}},
 		{name: "RunWatchdog feeds until the check fails, and says why", play: func(s *scene) {
-			s.install("WatchdogSec=1200ms")
+			s.install("WatchdogSec=3s")
 			p := s.start()
 			p.Do("watchdog")
-			s.pass(1800 * time.Millisecond)
+			s.pass(3500 * time.Millisecond)
 			s.shows("SubState=running")
 			p.Do("sicken", "disk full")
 			p.AwaitSignal("SIGABRT")
@@ -60,10 +61,10 @@ func watchdogScenarios() []scenario {
 			s.shows("Result=watchdog", "StatusText=watchdog: disk full")
 		}},
 		{name: "EXTEND_TIMEOUT_USEC= extends the watchdog, too", play: func(s *scene) {
-			s.install("WatchdogSec=800ms")
+			s.install("WatchdogSec=3s")
 			p := s.start()
 			p.Send("EXTEND_TIMEOUT_USEC=60000000")
-			s.pass(1100 * time.Millisecond)
+			s.pass(3500 * time.Millisecond)
 			s.shows("SubState=running")
 		}},
 		{name: "WATCHDOG=trigger ends a service that has no watchdog", play: func(s *scene) {
@@ -76,7 +77,7 @@ func watchdogScenarios() []scenario {
 			s.shows("ActiveState=failed", "Result=watchdog")
 		}},
 		{name: "a successor has to ping in time", play: func(s *scene) {
-			s.install("WatchdogSec=1s")
+			s.install("WatchdogSec=4s")
 			p := s.start()
 			next := p.Spawn("sibling")
 			if next.Env["WATCHDOG_PID"] != p.ID() {

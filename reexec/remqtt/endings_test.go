@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -149,12 +150,15 @@ func TestClientUnderTLSIsToldToComeAgain(t *testing.T) {
 
 func TestRefusedSocketIsTheOnlyOneThatEnds(t *testing.T) {
 	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
-	first := true
-	n.refuse = func() bool { r := first; first = false; return r }
+	var refused atomic.Bool
+	n.refuse = func() bool { return refused.CompareAndSwap(false, true) } // sessions move at the same time
 	a, b := (&client{id: "a", level: 5}).run(n), (&client{id: "b", level: 5}).run(n)
 	<-n.upgrade().ended
-	ended, other := a, b
-	if isClosed(b.ended) {
+	var ended, other *client
+	select { // one of them notices, soon
+	case <-a.ended:
+		ended, other = a, b
+	case <-b.ended:
 		ended, other = b, a
 	}
 	if p := ended.ends(); len(p) != 4 || p[2] != reasonUseAnother {

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 // of the others are chance, or need more time than a test has.
 func TestABadVersionEndsTheServerThatExecutesIt(t *testing.T) {
 	needs.That(t, machine.Available())
-	p := plan{runs: 1, upgrades: 1, window: 500 * time.Millisecond, repair: time.Second, slow: time.Second, flood: 200, patience: time.Minute, part: 0.5, queue: 1024, only: []string{"overlap", "exec"}, log: t.Output()}
+	p := plan{runs: 1, upgrades: 1, window: 500 * time.Millisecond, repair: 3 * time.Second, slow: time.Second, flood: 200, patience: time.Minute, part: 0.5, queue: 1024, only: []string{"overlap", "exec"}, log: t.Output()}
 	got, err := p.run(t.Context())
 	if err != nil || len(got.rows) != 2 {
 		t.Fatalf("%d rows, %v", len(got.rows), err)
