@@ -78,6 +78,21 @@ func (s *site) fail() {
 	write(s.TB, s.greeting, "hello")
 }
 
+// awaitEnd waits until the process has ended.
+func (s *site) awaitEnd(pid string) {
+	s.Helper()
+	for {
+		if _, err := os.Stat("/proc/" + pid); err != nil {
+			return
+		}
+		select {
+		case <-s.Ctx.Done():
+			s.Fatalf("process %s does not end", pid)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 const (
 	succeeded = `cutover_upgrades_total{phase="commit",result="success"}`
 	undone    = `cutover_upgrades_total{phase="start",result="undone"}`
@@ -87,7 +102,10 @@ func TestCountersOutliveUpgrades(t *testing.T) {
 	s := newSite(t)
 	for range 2 {
 		s.get("http://" + s.http) // on a connection that moves
+		old, err := s.Show(s.Ctx, s.Unit, "MainPID")
+		s.Must(err)
 		s.Must(s.Reload(s.Ctx, s.Unit))
+		s.awaitEnd(old) // the connection has moved
 	}
 	s.fail()
 	s.Must(s.Reload(s.Ctx, s.Unit))
