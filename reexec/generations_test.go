@@ -109,6 +109,7 @@ func TestAGenerationThatIsStoppedWhileItDrainsPassesOnWhatItHears(t *testing.T) 
 	l.all[1].state("stopping")
 	l.all = append(l.all, l.all[2].handOver(signals))
 	l.retire(1)
+	l.all[2].state("draining")
 	l.all[2].kill() // a crash of no consequence
 	l.hosted(l.address, l.all[3])
 	l.all[0].Begin("upgrade").Fails("has been replaced")
@@ -228,7 +229,7 @@ func TestTheManagerIsToldWhoDrains(t *testing.T) {
 	v := s.supervise()
 	l := s.startGenerations(3, `{"NoSignals":false,"Drain":`+hour+`}`)
 	main := l.all[2].PID
-	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 3600 s left")
+	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 3") // 3600 s left, or less on a busy machine
 	v.await(main, "STATUS=generation 3, draining 2 connections of 2 generations, 359")
 	l.retire(0)
 	v.await(main, "STATUS=generation 3, draining 1 connection of generation 2, ")

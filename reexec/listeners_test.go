@@ -119,9 +119,10 @@ func TestThePathOfADeadProcessIsTakenOver(t *testing.T) {
 
 func TestAClosedListenerIsNotHandedOn(t *testing.T) {
 	s := newScene(t)
-	one, address := s.open("{}")
-	kept := s.start() // holds a port, so that the next one cannot be the same
-	kept.Do("new", "{}")
+	one := s.start()
+	one.Do("new", "{}")
+	address := one.Do("listen", "a", "tcp", "127.0.0.2:0") // no other test has sockets there
+	one.Do("ready")
 	one.Do("close listener", "a")
 	upgrade := one.Begin("upgrade")
 	two := s.next()

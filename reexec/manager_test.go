@@ -151,7 +151,7 @@ func TestACrashIsCoveredUntilTheManagerHasRestarted(t *testing.T) {
 	two.kill()
 	one.state("failback")
 	s.hosted(addresses[0], one)
-	v.shows("ActiveState=deactivating")
+	s.must(v.manager.Wait(s.ctx, unit, func(p map[string]string) bool { return p["ActiveState"] == "deactivating" }))
 	drain := one.Begin("drain")
 	client.talk()
 	client.leave()

@@ -161,7 +161,7 @@ func TestADrainDeadlineCutsAFlowAndIsLogged(t *testing.T) {
 
 func TestAnAnswerOfAnotherGoroutineIsSentAfterTheUpgrade(t *testing.T) {
 	s := newScene(t)
-	one, running, address := s.openEcho(`{}`)
+	one, running, address := s.openEcho(`{}`, "patient echo")
 	slow, other := s.asker(address), s.asker(address)
 	other.ask("now")
 	other.answered(one)
@@ -178,7 +178,7 @@ func TestAnAnswerOfAnotherGoroutineIsSentAfterTheUpgrade(t *testing.T) {
 
 func TestAStopAnswersTheQuestionsThatWereRead(t *testing.T) {
 	s := newScene(t)
-	one, running, address := s.openEcho(`{}`)
+	one, running, address := s.openEcho(`{}`, "patient echo")
 	slow := s.asker(address)
 	slow.ask("slow")
 	one.Await("asked", "slow")
@@ -213,7 +213,7 @@ func TestADrainDeadlineCutsAQuestionAndIsLogged(t *testing.T) {
 
 func TestAPacketServiceServesOnWhenItsSuccessorDies(t *testing.T) {
 	s := newScene(t)
-	one, running, address := s.openEcho(`{}`)
+	one, running, address := s.openEcho(`{}`, "patient echo")
 	slow, other := s.asker(address), s.asker(address)
 	slow.ask("slow")
 	one.Await("asked", "slow")

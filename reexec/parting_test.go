@@ -64,7 +64,7 @@ func TestATrialThatEndsCutsNothing(t *testing.T) {
 	t.Run("by a commit that cannot be told", func(t *testing.T) {
 		s := newScene(t)
 		v := s.supervise()
-		a := s.attempt(onTrial, `{"NoSignals":false,"Trial":1000000000}`)
+		a := s.attempt(onTrial, shortTrial)
 		client := s.visit("tcp", a.address)
 		v.vanish()
 		a.undone("(commit, process ", "notify")

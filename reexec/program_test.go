@@ -25,10 +25,19 @@ func (s *scene) install(path string) {
 	if err := os.Link(self, path); errors.Is(err, syscall.EXDEV) {
 		text, err := os.ReadFile(self)
 		s.must(err)
-		s.must(os.WriteFile(path, text, 0o755))
+		s.writeProgram(path, text)
 	} else {
 		s.must(err)
 	}
+}
+
+// writeProgram writes an executable file while no process is forked: a child with the file open
+// would make its start fail (ETXTBSY).
+func (s *scene) writeProgram(path string, text []byte) {
+	s.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	s.must(os.WriteFile(path, text, 0o755))
 }
 
 // executable is the file that the process runs.
@@ -202,7 +211,7 @@ func TestAMissingProgramIsANonEvent(t *testing.T) {
 	one, address := s.open("{}")
 	s.must(os.Remove(s.path))
 	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "no such file or directory")
-	s.must(os.WriteFile(s.path, []byte("not a program"), 0o755))
+	s.writeProgram(s.path, []byte("not a program"))
 	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "exec format error")
 	s.must(os.Chmod(s.path, 0o644))
 	one.Begin("upgrade").Fails("upgrade undone (start): ", s.path, "permission denied")
@@ -291,7 +300,7 @@ func TestAWrapperMustExec(t *testing.T) {
 	s.install(s.path) // the first generation is no script: its argv[0] is the wrapper's
 	one, address := s.open("{}")
 	wrap := func(line string) {
-		s.must(os.WriteFile(s.path+".new", []byte("#!/bin/sh\n"+line+"\n"), 0o755))
+		s.writeProgram(s.path+".new", []byte("#!/bin/sh\n"+line+"\n"))
 		s.must(os.Rename(s.path+".new", s.path))
 	}
 	wrap(program + ` "$@"; exit`)

@@ -48,7 +48,8 @@ func TestTheStoreLosesWhatNobodyClaims(t *testing.T) {
 	next.Do("ready")
 	v.succeeds(job)
 	next.state("serving")
-	v.shows("NFileDescriptorStore=2") // the second "a" has gone, "b" has come
+	stored := func(p map[string]string) bool { return p["NFileDescriptorStore"] == "2" }
+	s.must(v.manager.Wait(s.ctx, unit, stored)) // the second "a" has gone, "b" has come, and the marks have gone
 	next.kill()
 	r.kill() // nobody covers
 	last := s.next()

@@ -49,9 +49,7 @@ func TestAGenerationDoesNotAcceptBesideAMainProcessThatItDoesNotKnow(t *testing.
 			if path := one.path(); slices.Contains(path, "failback") || path[len(path)-1] != "draining" {
 				t.Errorf("generation 1 was %v, want draining in the end, and never failback", path)
 			}
-			if names := v.names(); !slices.Equal(names, []string{"cutover.0.a"}) {
-				t.Errorf("the store has %q, want the listener alone", names)
-			}
+			v.awaitNames("cutover.0.a")
 			l.retire(0)
 		})
 	}

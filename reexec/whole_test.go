@@ -53,6 +53,10 @@ func (a *actor) service(word string) reexec.Service {
 		return a.web(word)
 	case "echo":
 		return reexec.Packet("u", anywhere, a.echo)
+	case "patient echo":
+		s := reexec.Packet("u", anywhere, a.echo)
+		s.Answer = time.Minute
+		return s
 	case "flows", "short flows":
 		s := reexec.Packet("u", anywhere, a.echo)
 		s.Flows = map[string]time.Duration{"flows": time.Hour, "short flows": time.Second}[word]

@@ -31,7 +31,7 @@ func TestConsumedCountsTheBytesRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := int64(0)
-	for _, n := range []int64{0, 3, 4} {
+	for _, n := range []int64{3, 4} { // after a read all has arrived
 		if _, err := io.CopyN(io.Discard, server, n); err != nil {
 			t.Fatal(err)
 		}

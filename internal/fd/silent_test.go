@@ -17,12 +17,12 @@ func TestSilentIsTheTimeSinceTheLastData(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
+	began := time.Now()
 	client, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	began := time.Now()
 	server, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
