@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,12 +53,17 @@ func report(err error) int {
 	return 0
 }
 
-// leftChild returns 1 if a child is left.
+// leftChild returns 1 if a child is left. An Upgrader that was closed may still wait for a
+// successor that has ended.
 func leftChild() int {
-	var ws unix.WaitStatus
-	if pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil); err != unix.ECHILD {
-		fmt.Printf("a child is left: %d, %v\n", pid, err)
-		return 1
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.ECHILD {
+			return 0
+		}
+		if time.Now().After(end) {
+			fmt.Printf("a child is left: %v\n", err)
+			return 1
+		}
 	}
-	return 0
 }
