@@ -13,7 +13,7 @@ import (
 var failuresToRun = []mishap{
 	{rule: "exec-stop", dropIn: "[Service]\nExecStop=/bin/sh -c 'kill -KILL $MAINPID'\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=2s")
+		long := s.background("/sleep?d=20s")
 		s.must(s.machine.Stop(s.ctx, unitName))
 		if a := <-long; a.err == nil {
 			s.Errorf("the request in work is answered: %+v", a)

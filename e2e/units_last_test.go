@@ -14,7 +14,7 @@ import (
 var failuresToLast = []mishap{
 	{rule: "kill-mode", dropIn: "[Service]\nKillMode=mixed\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=3s")
+		long := s.background("/sleep?d=20s")
 		s.must(s.machine.Reload(s.ctx, unitName))
 		s.must(s.machine.Signal(s.mainPID(), syscall.SIGKILL))
 		if a := <-long; a.err == nil {
@@ -30,7 +30,7 @@ var failuresToLast = []mishap{
 	}},
 	{rule: "restart-kill-signal", dropIn: "[Service]\nRestartKillSignal=SIGQUIT\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=1s")
+		long := s.background("/sleep?d=20s")
 		s.must(s.machine.Restart(s.ctx, unitName))
 		if a := <-long; a.err == nil {
 			s.Errorf("the request in work is answered: %+v", a)
@@ -38,7 +38,7 @@ var failuresToLast = []mishap{
 	}},
 	{rule: "stop-timeout", dropIn: "[Service]\nTimeoutStopSec=500ms\n", happens: func(s *site) {
 		s.must(s.machine.Start(s.ctx, unitName))
-		long := s.background("/sleep?d=3s")
+		long := s.background("/sleep?d=20s")
 		s.must(s.machine.Restart(s.ctx, unitName))
 		if a := <-long; a.err == nil {
 			s.Errorf("the request in work is answered: %+v", a)
