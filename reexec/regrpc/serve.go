@@ -61,7 +61,7 @@ func (s *service) serve(ln net.Listener) error {
 	late, cut := context.WithCancel(context.Background())
 	defer cut()
 	var leaves, accepting sync.WaitGroup
-	current := s.open(d)
+	current := s.start(d)
 	accepting.Go(d.Run) // ends when ln is closed
 	drained := make(chan error, 1)
 	go func() { drained <- s.u.Drain(context.Background()) }() // ends with the generation
@@ -76,12 +76,12 @@ func (s *service) serve(ln net.Listener) error {
 		case <-s.u.Draining():
 		}
 		old := current
-		current = s.open(d, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: coverAge}))
+		current = s.start(d, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: coverAge}))
 		leaves.Go(func() { old.leave(late) })
 		select {
 		case <-resumed:
 			cover := current
-			current = s.open(d)
+			current = s.start(d)
 			leaves.Go(func() { cover.leave(late) })
 		case err := <-drained:
 			outcome := s.outcome(err)
@@ -97,8 +97,8 @@ func (s *service) serve(ln net.Listener) error {
 	}
 }
 
-// open makes a server that gets the connections from now on.
-func (s *service) open(d *distributor.Distributor, more ...grpc.ServerOption) *server {
+// start starts a server that gets the connections from now on.
+func (s *service) start(d *distributor.Distributor, more ...grpc.ServerOption) *server {
 	first := []grpc.ServerOption{grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ChainUnaryInterceptor(s.calls.unary), grpc.ChainStreamInterceptor(s.calls.stream)}
 	r := &server{grpc: grpc.NewServer(slices.Concat(first, s.options, more)...), served: make(chan error, 1)}
