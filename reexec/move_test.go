@@ -192,6 +192,7 @@ func (s *scene) connectionsMoveOverThoseThatHaveGone() {
 	one, address := s.openMoving("{}")
 	client := s.visit("tcp", address)
 	client.say("wait\n")
+	one.Await("waits", "") // else the connection may move before the line is read
 	two := one.handOverMoving("{}")
 	three := two.handOverMoving("{}")
 	two.finished()

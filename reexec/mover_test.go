@@ -60,6 +60,7 @@ func (a *actor) converseAnywhere(c net.Conn, release func()) {
 			fmt.Fprintf(c, "%d %d\n", os.Getpid(), count)
 			partial = ""
 		case partial == "wait\n":
+			a.Report("waits", "")
 			<-a.goOn
 			partial = ""
 		default:
