@@ -14,14 +14,15 @@ import (
 	"github.com/cutover-go/cutover/units/internal/merged"
 )
 
-// A service is a service that uses the library, with its sockets and the facts about its program.
+// A service is the unit of a program that uses the library, with its sockets and the metadata of the
+// program.
 type service struct {
 	unit          *merged.Unit
 	sockets       []*merged.Unit
 	unusedSockets []*merged.Unit // sockets with the service's name that another service gets
 	others        []*merged.Unit // all units that were read, the service included
 	root          string         // of the files that the units name
-	program       Daemon         // from the facts in the unit; complete except for names
+	program       Daemon         // from the metadata in the unit; complete except for names
 	systemd       int
 	user          bool // the manager is that of a user, who has all rights that its services have
 }
