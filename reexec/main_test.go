@@ -62,7 +62,8 @@ func leftChild() int {
 			return 0
 		}
 		if time.Now().After(end) {
-			fmt.Printf("a child is left: %v\n", err)
+			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil) // 0: it runs
+			fmt.Printf("a child is left: process %d, %v\n", pid, err)
 			return 1
 		}
 	}

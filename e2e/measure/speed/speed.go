@@ -1,7 +1,7 @@
 // Package speed measures the costs of upgrades and of serving, each beside a baseline in the
 // same run, and prints one table:
 //
-//	go run ./e2e/measure speed              # about seven minutes
+//	go run ./e2e/measure speed              # about eight minutes
 //	go run ./e2e/measure speed -only udp
 //
 // Each figure is a median over rounds in which the two sides take turns, because other
