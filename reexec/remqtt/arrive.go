@@ -209,7 +209,6 @@ func (s *session) replay(limit time.Time) error {
 	if err := s.answered.fulfills(s.welcome); err != nil {
 		return err
 	}
-	s.l.revived(s)
 	for i, group := range s.groups() {
 		if err := s.ask(subscribe(uint16(i+1), s.opening.level, group), limit); err != nil {
 			return err
@@ -229,13 +228,4 @@ func (s *session) replay(limit time.Time) error {
 	s.goodbye()
 	_ = s.wait(limit, func() bool { return s.closed }) // says that the session has ended
 	return nil
-}
-
-// revived notes that s has its client's session.
-func (l *listener) revived(s *session) {
-	if id := s.clientID(); id != "" {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.live[id] = s
-	}
 }

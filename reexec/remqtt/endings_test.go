@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cutover-go/cutover/reexec"
 )
 
 func (c *client) run(l *line) *client {
@@ -201,6 +203,59 @@ func FuzzPackets(f *testing.F) {
 			_ = codes(p, level)
 		}
 	})
+}
+
+// TestClientThatComesWhenTheSuccessorDiesGetsItsMessages has a client that is not connected while
+// its messages move. It comes between the death of the successor and the return of its session.
+func TestClientThatComesWhenTheSuccessorDiesGetsItsMessages(t *testing.T) {
+	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+	c := newSubscriber(t, "sleeper", 4, true)
+	c.must(c.connect(n.address))
+	c.must(c.subscribe("t/#", 1))
+	c.leave(true)
+	publish := func(text string) {
+		publisher := (&client{id: "publisher", level: 5}).run(n)
+		publisher.must(publisher.publish("t/1", text, 1, false))
+		publisher.leave(true)
+	}
+	publish("before")
+	old, connected := n.now, make(chan struct{})
+	n.breaks = func(format string) {
+		if old.CanMove("mqtt", format) {
+			return
+		}
+		// The predecessor has noticed the death.
+		defer close(connected)
+		c.must(c.connect(n.address))
+		if !c.present {
+			t.Error("the server does not know the session")
+		}
+	}
+	mortal := &fakeGeneration{line: n, arrivals: make(chan net.Conn, 1), closed: make(chan struct{})}
+	n.mu.Lock()
+	old.next = mortal
+	n.mu.Unlock()
+	close(old.draining)
+	link := newLink((<-mortal.arrivals).(*reexec.Moved).Conn)
+	c.must(link.send(message{Hello: true}))
+	for end := false; !end; {
+		m, err := link.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		end = m.End
+	}
+	n.mu.Lock()
+	old.dead = true
+	n.mu.Unlock()
+	_ = link.Close() // as the death does
+	<-connected
+	c.awaits("before")
+	publish("after")
+	c.awaits("after")
+	c.leave(true)
+	close(old.late)
+	<-old.ended
 }
 
 // TestClientsAreCutAtTheDrainDeadline has a successor that takes the link and hangs.

@@ -292,15 +292,8 @@ func (s *session) run() {
 	}()
 }
 
-// end makes the server end the session as if its client had said goodbye, so that the server
+// goodbye makes the server end the session as if its client had said goodbye, so that the server
 // does not publish its will.
-func (s *session) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.phase, s.given = leaving, false
-	s.goodbye()
-}
-
 func (s *session) goodbye() {
 	if s.opening.level != 0 && !s.raw {
 		s.toServer(packet{typeDisconnect << 4, 0})

@@ -179,18 +179,12 @@ func (d *departure) finish(all, absent []*session, err error) departed {
 		d.log.Error("mqtt: the link to the successor is broken", "listener", d.name, "error", err)
 	}
 	for _, s := range absent {
-		if serves {
-			d.keep(s)
-		}
-		s.end()
+		d.end(s, serves)
 	}
 	for _, s := range all {
 		switch {
 		case s.hasMoved():
-			if serves {
-				d.keep(s)
-			}
-			s.end()
+			d.end(s, serves)
 		case serves:
 			s.run()
 		}
@@ -208,19 +202,20 @@ func (s *session) hasMoved() bool {
 	return s.phase == leaving
 }
 
-// keep keeps the messages of a client that is not connected, or whose socket was lost with the
-// successor, because no other process does.
-func (d *departure) keep(s *session) {
+// end ends a session in this server. keep says that no other process has the messages of its
+// client, which is not connected, or whose socket was lost with the successor.
+func (d *departure) end(s *session, keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil && (s.closed || !s.persistent()) {
-		return // closed has kept them
+	if keep && s.persistent() {
+		d.mu.Lock()
+		if id := s.clientID(); d.live[id] == s { // otherwise opened or closed has kept the messages
+			d.absent[id] = s.absence()
+		}
+		d.mu.Unlock()
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if id := s.clientID(); d.live[id] == nil || d.live[id] == s {
-		d.absent[id] = absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
-	}
+	s.phase, s.given = leaving, false
+	s.goodbye()
 }
 
 // unless notes why a session does not move.

@@ -41,10 +41,10 @@ type listener struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	sessions map[*session]struct{}
-	live     map[string]*session // by the client's identifier
-	absent   map[string]absence
-	admits   bool // new connections reach the server
-	left     bool // the sessions move to the successor, or have moved
+	live     map[string]*session // those that have the messages of a client, by its identifier
+	absent   map[string]absence  // of the other clients
+	admits   bool                // new connections reach the server
+	left     bool                // the sessions move to the successor, or have moved
 	waiting  []net.Conn
 	links    int                 // that sessions come from
 	sockets  map[string]net.Conn // that have come, by the data of their move
@@ -61,6 +61,11 @@ type absence struct {
 	account account
 	expiry  uint32
 	since   time.Time
+}
+
+// absence returns s for the time in which its client is not connected.
+func (s *session) absence() absence {
+	return absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
 }
 
 // expired reports whether the server has dropped the session.
@@ -248,6 +253,15 @@ func (l *listener) accepted(c net.Conn) *session {
 	return newSession(l, c, running)
 }
 
+// setLive notes that s has the messages of its client.
+func (l *listener) setLive(s *session) {
+	if id := s.clientID(); id != "" {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.live[id] = s
+	}
+}
+
 // opened notes that the server has accepted the CONNECT packet of s. If the server knows the
 // session, s gets the account of the earlier connection. The caller has the mu of s.
 func (l *listener) opened(s *session) {
@@ -262,7 +276,6 @@ func (l *listener) opened(s *session) {
 	l.mu.Unlock()
 	if before != nil && before != s {
 		before.mu.Lock()
-		before.replaced = true
 		a = absence{opening: before.opening, account: before.kept()}
 		before.mu.Unlock()
 	}
@@ -297,11 +310,11 @@ func (l *listener) closed(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.sessions, s)
-	if id != "" && l.live[id] == s {
+	if l.live[id] == s {
 		delete(l.live, id)
-	}
-	if s.persistent() && !s.replaced && (s.phase != leaving || s.given) && (s.client != nil || s.phase == replaying) && s.opening.level != 0 {
-		l.absent[id] = absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
+		if s.persistent() && (s.phase != leaving || s.given) {
+			l.absent[id] = s.absence()
+		}
 	}
 	l.changed.Broadcast()
 }

@@ -55,11 +55,10 @@ type session struct {
 	connack  packet    // the same, as the server wrote it
 	accepted bool      // CONNACK has said yes
 	account
-	expiry   uint32 // of the session when its connection ends, in seconds
-	asked    map[uint16]request
-	pings    int
-	gone     bool // the client has said goodbye
-	replaced bool // another connection of the client has the account
+	expiry uint32 // of the session when its connection ends, in seconds
+	asked  map[uint16]request
+	pings  int
+	gone   bool // the client has said goodbye
 
 	// While frozen or replaying.
 	finishing map[uint16]*delivery // messages of QoS 2 whose PUBREL comes from the server
@@ -289,13 +288,11 @@ func (s *session) welcomes(p packet) packet {
 		s.stays = "its CONNACK packet is not valid"
 		return p
 	}
-	if s.phase == replaying {
+	if s.phase == replaying || s.client == nil {
 		s.accepted, s.answered = true, w
-		s.changed.Broadcast()
-		return nil
-	}
-	if s.client == nil {
-		s.accepted, s.answered = true, w
+		if s.phase == replaying || w.present {
+			s.l.setLive(s) // its client may come now, and gets the messages that s takes
+		}
 		return nil
 	}
 	s.welcome, s.connack = w, append(packet(nil), p...)
