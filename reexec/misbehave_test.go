@@ -98,7 +98,7 @@ func TestNextThatBlocksDoesNotBlockTheProcess(t *testing.T) {
 	s := newScene(t)
 	one := s.start()
 	one.Do("next", "block")
-	one.Do("new", `{"NoSignals":false,"ReadyTimeout":100000000}`)
+	one.Do("new", `{"NoSignals":false,"ReadyTimeout":2000000000}`)
 	address := one.Do("listen", "a", "tcp", anywhere)
 	one.Do("ready")
 	one.Begin("upgrade").Fails("Options.Next", "not returned")

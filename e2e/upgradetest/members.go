@@ -15,7 +15,7 @@ import (
 func (s *service) others() (pids, groups []int) {
 	inhabited := map[int]bool{}
 	for _, p := range allProcesses() {
-		if g := s.m.groups[p.group]; g == nil || g.owner != s || p.zombie {
+		if g := s.m.groups[p.group]; g == nil || g.owner != s || p.over {
 			continue
 		}
 		inhabited[p.group] = true

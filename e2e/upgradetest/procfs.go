@@ -16,6 +16,7 @@ import (
 type procStat struct {
 	pid, parent, group int
 	zombie             bool
+	over               bool // a zombie without threads, which would have its descriptors
 }
 
 // readStat returns false if there is no such process any more.
@@ -26,13 +27,15 @@ func readStat(pid int) (procStat, bool) {
 	}
 	// The name in parentheses may hold anything; the last one closes it.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 3 {
+	const threads = 17 // proc_pid_stat(5)
+	if len(fields) <= threads {
 		return procStat{}, false
 	}
 	parent, err1 := strconv.Atoi(string(fields[1]))
 	group, err2 := strconv.Atoi(string(fields[2]))
 	state := fields[0][0]
-	return procStat{pid, parent, group, state == 'Z' || state == 'X'}, err1 == nil && err2 == nil
+	zombie := state == 'Z' || state == 'X'
+	return procStat{pid, parent, group, zombie, zombie && string(fields[threads]) <= "1"}, err1 == nil && err2 == nil
 }
 
 // allProcesses returns what /proc lists, which is all that the kernel offers to

@@ -179,9 +179,11 @@ func (s *Site) await(what string, ok func() bool) {
 // stat returns the state of a process and what follows in /proc/PID/stat, "" if it has ended.
 func (s *Site) stat(pid int) string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, ok := strings.Cut(string(text), ") ")
-	if err != nil || !ok || rest[0] == 'Z' {
-		return ""
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	const state, threads = 0, 17 // proc_pid_stat(5)
+	if err != nil || len(fields) <= threads || fields[state] == "Z" && fields[threads] <= "1" {
+		return "" // while a zombie has other threads, they have its sockets
 	}
 	return rest
 }
