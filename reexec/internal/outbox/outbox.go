@@ -3,6 +3,7 @@ package outbox
 
 import (
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -160,6 +161,9 @@ func (o *Outbox) sendBatch(batch []*Conn) bool {
 		m.Answer(net.ErrClosed)
 	}
 	if err != nil {
+		if errors.Is(err, io.EOF) {
+			o.NoNext() // the other process has ended: its answers below are no refusals
+		}
 		o.answer(&o.sent, err) // no part of a failed message was sent
 		o.StayWaiting(err)     // the next message would fail, too
 		o.DeliverIdle()

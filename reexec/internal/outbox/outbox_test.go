@@ -3,8 +3,10 @@
 package outbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -316,6 +318,20 @@ func TestProgramGetsAllConnectionsWhenTheLineBreaks(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.Close()
+	}
+}
+
+func TestEndOfTheNextProcessIsNoRefusal(t *testing.T) {
+	for _, broken := range []error{io.EOF, context.DeadlineExceeded} {
+		p := newProcess(t)
+		p.broken = broken
+		f, _ := conn(t)
+		defer f.Close()
+		takes := false
+		p.Offer(&Conn{File: f, Answer: func(error) { takes = p.Takes("a", "f") }})
+		if hangs := broken != io.EOF; takes != hangs {
+			t.Errorf("after %v the next process takes the format: %v, want %v", broken, takes, hangs)
+		}
 	}
 }
 

@@ -132,6 +132,28 @@ func TestAnUnclaimedSocketLeavesTheStoreOnlyOnce(t *testing.T) {
 	}
 }
 
+func TestAFileDoesNotGetANameThatIsRemovedFromTheStore(t *testing.T) {
+	s := setOf(t, nil, nil)
+	r, w := pipe(t)
+	_, _, _ = s.Remove(keep(t, s, "k", r))
+	s.Discard("cutover.0.k") // as for a file that is forgotten during a commit
+	keep(t, s, "k", w)
+	for _, want := range [][]string{{"cutover.1.k"}, nil} {
+		if names, err := missing(s, ""); !slices.Equal(names, want) || err != nil {
+			t.Errorf("stored: %q, %v, want %q", names, err, want)
+		}
+	}
+	err := s.Sweep(func(name string) error {
+		if name != "cutover.0.k" {
+			t.Errorf("%s is removed", name)
+		}
+		return nil
+	})
+	if err != nil || s.Unsettled() {
+		t.Errorf("Sweep = %v, unsettled %v", err, s.Unsettled())
+	}
+}
+
 func TestTheNextProcessForgetsTheFilesThatAreForgottenAfterTheHandOver(t *testing.T) {
 	old := setOf(t, nil, nil)
 	r, w := pipe(t)

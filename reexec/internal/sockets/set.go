@@ -127,6 +127,9 @@ func (s *Set) freeIndex(name string) int {
 			free = max(free, k.Index+1)
 		}
 	}
+	for slices.Contains(s.obsolete, storename.Socket(name, free)) {
+		free++ // Sweep removes each entry with such a name
+	}
 	return free
 }
 
