@@ -134,8 +134,8 @@ var steps = [lifecycle.NumActions]func(*Upgrader, *loopState, event){
 	lifecycle.ActLetServe: func(u *Upgrader, _ *loopState, _ event) {
 		closeOnce(u.ready.accepting)
 		u.conns.idle.Open()
-		u.endings.Resume()
 	},
+	lifecycle.ActTellServing: func(u *Upgrader, _ *loopState, _ event) { u.endings.Resume() },
 	lifecycle.ActTellDraining: func(u *Upgrader, _ *loopState, _ event) {
 		u.endings.Drains()
 		fault.At(fault.Draining)
@@ -223,6 +223,7 @@ func (u *Upgrader) sendTo(s *generation.Successor) {
 func (u *Upgrader) resume(p *loopState) {
 	u.log.Warn("successor died, serving again", "generation", u.launch.generation, "successor", p.succ.Process.PID)
 	u.dropSuccessor(p)
+	u.tellPredecessor(p, handover.Third{}) // it takes Superseded back: this process is its successor again
 	u.becomeMain(p)
 }
 

@@ -171,6 +171,43 @@ func TestALateManagerIsWaitedFor(t *testing.T) {
 	s.hosted(address, two)
 }
 
+// TestAnUpgradeOfASuccessorThatAdoptsWaits: the predecessor answers its own request before the
+// successor has read Committed.
+func TestAnUpgradeOfASuccessorThatAdoptsWaits(t *testing.T) {
+	for _, canceled := range []bool{false, true} {
+		t.Run(fmt.Sprint("canceled ", canceled), func(t *testing.T) {
+			s := newScene(t)
+			v := s.supervise()
+			one, address := s.open(signals)
+			v.fallMute()
+			first := one.Begin("upgrade")
+			two := s.next()
+			two.Do("new", signals)
+			two.Do("listen", "a", "tcp", anywhere)
+			two.Do("ready")
+			v.await(one.PID, "MAINPID=")
+			two.state("adopting")
+			second := two.Begin("upgrade")
+			if canceled {
+				second.Cancel()
+			}
+			v.speak()
+			first.Text()
+			if canceled {
+				second.Fails("the caller has changed its mind")
+				s.hosted(address, two)
+				return
+			}
+			three := s.next()
+			three.Do("new", signals)
+			three.Do("listen", "a", "tcp", anywhere)
+			three.Do("ready")
+			second.Text()
+			s.hosted(address, three)
+		})
+	}
+}
+
 // TestACommitThatCannotBeToldIsUndone: the manager is gone, which it never is.
 func TestACommitThatCannotBeToldIsUndone(t *testing.T) {
 	s := newScene(t)

@@ -73,6 +73,17 @@ func TestTheLastButOneServesAgainAfterACrash(t *testing.T) {
 	l.retire(0)
 }
 
+func TestEachGenerationServesAgainWhenTheNextOneCrashes(t *testing.T) {
+	s := newScene(t)
+	l := s.startGenerations(3, "{}")
+	l.all[2].kill()
+	l.all[1].state("serving")
+	l.served(1, 2)
+	l.all[1].kill()
+	l.all[0].state("serving")
+	l.served(0, 1, 2)
+}
+
 // TestTheLastOneThatIsLeftServesAgain has the generations in between leave first.
 func TestTheLastOneThatIsLeftServesAgain(t *testing.T) {
 	t.Parallel()

@@ -13,10 +13,10 @@ import (
 // handOff gives the line to our successor to our predecessor, if that still drains. With
 // it the predecessor sees the end of the main process and can accept again.
 func (u *Upgrader) handOff(p *loopState) {
-	if p.succ == nil || u.pred.Older() == 0 || p.succ.Process.Dead() {
+	if p.succ == nil || u.pred.Older() == 0 {
 		return
 	}
-	u.drainReplies(p)
+	u.drainReplies(p) // also those of a successor that has ended: it may have said Goodbye
 	s := p.succ
 	if u.conns.outbox.HasUnanswered() || s.Process.Dead() {
 		return // the successor's next message may be an answer to us
@@ -28,7 +28,8 @@ func (u *Upgrader) handOff(p *loopState) {
 }
 
 // drainReplies handles the messages of the successor up to the answer to our last batch, and then
-// stops reading the line. It postpones all other events.
+// stops reading the line. It handles all messages of a successor that has ended. It postpones all
+// other events.
 func (u *Upgrader) drainReplies(p *loopState) {
 	u.conns.outbox.StayWaiting(ErrStopped)
 	u.conns.outbox.DeliverIdle() // else the idle connections would be sent next
@@ -36,7 +37,7 @@ func (u *Upgrader) drainReplies(p *loopState) {
 	defer cancel()
 	late := ctx.Done()
 	for {
-		if !u.conns.outbox.HasUnanswered() || ctx.Err() != nil {
+		if !u.conns.outbox.HasUnanswered() && !p.succ.Process.Dead() || ctx.Err() != nil {
 			p.succ.StopReading()
 		}
 		select {
@@ -68,6 +69,7 @@ func (u *Upgrader) follow(p *loopState, g handover.Goodbye) {
 		u.log.Warn("cannot watch the main process", "pid", g.PID, "error", err)
 		return
 	}
+	u.log.Debug("the successor has left, its successor is watched", "generation", u.launch.generation, "pid", g.PID)
 	u.conns.outbox.NoNext() // the answers below are not refusals of the third generation
 	u.conns.outbox.RetryAll()
 	u.dropSuccessor(p)

@@ -211,7 +211,7 @@ func (p *loopState) concerns(e event) bool {
 	switch {
 	case e.from != nil && e.from != p.succ:
 		return false
-	case e.kind == lifecycle.EvCanceled && e.request != p.request:
+	case e.kind == lifecycle.EvCanceled && e.request != p.request && p.state != lifecycle.Adopting:
 		return false
 	case e.attempt != 0 && e.attempt != p.attempt:
 		return false

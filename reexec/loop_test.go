@@ -46,7 +46,7 @@ func newWorld() *world {
 // perform does what the action stands for to the world. It runs on the loop.
 func (w *world) perform(p *loopState, e event, a lifecycle.Action) {
 	switch a {
-	case lifecycle.ActLetRestore, lifecycle.ActLetServe, lifecycle.ActTellDraining, lifecycle.ActTellStopping, lifecycle.ActMoveIdle, lifecycle.ActAwaitWork, lifecycle.ActEndDrain:
+	case lifecycle.ActLetRestore, lifecycle.ActLetServe, lifecycle.ActTellServing, lifecycle.ActTellDraining, lifecycle.ActTellStopping, lifecycle.ActMoveIdle, lifecycle.ActAwaitWork, lifecycle.ActEndDrain:
 		w.Upgrader.perform(p, e, a)
 	case lifecycle.ActOpenGates:
 		w.gates = "open"

@@ -55,7 +55,8 @@ func (u *Upgrader) receive(name string, limit func([]byte) time.Duration, format
 // Move gives c, a connection of the listener called name, to the process that has replaced
 // this one. Accept of that process returns it as a [Moved]. If the manager restarts the
 // unit (see Options.RestartSignal), c goes through the fd store to the next process. If the
-// program is replaced in place, the new program inherits c.
+// program is replaced in place, the new program inherits c. If this fails, Accept of this process
+// returns c, or closes it if the program does not Receive its format.
 //
 // The program must not read or write c during the call. All data that it has read must be
 // answered or part of data, because the other process continues from there. Data is at most

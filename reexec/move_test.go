@@ -198,6 +198,7 @@ func (s *scene) connectionsMoveOverThoseThatHaveGone() {
 	two.finished()
 	four := three.handOverMoving("{}")
 	three.finished()
+	one.Await("the successor has left, its successor is watched", fmt.Sprint("pid=", four.PID)) // until then no process takes it
 	one.Do("go on")
 	one.finished()
 	client.knows(four, 0)

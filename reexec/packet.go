@@ -39,7 +39,9 @@ type PacketService struct {
 	// and Restore. It has 65,536 clients; if more of them talk, those of this process that are
 	// silent longest leave it, and their first datagram after an upgrade goes to the process
 	// that accepts. Set Flows longer than the time after which the protocol forgets a client.
-	// See [Upgrader.ListenFlows] for the details. Zero means that each datagram stands alone.
+	// A client that began with the successor of an undone trial belongs to this process from its next
+	// datagram on. See [Upgrader.ListenFlows] for the details. Zero means that each datagram stands
+	// alone.
 	Flows time.Duration
 }
 

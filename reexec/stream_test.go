@@ -5,6 +5,7 @@ package reexec_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -179,6 +180,53 @@ func TestSessionsThatTalkToEachOtherEndAtTheCommit(t *testing.T) {
 	running.Text()
 	one.Do("close")
 	s.hosted(address, two)
+}
+
+// TestSessionsOfAServerThatServesAgainGoOn has a client come before the server has returned from
+// its function Draining, and in Failback.
+func TestSessionsOfAServerThatServesAgainGoOn(t *testing.T) {
+	for _, managed := range []bool{false, true} {
+		t.Run(fmt.Sprint("managed ", managed), func(t *testing.T) {
+			s := newScene(t)
+			options, state := "{}", "serving"
+			if managed {
+				s.supervise()
+				options, state = signals, "failback"
+			}
+			one, two, _, address := s.replaced(options, "brief", func(one *process, _ string) { one.Do("hold", "work") })
+			two.signal(unix.SIGKILL)
+			one.state(state)
+			g := s.visit("tcp", address)
+			if g.host != one.PID {
+				t.Errorf("process %d accepts, want %d", g.host, one.PID)
+			}
+			g.talk()
+			g.leave()
+		})
+	}
+}
+
+func TestAServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {
+	s := newScene(t)
+	one, two, _, address := s.replaced("{}", "impatient", func(one *process, _ string) { one.Do("hold", "work") })
+	s.hosted(address, two)
+	two.signal(unix.SIGKILL)
+	one.state("serving")
+	s.hosted(address, one)
+}
+
+func TestAPacketServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {
+	s := newScene(t)
+	one, _, address := s.openEcho("{}", "impatient echo")
+	one.Do("hold", "work")
+	two := one.replacedBy("{}", "impatient echo")
+	k := s.asker(address)
+	k.ask("now")
+	k.answered(two)
+	two.signal(unix.SIGKILL)
+	one.state("serving")
+	k.ask("now")
+	k.answered(one)
 }
 
 func TestAStreamServerIsToldOfTheDrainAndItsEnd(t *testing.T) {

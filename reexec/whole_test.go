@@ -44,7 +44,29 @@ func (a *actor) service(word string) reexec.Service {
 	case "brief":
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.EndSessions = true
+		s.Draining = func(draining bool) {
+			if !draining {
+				<-a.goOn // this server takes its time to serve again
+			}
+		}
 		return s
+	case "impatient": // ends as soon as the generation drains
+		return reexec.Stream("a", anywhere, func(ln net.Listener) error {
+			limited := ln.(interface{ SetDeadline(time.Time) error })
+			if err := limited.SetDeadline(time.Time{}); err != nil {
+				return err
+			}
+			defer a.u.OnDrain(func() { _ = limited.SetDeadline(time.Unix(1, 0)) })() // Accept returns
+			return a.acceptAll(ln)
+		})
+	case "impatient echo":
+		return reexec.Packet("u", anywhere, func(c net.PacketConn) error {
+			if err := c.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+			defer a.u.OnDrain(func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })() // ReadFrom returns
+			return a.echo(c)
+		})
 	case "told":
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.Draining = func(draining bool) { a.Report(fmt.Sprintf("server told: draining %v", draining), "") }

@@ -8,6 +8,14 @@ type Endings struct {
 	Draining, Stopping, Resumed chan struct{}
 }
 
+// WhenDraining returns Resumed if Draining is closed, and nil otherwise.
+func (e *Endings) WhenDraining() <-chan struct{} {
+	if !Closed(e.Draining) {
+		return nil
+	}
+	return e.Resumed
+}
+
 func newEndings() *Endings {
 	return &Endings{make(chan struct{}), make(chan struct{}), make(chan struct{})}
 }

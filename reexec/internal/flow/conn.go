@@ -217,6 +217,9 @@ func (c *Conn) interruptInbox(t time.Time) {
 	}
 }
 
+// Reads reports whether this process reads the socket, and not only its inbox.
+func (c *Conn) Reads() bool { return c.gate.Position() == gate.IsOpen }
+
 // LocalAddr returns the address of the socket.
 func (c *Conn) LocalAddr() net.Addr { return c.udp.LocalAddr() }
 

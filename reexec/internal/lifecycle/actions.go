@@ -61,6 +61,7 @@ const (
 	ActRelease                     // close everything
 	ActLetRestore                  // let Ready restore the state of the program
 	ActLetServe                    // let Ready return, and connections of the predecessor be idle
+	ActTellServing                 // tell the servers that this generation serves again
 	ActTellDraining                // close the channel of Draining
 	ActTellStopping                // close the channels of Draining and Stopping, and leave the name of the control socket
 	ActMoveIdle                    // move idle connections to the next process, or give them to the program
@@ -77,7 +78,6 @@ var entry = [NumStates][]Action{
 	Serving:    {ActLetServe},
 	Draining:   {ActTellDraining, ActMoveIdle},
 	Quiescing:  {ActAwaitWork, ActTellStopping, ActMoveIdle},
-	Failback:   {ActTellStopping},
 	Stopping:   {ActAwaitWork, ActTellStopping, ActMoveIdle},
 	Ended:      {ActTellStopping, ActEndDrain},
 }

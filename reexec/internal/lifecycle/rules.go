@@ -84,7 +84,8 @@ var rules = [NumEvents][]reaction{
 
 	EvUpgrade: {
 		{inServing, to(Beginning, ActBegin)},
-		{^inServing, stay(ActReject)},
+		{inAdopting, later}, // the predecessor may have answered its own request, and Committed is not read yet
+		{^(inServing | inAdopting), stay(ActReject)},
 	},
 	EvHangup: {
 		{inServing, to(Beginning, ActBegin)},
@@ -117,7 +118,7 @@ var rules = [NumEvents][]reaction{
 		{^inSaving, nothing},
 	},
 	EvNotBecome: {
-		{inSaving, to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
+		{inSaving, to(Serving, ActTellServing, ActOpenGates, ActServeSaved, ActUndone)},
 		{^inSaving, nothing},
 	},
 	EvAccepting: {
@@ -153,13 +154,13 @@ var rules = [NumEvents][]reaction{
 	// the manager soon ends us with SIGTERM. We serve in both cases.
 	EvGone: {
 		{busy | inCommitting, to(Serving, ActOpenGates, ActUndone)},
-		{inDraining, to(Failback, ActCover, ActOpenGates, ActHasten)},
+		{inDraining, to(Failback, ActCover, ActTellStopping, ActOpenGates, ActHasten)},
 		{inStopping, stay(ActFinish)}, // the process that passed datagrams to our inbox has ended
 		{unready | young | inServing | inQuiescing | inSaving | inWatching | inFailback | inEnded, nothing},
 	},
 	EvGoneAlone: {
 		{busy | inCommitting, to(Serving, ActOpenGates, ActUndone)},
-		{inDraining, to(Serving, ActResume, ActOpenGates)},
+		{inDraining, to(Serving, ActResume, ActTellServing, ActOpenGates)},
 		{inStopping, stay(ActFinish)},
 		{unready | young | inServing | inQuiescing | inSaving | inWatching | inFailback | inEnded, nothing},
 	},
@@ -179,7 +180,7 @@ var rules = [NumEvents][]reaction{
 		{^(inDraining | inWatching), nothing},
 	},
 	EvThirdGone: {
-		{inWatching, to(Failback, ActCover, ActOpenGates, ActHasten)},
+		{inWatching, to(Failback, ActCover, ActTellStopping, ActOpenGates, ActHasten)},
 		{^inWatching, nothing},
 	},
 
@@ -200,7 +201,7 @@ var rules = [NumEvents][]reaction{
 		{inDraining | inWatching | inStopping, to(Stopping, ActExpire)}, // a generation that leaves does not accept again
 		{inFailback, to(Stopping, ActShutGates, ActFinish, ActLastDeadline)},
 		{inQuiescing, to(Saving, ActShutGates, ActSave)}, // work that takes longer is cut, as in a restart
-		{inSaving, to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
+		{inSaving, to(Serving, ActTellServing, ActOpenGates, ActServeSaved, ActUndone)},
 		{inUndoing, stay(ActKill)}, // the recalled successor has not hung up in time
 		{unready | young | inServing | inCommitting | inEnded, nothing},
 	},
@@ -208,8 +209,9 @@ var rules = [NumEvents][]reaction{
 		{inBeginning, to(Serving, ActUndone)},
 		{inPreparing | inSwitching, to(Undoing, ActKill)},
 		{inTrial, to(Undoing, ActRecall)},
-		{inQuiescing | inSaving, to(Serving, ActOpenGates, ActServeSaved, ActUndone)},
-		{^(inBeginning | inPreparing | inSwitching | inTrial | inQuiescing | inSaving), nothing},
+		{inQuiescing | inSaving, to(Serving, ActTellServing, ActOpenGates, ActServeSaved, ActUndone)},
+		{inAdopting, later}, // it follows its EvUpgrade
+		{^(inBeginning | inPreparing | inSwitching | inTrial | inQuiescing | inSaving | inAdopting), nothing},
 	},
 
 	EvMarked: {
@@ -237,10 +239,10 @@ var rules = [NumEvents][]reaction{
 		{inTrial, to(Stopping, ActPart, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
 		{inUndoing, to(Stopping, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
 		{inQuiescing | inSaving, to(Stopping, ActServeSaved, ActUndone, ActStopAccepting, ActSayStopping, ActStopDeadline)},
-		{inCommitting, later},                                         // the manager must read MAINPID= before we exit
-		{inDraining, to(Stopping, ActHasten)},                         // the whole unit stops; its main process notifies the manager
-		{inWatching, to(Failback, ActCover, ActOpenGates, ActHasten)}, // the stop half of the manager's restart
-		{inFailback | inStopping | inEnded, nothing},                  // in Failback this is the stop half of the manager's restart
+		{inCommitting, later},                 // the manager must read MAINPID= before we exit
+		{inDraining, to(Stopping, ActHasten)}, // the whole unit stops; its main process notifies the manager
+		{inWatching, to(Failback, ActCover, ActTellStopping, ActOpenGates, ActHasten)}, // the stop half of the manager's restart
+		{inFailback | inStopping | inEnded, nothing},                                   // in Failback this is the stop half of the manager's restart
 	},
 	EvStopLate: {
 		{inDraining, later},

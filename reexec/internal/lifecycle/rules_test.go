@@ -94,6 +94,26 @@ func (s situation) wrong() string {
 	return ""
 }
 
+// TestServersKnowBeforeConnectionsCome looks at the states in which the servers were told of an end.
+func TestServersKnowBeforeConnectionsCome(t *testing.T) {
+	for _, s := range []State{Draining, Watching, Quiescing, Saving} {
+		for e := range NumEvents {
+			c := Next(s, e)
+			i := slices.Index(c.Do, ActOpenGates)
+			want := ActTellServing
+			if c.To == Failback {
+				want = ActTellStopping
+			}
+			if i >= 0 && !slices.Contains(c.Do[:i], want) {
+				t.Errorf("%v on %v opens the gates, and the servers are told later", s, e)
+			}
+			if i < 0 && c.To == Serving {
+				t.Errorf("%v on %v serves again, and the gates are not opened", s, e)
+			}
+		}
+	}
+}
+
 func does(c Cell, a Action) bool { return slices.Contains(c.Do, a) }
 
 // TestInterleavings holds what must be true whatever happens in whatever order: it

@@ -150,8 +150,11 @@ func (p *Peers) forget(idle time.Duration) {
 	defer p.mu.Unlock()
 	for from, one := range p.all {
 		limit := p.idle
-		if one.place != nil {
+		switch {
+		case one.place != nil:
 			limit = idle
+		case !p.Reads():
+			one.Seen = time.Now() // another process gets its datagrams
 		}
 		if time.Since(one.Seen) >= limit {
 			p.drop(from)

@@ -68,6 +68,23 @@ func TestTableOfPeersHasALimit(t *testing.T) {
 	}
 }
 
+func TestClientOfAnotherProcessKeepsItsPlaceWhileThisOneDoesNotRead(t *testing.T) {
+	p, _ := newPeers(t)
+	from := netip.MustParseAddrPort("10.0.0.1:1")
+	silent := func() { p.all[from] = &peer{Owner: foreign, Seen: time.Now().Add(-2 * time.Hour)} }
+	silent()
+	p.forget(time.Hour)
+	if owner := p.Route(nil, from); owner != foreign {
+		t.Errorf("after Shut the client belongs to process %d, want %d", owner, foreign)
+	}
+	p.Open()
+	silent()
+	p.forget(time.Hour)
+	if owner := p.Route(nil, from); owner != p.Owner() {
+		t.Errorf("a client that was silent belongs to process %d, want %d", owner, p.Owner())
+	}
+}
+
 func TestTableOfOtherProcessesTakesNoClient(t *testing.T) {
 	p, _ := newPeers(t)
 	for n := range maxPeers {

@@ -52,14 +52,16 @@ func (s *Server) RunFlows(p *Peers) Result { return s.read(p, p, p) }
 
 // read runs Serve on pc, which reads c, until this generation has drained.
 func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
-	served, drained, over := make(chan error, 1), s.Drain(), make(chan struct{})
+	served, drained, over := s.start(pc), s.Drain(), make(chan struct{})
 	defer close(over)
-	go q.watch(over)                      // ends with over
-	go func() { served <- s.Serve(pc) }() // ends when c is closed
+	go q.watch(over)            // ends with over
+	var resumed <-chan struct{} // not nil after a server that has ended in a drain
 	for {
 		select {
+		case <-resumed:
+			resumed, served = nil, s.start(pc)
 		case err := <-served:
-			served = nil
+			served, resumed = nil, s.Endings.Load().WhenDraining()
 			switch {
 			case endings.Closed(s.Endings.Load().Draining): // err says that the socket is closed, or no more
 			case err == nil && !c.Ended(): // the server reads on other goroutines
@@ -80,4 +82,11 @@ func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
 			return r
 		}
 	}
+}
+
+// start runs Serve on pc and returns the channel of its result.
+func (s *Server) start(pc net.PacketConn) <-chan error {
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(pc) }() // ends when the socket of pc is closed
+	return served
 }

@@ -44,10 +44,13 @@ func (s *Server) Run(ln *gate.Listener) Result {
 func (s *Server) accept(l *sessions) Result {
 	served := startServing(s.Serve, l)
 	drained := s.Drain()
+	var resumed <-chan struct{} // not nil after a server that has ended in a drain
 	for {
 		select {
+		case <-resumed:
+			resumed, served = nil, startServing(s.Serve, l)
 		case err := <-served:
-			served = nil
+			served, resumed = nil, s.Endings.Load().WhenDraining()
 			if ended, err := s.ended(l, err); ended {
 				return Result{Err: err}
 			}

@@ -34,6 +34,8 @@ type sessions struct {
 type session struct {
 	tcp  weak.Pointer[net.TCPConn]
 	unix weak.Pointer[net.UnixConn]
+
+	late bool // it came after Stopping, when this process covers a crash of the successor
 }
 
 // halfCloser has the methods of *net.TCPConn and *net.UnixConn that sessions needs.
@@ -64,7 +66,11 @@ func (l *sessions) Accept() (net.Conn, error) {
 	defer l.mu.Unlock()
 	l.open[s] = struct{}{}
 	accepted.Then(c, func() { l.forget(s) })
-	l.endSoon(s)
+	e := l.endings.Load()
+	s.late = endings.Closed(e.Stopping)
+	if endings.Closed(e.Draining) { // otherwise watch may not know yet that this generation serves again
+		l.endSoon(s)
+	}
 	return c, nil
 }
 
@@ -105,8 +111,9 @@ func (l *sessions) list() (all []halfCloser) {
 
 // watch ends sessions while this generation ends, and again if it serves on and ends
 // later. Silent sessions are ended when another process waits for the end of this one. With
-// brief, all are ended as soon as this generation drains. watch calls tell with whether this
-// generation drains. It returns when over is closed.
+// brief, all are ended as soon as this generation drains, except for those that come after a crash
+// of the successor. watch calls tell with whether this generation drains. It returns when over is
+// closed.
 func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struct{}) {
 	for {
 		e := l.endings.Load()
@@ -124,8 +131,8 @@ func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struc
 		}
 		select {
 		case <-e.Resumed:
-			tell(false)
 			l.endSessions(false, false)
+			tell(false)
 		case <-over:
 			return
 		}
@@ -145,7 +152,7 @@ func (l *sessions) endSessions(silent, all bool) {
 // endSoon ends s, now or later, if it is one that has to end. It runs under mu.
 func (l *sessions) endSoon(s *session) {
 	switch {
-	case l.all:
+	case l.all && !s.late:
 		if c := s.conn(); c != nil {
 			_ = c.CloseRead() // fails on a closed connection only
 			time.AfterFunc(timeout.Quiet, func() { l.cutBrief(s) })
