@@ -94,9 +94,12 @@ func TestUpgradesLoseNoCall(t *testing.T) {
 		reports <- r
 	}()
 	const upgrades = 20
-	for range upgrades {
+	for i := range upgrades {
 		s.Must(s.Reload(s.Ctx, s.Unit))
-		st, _ := s.stream(s.dial(), "Count", wrapperspb.Int32(3)) // the load goes on for a while
+		st, first := s.stream(s.dial(), "Count", wrapperspb.Int32(3)) // the load goes on for a while
+		if n := generation(first); n != i+2 {
+			t.Errorf("generation %d answers after upgrade %d", n, i+1)
+		}
 		_, err := rest(st)
 		if err != io.EOF {
 			t.Error(err)
@@ -110,8 +113,8 @@ func TestUpgradesLoseNoCall(t *testing.T) {
 			t.Errorf("%v", c)
 		}
 	}
-	if len(r.Generations) != upgrades+1 {
-		t.Errorf("%d generations have answered, want those of %d upgrades", len(r.Generations), upgrades)
+	if len(r.Generations) < 2 {
+		t.Errorf("generations that have answered: %v, want several", r.Generations)
 	}
 }
 
