@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -243,4 +244,48 @@ func (c *client) leave(peaceful bool) {
 	}
 	_ = c.conn.Close() // may be closed
 	<-c.ended
+}
+
+// A subscriber is a client that counts its messages by text.
+type subscriber struct {
+	*client
+	mu      sync.Mutex
+	changed *sync.Cond
+	texts   map[string]int
+}
+
+func newSubscriber(t testing.TB, id string, level byte, keeps bool) *subscriber {
+	s := &subscriber{texts: map[string]int{}}
+	s.changed = sync.NewCond(&s.mu)
+	s.client = &client{TB: t, id: id, level: level, keeps: keeps, got: func(_, text string, _ packet) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.texts[text]++
+		s.changed.Broadcast()
+	}}
+	return s
+}
+
+// awaits waits for messages.
+func (s *subscriber) awaits(texts ...string) {
+	s.Helper()
+	late := false
+	timer := time.AfterFunc(patienceOfTests, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.changed.Broadcast()
+	})
+	defer timer.Stop()
+	missing := func() []string {
+		return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return s.texts[text] > 0 })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(missing()) > 0 && !late && !isClosed(s.ended) {
+		s.changed.Wait()
+	}
+	if all := missing(); len(all) > 0 {
+		s.Errorf("%s: messages %q have not come (the connection has ended: %v)", s.id, all, isClosed(s.ended))
+	}
 }

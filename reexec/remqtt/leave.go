@@ -264,47 +264,6 @@ func (d *departure) move(s *session) {
 
 func socketData(mark string, number int) []byte { return fmt.Appendf(nil, "%s %d", mark, number) }
 
-// openAbsent opens a session for each client that is not connected, and gets its messages.
-func (d *departure) openAbsent(number int) (all []*session) {
-	d.mu.Lock()
-	for id, a := range d.absent {
-		if a.expired() {
-			delete(d.absent, id)
-			continue
-		}
-		number++
-		s := newSession(d.listener, nil, frozen)
-		s.number, s.opening, s.welcome, s.connack, s.account, s.expiry = number, a.opening, a.welcome, a.connack, a.account.kept(), a.expiry
-		all = append(all, s)
-	}
-	d.mu.Unlock()
-	each(all, func(s *session) { d.unless(s, s.collect(d.limit)) })
-	return all
-}
-
-// collect gets the messages for a client that is not connected.
-func (s *session) collect(limit time.Time) error {
-	h, ok := s.opening.withoutClient(s.clientID(), s.expiry)
-	if !ok {
-		return errors.New("its CONNECT packet is not valid")
-	}
-	h.flags &^= flagClean
-	if !s.l.offer(s) {
-		return errLeft
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.toServer(h.packet())
-	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
-		return err
-	}
-	if s.answered.code != 0 || !s.answered.present {
-		s.stays = "the server has dropped it"
-		return errLeft
-	}
-	return s.finish(limit)
-}
-
 // dismissAll tells all clients to come again.
 func (l *listener) dismissAll(stops bool) {
 	all := l.list()

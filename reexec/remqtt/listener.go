@@ -53,26 +53,6 @@ type listener struct {
 	ended    map[string]bool     // marks of links that bring no more sessions
 }
 
-// absence is a session whose client is not connected.
-type absence struct {
-	opening handshake
-	welcome welcome
-	connack packet
-	account account
-	expiry  uint32
-	since   time.Time
-}
-
-// absence returns s for the time in which its client is not connected.
-func (s *session) absence() absence {
-	return absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
-}
-
-// expired reports whether the server has dropped the session.
-func (a absence) expired() bool {
-	return a.expiry != forever && time.Since(a.since) > time.Duration(a.expiry)*time.Second
-}
-
 func newListener(ln net.Listener, g generation, s *Service) *listener {
 	l := &listener{
 		Listener: ln, g: g, name: s.Name, service: s, log: s.Logger,

@@ -1,0 +1,69 @@
+package remqtt
+
+import (
+	"errors"
+	"time"
+)
+
+// This file has the sessions whose clients are not connected.
+
+// absence is a session whose client is not connected.
+type absence struct {
+	opening handshake
+	welcome welcome
+	connack packet
+	account account
+	expiry  uint32
+	since   time.Time
+}
+
+// absence returns s for the time in which its client is not connected.
+func (s *session) absence() absence {
+	return absence{s.opening, s.welcome, s.connack, s.kept(), s.expiry, time.Now()}
+}
+
+// expired reports whether the server has dropped the session.
+func (a absence) expired() bool {
+	return a.expiry != forever && time.Since(a.since) > time.Duration(a.expiry)*time.Second
+}
+
+// openAbsent opens a session for each client that is not connected, and gets its messages.
+func (d *departure) openAbsent(number int) (all []*session) {
+	d.mu.Lock()
+	for id, a := range d.absent {
+		if a.expired() {
+			delete(d.absent, id)
+			continue
+		}
+		number++
+		s := newSession(d.listener, nil, frozen)
+		s.number, s.opening, s.welcome, s.connack, s.account, s.expiry = number, a.opening, a.welcome, a.connack, a.account.kept(), a.expiry
+		all = append(all, s)
+	}
+	d.mu.Unlock()
+	each(all, func(s *session) { d.unless(s, s.collect(d.limit)) })
+	return all
+}
+
+// collect gets the messages for a client that is not connected.
+func (s *session) collect(limit time.Time) error {
+	h, ok := s.opening.withoutClient(s.clientID(), s.expiry)
+	if !ok {
+		return errors.New("its CONNECT packet is not valid")
+	}
+	h.flags &^= flagClean
+	if !s.l.offer(s) {
+		return errLeft
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.toServer(h.packet())
+	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
+		return err
+	}
+	if s.answered.code != 0 || !s.answered.present {
+		s.stays = "the server has dropped it"
+		return errLeft
+	}
+	return s.finish(limit)
+}
