@@ -41,6 +41,7 @@ func (d *departure) openAbsent(number int) (all []*session) {
 		all = append(all, s)
 	}
 	d.mu.Unlock()
+	d.begin(number)
 	each(all, func(s *session) { d.unless(s, s.collect(d.limit)) })
 	return all
 }

@@ -18,6 +18,7 @@ import (
 type broker struct {
 	testing.TB
 	refuses func(topic string) bool // SUBSCRIBE to this filter; nil: never
+	ignores func(topic string) bool // a message gets no acknowledgment; nil: never
 	wills   func(topic string)      // a will is published
 
 	mu       sync.Mutex
@@ -176,6 +177,15 @@ func (b *broker) open(h handshake, c net.Conn) *brokerSession {
 	return s
 }
 
+// awaitsEnd waits until the client with this identifier has no connection.
+func (b *broker) awaitsEnd(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := b.sessions[id]; s != nil && s.conn != nil; s = b.sessions[id] {
+		s.changed.Wait()
+	}
+}
+
 func (s *brokerSession) send(p packet) {
 	s.queue = append(s.queue, p)
 	s.changed.Broadcast()
@@ -214,6 +224,9 @@ func (b *broker) process(s *brokerSession, p packet) {
 	id := p.id()
 	switch p.kind() {
 	case typePublish:
+		if b.ignores != nil && b.ignores(p.topic()) {
+			return
+		}
 		switch p.qos() {
 		case 1:
 			s.send(answer(typePuback, id))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func (s *session) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		case s.failed != nil && s.phase != running:
 			return 0, s.failed
-		case s.client == nil || s.phase != running && (s.through == 0 || s.fails != ""):
+		case s.client == nil || s.phase != running && (s.through == 0 || s.reason() != ""):
 			s.parked = true
 			s.changed.Broadcast()
 			s.changed.Wait()
@@ -78,7 +79,7 @@ func (s *session) receive(b []byte) error {
 
 // look passes the packets that have come.
 func (s *session) look() {
-	for len(s.unread) > 0 && (s.phase == running || s.through > 0) {
+	for len(s.unread) > 0 && (s.phase == running || s.through > 0 && s.reason() == "") {
 		n := size(s.unread)
 		switch {
 		case s.raw:
@@ -164,21 +165,27 @@ func (s *session) sendReplies() {
 	_ = s.send(out) // the next Read of the server fails, too
 }
 
-// send writes to the client, or keeps the bytes if the session does not run. The caller has
-// wmu and mu, which is unlocked meanwhile.
+// send writes to the client, or keeps the bytes if the session does not run. The bytes that were
+// kept go first. The caller has wmu and mu, which is unlocked meanwhile.
 func (s *session) send(out []byte) error {
-	if len(out) == 0 || s.client == nil {
+	if s.client == nil {
 		return nil
 	}
 	if s.phase != running {
 		s.unsent = append(s.unsent, out...)
 		return nil
 	}
+	if len(s.unsent) > 0 {
+		out, s.unsent = append(s.unsent, out...), nil
+	}
+	if len(out) == 0 {
+		return nil
+	}
 	s.mu.Unlock()
 	n, err := s.client.Write(out)
 	s.mu.Lock()
 	if err != nil && s.phase != running && errors.Is(err, os.ErrDeadlineExceeded) {
-		s.unsent = append(s.unsent, out[n:]...)
+		s.unsent = slices.Concat(out[n:], s.unsent) // run may have added to unsent
 		return nil
 	}
 	if err != nil && s.failed == nil {

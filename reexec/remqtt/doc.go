@@ -87,7 +87,8 @@
 //     has. If it has a session without the socket, the client gets its messages when it comes again,
 //     provided that the session outlives its connection.
 //   - All clients wait until the slowest one has finished: up to 2 s for the rest of a message of
-//     more than 1 MiB, and up to 10 s, with 2 ms more for each session, for each server. A move of
+//     more than 1 MiB, and up to 10 s in each round, with 2 ms more for each session, if a server
+//     does not finish with one of them. That session does not move, and the others do. A move of
 //     10,000 sessions takes 5 s on two busy processors.
 //   - The Session Expiry Interval of a client that is not connected begins again.
 package remqtt

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/cutover-go/cutover/reexec"
 )
 
 func (c *client) run(l *line) *client {
@@ -134,16 +132,20 @@ func TestStopTellsClientsAfterTheirMessages(t *testing.T) {
 	}
 }
 
-func TestClientUnderTLSIsToldToComeAgain(t *testing.T) {
+// configs returns the configurations of a server and of a client under TLS.
+func configs() (server, client *tls.Config) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.StartTLS()
-	config := srv.TLS
+	defer srv.Close()
 	pool := x509.NewCertPool()
 	pool.AddCert(srv.Certificate())
-	srv.Close()
-	n := newLine(t, &Service{TLSConfig: &tls.Config{Certificates: config.Certificates}}, func() *broker { return newBroker(t) })
-	c := &client{id: "five", level: 5, tls: &tls.Config{RootCAs: pool, ServerName: "example.com"}}
-	c.run(n)
+	return &tls.Config{Certificates: srv.TLS.Certificates}, &tls.Config{RootCAs: pool, ServerName: "example.com"}
+}
+
+func TestClientUnderTLSIsToldToComeAgain(t *testing.T) {
+	server, config := configs()
+	n := newLine(t, &Service{TLSConfig: server}, func() *broker { return newBroker(t) })
+	c := (&client{id: "five", level: 5, tls: config}).run(n)
 	n.upgrade()
 	if p := c.ends(); len(p) != 4 || p[2] != reasonUseAnother {
 		t.Errorf("the client gets %x", p)
@@ -205,77 +207,28 @@ func FuzzPackets(f *testing.F) {
 	})
 }
 
-// TestClientThatComesWhenTheSuccessorDiesGetsItsMessages has a client that is not connected while
-// its messages move. It comes between the death of the successor and the return of its session.
-func TestClientThatComesWhenTheSuccessorDiesGetsItsMessages(t *testing.T) {
-	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
-	c := newSubscriber(t, "sleeper", 4, true)
-	c.must(c.connect(n.address))
-	c.must(c.subscribe("t/#", 1))
-	c.leave(true)
-	publish := func(text string) {
-		publisher := (&client{id: "publisher", level: 5}).run(n)
-		publisher.must(publisher.publish("t/1", text, 1, false))
-		publisher.leave(true)
-	}
-	publish("before")
-	old, connected := n.now, make(chan struct{})
-	n.breaks = func(format string) {
-		if old.CanMove("mqtt", format) {
-			return
-		}
-		// The predecessor has noticed the death.
-		defer close(connected)
-		c.must(c.connect(n.address))
-		if !c.present {
-			t.Error("the server does not know the session")
-		}
-	}
-	mortal := &fakeGeneration{line: n, arrivals: make(chan net.Conn, 1), closed: make(chan struct{})}
-	n.mu.Lock()
-	old.next = mortal
-	n.mu.Unlock()
-	close(old.draining)
-	link := newLink((<-mortal.arrivals).(*reexec.Moved).Conn)
-	c.must(link.send(message{Hello: true}))
-	for end := false; !end; {
-		m, err := link.receive()
-		if err != nil {
-			t.Fatal(err)
-		}
-		end = m.End
-	}
-	n.mu.Lock()
-	old.dead = true
-	n.mu.Unlock()
-	_ = link.Close() // as the death does
-	<-connected
-	c.awaits("before")
-	publish("after")
-	c.awaits("after")
-	c.leave(true)
-	close(old.late)
-	<-old.ended
-}
-
-// TestClientsAreCutAtTheDrainDeadline has a successor that takes the link and hangs.
+// TestClientsAreCutAtTheDrainDeadline has a successor that hangs when it has taken the link, or the
+// link by which the predecessor asks whether it lives.
 func TestClientsAreCutAtTheDrainDeadline(t *testing.T) {
-	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
-	c := (&client{id: "a", level: 4}).run(n)
-	old := n.now
-	hung := &fakeGeneration{line: n, arrivals: make(chan net.Conn, 1), closed: make(chan struct{})}
-	n.mu.Lock()
-	old.next = hung
-	n.mu.Unlock()
-	close(old.draining)
-	link := <-hung.arrivals
-	close(old.late)
-	<-old.ended
-	if p := c.ends(); p != nil {
-		t.Errorf("the client gets %x", p)
+	for _, more := range []int{0, 1} {
+		n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+		c := (&client{id: "a", level: 4}).run(n)
+		old := n.now
+		hung := &fakeGeneration{line: n, arrivals: make(chan net.Conn, more), closed: make(chan struct{})}
+		n.mu.Lock()
+		old.next = hung
+		n.mu.Unlock()
+		close(old.draining)
+		link := <-hung.arrivals
+		close(old.late)
+		<-old.ended
+		if p := c.ends(); p != nil {
+			t.Errorf("the client gets %x", p)
+		}
+		if want := []string{c.conn.LocalAddr().String()}; !slices.Equal(old.cut, want) {
+			t.Errorf("cut work is %q, want %q", old.cut, want)
+		}
+		close(hung.closed) // ends the second move
+		_ = link.Close()   // nothing was said on it
 	}
-	if want := []string{c.conn.LocalAddr().String()}; !slices.Equal(old.cut, want) {
-		t.Errorf("cut work is %q, want %q", old.cut, want)
-	}
-	_ = link.Close() // nothing was said on it
 }

@@ -55,7 +55,8 @@ func (s *session) until(limit time.Time, done func() bool) error {
 const maxRest = 2 * time.Second
 
 // stop ends the exchange of packets. It waits until no goroutine of the server uses the
-// connection of the client.
+// connection of the client. A session that can never move keeps its connection, so a Read or Write
+// that has begun goes on: a TLS connection does not survive a deadline in its handshake or in a Write.
 func (s *session) stop(limit time.Time) error {
 	s.mu.Lock()
 	if s.phase != running {
@@ -63,6 +64,11 @@ func (s *session) stop(limit time.Time) error {
 		return errLeft
 	}
 	s.phase = frozen
+	s.changed.Broadcast()
+	if s.stays != "" {
+		defer s.mu.Unlock()
+		return s.wait(limit, func() bool { return false }) // says why, and does not wait
+	}
 	if s.client != nil {
 		_ = s.client.SetWriteDeadline(past) // fails on a closed connection only
 		if s.through > 0 {
@@ -71,7 +77,6 @@ func (s *session) stop(limit time.Time) error {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}
-	s.changed.Broadcast()
 	s.mu.Unlock()
 	s.awaitWrite()
 	s.mu.Lock()
@@ -259,22 +264,19 @@ func (s *session) drain(limit time.Time) error {
 	return nil
 }
 
-// run lets client and server exchange packets again, or for the first time.
+// run lets client and server exchange packets again, or for the first time. It does not wait for a
+// Write that has begun before stop.
 func (s *session) run() {
-	s.wmu.Lock()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.phase == leaving || s.closed {
-		s.mu.Unlock()
-		s.wmu.Unlock()
 		return
 	}
 	s.phase, s.fails = running, ""
 	maps.DeleteFunc(s.ofServer, func(_ uint16, d *delivery) bool { return d.taken })
 	s.sendDeferred()
-	out := s.unsent
-	s.unsent = nil
 	for _, p := range s.takeReplies() {
-		out = append(out, p...)
+		s.unsent = append(s.unsent, p...)
 	}
 	read := s.readDeadline
 	if !read.IsZero() && time.Until(read) < time.Second {
@@ -285,11 +287,16 @@ func (s *session) run() {
 		_ = s.client.SetWriteDeadline(s.writeDeadline)
 	}
 	s.changed.Broadcast()
-	go func() { // ends when the client takes the bytes, or its connection ends
-		defer s.wmu.Unlock()
-		defer s.mu.Unlock()
-		_ = s.send(out) // as in sendReplies
-	}()
+	go s.sendUnsent() // ends when the client takes the bytes, or its connection ends
+}
+
+// sendUnsent writes the bytes that came while the session did not run.
+func (s *session) sendUnsent() {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.send(nil) // as in sendReplies
 }
 
 // goodbye makes the server end the session as if its client had said goodbye, so that the server

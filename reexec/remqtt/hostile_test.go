@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -169,4 +170,47 @@ func TestClientWithoutMQTTReachesTheServerUnchanged(t *testing.T) {
 			other.leave(true)
 		})
 	}
+}
+
+// TestServerThatIgnoresMessagesEndsTheirClientsAlone has a server that does not finish with some clients.
+// The others move, as do the sessions of clients that are not connected.
+func TestServerThatIgnoresMessagesEndsTheirClientsAlone(t *testing.T) {
+	t.Parallel()
+	ignored := make(chan struct{}, 80)
+	n := newLine(t, &Service{}, func() *broker {
+		b := newBroker(t)
+		b.ignores = func(topic string) bool {
+			if topic == "ignored" {
+				ignored <- struct{}{}
+			}
+			return topic == "ignored"
+		}
+		return b
+	})
+	sleeper := n.newSleeper(4)
+	n.leaves(sleeper)
+	var bad, others []*client
+	for i := range cap(ignored) {
+		c := (&client{id: fmt.Sprint("bad", i), level: 5}).run(n)
+		go func() { _ = c.publish("ignored", "text", 1, false) }() // ends with the connection
+		bad = append(bad, c)
+	}
+	for i := range 20 {
+		others = append(others, (&client{id: fmt.Sprint("other", i), level: 5}).run(n))
+	}
+	others[0].must(others[0].publish("t/1", "before", 1, false))
+	for range bad {
+		<-ignored
+	}
+	n.upgrade()
+	for _, c := range bad {
+		c.ends()
+	}
+	for _, c := range others {
+		c.must(c.publish("t/1", c.id, 1, false))
+		c.leave(true)
+	}
+	n.comesAgain(sleeper)
+	sleeper.awaits("before", "other0", "other19")
+	sleeper.leave(true)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -95,7 +96,7 @@ type departure struct {
 	*listener
 	link     *link
 	mark     string
-	limit    time.Time
+	limit    time.Time // of the round
 	stopping <-chan struct{}
 }
 
@@ -124,6 +125,8 @@ func (l *listener) isAlone(broken error, stopping <-chan struct{}) bool {
 		return err != nil
 	case <-stopping:
 		return true
+	case <-l.over: // at the drain deadline, and the successor hangs
+		return false
 	}
 }
 
@@ -133,21 +136,21 @@ func (l *listener) give(k *link, mark string, stopping <-chan struct{}) departed
 	l.left = true
 	l.mu.Unlock()
 	all := l.list()
-	limit := time.Now().Add(patienceFor(len(all)))
-	d := &departure{l, k, mark, limit, stopping}
-	_ = k.SetDeadline(limit.Add(patienceFor(len(all)))) // the successor has as much time; as in leave
+	d := &departure{listener: l, link: k, mark: mark, stopping: stopping}
 	for i, s := range all {
 		s.number = i + 1
 	}
-	each(all, func(s *session) { d.unless(s, s.freeze(d.limit)) })
+	d.begin(len(all))
+	atOnce(all, func(s *session) { d.unless(s, s.freeze(d.limit)) }) // the server may never finish with many
 	l.at(stepFrozen)
 	absent := d.openAbsent(len(all)) // also clients that left meanwhile
-	each(all, func(s *session) { d.unless(s, s.drain(d.limit)) })
-	each(absent, func(s *session) { d.unless(s, s.drain(d.limit)) })
+	both := slices.Concat(all, absent)
+	d.begin(len(both))
+	each(both, func(s *session) { d.unless(s, s.drain(d.limit)) })
 	l.at(stepDrained)
 	err := d.sendRetained()
 	if err == nil {
-		each(append(all, absent...), d.move)
+		each(both, d.move)
 		err = k.send(message{End: true})
 		l.at(stepEndSent)
 	}
@@ -164,6 +167,18 @@ func (l *listener) give(k *link, mark string, stopping <-chan struct{}) departed
 		l.log.Warn("mqtt: the successor has ended a session", "listener", l.name, "session", number, "reason", why)
 	}
 	return d.finish(all, absent, err)
+}
+
+// begin begins a round of n sessions. Each round has its own limit, so a session that the server does
+// not finish with in one round leaves time for the others in the next. In a stop, and after the drain
+// deadline, the rounds do not wait.
+func (d *departure) begin(n int) {
+	d.limit = time.Now()
+	if isClosed(d.stopping) || d.isClosed() {
+		return
+	}
+	d.limit = d.limit.Add(patienceFor(n))
+	_ = d.link.SetDeadline(d.limit.Add(patienceFor(n))) // the successor has as much time; as in leave
 }
 
 // finish ends the sessions in this server that have moved. The others are dismissed, or run on
@@ -295,8 +310,8 @@ func (s *session) dismiss(stops bool) {
 	}
 	if s.phase == running {
 		s.phase = frozen
-		_ = s.client.SetReadDeadline(past) // as in stop
 	}
+	_ = s.client.SetReadDeadline(past) // as in stop
 	s.stays, s.fails, s.through = "", "", 0
 	s.changed.Broadcast()
 	_ = s.wait(time.Now().Add(maxFarewell/4), func() bool { return s.settled() && !s.reading }) // the rest is cut

@@ -46,10 +46,30 @@ type fakeGeneration struct {
 	late                        chan struct{} // closed at the drain deadline
 }
 
-func (g *fakeGeneration) Draining() <-chan struct{} { return g.draining }
 func (g *fakeGeneration) Stopping() <-chan struct{} { return g.stopping }
-func (g *fakeGeneration) Resumed() <-chan struct{}  { return g.resumed }
 func (g *fakeGeneration) DrainTime() time.Duration  { return patienceOfTests }
+
+// Draining implements generation.
+func (g *fakeGeneration) Draining() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.draining
+}
+
+// Resumed implements generation.
+func (g *fakeGeneration) Resumed() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.resumed
+}
+
+// resume makes g the generation that serves, after the death of the next one.
+func (g *fakeGeneration) resume() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.resumed)
+	g.draining, g.resumed, g.next, g.dead = make(chan struct{}), make(chan struct{}), nil, false
+}
 
 // Hold implements generation.
 func (g *fakeGeneration) Hold() (release func()) {
@@ -191,11 +211,11 @@ func (n *line) generation(before *fakeGeneration) *fakeGeneration {
 
 // drain waits until all connections have ended or moved.
 func (g *fakeGeneration) drain() error {
-	<-g.draining
+	<-g.Draining()
 	defer context.AfterFunc(g.deadline(), g.l.wake)()
 	g.l.mu.Lock()
 	defer g.l.mu.Unlock()
-	for !isClosed(g.late) && (g.held.Load() > 0 || len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits) {
+	for !isClosed(g.late) && (!isClosed(g.Draining()) || g.held.Load() > 0 || len(g.l.sessions) > 0 || len(g.l.waiting) > 0 || g.l.links > 0 || !g.l.admits) {
 		g.l.changed.Wait()
 	}
 	if isClosed(g.late) {

@@ -197,7 +197,7 @@ func (d *datagrams) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// each calls f for all sessions, some at a time.
+// each calls f for all sessions, some at a time, because a server may ask another program about each.
 func each(all []*session, f func(*session)) {
 	const most = 64
 	var work sync.WaitGroup
@@ -208,6 +208,15 @@ func each(all []*session, f func(*session)) {
 			f(s)
 			<-free
 		})
+	}
+	work.Wait()
+}
+
+// atOnce calls f for all sessions at the same time, so a session that waits delays no other one.
+func atOnce(all []*session, f func(*session)) {
+	var work sync.WaitGroup
+	for _, s := range all {
+		work.Go(func() { f(s) })
 	}
 	work.Wait()
 }
