@@ -42,7 +42,13 @@ func (d *departure) openAbsent(number int) (all []*session) {
 	}
 	d.mu.Unlock()
 	d.begin(number)
-	each(all, func(s *session) { d.unless(s, s.collect(d.limit)) })
+	each(all, func(s *session) {
+		err := s.collect(d.limit)
+		if errors.Is(err, errDropped) {
+			d.erase(s)
+		}
+		d.unless(s, err)
+	})
 	return all
 }
 
@@ -62,9 +68,29 @@ func (s *session) collect(limit time.Time) error {
 	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
 		return err
 	}
-	if s.answered.code != 0 || !s.answered.present {
-		s.stays = "the server has dropped it"
+	switch {
+	case s.answered.code != 0:
+		s.stays = "the server refuses its CONNECT packet"
 		return errLeft
+	case !s.answered.present:
+		s.stays = errDropped.Error()
+		return errDropped
 	}
 	return s.finish(limit)
+}
+
+// erase makes the server drop the session that collect has opened anew. If the move fails, the client
+// of s comes to this process, and must not find a session without its subscriptions.
+func (d *departure) erase(s *session) {
+	h, _ := s.opening.withoutClient(s.clientID(), 0) // valid, because collect has sent it
+	d.mu.Lock()
+	delete(d.absent, h.clientID)
+	d.mu.Unlock()
+	h.flags |= flagClean
+	e, err := d.openOwn(h, d.limit)
+	defer e.mu.Unlock()
+	defer e.depart()
+	if err != nil {
+		d.log.Warn("mqtt: a session without subscriptions stays in the server", "listener", d.name, "client", h.clientID, "reason", err)
+	}
 }

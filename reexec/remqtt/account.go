@@ -94,6 +94,12 @@ func (a *account) add(p packet, taken, keep bool) *delivery {
 	return d
 }
 
+// forgetTaken forgets the identifiers of the messages that the server has finished with, because the
+// server uses these identifiers again.
+func (a *account) forgetTaken() {
+	maps.DeleteFunc(a.ofServer, func(_ uint16, d *delivery) bool { return d.taken })
+}
+
 func (a *account) drop(d *delivery) {
 	delete(a.deliveries, d.id)
 	if a.ofServer[d.ofServer] == d {

@@ -172,6 +172,7 @@ func (l *listener) resume(all []*session, done map[int]string) {
 	for _, s := range all {
 		switch {
 		case done[s.number] != "":
+			s.keepMessages()
 			go s.dismiss(false) // ends soon
 		case s.opening.level == 0:
 			l.offer(s)
@@ -203,29 +204,46 @@ func (s *session) replay(limit time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.toServer(h.packet())
-	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
-		return err
+	err := s.wait(limit, func() bool { return s.accepted })
+	if err == nil {
+		err = s.tell(limit)
 	}
-	if err := s.answered.fulfills(s.welcome); err != nil {
-		return err
+	if s.client == nil {
+		s.goodbye()
+		_ = s.wait(limit, func() bool { return s.closed }) // says that the session has ended
+	}
+	return err
+}
+
+// tell tells the server the subscriptions of a session. If the server breaks a promise, it hears the
+// other subscriptions too, because the client comes again to this session.
+func (s *session) tell(limit time.Time) error {
+	broken := s.answered.fulfills(s.welcome)
+	if s.answered.code != 0 {
+		return broken
 	}
 	for i, group := range s.groups() {
 		if err := s.ask(subscribe(uint16(i+1), s.opening.level, group), limit); err != nil {
 			return err
 		}
 		for j, sub := range group {
-			if j >= len(s.granted) || s.granted[j] != sub.Granted {
-				return fmt.Errorf("the server answers SUBSCRIBE %q with %x, the client was promised 0x%02x", sub.Filter, s.granted, sub.Granted)
+			if j < len(s.granted) && s.granted[j] == sub.Granted {
+				continue
 			}
+			if broken == nil {
+				broken = fmt.Errorf("the server answers SUBSCRIBE %q with %x, the client was promised 0x%02x", sub.Filter, s.granted, sub.Granted)
+			}
+			s.unsubscribe(sub.Filter)
+			s.subscribe([]subscription{sub}, s.granted[min(j, len(s.granted)):])
 		}
 	}
-	if err := s.prepareProbe(limit); err != nil {
-		return err
-	}
-	if s.client != nil {
-		return nil
-	}
-	s.goodbye()
-	_ = s.wait(limit, func() bool { return s.closed }) // says that the session has ended
-	return nil
+	return errors.Join(broken, s.prepareProbe(limit))
+}
+
+// keepMessages makes closed keep the messages of a session that is dismissed, because no other
+// session has them.
+func (s *session) keepMessages() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keeps = true
 }

@@ -21,6 +21,10 @@ type broker struct {
 	ignores func(topic string) bool // a message gets no acknowledgment; nil: never
 	wills   func(topic string)      // a will is published
 
+	// renumbers says that each connection numbers its messages from 1, and that the messages that
+	// waited for it are marked as duplicates, as mochi-mqtt does.
+	renumbers bool
+
 	mu       sync.Mutex
 	sessions map[string]*brokerSession
 	retained map[string]packet // PUBLISH packets of level 4, without an identifier
@@ -158,6 +162,9 @@ func (b *broker) open(h handshake, c net.Conn) *brokerSession {
 		s.will = build(typePublish<<4, appendString(nil, topic), text)
 	}
 	b.sessions[h.clientID] = s
+	if b.renumbers {
+		s.next, s.inflight, s.queued = 0, append(s.inflight, s.queued...), nil
+	}
 	connack := []byte{0, 0}
 	if s.present {
 		connack[0] = 1

@@ -74,6 +74,8 @@
 //     restarted, or upgraded to a build without this package.
 //   - A session is told the password of its CONNECT packet again. A token that is no longer valid
 //     ends the session.
+//   - A server has one Service. The sessions of two Services move at different times, so messages
+//     between clients of one server can get lost in an upgrade if it has two.
 //   - Topic aliases are not used: the package removes Topic Alias Maximum.
 //   - With Options.Trial new clients wait until the trial is over.
 //   - Messages that the program publishes by itself, through an API of the server, can get lost

@@ -1,6 +1,7 @@
 package remqtt
 
 import (
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -47,6 +48,7 @@ func (n *line) failedMove(last func(message) bool, noticed func()) {
 	old.resume()
 }
 
+func isFirst(message) bool { return true } // after its greeting
 func isEnd(m message) bool { return m.End }
 
 // publishes has a client that publishes one message to t/1.
@@ -96,6 +98,65 @@ func TestClientThatComesWhenTheSuccessorDiesGetsItsMessages(t *testing.T) {
 	n.publishes("after")
 	c.awaits("after")
 	c.leave(true)
+}
+
+// TestNewMessageIsNoDuplicateOfOneThatWasTaken has a server that uses the identifier of a message again
+// that a failed move has taken. The successor dies before or after it has heard of that message, and the
+// new one comes before or after the session that has taken the first one ends.
+func TestNewMessageIsNoDuplicateOfOneThatWasTaken(t *testing.T) {
+	cases := map[string]struct {
+		last func(message) bool
+		soon bool
+	}{"before": {last: isFirst}, "after": {last: isEnd}, "soon": {last: isEnd, soon: true}}
+	for name, at := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newLine(t, &Service{}, func() *broker {
+				b := newBroker(t)
+				b.renumbers = true
+				return b
+			})
+			c := n.newSleeper(4)
+			c.most = 100 // it acknowledges nothing
+			n.publishes("first")
+			c.awaits("first")
+			n.leaves(c)
+			second := func() {
+				n.publishes("second")
+				n.comesAgain(c)
+			}
+			if at.soon {
+				n.failedMove(at.last, second)
+			} else {
+				n.failedMove(at.last, nil)
+				n.now.b.awaitsEnd(c.id) // the session that has taken the first message
+				second()
+			}
+			c.awaits("first", "second")
+			c.leave(true)
+		})
+	}
+}
+
+// TestSessionThatTheServerHasDroppedDoesNotComeBack has a server that drops a session earlier than
+// this package knows.
+func TestSessionThatTheServerHasDroppedDoesNotComeBack(t *testing.T) {
+	for _, level := range []byte{4, 5} {
+		t.Run(fmt.Sprint(level), func(t *testing.T) {
+			n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+			c := n.newSleeper(level)
+			n.leaves(c)
+			n.now.b.mu.Lock()
+			delete(n.now.b.sessions, c.id)
+			n.now.b.mu.Unlock()
+			n.failedMove(isEnd, nil)
+			n.now.b.awaitsEnd(c.id)
+			c.must(c.connect(n.address))
+			if c.present {
+				t.Error("the client is told that the server has its session, which has no subscriptions")
+			}
+			c.leave(true)
+		})
+	}
 }
 
 // A toldConn tells when a Write begins.

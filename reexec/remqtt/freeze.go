@@ -3,17 +3,17 @@ package remqtt
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 )
 
 // This file stops a session so that another server can go on with it.
 
 var (
-	past     = time.Unix(1, 0) // a deadline that is over
-	errLeft  = errors.New("the session has ended")
-	errLate  = errors.New("the server does not finish in time")
-	errProbe = errors.New("the server does not let the client subscribe to topics that begin with " + probePrefix + ", or publish to them: allow both")
+	past       = time.Unix(1, 0) // a deadline that is over
+	errLeft    = errors.New("the session has ended")
+	errDropped = fmt.Errorf("%w: the server has dropped it", errLeft)
+	errLate    = errors.New("the server does not finish in time")
+	errProbe   = errors.New("the server does not let the client subscribe to topics that begin with " + probePrefix + ", or publish to them: allow both")
 )
 
 // wait waits until done, or until limit or the end of the session.
@@ -273,7 +273,7 @@ func (s *session) run() {
 		return
 	}
 	s.phase, s.fails = running, ""
-	maps.DeleteFunc(s.ofServer, func(_ uint16, d *delivery) bool { return d.taken })
+	s.forgetTaken()
 	s.sendDeferred()
 	for _, p := range s.takeReplies() {
 		s.unsent = append(s.unsent, p...)

@@ -214,3 +214,64 @@ func TestServerThatIgnoresMessagesEndsTheirClientsAlone(t *testing.T) {
 	sleeper.awaits("before", "other0", "other19")
 	sleeper.leave(true)
 }
+
+// refusing returns brokers, each of which except for the first refuses the filter x.
+func refusing(t *testing.T) func() *broker {
+	brokers := 0
+	return func() *broker {
+		b := newBroker(t)
+		if brokers++; brokers > 1 {
+			b.refuses = func(filter string) bool { return filter == "x" }
+		}
+		return b
+	}
+}
+
+// subscribesToMuch subscribes to so many filters that one packet does not hold them. x is in the first.
+func (c *client) subscribesToMuch() {
+	c.must(c.subscribe("x", 1))
+	for i := range 100 {
+		c.must(c.subscribe(fmt.Sprint("u/", i), 1))
+	}
+	c.must(c.subscribe("t/#", 1))
+}
+
+// TestClientWhoseSubscriptionTheSuccessorRefusesKeepsItsMessages comes again, and does not subscribe
+// again.
+func TestClientWhoseSubscriptionTheSuccessorRefusesKeepsItsMessages(t *testing.T) {
+	t.Parallel()
+	for _, level := range []byte{4, 5} {
+		t.Run(fmt.Sprint(level), func(t *testing.T) {
+			n := newLine(t, &Service{}, refusing(t))
+			c := newSubscriber(t, "keeper", level, true)
+			c.most = 100 // it acknowledges nothing
+			c.must(c.connect(n.address))
+			c.subscribesToMuch()
+			n.publishes("before")
+			c.awaits("before")
+			n.upgrade()
+			c.ends()
+			n.comesAgain(c)
+			n.publishes("after")
+			c.awaits("before", "after")
+			c.leave(true)
+		})
+	}
+}
+
+// TestSessionWithoutAClientWhoseSubscriptionTheSuccessorRefusesKeepsItsMessages also in the next upgrade.
+func TestSessionWithoutAClientWhoseSubscriptionTheSuccessorRefusesKeepsItsMessages(t *testing.T) {
+	t.Parallel()
+	n := newLine(t, &Service{}, refusing(t))
+	c := newSubscriber(t, "sleeper", 4, true)
+	c.must(c.connect(n.address))
+	c.subscribesToMuch()
+	c.leave(true)
+	n.publishes("before")
+	<-n.upgrade().ended
+	n.publishes("between")
+	<-n.upgrade().ended
+	n.comesAgain(c)
+	c.awaits("before", "between")
+	c.leave(true)
+}

@@ -225,11 +225,12 @@ func (d *departure) end(s *session, keep bool) {
 	if keep && s.persistent() {
 		d.mu.Lock()
 		if id := s.clientID(); d.live[id] == s { // otherwise opened or closed has kept the messages
+			s.forgetTaken() // the server reads its acknowledgments before the goodbye
 			d.absent[id] = s.absence()
 		}
 		d.mu.Unlock()
 	}
-	s.phase, s.given = leaving, false
+	s.phase, s.keeps = leaving, false
 	s.goodbye()
 }
 
@@ -259,7 +260,8 @@ func (d *departure) move(s *session) {
 		return
 	}
 	n := s.snapshot()
-	s.phase, s.given = leaving, true
+	s.phase, s.keeps = leaving, true // the successor does not run it yet
+	s.forgetTaken()                  // s does not see later messages of the server
 	s.mu.Unlock()
 	err := d.link.send(message{Session: &n})
 	if err == nil && s.client != nil {
@@ -272,7 +274,7 @@ func (d *departure) move(s *session) {
 	}
 	s.mu.Lock()
 	if err != nil {
-		s.phase, s.given = frozen, false
+		s.phase, s.keeps = frozen, false
 		s.fails = err.Error()
 	}
 }

@@ -292,7 +292,7 @@ func (l *listener) closed(s *session) {
 	delete(l.sessions, s)
 	if l.live[id] == s {
 		delete(l.live, id)
-		if s.persistent() && (s.phase != leaving || s.given) {
+		if s.persistent() && (s.phase != leaving || s.keeps) {
 			l.absent[id] = s.absence()
 		}
 	}

@@ -9,35 +9,38 @@ import (
 
 // This file moves the retained messages of a server, as a client of the server.
 
-// loginPacket returns a CONNECT packet for a session of this package.
-func (l *listener) loginPacket(level byte) packet {
+// loginHandshake returns the CONNECT packet of a session of this package.
+func (l *listener) loginHandshake(level byte) handshake {
 	h := handshake{name: appendString(nil, "MQTT"), level: level, flags: flagClean, keepAlive: []byte{0, 0}, clientID: "cutover" + token()[:16]}
 	if in := l.service.Login; in != (Login{}) {
 		h.flags |= 0xc0
 		h.rest = appendString(appendString(nil, in.Username), in.Password)
 	}
-	return h.packet()
+	return h
 }
 
-// login opens a session of this package. The caller unlocks its mu.
+// login opens a session for the retained messages. The caller unlocks its mu.
 func (l *listener) login(level byte, limit time.Time) (*session, error) {
+	s, err := l.openOwn(l.loginHandshake(level), limit)
+	if err == nil && s.answered.code != 0 {
+		err = fmt.Errorf("the server refuses CONNECT with code 0x%02x: set Login", s.answered.code)
+	}
+	return s, err
+}
+
+// openOwn opens a session of this package, without a client. The caller unlocks its mu.
+func (l *listener) openOwn(h handshake, limit time.Time) (*session, error) {
 	s := newSession(l, nil, frozen)
 	s.mu.Lock()
-	s.opening.level = level
-	s.toServer(l.loginPacket(level))
+	s.opening.level = h.level
+	s.toServer(h.packet())
 	s.mu.Unlock()
 	offered := l.offer(s)
 	s.mu.Lock()
 	if !offered {
 		return s, errLeft
 	}
-	if err := s.wait(limit, func() bool { return s.accepted }); err != nil {
-		return s, err
-	}
-	if s.answered.code != 0 {
-		return s, fmt.Errorf("the server refuses CONNECT with code 0x%02x: set Login", s.answered.code)
-	}
-	return s, nil
+	return s, s.wait(limit, func() bool { return s.accepted })
 }
 
 // sendRetained sends the retained messages to the successor.

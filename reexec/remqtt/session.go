@@ -34,7 +34,7 @@ type session struct {
 	raw     bool   // no MQTT of this process: TLS, or not MQTT
 	stays   string // why the session can never move, "" if it can
 	fails   string // why it does not move in this upgrade, "" if it does
-	given   bool   // to a successor that does not run it yet
+	keeps   bool   // its end keeps the messages of its client, although the session is leaving
 	closed  bool   // the server has closed its end
 	ended   bool   // the server's next Read fails
 	parked  bool   // the server waits in Read for a packet that is not there
