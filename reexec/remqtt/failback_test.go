@@ -11,7 +11,8 @@ import (
 )
 
 // failedMove has a successor that dies, when it has heard the last of the given messages. The
-// predecessor calls noticed when it knows, and then serves on. Nil does nothing.
+// predecessor calls noticed when it knows, and then serves on, unless noticed makes it. Nil does
+// nothing.
 func (n *line) failedMove(last func(message) bool, noticed func()) {
 	n.Helper()
 	old, mortal, known := n.now, &fakeGeneration{line: n, arrivals: make(chan net.Conn, 100), closed: make(chan struct{})}, make(chan struct{})
@@ -45,7 +46,12 @@ func (n *line) failedMove(last func(message) bool, noticed func()) {
 	for len(mortal.arrivals) > 0 {
 		_ = (<-mortal.arrivals).Close() // as above
 	}
-	old.resume()
+	n.mu.Lock()
+	waits := old.next == mortal
+	n.mu.Unlock()
+	if waits {
+		old.resume()
+	}
 }
 
 func isFirst(message) bool { return true } // after its greeting
@@ -98,6 +104,28 @@ func TestClientThatComesWhenTheSuccessorDiesGetsItsMessages(t *testing.T) {
 	n.publishes("after")
 	c.awaits("after")
 	c.leave(true)
+}
+
+// TestSessionsGoToTheNextSuccessorWhenOneDies has the next upgrade begin before the listener knows that
+// the successor has died.
+func TestSessionsGoToTheNextSuccessorWhenOneDies(t *testing.T) {
+	for name, last := range map[string]func(message) bool{"first": isFirst, "end": isEnd} {
+		t.Run(name, func(t *testing.T) {
+			n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+			c := n.newSleeper(4)
+			c.leave(true)
+			n.publishes("before")
+			old := n.now
+			n.failedMove(last, func() {
+				old.resume()
+				n.upgrade()
+			})
+			<-old.ended
+			n.comesAgain(c)
+			c.awaits("before")
+			c.leave(true)
+		})
+	}
 }
 
 // TestNewMessageIsNoDuplicateOfOneThatWasTaken has a server that uses the identifier of a message again

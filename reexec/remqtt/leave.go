@@ -29,8 +29,8 @@ const (
 	alone                  // the successor has died, and the sessions that it did not have run on
 )
 
-// leave gives the sessions to the successor.
-func (l *listener) leave(stopping <-chan struct{}) departed {
+// leave gives the sessions to the successor. resumed is closed when this process serves again.
+func (l *listener) leave(stopping, resumed <-chan struct{}) departed {
 	if isClosed(stopping) || !l.complete(stopping) || !l.g.CanMove(l.name, linkFormat) {
 		return remain
 	}
@@ -41,8 +41,8 @@ func (l *listener) leave(stopping <-chan struct{}) departed {
 		return remain
 	}
 	defer ours.Close()
-	link, mark := newLink(ours), token()
-	if err := l.g.Move(context.Background(), l.name, theirs, linkFormat, []byte(mark)); err != nil {
+	d := &departure{listener: l, link: newLink(ours), mark: token(), stopping: stopping, resumed: resumed}
+	if err := l.g.Move(context.Background(), l.name, theirs, linkFormat, []byte(d.mark)); err != nil {
 		_ = theirs.Close() // the error of the move says enough
 		return remain
 	}
@@ -59,14 +59,14 @@ func (l *listener) leave(stopping <-chan struct{}) departed {
 	}()
 	defer close(broken)
 	_ = ours.SetDeadline(time.Now().Add(max(patience, l.g.DrainTime()/2))) // fails on a closed connection only
-	if m, err := link.receive(); err != nil || !m.Hello {
-		if l.isAlone(err, stopping) {
+	if m, err := d.link.receive(); err != nil || !m.Hello {
+		if d.isAlone(err) {
 			return alone
 		}
 		return remain
 	}
 	l.at(stepGreeted)
-	return l.give(link, mark, stopping)
+	return d.give()
 }
 
 // complete waits until the sessions of older processes are here.
@@ -98,23 +98,25 @@ type departure struct {
 	mark     string
 	limit    time.Time // of the round
 	stopping <-chan struct{}
+	resumed  <-chan struct{}
 }
 
 // isAlone reports whether the successor has died, after the error broken of the link. The link may
-// break before the Upgrader has noticed the death, so isAlone moves another link: the move fails
-// as soon as the Upgrader has, and a successor that lives drops that link.
-func (l *listener) isAlone(broken error, stopping <-chan struct{}) bool {
+// break before the Upgrader has noticed the death, so isAlone moves another link, without a mark: the
+// move fails as soon as the Upgrader has, and a process that lives drops that link. If this process
+// serves again, the one that lives may be the next successor.
+func (d *departure) isAlone(broken error) bool {
 	if errors.Is(broken, os.ErrDeadlineExceeded) || broken == nil {
 		return false
 	}
 	ours, theirs, err := newLinks()
 	if err != nil {
-		return !l.g.CanMove(l.name, linkFormat)
+		return !d.g.CanMove(d.name, linkFormat)
 	}
 	_ = ours.Close() // nothing is said on it
 	moved := make(chan error, 1)
 	go func() { // ends when the successor has the link, or with it
-		err := l.g.Move(context.Background(), l.name, theirs, linkFormat, nil)
+		err := d.g.Move(context.Background(), d.name, theirs, linkFormat, nil)
 		if err != nil {
 			_ = theirs.Close() // nothing was said on it
 		}
@@ -122,49 +124,48 @@ func (l *listener) isAlone(broken error, stopping <-chan struct{}) bool {
 	}()
 	select {
 	case err := <-moved:
-		return err != nil
-	case <-stopping:
+		return err != nil || isClosed(d.resumed)
+	case <-d.stopping:
 		return true
-	case <-l.over: // at the drain deadline, and the successor hangs
+	case <-d.over: // at the drain deadline, and the successor hangs
 		return false
 	}
 }
 
 // give moves all sessions over the link.
-func (l *listener) give(k *link, mark string, stopping <-chan struct{}) departed {
-	l.mu.Lock()
-	l.left = true
-	l.mu.Unlock()
-	all := l.list()
-	d := &departure{listener: l, link: k, mark: mark, stopping: stopping}
+func (d *departure) give() departed {
+	d.mu.Lock()
+	d.left = true
+	d.mu.Unlock()
+	all := d.list()
 	for i, s := range all {
 		s.number = i + 1
 	}
 	d.begin(len(all))
 	atOnce(all, func(s *session) { d.unless(s, s.freeze(d.limit)) }) // the server may never finish with many
-	l.at(stepFrozen)
+	d.at(stepFrozen)
 	absent := d.openAbsent(len(all)) // also clients that left meanwhile
 	both := slices.Concat(all, absent)
 	d.begin(len(both))
 	each(both, func(s *session) { d.unless(s, s.drain(d.limit)) })
-	l.at(stepDrained)
+	d.at(stepDrained)
 	err := d.sendRetained()
 	if err == nil {
 		each(both, d.move)
-		err = k.send(message{End: true})
-		l.at(stepEndSent)
+		err = d.link.send(message{End: true})
+		d.at(stepEndSent)
 	}
 	refused := map[int]string{}
 	for err == nil {
 		var m message
-		if m, err = k.receive(); m.Over {
+		if m, err = d.link.receive(); m.Over {
 			refused = m.Done
-			l.at(stepDoneHeard)
+			d.at(stepDoneHeard)
 			break
 		}
 	}
 	for number, why := range refused {
-		l.log.Warn("mqtt: the successor has ended a session", "listener", l.name, "session", number, "reason", why)
+		d.log.Warn("mqtt: the successor has ended a session", "listener", d.name, "session", number, "reason", why)
 	}
 	return d.finish(all, absent, err)
 }
@@ -184,7 +185,7 @@ func (d *departure) begin(n int) {
 // finish ends the sessions in this server that have moved. The others are dismissed, or run on
 // if the successor has ended.
 func (d *departure) finish(all, absent []*session, err error) departed {
-	serves := err != nil && d.isAlone(err, d.stopping)
+	serves := err != nil && d.isAlone(err)
 	if serves {
 		d.mu.Lock()
 		d.left = false

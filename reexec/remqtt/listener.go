@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -38,19 +39,21 @@ type listener struct {
 	once     sync.Once
 	expects  bool // a predecessor gives its sessions
 
-	mu       sync.Mutex
-	changed  *sync.Cond
-	sessions map[*session]struct{}
-	live     map[string]*session // those that have the messages of a client, by its identifier
-	absent   map[string]absence  // of the other clients
-	admits   bool                // new connections reach the server
-	left     bool                // the sessions move to the successor, or have moved
-	waiting  []net.Conn
-	links    int                 // that sessions come from
-	sockets  map[string]net.Conn // that have come, by the data of their move
-	late     map[string]snapshot // sessions without a socket yet
-	broken   bool                // a link has ended early
-	ended    map[string]bool     // marks of links that bring no more sessions
+	mu         sync.Mutex
+	changed    *sync.Cond
+	sessions   map[*session]struct{}
+	live       map[string]*session // those that have the messages of a client, by its identifier
+	absent     map[string]absence  // of the other clients
+	admits     bool                // new connections reach the server
+	left       bool                // the sessions move to the successor, or have moved
+	waiting    []net.Conn
+	empty      int                 // times that accept found no connection before the deadline of settle
+	acceptOver bool                // accept has returned
+	links      int                 // that sessions come from
+	sockets    map[string]net.Conn // that have come, by the data of their move
+	late       map[string]snapshot // sessions without a socket yet
+	broken     bool                // a link has ended early
+	ended      map[string]bool     // marks of links that bring no more sessions
 }
 
 func newListener(ln net.Listener, g generation, s *Service) *listener {
@@ -109,7 +112,11 @@ func (l *listener) accept() {
 		c, err := l.Listener.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
+			l.foundNone(true)
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded): // of settle
+			l.foundNone(false)
+			continue
 		case err != nil:
 			l.log.Error("mqtt: accept", "listener", l.name, "error", err)
 			select {
@@ -122,6 +129,8 @@ func (l *listener) accept() {
 		switch {
 		case !moved:
 			l.admit(c)
+		case m.Format == linkFormat && len(m.Data) == 0:
+			_ = m.Close() // isAlone has asked whether this process lives
 		case m.Format == linkFormat:
 			l.mu.Lock()
 			l.links++
@@ -211,10 +220,39 @@ func (l *listener) awaitSessions() {
 		l.changed.Wait() // the predecessor that has broken the link dies
 	}
 	if gone {
+		l.settle() // a late session may have a socket that accept has not taken
+		for ctx.Err() == nil && l.links > 0 {
+			l.changed.Wait()
+		}
 		l.mu.Unlock()
 		l.adoptLate()
 		l.mu.Lock()
 	}
+}
+
+// settle waits until accept has taken the connections that have come from a dead predecessor. A call of
+// Accept that has begun may find none, although one has come since. The next call finds it. The caller
+// has mu.
+func (l *listener) settle() {
+	ln, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok || len(l.late) == 0 {
+		return
+	}
+	l.empty = 0
+	_ = ln.SetDeadline(past) // fails on a closed listener only
+	for l.empty < 2 && !l.acceptOver {
+		l.changed.Wait()
+	}
+	_ = ln.SetDeadline(time.Time{}) // as above
+}
+
+// foundNone notes that accept has found no connection. over says that none comes any more.
+func (l *listener) foundNone(over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.empty++
+	l.acceptOver = l.acceptOver || over
+	l.changed.Broadcast()
 }
 
 func (l *listener) wake() {

@@ -172,7 +172,7 @@ func (l *listener) watchOnce() bool {
 	case <-l.over:
 		return false
 	}
-	result := l.leave(stopping)
+	result := l.leave(stopping, resumed)
 	if result == remain {
 		l.dismissAll(isClosed(stopping))
 	}
