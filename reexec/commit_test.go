@@ -190,11 +190,11 @@ func TestAnUpgradeOfASuccessorThatAdoptsWaits(t *testing.T) {
 			second := two.Begin("upgrade")
 			if canceled {
 				second.Cancel()
+				second.Fails("not serving as the main process yet", "the caller has changed its mind")
 			}
 			v.speak()
 			first.Text()
 			if canceled {
-				second.Fails("the caller has changed its mind")
 				s.hosted(address, two)
 				return
 			}

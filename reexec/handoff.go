@@ -58,7 +58,7 @@ func (u *Upgrader) drainReplies(p *loopState) {
 // saidToPredecessors reports whether k is an event for a message that a replaced or main
 // process sends to a draining one.
 func saidToPredecessors(k lifecycle.Event) bool {
-	return k == lifecycle.EvTaken || k == lifecycle.EvSuperseded || k == lifecycle.EvSuccessorStops || k == lifecycle.EvGoodbye
+	return k == lifecycle.EvTaken || k == lifecycle.EvThird || k == lifecycle.EvSuperseded || k == lifecycle.EvSuccessorStops || k == lifecycle.EvGoodbye
 }
 
 // follow replaces the successor, which has sent Goodbye, by the third generation. This process

@@ -1,6 +1,8 @@
 package reexec
 
 import (
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -175,6 +177,9 @@ func (u *Upgrader) await(p *loopState) event {
 }
 
 func (u *Upgrader) dispatch(p *loopState, e event) {
+	if e.kind == lifecycle.EvCanceled && p.withdrawUpgrade(e) {
+		return
+	}
 	if !p.concerns(e) {
 		e.drop()
 		return
@@ -211,7 +216,7 @@ func (p *loopState) concerns(e event) bool {
 	switch {
 	case e.from != nil && e.from != p.succ:
 		return false
-	case e.kind == lifecycle.EvCanceled && e.request != p.request && p.state != lifecycle.Adopting:
+	case e.kind == lifecycle.EvCanceled && e.request != p.request:
 		return false
 	case e.attempt != 0 && e.attempt != p.attempt:
 		return false
@@ -265,6 +270,17 @@ func (u *Upgrader) apply(p *loopState, e event, c lifecycle.Cell) {
 func (p *loopState) replay() {
 	p.self = append(p.self, p.postponed...)
 	p.postponed = nil
+}
+
+// withdrawUpgrade answers a postponed request whose caller has gone. It returns false if there is none.
+func (p *loopState) withdrawUpgrade(e event) bool {
+	i := slices.IndexFunc(p.postponed, func(q event) bool { return q.kind == lifecycle.EvUpgrade && q.request == e.request })
+	if i < 0 {
+		return false
+	}
+	p.postponed = slices.Delete(p.postponed, i, i+1)
+	e.request.reply(fmt.Errorf("%w: %w", ErrNotReady, e.err), 0)
+	return true
 }
 
 // enter performs the entry actions of a new state.

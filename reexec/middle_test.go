@@ -10,6 +10,7 @@ import (
 
 	"github.com/cutover-go/cutover/internal/fd"
 	"github.com/cutover-go/cutover/internal/handover"
+	"github.com/cutover-go/cutover/reexec/internal/generation"
 	"github.com/cutover-go/cutover/reexec/internal/lifecycle"
 )
 
@@ -31,6 +32,25 @@ func TestAThirdThatIsTakenBackIsForgotten(t *testing.T) {
 	m.dispatch(m.p, event{kind: lifecycle.EvThird, from: m.p.succ, message: handover.Third{}})
 	if m.p.third != nil || m.p.relieved {
 		t.Errorf("third %v, relieved %v, want neither", m.p.third, m.p.relieved)
+	}
+}
+
+// The successor serves again, and this generation leaves: its Goodbye says so.
+func TestAGenerationThatLeavesHearsThatItsSuccessorServesAgain(t *testing.T) {
+	for _, state := range []lifecycle.State{lifecycle.Draining, lifecycle.Stopping} {
+		m := newMiddle(t)
+		m.p.state, m.p.relieved = state, true
+		posted := make(chan struct{})
+		go func() { // joined below
+			defer close(posted)
+			m.loop.ofSuccessor(m.p.succ)(generation.Event{Kind: lifecycle.EvThird, Message: handover.Third{}})
+		}()
+		e := <-m.loop.events
+		<-posted
+		m.dispatch(m.p, e)
+		if m.p.relieved || !saidToPredecessors(e.kind) {
+			t.Errorf("%v: relieved %v, told to the predecessor %v, want the news and that it is told", state, m.p.relieved, saidToPredecessors(e.kind))
+		}
 	}
 }
 

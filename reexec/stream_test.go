@@ -215,6 +215,29 @@ func TestAServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {
 	s.hosted(address, one)
 }
 
+func TestAServerThatClosesItsSocketInTheDrainEndsNoOtherOne(t *testing.T) {
+	s := newScene(t)
+	services := []string{"talk", "closing", "closing echo"}
+	one := s.start()
+	running := one.serves("{}", services...)
+	one.state("serving")
+	address := one.address()
+	g := s.visit("tcp", address)
+	upgrade := one.Begin("upgrade")
+	two := s.next()
+	two.serves("{}", services...)
+	upgrade.Text()
+	one.state("draining")
+	one.Next("closed")
+	one.Next("closed")
+	two.signal(unix.SIGKILL)
+	one.state("serving")
+	s.hosted(address, one)
+	g.talk()
+	g.leave()
+	running.Unanswered()
+}
+
 func TestAPacketServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {
 	s := newScene(t)
 	one, _, address := s.openEcho("{}", "impatient echo")

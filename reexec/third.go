@@ -49,6 +49,10 @@ func (u *Upgrader) watchThird(p *loopState, m handover.Third) {
 		p.relieved = false
 		return
 	}
+	if p.state == lifecycle.Stopping {
+		handover.Discard(m) // this process does not accept again
+		return
+	}
 	var err error
 	p.third, err = generation.WatchThird(m, u.tasks.Go, func(t *generation.Third, k lifecycle.Event) {
 		u.loop.post(event{kind: k, third: t})

@@ -67,6 +67,25 @@ func (a *actor) service(word string) reexec.Service {
 			defer a.u.OnDrain(func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })() // ReadFrom returns
 			return a.echo(c)
 		})
+	case "closing": // closes its listener as soon as the generation drains
+		return reexec.Stream("c", anywhere, func(ln net.Listener) error {
+			defer a.u.OnDrain(func() { _ = ln.Close() })() // Accept returns
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					a.Report("closed", "c")
+					return err
+				}
+				_ = c.Close() // nothing was read
+			}
+		})
+	case "closing echo":
+		return reexec.Packet("p", anywhere, func(c net.PacketConn) error {
+			defer a.u.OnDrain(func() { _ = c.Close() })() // ReadFrom returns
+			err := a.echo(c)
+			a.Report("closed", "p")
+			return err
+		})
 	case "told":
 		s := reexec.Stream("a", anywhere, a.acceptAll)
 		s.Draining = func(draining bool) { a.Report(fmt.Sprintf("server told: draining %v", draining), "") }

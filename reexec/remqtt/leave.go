@@ -206,10 +206,20 @@ func (d *departure) finish(all, absent []*session, err error) departed {
 		}
 	}
 	if serves {
+		d.begin(len(absent))
+		each(absent, d.awaitClose)
 		return alone
 	}
 	each(d.list(), func(s *session) { s.dismiss(false) })
 	return left
+}
+
+// awaitClose waits until the server has closed a session without a client. Otherwise the server could
+// read its CONNECT packet after that of the next move, and end the session of that move.
+func (d *departure) awaitClose(s *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.until(d.limit, func() bool { return s.closed }) // a server that is late harms that client alone
 }
 
 func (s *session) hasMoved() bool {

@@ -151,17 +151,22 @@ func (l *listener) cut(late error) error {
 
 // watch moves or ends the sessions when this generation ends, and again if it serves on and
 // ends later.
+//
+// It holds this generation until the sessions have left, because clients that are not connected, and
+// those whose sockets are on their way, hold nothing.
 func (l *listener) watch() {
-	for l.watchOnce() {
+	release := l.g.Hold()
+	for l.watchOnce(release) {
+		next := l.g.Hold() // before release, because the next drain may have begun
+		release()
+		release = next
 	}
+	release()
 }
 
-// watchOnce is watch for one end. It returns false when the listener is closed. It holds this
-// generation until the sessions have left, because clients that are not connected, and those
-// whose sockets are on their way, hold nothing.
-func (l *listener) watchOnce() bool {
-	release := l.g.Hold()
-	defer release()
+// watchOnce is watch for one end. It calls release when the sessions have left. It returns false when
+// the listener is closed.
+func (l *listener) watchOnce(release func()) bool {
 	resumed := l.g.Resumed() // before Draining
 	draining, stopping := l.g.Draining(), l.g.Stopping()
 	if draining != l.g.Draining() {

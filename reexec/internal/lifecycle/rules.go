@@ -172,8 +172,8 @@ var rules = [NumEvents][]reaction{
 		{^inDraining, nothing},
 	},
 	EvThird: {
-		{inDraining, stay(ActWatch)},
-		{^inDraining, nothing},
+		{inDraining | inStopping, stay(ActWatch)}, // as in EvSuperseded
+		{^(inDraining | inStopping), nothing},
 	},
 	EvThirdMain: {
 		{inDraining | inWatching, to(Draining, ActRelieved)},
@@ -210,8 +210,7 @@ var rules = [NumEvents][]reaction{
 		{inPreparing | inSwitching, to(Undoing, ActKill)},
 		{inTrial, to(Undoing, ActRecall)},
 		{inQuiescing | inSaving, to(Serving, ActTellServing, ActOpenGates, ActServeSaved, ActUndone)},
-		{inAdopting, later}, // it follows its EvUpgrade
-		{^(inBeginning | inPreparing | inSwitching | inTrial | inQuiescing | inSaving | inAdopting), nothing},
+		{^(inBeginning | inPreparing | inSwitching | inTrial | inQuiescing | inSaving), nothing},
 	},
 
 	EvMarked: {

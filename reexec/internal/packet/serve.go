@@ -52,6 +52,7 @@ func (s *Server) RunFlows(p *Peers) Result { return s.read(p, p, p) }
 
 // read runs Serve on pc, which reads c, until this generation has drained.
 func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
+	of := s.Endings.Load() // before Serve
 	served, drained, over := s.start(pc), s.Drain(), make(chan struct{})
 	defer close(over)
 	go q.watch(over)            // ends with over
@@ -59,9 +60,12 @@ func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
 	for {
 		select {
 		case <-resumed:
-			resumed, served = nil, s.start(pc)
+			resumed = nil
+			if !c.Ended() { // otherwise the server has nothing to read
+				of, served = s.Endings.Load(), s.start(pc)
+			}
 		case err := <-served:
-			served, resumed = nil, s.Endings.Load().WhenDraining()
+			served, resumed = nil, of.WhenDraining()
 			switch {
 			case endings.Closed(s.Endings.Load().Draining): // err says that the socket is closed, or no more
 			case err == nil && !c.Ended(): // the server reads on other goroutines

@@ -42,15 +42,19 @@ func (s *Server) Run(ln *gate.Listener) Result {
 
 // accept runs Serve until this generation has drained.
 func (s *Server) accept(l *sessions) Result {
+	of := s.Endings.Load() // before Serve
 	served := startServing(s.Serve, l)
 	drained := s.Drain()
 	var resumed <-chan struct{} // not nil after a server that has ended in a drain
 	for {
 		select {
 		case <-resumed:
-			resumed, served = nil, startServing(s.Serve, l)
+			resumed = nil
+			if !l.closed.Load() && l.accepting.Load() == 0 { // otherwise it accepts no more, or on other goroutines
+				of, served = s.Endings.Load(), startServing(s.Serve, l)
+			}
 		case err := <-served:
-			served, resumed = nil, s.Endings.Load().WhenDraining()
+			served, resumed = nil, of.WhenDraining() // also if this generation serves again by now
 			if ended, err := s.ended(l, err); ended {
 				return Result{Err: err}
 			}

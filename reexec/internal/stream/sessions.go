@@ -20,8 +20,9 @@ import (
 // sessions is a listener that knows its open connections.
 type sessions struct {
 	*gate.Listener
-	endings *endings.Current
-	closed  atomic.Bool // the server has closed the listener
+	endings   *endings.Current
+	closed    atomic.Bool  // the server has closed the listener
+	accepting atomic.Int32 // calls of Accept under way
 
 	mu     sync.Mutex
 	open   map[*session]struct{}
@@ -35,7 +36,7 @@ type session struct {
 	tcp  weak.Pointer[net.TCPConn]
 	unix weak.Pointer[net.UnixConn]
 
-	late bool // it came after Stopping, when this process covers a crash of the successor
+	late bool // it came while this process covers a crash of the successor
 }
 
 // halfCloser has the methods of *net.TCPConn and *net.UnixConn that sessions needs.
@@ -51,7 +52,9 @@ func newSessions(g *gate.Listener, e *endings.Current) *sessions {
 
 // Accept returns a connection and notes it.
 func (l *sessions) Accept() (net.Conn, error) {
+	l.accepting.Add(1)
 	c, err := l.Listener.Accept()
+	l.accepting.Add(-1)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +70,7 @@ func (l *sessions) Accept() (net.Conn, error) {
 	l.open[s] = struct{}{}
 	accepted.Then(c, func() { l.forget(s) })
 	e := l.endings.Load()
-	s.late = endings.Closed(e.Stopping)
+	s.late = endings.Closed(e.Stopping) && l.Position() == gate.IsOpen
 	if endings.Closed(e.Draining) { // otherwise watch may not know yet that this generation serves again
 		l.endSoon(s)
 	}
@@ -127,7 +130,9 @@ func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struc
 			if c == e.Draining {
 				tell(true)
 			}
-			l.endSessions(c == e.Stopping, brief)
+			if !endings.Closed(e.Resumed) { // otherwise it would end sessions that came since
+				l.endSessions(c == e.Stopping, brief)
+			}
 		}
 		select {
 		case <-e.Resumed:
@@ -152,13 +157,24 @@ func (l *sessions) endSessions(silent, all bool) {
 // endSoon ends s, now or later, if it is one that has to end. It runs under mu.
 func (l *sessions) endSoon(s *session) {
 	switch {
-	case l.all && !s.late:
+	case l.all && s.late && l.Position() == gate.IsOpen: // the process covers the crash until its gates shut
+		time.AfterFunc(timeout.Quiet, func() { l.endLate(s) })
+	case l.all:
 		if c := s.conn(); c != nil {
 			_ = c.CloseRead() // fails on a closed connection only
 			time.AfterFunc(timeout.Quiet, func() { l.cutBrief(s) })
 		}
 	case l.silent:
 		time.AfterFunc(timeout.Quiet, func() { l.endSilent(s) })
+	}
+}
+
+// endLate ends a late session if this process accepts no more, and otherwise looks again later.
+func (l *sessions) endLate(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.open[s]; open {
+		l.endSoon(s)
 	}
 }
 
