@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -62,6 +64,11 @@ func (s *site) visit() (client, server net.Conn) {
 // goesOn wants that the server reads what the client writes.
 func (s *site) goesOn(client, server net.Conn) {
 	s.Helper()
+	_ = server.SetReadDeadline(time.Now().Add(time.Millisecond)) // fails below
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.Errorf("Read = %v, although the client has written nothing", err)
+	}
+	_ = server.SetReadDeadline(time.Time{}) // as above
 	if _, err := client.Write([]byte("x")); err != nil {
 		s.Error(err)
 	}
