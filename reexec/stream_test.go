@@ -227,7 +227,6 @@ func TestAServerThatClosesItsSocketInTheDrainEndsNoOtherOne(t *testing.T) {
 	two := s.next()
 	two.serves("{}", services...)
 	upgrade.Text()
-	one.state("draining")
 	one.Next("closed")
 	one.Next("closed")
 	two.signal(unix.SIGKILL)

@@ -73,7 +73,7 @@ func (a *actor) service(word string) reexec.Service {
 			for {
 				c, err := ln.Accept()
 				if err != nil {
-					a.Report("closed", "c")
+					a.Report("closed", fmt.Sprint("c ", err))
 					return err
 				}
 				_ = c.Close() // nothing was read
@@ -83,7 +83,7 @@ func (a *actor) service(word string) reexec.Service {
 		return reexec.Packet("p", anywhere, func(c net.PacketConn) error {
 			defer a.u.OnDrain(func() { _ = c.Close() })() // ReadFrom returns
 			err := a.echo(c)
-			a.Report("closed", "p")
+			a.Report("closed", fmt.Sprint("p ", err))
 			return err
 		})
 	case "told":
