@@ -150,6 +150,9 @@ func (u *Upgrader) serveAgain(ctx context.Context, serve func(context.Context) e
 		if err := serve(ctx); err != nil || !closed(e.Draining) {
 			return err
 		}
+		if e = u.endings.Load(); !closed(e.Draining) {
+			continue // this generation serves again
+		}
 		select {
 		case <-e.Resumed:
 		case <-drained:

@@ -216,25 +216,34 @@ func TestAServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {
 }
 
 func TestAServerThatClosesItsSocketInTheDrainEndsNoOtherOne(t *testing.T) {
-	s := newScene(t)
-	services := []string{"talk", "closing", "closing echo"}
-	one := s.start()
-	running := one.serves("{}", services...)
-	one.state("serving")
-	address := one.address()
-	g := s.visit("tcp", address)
-	upgrade := one.Begin("upgrade")
-	two := s.next()
-	two.serves("{}", services...)
-	upgrade.Text()
-	one.Next("closed")
-	one.Next("closed")
-	two.signal(unix.SIGKILL)
-	one.state("serving")
-	s.hosted(address, one)
-	g.talk()
-	g.leave()
-	running.Unanswered()
+	for _, closing := range []string{"closing", "closing late"} {
+		t.Run(closing, func(t *testing.T) {
+			s := newScene(t)
+			services := []string{"talk", closing, "closing echo"}
+			one := s.start()
+			running := one.serves("{}", services...)
+			one.state("serving")
+			address := one.address()
+			g := s.visit("tcp", address)
+			upgrade := one.Begin("upgrade")
+			two := s.next()
+			two.serves("{}", services...)
+			upgrade.Text()
+			one.Next("closed")
+			one.Next("closed")
+			two.signal(unix.SIGKILL)
+			one.state("serving")
+			if closing == "closing late" {
+				one.Do("go on")
+			}
+			s.hosted(address, one)
+			g.talk()
+			g.leave()
+			one.Do("stop")
+			running.Text()
+			one.Do("close")
+		})
+	}
 }
 
 func TestAPacketServerThatEndedInTheDrainIsCalledAgain(t *testing.T) {

@@ -67,13 +67,17 @@ func (a *actor) service(word string) reexec.Service {
 			defer a.u.OnDrain(func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })() // ReadFrom returns
 			return a.echo(c)
 		})
-	case "closing": // closes its listener as soon as the generation drains
+	case "closing", "closing late": // closes its listener as soon as the generation drains
 		return reexec.Stream("c", anywhere, func(ln net.Listener) error {
 			defer a.u.OnDrain(func() { _ = ln.Close() })() // Accept returns
 			for {
 				c, err := ln.Accept()
 				if err != nil {
 					a.Report("closed", fmt.Sprint("c ", err))
+					if word == "closing late" {
+						word = ""
+						<-a.goOn // it waits for its clients
+					}
 					return err
 				}
 				_ = c.Close() // nothing was read

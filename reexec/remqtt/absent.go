@@ -43,17 +43,18 @@ func (d *departure) openAbsent(number int) (all []*session) {
 	d.mu.Unlock()
 	d.begin(number)
 	each(all, func(s *session) {
-		err := s.collect(d.limit)
+		err := s.connect(d.limit)
 		if errors.Is(err, errDropped) {
 			d.erase(s)
 		}
 		d.unless(s, err)
 	})
+	atOnce(all, func(s *session) { d.unless(s, s.collect(d.limit)) }) // as in give
 	return all
 }
 
-// collect gets the messages for a client that is not connected.
-func (s *session) collect(limit time.Time) error {
+// connect opens a session in the server, for a client that is not connected.
+func (s *session) connect(limit time.Time) error {
 	h, ok := s.opening.withoutClient(s.clientID(), s.expiry)
 	if !ok {
 		return errors.New("its CONNECT packet is not valid")
@@ -76,16 +77,30 @@ func (s *session) collect(limit time.Time) error {
 		s.stays = errDropped.Error()
 		return errDropped
 	}
+	return nil
+}
+
+// collect gets the messages of a session that connect has opened.
+func (s *session) collect(limit time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason() != "" {
+		return nil // it was not opened
+	}
 	return s.finish(limit)
 }
 
-// erase makes the server drop the session that collect has opened anew. If the move fails, the client
+// erase makes the server drop the session that connect has opened anew. If the move fails, the client
 // of s comes to this process, and must not find a session without its subscriptions.
 func (d *departure) erase(s *session) {
-	h, _ := s.opening.withoutClient(s.clientID(), 0) // valid, because collect has sent it
+	h, _ := s.opening.withoutClient(s.clientID(), 0) // valid, because connect has sent it
 	d.mu.Lock()
 	delete(d.absent, h.clientID)
+	came := d.live[h.clientID] != nil
 	d.mu.Unlock()
+	if came {
+		return // its client has subscribed anew
+	}
 	h.flags |= flagClean
 	e, err := d.openOwn(h, d.limit)
 	defer e.mu.Unlock()

@@ -128,6 +128,28 @@ func TestSessionsGoToTheNextSuccessorWhenOneDies(t *testing.T) {
 	}
 }
 
+// TestClientsStayWhenTheSuccessorDiesBeforeTheMove has the link not move.
+func TestClientsStayWhenTheSuccessorDiesBeforeTheMove(t *testing.T) {
+	n := newLine(t, &Service{}, func() *broker { return newBroker(t) })
+	c := (&client{id: "client", level: 5}).run(n)
+	old, asked := n.now, make(chan struct{}, 2)
+	n.breaks = func(string) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		old.dead = true
+		asked <- struct{}{}
+	}
+	n.mu.Lock()
+	old.next = &fakeGeneration{line: n, closed: make(chan struct{})}
+	n.mu.Unlock()
+	close(old.draining)
+	<-asked
+	<-asked // whether the successor lives
+	old.resume()
+	c.must(c.publish("t/1", "text", 1, false))
+	c.leave(true)
+}
+
 // TestNewMessageIsNoDuplicateOfOneThatWasTaken has a server that uses the identifier of a message again
 // that a failed move has taken. The successor dies before or after it has heard of that message, and the
 // new one comes before or after the session that has taken the first one ends.

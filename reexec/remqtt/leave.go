@@ -24,7 +24,7 @@ func patienceFor(n int) time.Duration { return patience + time.Duration(n)*2*tim
 type departed int
 
 const (
-	remain departed = iota // no process takes sessions, and they run on
+	remain departed = iota // no process takes sessions, and all are dismissed
 	left                   // the successor has the sessions; those that cannot move are dismissed
 	alone                  // the successor has died, and the sessions that it did not have run on
 )
@@ -43,7 +43,10 @@ func (l *listener) leave(stopping, resumed <-chan struct{}) departed {
 	defer ours.Close()
 	d := &departure{listener: l, link: newLink(ours), mark: token(), stopping: stopping, resumed: resumed}
 	if err := l.g.Move(context.Background(), l.name, theirs, linkFormat, []byte(d.mark)); err != nil {
-		_ = theirs.Close() // the error of the move says enough
+		_ = theirs.Close() // nothing was said on it
+		if d.isAlone(err) {
+			return alone
+		}
 		return remain
 	}
 	l.at(stepLinked)

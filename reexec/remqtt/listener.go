@@ -119,6 +119,7 @@ func (l *listener) accept() {
 			continue
 		case err != nil:
 			l.log.Error("mqtt: accept", "listener", l.name, "error", err)
+			l.foundNone(false) // settle does not wait for a free descriptor
 			select {
 			case <-time.After(acceptPause):
 			case <-l.over:

@@ -65,9 +65,10 @@ func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
 				of, served = s.Endings.Load(), s.start(pc)
 			}
 		case err := <-served:
-			served, resumed = nil, of.WhenDraining()
+			if served, resumed = nil, of.WhenDraining(); resumed != nil {
+				continue // err says that the socket is closed, or no more, also if this generation serves again by now
+			}
 			switch {
-			case endings.Closed(s.Endings.Load().Draining): // err says that the socket is closed, or no more
 			case err == nil && !c.Ended(): // the server reads on other goroutines
 			case err == nil || errors.Is(err, net.ErrClosed) && c.Ended():
 				return Result{}

@@ -54,7 +54,9 @@ func (s *Server) accept(l *sessions) Result {
 				of, served = s.Endings.Load(), startServing(s.Serve, l)
 			}
 		case err := <-served:
-			served, resumed = nil, of.WhenDraining() // also if this generation serves again by now
+			if served, resumed = nil, of.WhenDraining(); resumed != nil {
+				continue // err says that the listener is closed, or no more, also if this generation serves again by now
+			}
 			if ended, err := s.ended(l, err); ended {
 				return Result{Err: err}
 			}
@@ -76,12 +78,10 @@ func startServing(serve func(net.Listener) error, ln net.Listener) <-chan error 
 	return served
 }
 
-// ended reports whether the result err of Serve is the end of the service, and returns its
-// error.
+// ended reports whether the result err of Serve, outside of a drain, is the end of the service, and
+// returns its error.
 func (s *Server) ended(l *sessions, err error) (bool, error) {
 	switch {
-	case endings.Closed(s.Endings.Load().Draining): // err says that the listener is closed, or no more
-		return false, nil
 	case err == nil && !l.closed.Load(): // the server accepts on other goroutines
 		return false, nil
 	case err == nil || errors.Is(err, net.ErrClosed) && l.closed.Load():

@@ -47,7 +47,9 @@ type halfCloser interface {
 }
 
 func newSessions(g *gate.Listener, e *endings.Current) *sessions {
-	return &sessions{Listener: g, endings: e, open: map[*session]struct{}{}}
+	l := &sessions{Listener: g, endings: e, open: map[*session]struct{}{}}
+	l.closed.Store(g.Ended()) // the server of an earlier Run may have closed it
+	return l
 }
 
 // Accept returns a connection and notes it.
@@ -130,13 +132,11 @@ func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struc
 			if c == e.Draining {
 				tell(true)
 			}
-			if !endings.Closed(e.Resumed) { // otherwise it would end sessions that came since
-				l.endSessions(c == e.Stopping, brief)
-			}
+			l.endSessions(e, c == e.Stopping, brief)
 		}
 		select {
 		case <-e.Resumed:
-			l.endSessions(false, false)
+			l.endNone()
 			tell(false)
 		case <-over:
 			return
@@ -144,10 +144,21 @@ func (l *sessions) watch(tell func(draining bool), brief bool, over <-chan struc
 	}
 }
 
-// endSessions sets which sessions end.
-func (l *sessions) endSessions(silent, all bool) {
+// endNone sets that no sessions end.
+func (l *sessions) endNone() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.silent, l.all = false, false
+}
+
+// endSessions sets which sessions end at the end e. It does nothing if this generation serves again,
+// because it would end sessions that have come since.
+func (l *sessions) endSessions(e *endings.Endings, silent, all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if endings.Closed(e.Resumed) {
+		return
+	}
 	l.silent, l.all = silent, all
 	for s := range l.open {
 		l.endSoon(s)
