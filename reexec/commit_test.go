@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cutover-go/cutover/internal/testproc"
 )
 
 func monotonic(t testing.TB) time.Duration {
@@ -143,18 +145,26 @@ func TestWhatTheManagerIsToldWhileACommandWaits(t *testing.T) {
 	}
 }
 
+// unconfirmed upgrades r, and the manager v does not answer: it has MAINPID= and has not confirmed it.
+func (r *process) unconfirmed(v *supervisor) (next *process, upgrade *testproc.Call) {
+	r.Helper()
+	v.fallMute()
+	upgrade = r.Begin("upgrade")
+	next = r.next()
+	next.Do("new", signals)
+	next.Do("listen", "a", "tcp", anywhere)
+	next.Do("ready")
+	v.await(r.PID, "MAINPID=")
+	return next, upgrade
+}
+
 // TestALateManagerIsWaitedFor: a process that ends before its MAINPID= was read
 // takes the service with it.
 func TestALateManagerIsWaitedFor(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
-	v.fallMute()
-	upgrade := one.Begin("upgrade")
-	two := s.next()
-	two.Do("new", signals)
-	two.Do("listen", "a", "tcp", anywhere)
-	two.Do("ready")
+	two, upgrade := one.unconfirmed(v)
 	upgrade.Fails("commit", "barrier") // after five seconds
 	one.Begin("upgrade").Fails("another upgrade is under way")
 	one.signal(unix.SIGTERM)
@@ -179,13 +189,7 @@ func TestAnUpgradeOfASuccessorThatAdoptsWaits(t *testing.T) {
 			s := newScene(t)
 			v := s.supervise()
 			one, address := s.open(signals)
-			v.fallMute()
-			first := one.Begin("upgrade")
-			two := s.next()
-			two.Do("new", signals)
-			two.Do("listen", "a", "tcp", anywhere)
-			two.Do("ready")
-			v.await(one.PID, "MAINPID=")
+			two, first := one.unconfirmed(v)
 			two.state("adopting")
 			second := two.Begin("upgrade")
 			if canceled {
@@ -225,13 +229,7 @@ func TestASuccessorThatDiesDuringTheCommit(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
-	v.fallMute()
-	upgrade := one.Begin("upgrade")
-	two := s.next()
-	two.Do("new", signals)
-	two.Do("listen", "a", "tcp", anywhere)
-	two.Do("ready")
-	v.await(one.PID, "MAINPID=")
+	two, upgrade := one.unconfirmed(v)
 	two.kill()
 	one.state("committing")
 	one.state("serving")
@@ -252,13 +250,7 @@ func TestACloseDuringTheCommitIsAnswered(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
-	v.fallMute()
-	upgrade := one.Begin("upgrade")
-	two := s.next()
-	two.Do("new", signals)
-	two.Do("listen", "a", "tcp", anywhere)
-	two.Do("ready")
-	v.await(one.PID, "MAINPID=")
+	two, upgrade := one.unconfirmed(v)
 	one.Do("close")
 	upgrade.Fails("(commit, process ", "this process is stopping")
 	two.state("serving")
@@ -270,13 +262,7 @@ func TestAPredecessorThatDiesDuringTheCommit(t *testing.T) {
 	s := newScene(t)
 	v := s.supervise()
 	one, address := s.open(signals)
-	v.fallMute()
-	one.Begin("upgrade")
-	two := s.next()
-	two.Do("new", signals)
-	two.Do("listen", "a", "tcp", anywhere)
-	two.Do("ready")
-	v.await(one.PID, "MAINPID=")
+	two, _ := one.unconfirmed(v)
 	two.state("adopting")
 	client := s.visit("tcp", address)
 	one.kill()

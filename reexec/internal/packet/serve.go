@@ -52,7 +52,7 @@ func (s *Server) RunFlows(p *Peers) Result { return s.read(p, p, p) }
 
 // read runs Serve on pc, which reads c, until this generation has drained.
 func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
-	of := s.Endings.Load() // before Serve
+	e := s.Endings.Load() // before Serve begins
 	served, drained, over := s.start(pc), s.Drain(), make(chan struct{})
 	defer close(over)
 	go q.watch(over)            // ends with over
@@ -62,11 +62,12 @@ func (s *Server) read(pc net.PacketConn, c endable, q clients) Result {
 		case <-resumed:
 			resumed = nil
 			if !c.Ended() { // otherwise the server has nothing to read
-				of, served = s.Endings.Load(), s.start(pc)
+				e, served = s.Endings.Load(), s.start(pc)
 			}
 		case err := <-served:
-			if served, resumed = nil, of.WhenDraining(); resumed != nil {
-				continue // err says that the socket is closed, or no more, also if this generation serves again by now
+			// After a drain err says that the socket is closed, or no more. This generation may serve again by now.
+			if served, resumed = nil, e.WhenDraining(); resumed != nil {
+				continue
 			}
 			switch {
 			case err == nil && !c.Ended(): // the server reads on other goroutines

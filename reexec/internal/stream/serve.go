@@ -42,7 +42,7 @@ func (s *Server) Run(ln *gate.Listener) Result {
 
 // accept runs Serve until this generation has drained.
 func (s *Server) accept(l *sessions) Result {
-	of := s.Endings.Load() // before Serve
+	e := s.Endings.Load() // before Serve begins
 	served := startServing(s.Serve, l)
 	drained := s.Drain()
 	var resumed <-chan struct{} // not nil after a server that has ended in a drain
@@ -51,11 +51,12 @@ func (s *Server) accept(l *sessions) Result {
 		case <-resumed:
 			resumed = nil
 			if !l.closed.Load() && l.accepting.Load() == 0 { // otherwise it accepts no more, or on other goroutines
-				of, served = s.Endings.Load(), startServing(s.Serve, l)
+				e, served = s.Endings.Load(), startServing(s.Serve, l)
 			}
 		case err := <-served:
-			if served, resumed = nil, of.WhenDraining(); resumed != nil {
-				continue // err says that the listener is closed, or no more, also if this generation serves again by now
+			// After a drain err says that the listener is closed, or no more. This generation may serve again by now.
+			if served, resumed = nil, e.WhenDraining(); resumed != nil {
+				continue
 			}
 			if ended, err := s.ended(l, err); ended {
 				return Result{Err: err}
